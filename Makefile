@@ -1,0 +1,35 @@
+# `make run` and `make test` need python3.11 with venv, make and git; everything else is installed into .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check bench campaign lock clean
+
+run: $(READY)
+	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto -m "not campaign"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+campaign: $(READY)
+	$(BIN)/python -m pytest -n auto -m campaign
+
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) TemporaryQueue .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)

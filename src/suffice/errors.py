@@ -1,0 +1,57 @@
+"""The exception tree. Every message is one line that says what is wrong, where, and what is allowed.
+
+SufficeError
+├── ConfigError          config.json cannot be read, or holds something that is not allowed
+├── DataError            a source, a CSV file or a sampler gave something that cannot be used
+├── MissingDataError     there is nothing to judge; the question stays open (exit 3, never success)
+├── OutputError          a result cannot be written
+├── PlanError            an impossible plan was asked for, or a plan does not fit
+├── RolloutError         a rollout was asked for something that its phase does not allow
+├── RunError             a run was used out of order
+└── StoreError           the store cannot be opened, read or written
+    └── StoreConflict    somebody else changed the same rows first; nothing was written
+"""
+
+
+class SufficeError(Exception):
+    """Base of all errors that a caller can cause; `exit_code` is what the command line ends with."""
+
+    exit_code = 2
+
+
+class ConfigError(SufficeError):
+    """The configuration is not usable."""
+
+
+class DataError(SufficeError):
+    """Input data is not usable."""
+
+
+class MissingDataError(SufficeError):
+    """The data that an answer needs is not there."""
+
+    exit_code = 3
+
+
+class OutputError(SufficeError):
+    """A result cannot be written."""
+
+
+class PlanError(SufficeError):
+    """A stopping plan is impossible, damaged, or made for something else."""
+
+
+class RolloutError(SufficeError):
+    """A rollout was asked for something that its phase does not allow."""
+
+
+class RunError(SufficeError):
+    """A run was asked for something that its state does not allow."""
+
+
+class StoreError(SufficeError):
+    """The store cannot be opened, read or written."""
+
+
+class StoreConflict(StoreError):
+    """Somebody else changed the same rows first; nothing was written, and it may be tried again."""

@@ -1,0 +1,62 @@
+"""Whole files or none: atomic writing."""
+
+import glob
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from suffice.errors import OutputError
+
+
+def write_atomically(path: Path, content: str | bytes, *, mtime_ns: int | None = None) -> None:
+    """Replace `path` by `content`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
+
+    Missing folders are made, and the mode of a file that is replaced is kept. `mtime_ns`, if given, is the new file's
+    modification time from its first instant.
+    Raises OutputError, with nothing left behind, when it cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+        # Not mkstemp, whose files nobody else may read: a flag or metrics file has readers of other accounts.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
+        if mtime_ns is not None:
+            os.utime(temporary, ns=(mtime_ns, mtime_ns))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path) -> None:
+    """Raises OutputError when `write_atomically` could not write here; for use before long work. Leaves no file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of writing `path`. Only for who knows that nobody is writing it now."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
