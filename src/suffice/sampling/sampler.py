@@ -1,0 +1,85 @@
+"""Samplers, and the reader that takes their draws in order from a case's stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
+
+from suffice.errors import DataError
+from suffice.sampling.distributions import Distribution, Floats
+from suffice.sampling.streams import Stream
+
+BLOCK = 8
+"""Draws a callable is asked for at once; fixed, so that no result depends on the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Draws (before, after), independent of each other, from a distribution each."""
+
+    before: Distribution
+    after: Distribution
+
+
+Sampler: TypeAlias = Callable[[Generator, int], ArrayLike] | Pair | Distribution
+"""Any callable `(rng, n) -> array` of shape (n,) or (n, 2), a pair of distributions, or one distribution."""
+
+
+class Draws:
+    """Reads a sampler's draws from a stream, first to last: shape (n,) for values, (n, 2) for pairs.
+
+    Guarantees that draw i is the same however the draws before it were asked for. A callable is called in blocks of
+    `BLOCK`, each with a generator of its own; values beyond what was asked for are kept for the next call.
+    """
+
+    __slots__ = ("_blocks", "_kept", "_sampler", "_stream")
+
+    def __init__(self, sampler: Sampler, stream: Stream) -> None:
+        self._sampler = sampler
+        self._stream = stream
+        self._blocks = 0
+        self._kept: Floats | None = None
+
+    def take(self, n: int) -> Floats:
+        """The next n draws. Raises DataError when a callable returns something else than it was asked for."""
+        if isinstance(self._sampler, Pair):
+            return self._take_pairs(self._sampler, n)
+        if callable(self._sampler):
+            return self._take_blocks(self._sampler, n)
+        normal = self._stream.normals(n)
+        return self._sampler.draw(normal, self._stream.uniforms(n) if self._sampler.uses_uniform else normal)
+
+    def _take_pairs(self, pair: Pair, n: int) -> Floats:
+        normal = self._stream.normals(2 * n).reshape(n, 2)
+        uses_uniform = pair.before.uses_uniform or pair.after.uses_uniform
+        uniform = self._stream.uniforms(2 * n).reshape(n, 2) if uses_uniform else normal
+        before = pair.before.draw(normal[:, 0], uniform[:, 0])
+        return np.stack((before, pair.after.draw(normal[:, 1], uniform[:, 1])), axis=1)
+
+    def _take_blocks(self, sampler: Callable[[Generator, int], ArrayLike], n: int) -> Floats:
+        kept = [] if self._kept is None else [self._kept]
+        available = sum(map(len, kept))
+        while available < n or not kept:
+            kept.append(_checked_block(sampler(self._stream.block(self._blocks), BLOCK)))
+            self._blocks += 1
+            available += BLOCK
+        if len({block.shape[1:] for block in kept}) > 1:
+            raise DataError("sampler returned values in one block and pairs in another; it must keep to one")
+        together = np.concatenate(kept)
+        self._kept = together[n:]
+        return together[:n]
+
+
+def _checked_block(returned: ArrayLike) -> Floats:
+    try:
+        block = np.array(returned, dtype=np.float64)  # a copy: samplers may reuse their buffer
+    except (TypeError, ValueError) as error:
+        raise DataError(f"sampler returned something that is not an array of numbers: {error}") from error
+    if block.shape not in ((BLOCK,), (BLOCK, 2)):
+        raise DataError(
+            f"sampler returned shape {block.shape}; asked for {BLOCK} draws, allowed: ({BLOCK},) or ({BLOCK}, 2)"
+        )
+    return block

@@ -1,0 +1,88 @@
+"""Proportion: at least ⌈at_least·N⌉ of N, in decimal arithmetic."""
+
+from decimal import ROUND_CEILING, Decimal
+from math import inf, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suffice.decision.counts import CountTally
+from suffice.decision.proportion import Proportion
+from suffice.decision.rule import Decision
+from suffice.errors import DataError, PlanError
+
+
+def test_twenty_eight_of_a_hundred() -> None:
+    assert Proportion(0.28).threshold(100) == 28
+    assert Proportion(0.07).threshold(100) == 7
+    assert Proportion(0.8).threshold(256) == 205
+
+
+def test_the_threshold_is_the_ceiling_of_the_decimal_product() -> None:
+    for thousandths in range(1001):
+        digits = Decimal(thousandths) / 1000
+        for n in (1, 2, 3, 7, 10, 64, 100, 256, 999, 1000, 10_000):
+            expected = int((digits * n).to_integral_value(ROUND_CEILING))
+            assert Proportion(float(digits)).threshold(n) == expected
+
+
+def test_all_and_none() -> None:
+    assert (Proportion(0).threshold(10), Proportion(1).threshold(10), Proportion(1e-9).threshold(10)) == (0, 10, 1)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 100))
+def test_accepts_iff_the_count_reaches_the_threshold(outcomes: list[bool], percent: int) -> None:
+    rule, tally = Proportion(percent / 100), CountTally()
+    assert tally.add(outcomes)
+    enough = Decimal(sum(outcomes)) >= Decimal(percent) / 100 * len(outcomes)
+    assert rule.decide(tally) is (Decision.ACCEPTED if enough else Decision.REJECTED)
+    assert tally.estimate == sum(outcomes) / len(outcomes)
+    assert (rule.effect(tally) > 0) == enough
+
+
+@pytest.mark.parametrize("draw", [2, -1, 0.5, 1.0000001, "1", None])
+def test_a_draw_that_is_no_outcome_is_refused_with_nothing_added(draw) -> None:
+    tally = CountTally()
+    tally.add([1, 0])
+    with pytest.raises((DataError, TypeError)):
+        tally.add([1, draw, 0])
+    assert (tally.n, tally.successes) == (2, 1)
+
+
+def test_the_refusal_names_the_draw() -> None:
+    tally = CountTally()
+    tally.add([1, 0])
+    with pytest.raises(DataError, match=r"^draw 4 is 0\.5; a success is 1 or True, a failure 0 or False$"):
+        tally.add([1, 0.5])
+
+
+@pytest.mark.parametrize("bad", [nan, inf, -inf, np.float64(nan)])
+def test_a_draw_that_is_not_finite_ends_the_count_there(bad: float) -> None:
+    tally = CountTally()
+    assert not tally.add([1, 0, bad, 1])
+    assert tally.n == 3
+
+
+@pytest.mark.parametrize("at_least", [-0.01, 1.01, nan, inf])
+def test_an_impossible_share_is_refused(at_least: float) -> None:
+    with pytest.raises(PlanError, match=r"^at_least is .*; allowed: 0 to 1$"):
+        Proportion(at_least)
+
+
+def test_pairs_succeed_when_they_move_strictly_in_the_claimed_direction() -> None:
+    pairs = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+    rule = Proportion(0.5)
+    assert rule.observations(pairs, 1) == [1, 0, 0]
+    assert rule.observations(pairs, -1) == [0, 1, 0]
+    assert rule.observations(pairs, 0) == [0, 0, 0]
+
+
+def test_a_pair_with_a_member_that_is_not_finite_is_invalid() -> None:
+    pairs = np.array([[nan, 1.0], [0.0, inf], [inf, inf], [-inf, 0.0], [-1.7e308, 1.7e308]])
+    assert np.isnan(Proportion(0.5).observations(pairs, 1)).all()
+
+
+def test_values_pass_as_they_are() -> None:
+    assert Proportion(0.5).observations(np.array([1.0, 0.0]), -1) == [1.0, 0.0]

@@ -1,0 +1,102 @@
+"""Draws: the same i-th draw however the draws before it were asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.random import Generator
+
+from suffice.errors import DataError
+from suffice.sampling.distributions import Empirical, Normal, SplitNormal
+from suffice.sampling.sampler import BLOCK, Draws, Pair
+from suffice.sampling.streams import Stream
+
+_buffer = np.zeros(BLOCK)
+
+
+def reuses_its_buffer(rng: Generator, n: int) -> np.ndarray:
+    _buffer[:] = rng.standard_normal(n)
+    return _buffer
+
+
+SAMPLERS = {
+    "normal": Normal(1, 2),
+    "split normal": SplitNormal(1, 2, 3),
+    "empirical": Empirical((1.0, 2.0, 5.0)),
+    "pair": Pair(Normal(0, 1), SplitNormal(1, 2, 3)),
+    "pair of normals": Pair(Normal(0, 1), Normal(1, 1)),
+    "callable": lambda rng, n: rng.standard_normal(n),
+    "callable of pairs": lambda rng, n: rng.standard_normal((n, 2)),
+    "callable of bools": lambda rng, n: rng.random(n) < 0.5,
+    "callable of lists": lambda rng, n: list(rng.random(n)),
+    "callable with one buffer": reuses_its_buffer,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@given(splits=st.lists(st.integers(0, 30), min_size=1, max_size=8))
+def test_draws_do_not_depend_on_how_they_are_asked_for(name: str, splits: list[int]) -> None:
+    whole, parts = (Draws(SAMPLERS[name], Stream(42, name)) for _ in range(2))
+    together = whole.take(sum(splits))
+    assert together.dtype == np.float64
+    assert together.shape in ((sum(splits),), (sum(splits), 2))
+    assert np.array_equal(together, np.concatenate([parts.take(n) for n in splits]))
+
+
+def test_the_members_of_a_pair_are_their_own_distributions_and_independent() -> None:
+    draws = Draws(Pair(Normal(5, 1), Normal(-5, 2)), Stream(42, "pair")).take(20_000)
+    assert np.allclose(draws.mean(axis=0), [5, -5], atol=4 * 2 / np.sqrt(20_000))
+    assert np.allclose(draws.std(axis=0), [1, 2], rtol=4 / np.sqrt(2 * 20_000))
+    assert abs(np.corrcoef(draws.T)[0, 1]) < 4 / np.sqrt(20_000)
+
+
+def test_a_callable_is_called_in_blocks_and_only_when_draws_are_missing() -> None:
+    asked: list[int] = []
+
+    def sampler(rng: Generator, n: int) -> np.ndarray:
+        asked.append(n)
+        return rng.random(n)
+
+    draws = Draws(sampler, Stream(42, "blocks"))
+    for taken, calls in ((3, 1), (5, 1), (1, 2), (16, 4), (7, 4)):
+        draws.take(taken)
+        assert asked == [BLOCK] * calls
+
+
+def test_each_block_has_a_generator_of_its_own() -> None:
+    greedy = Draws(lambda rng, n: rng.random(1000)[:n], Stream(42, "case")).take(24)
+    modest = Draws(lambda rng, n: rng.random(n), Stream(42, "case")).take(24)
+    assert np.array_equal(greedy, modest)
+
+
+@pytest.mark.parametrize(
+    "sampler, message",
+    [
+        (lambda rng, n: rng.random(n - 1), r"sampler returned shape \(7,\); asked for 8 draws, allowed"),
+        (lambda rng, n: 0.5, r"sampler returned shape \(\); asked for 8 draws"),
+        (lambda rng, n: rng.random((n, 3)), r"sampler returned shape \(8, 3\); asked for 8 draws"),
+        (lambda rng, n: rng.random((2, n)), r"sampler returned shape \(2, 8\); asked for 8 draws"),
+        (lambda rng, n: None, "sampler returned"),
+        (lambda rng, n: ["a"] * n, "sampler returned something that is not an array of numbers"),
+        (lambda rng, n: [[1], [1, 2]], "sampler returned something that is not an array of numbers"),
+    ],
+)
+def test_a_wrong_shape_is_refused(sampler, message) -> None:
+    with pytest.raises(DataError, match=message):
+        Draws(sampler, Stream(42, "wrong")).take(5)
+
+
+def test_values_and_pairs_must_not_alternate() -> None:
+    shapes = iter([(BLOCK,), (BLOCK, 2)])
+    draws = Draws(lambda rng, n: np.ones(next(shapes)), Stream(42, "both"))
+    draws.take(4)
+    with pytest.raises(DataError, match="values in one block and pairs in another"):
+        draws.take(10)
+
+
+def test_what_a_sampler_raises_is_not_hidden() -> None:
+    def broken(rng: Generator, n: int) -> np.ndarray:
+        raise ZeroDivisionError("simulation diverged")
+
+    with pytest.raises(ZeroDivisionError, match="simulation diverged"):
+        Draws(broken, Stream(42, "broken")).take(1)

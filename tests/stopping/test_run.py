@@ -1,0 +1,181 @@
+"""The ask/tell run: one verdict, however the draws come."""
+
+from collections.abc import Callable, Iterable, Iterator
+from math import inf, isnan, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import suffice
+from suffice.decision.rule import Decision, Rule
+from suffice.errors import DataError, RunError
+from suffice.stopping.run import Boundary, Run, StopReason, Verdict
+
+COUNTS = suffice.plan(suffice.Proportion(0.8), 40, 0.05)
+MEANS = suffice.plan(
+    suffice.PairedMean(), 40, method="margin", margin=suffice.stopping.request.Margin(n0=5, early_stop_margin=0.04)
+)
+OUTCOMES = st.lists(st.sampled_from([0, 1, 1, 1, True, False, 1.0]), min_size=40, max_size=60)
+DIFFERENCES = st.lists(st.floats(-2, 4) | st.sampled_from([0.0, 1.0, nan, inf]), min_size=40, max_size=60)
+
+
+def in_blocks(run: Run, draws: list[float], sizes: Iterable[int]) -> None:
+    at = 0
+    for size in sizes:
+        if run.open:
+            run.observe(draws[at : at + size])
+            at += size
+    if run.open:
+        run.observe(draws[at:])
+
+
+def by_need(run: Run, draws: list[float], _: list[int]) -> None:
+    source = iter(draws)
+    while run.open:
+        assert run.observe(next(source) for _ in range(run.need)) > 0
+
+
+WAYS: dict[str, Callable[[Run, list[float], list[int]], object]] = {
+    "one by one": lambda run, draws, sizes: in_blocks(run, draws, [1] * len(draws)),
+    "blocks": in_blocks,
+    "generator": lambda run, draws, sizes: run.observe(draw for draw in draws),
+    "array": lambda run, draws, sizes: run.observe(np.array(draws, dtype=np.float64)),
+    "tuple": lambda run, draws, sizes: run.observe(tuple(draws)),
+    "numpy values": lambda run, draws, sizes: run.observe([np.float64(draw) for draw in draws]),
+    "as asked": by_need,
+}
+
+
+def same(one: Verdict, other: Verdict) -> bool:
+    estimates = one.estimate == other.estimate or (isnan(one.estimate) and isnan(other.estimate))
+    return estimates and (one.decision, one.n, one.fixed_n, one.reason) == (
+        other.decision,
+        other.n,
+        other.fixed_n,
+        other.reason,
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(draws=OUTCOMES, sizes=st.lists(st.integers(0, 20), max_size=10))
+def test_counts_reach_the_same_verdict(way: str, draws: list[float], sizes: list[int]) -> None:
+    run, whole = COUNTS.start(), COUNTS.start()
+    WAYS[way](run, draws, sizes)
+    whole.observe(draws)
+    assert same(run.verdict, whole.verdict)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(draws=DIFFERENCES, sizes=st.lists(st.integers(0, 20), max_size=10))
+def test_means_reach_the_same_verdict(way: str, draws: list[float], sizes: list[int]) -> None:
+    run, whole = MEANS.start(), MEANS.start()
+    WAYS[way](run, draws, sizes)
+    whole.observe(draws)
+    assert same(run.verdict, whole.verdict)
+
+
+@given(OUTCOMES)
+def test_the_verdict_is_the_first_boundary_that_the_count_reaches(draws: list[float]) -> None:
+    run = COUNTS.start()
+    run.observe(draws)
+    for b in COUNTS.boundaries:
+        k = sum(draws[: b.n])
+        accepts, rejects = b.accept_at is not None and k >= b.accept_at, b.reject_at is not None and k <= b.reject_at
+        if accepts or rejects:
+            reason = StopReason.ACCEPT_BOUNDARY if accepts else StopReason.REJECT_BOUNDARY
+            decision = Decision.ACCEPTED if accepts else Decision.REJECTED
+            assert run.verdict == Verdict(decision, b.n, 40, k / b.n, reason)
+            assert run.verdict.early
+            return
+    decision = Decision.ACCEPTED if sum(draws[:40]) >= 32 else Decision.REJECTED
+    assert run.verdict == Verdict(decision, 40, 40, sum(draws[:40]) / 40, StopReason.REACHED_N)
+    assert not run.verdict.early
+
+
+@pytest.mark.parametrize("plan", [COUNTS, MEANS], ids=["counts", "means"])
+@pytest.mark.parametrize("bad", [nan, inf, -inf])
+@given(place=st.integers(0, 39), sizes=st.lists(st.integers(1, 20), max_size=10))
+def test_a_draw_that_is_not_finite_is_invalid_and_never_accepted(plan, bad, place, sizes) -> None:
+    draws: list[float] = [1.0] * 40
+    draws[place] = bad
+    fixed = Run(plan.rule, 40, ())
+    in_blocks(fixed, draws, sizes)
+    verdict = fixed.verdict
+    assert (verdict.decision, verdict.n, verdict.reason) == (Decision.INVALID, place + 1, StopReason.NON_FINITE)
+    assert isnan(verdict.estimate)
+    run = plan.start()
+    in_blocks(run, draws, sizes)
+    assert run.verdict.decision is Decision.INVALID or run.verdict.n <= place
+
+
+def test_need_counts_the_draws_to_the_next_look() -> None:
+    run = Run(suffice.Proportion(0.5), 20, [Boundary(5, 0, 5), Boundary(8, None, None), Boundary(12, 2, 9)])
+    assert (run.open, run.need, run.n) == (True, 5, 0)
+    run.observe([1, 0])
+    assert (run.need, run.n) == (3, 2)
+    run.observe([1, 0, 1])
+    assert (run.need, run.n) == (7, 5)
+    run.observe([0] * 7)
+    assert (run.need, run.n) == (8, 12)
+    assert run.observe([1] * 8) == 8
+    assert (run.open, run.need, run.n) == (False, 0, 20)
+
+
+def test_draws_after_the_close_are_not_read() -> None:
+    read = []
+
+    def trials() -> Iterator[int]:
+        for i in range(1000):
+            read.append(i)
+            yield 0
+
+    run = COUNTS.start()
+    assert run.observe(trials()) == run.verdict.n == len(read)
+    assert run.verdict.n < 40
+
+
+def test_no_more_than_n_draws_are_read() -> None:
+    run = Run(suffice.Proportion(0.5), 10, ())
+    source = iter([1, 0] * 10)
+    assert run.observe(source) == 10
+    assert len(list(source)) == 10
+
+
+def test_observing_nothing_changes_nothing() -> None:
+    run = COUNTS.start()
+    assert run.observe([]) == 0
+    assert (run.open, run.n) == (True, 0)
+
+
+def test_a_verdict_too_early_and_a_draw_too_late_are_refused() -> None:
+    run = Run(suffice.Proportion(0.5), 10, ())
+    run.observe([1, 0, 1])
+    with pytest.raises(
+        RunError, match=r"^the run is open after 3 draws; observe 7 more before asking for its verdict$"
+    ):
+        _ = run.verdict
+    run.observe([1] * 7)
+    with pytest.raises(RunError, match=r"^the run is closed after 10 draws; start a new one$"):
+        run.observe([1])
+
+
+def test_a_refused_draw_takes_nothing_of_its_look() -> None:
+    run = Run(suffice.Proportion(0.5), 10, [Boundary(4, 0, 4)])
+    with pytest.raises(DataError, match=r"^draw 7 is 0\.3; "):
+        run.observe([1, 0, 1, 0, 1, 1, 0.3, 1])
+    assert (run.open, run.n, run.need) == (True, 4, 6)
+
+
+@pytest.mark.parametrize("rule", [suffice.Proportion(0.5), suffice.PairedMean()])
+def test_boundaries_at_or_beyond_n_and_empty_ones_are_no_looks(rule: Rule) -> None:
+    assert Run(rule, 10, [Boundary(3, None, None), Boundary(10, 9, 0), Boundary(12, 9, 0)]).need == 10
+
+
+def test_an_accept_stop_of_a_mean_waits_for_the_least_effect() -> None:
+    run = Run(suffice.PairedMean(min_effect=1.0), 10, [Boundary(4, None, 2.0)])
+    run.observe([0.5, 0.51, 0.49, 0.5])
+    assert run.open
+    run.observe([0.5] * 6)
+    assert run.verdict.decision is Decision.REJECTED
