@@ -1,0 +1,60 @@
+"""A correction: a record, and the measurement that disagrees with it."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from suffice.errors import DataError
+from suffice.sampling.distributions import Distribution, Normal, SplitNormal
+from suffice.sampling.sampler import Pair
+from suffice.verifier.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its upper and lower standard uncertainty, both positive. Raises DataError otherwise."""
+
+    value: float
+    u_plus: float
+    u_minus: float
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.value):
+            raise DataError(f"value is {self.value}; it must be finite")
+        for name, u in (("u_plus", self.u_plus), ("u_minus", self.u_minus)):
+            if not (isfinite(u) and u > 0):
+                raise DataError(f"{name} is {u}; it must be finite and greater than 0")
+
+    def distribution(self) -> Distribution:
+        """Normal when both uncertainties are equal, split normal otherwise."""
+        if self.u_plus == self.u_minus:
+            return Normal(self.value, self.u_plus)
+        return SplitNormal(self.value, self.u_minus, self.u_plus)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A record and a later measurement of the same target; `key` is unique in its source.
+
+    `time` orders the corrections of a source (a year, or any sortable text); contexts that differ hint at a measurement
+    of something else.
+    """
+
+    key: str
+    target: str
+    record: Estimate
+    measurement: Estimate
+    time: str = ""
+    region: str | None = None
+    record_context: str | None = None
+    measurement_context: str | None = None
+
+    def case(self) -> Case:
+        """The case that asks whether a drawn pair moves in the claimed direction, the sign of measurement − record."""
+        change = self.measurement.value - self.record.value
+        return Case(
+            key=self.key,
+            target=self.target,
+            sampler=Pair(self.record.distribution(), self.measurement.distribution()),
+            region=self.region,
+            direction=(change > 0) - (change < 0),
+        )
