@@ -1,0 +1,5 @@
+"""The command line: one file for each command group, and what they share.
+
+Here: options, tables, progress and exit codes. Not here: anything that decides or computes. Heavy imports stay inside
+the functions that need them, so that `suffice --help` is quick.
+"""

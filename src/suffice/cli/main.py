@@ -1,0 +1,66 @@
+"""The `suffice` command."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from suffice import __version__
+from suffice.cli import compare, plan, rehearse
+from suffice.errors import SufficeError
+
+app = typer.Typer(
+    name="suffice",
+    help="Monte Carlo decisions with no more samples than they need, and the fixed-sample decision kept.\n\n"
+    "Exit codes: 0 holds, 2 fails or bad input, 3 cannot tell because data is missing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("plan")(plan.plan)
+app.command("compare")(compare.compare)
+app.command("rehearse")(rehearse.rehearse)
+
+
+def _print_version(show: bool) -> None:
+    if show:
+        typer.echo(f"suffice {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _suffice(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    What a caller can get wrong ends with one line on stderr that says what and where, never with a traceback.
+    """
+    try:
+        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+    except SufficeError as error:
+        sys.stderr.write(f"suffice: {error}\n")
+        return error.exit_code
+    except typer.TyperException as error:
+        sys.stderr.write(f"suffice: {error.format_message()} (suffice --help lists what is allowed)\n")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("suffice: interrupted\n")
+        return 130
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Options that several commands share, and how they and the configuration become a rule and plans."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suffice.errors import ConfigError, PlanError
+
+if TYPE_CHECKING:
+    from suffice.config import Config
+    from suffice.decision.rule import Rule
+    from suffice.stopping.plan import Plan
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file [default: ./config.json].")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RuleName = Annotated[str | None, typer.Option("--rule", help="proportion or paired_mean.")]
+AtLeast = Annotated[float | None, typer.Option("--at-least", help="proportion: the share that must succeed.")]
+Alpha = Annotated[float | None, typer.Option("--alpha", help="paired_mean: the level of the t-test.")]
+MinEffect = Annotated[float | None, typer.Option("--min-effect", help="paired_mean: the least |mean difference|.")]
+Draws = Annotated[int | None, typer.Option("--n", help="N, the draws of the fixed decision.")]
+MaxDisagreement = Annotated[
+    str | None,
+    typer.Option("--max-disagreement", help="Bound on disagreement: 0.01, or accept=0.001,reject=0.01."),
+]
+LookEvery = Annotated[int | None, typer.Option("--look-every", help="Draws between looks.")]
+FirstLook = Annotated[int | None, typer.Option("--n-min", help="Draws before the first look [default: --look-every].")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen on the command line; None where the configuration or the default decides."""
+
+    rule: str | None = None
+    at_least: float | None = None
+    alpha: float | None = None
+    min_effect: float | None = None
+    n: int | None = None
+    max_disagreement: str | None = None
+    look_every: int | None = None
+    n_min: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A rule, N, and everything else that plans are made from."""
+
+    rule: "Rule"
+    n: int
+    max_disagreement: "float | dict[str, float]"
+    looks: tuple[int, ...] | None
+    look_every: int | None
+    n_min: int | None
+    config: "Config"
+
+    def plan(self, method: str) -> "Plan":
+        """The plan of this method, from the user's plan cache where it was made before."""
+        from suffice.stopping.cache import default_cache
+        from suffice.stopping.design import plan
+        from suffice.stopping.request import Margin
+
+        sampling = self.config.verifier.adaptive_sampling
+        return plan(
+            self.rule,
+            self.n,
+            self.max_disagreement,
+            method=method,
+            looks=self.looks,
+            look_every=self.look_every,
+            n_min=self.n_min,
+            margin=Margin(sampling.n0, sampling.multiplier, sampling.early_stop_margin),
+            cache=default_cache(),
+        )
+
+
+def setting_of(choice: Choice, config: "Config", looks: str | None = None, *, config_looks: bool = True) -> Setting:
+    """Command-line options over the configuration. Raises PlanError for what cannot be."""
+    from suffice.decision.rules import rule_of
+
+    verifier = config.verifier
+    sampling = verifier.adaptive_sampling
+    name = choice.rule or verifier.rule
+    at_least = verifier.confidence_threshold if choice.at_least is None else choice.at_least
+    alpha = verifier.p_threshold if choice.alpha is None else choice.alpha
+    min_effect = verifier.min_effect_size if choice.min_effect is None else choice.min_effect
+    parameters = {"proportion": {"at_least": at_least}, "paired_mean": {"alpha": alpha, "min_effect": min_effect}}
+    n = verifier.n_samples if choice.n is None else choice.n
+    from_config = config_looks and choice.look_every is None and looks is None
+    return Setting(
+        rule=rule_of(name, parameters.get(name, {})),
+        n=n,
+        max_disagreement=_bound(choice.max_disagreement, sampling.max_disagreement),
+        looks=None if looks is None else _looks(looks),
+        look_every=sampling.look_every if from_config else choice.look_every,
+        n_min=sampling.n_min if from_config and choice.n_min is None else choice.n_min,
+        config=config,
+    )
+
+
+def read_config(path: Path | None, *, required: bool) -> "Config":
+    """The configuration at `path`, else ./config.json; the one we ship with when there is none and none is required."""
+    from suffice.config import load
+
+    found = path or Path("config.json")
+    if path is None and not required and not found.exists():
+        return shipped_config()
+    if required and not found.exists():
+        raise ConfigError(f"{found}: there is no such file; name one with --config or leave out --use-config")
+    return load(found)
+
+
+def shipped_config() -> "Config":
+    """The configuration that we ship: rule proportion."""
+    from suffice.config import shipped
+
+    return shipped()
+
+
+def _bound(given: str | None, configured: "float | dict[str, float]") -> "float | dict[str, float]":
+    if given is None:
+        return configured
+    try:
+        if "=" not in given:
+            return float(given)
+        pairs = (part.split("=", 1) for part in given.split(","))
+        return {side.strip(): float(value) for side, value in pairs}
+    except ValueError:
+        raise PlanError(
+            f"--max-disagreement is {given!r}; allowed: a number from 0 to below 1, or accept=NUMBER,reject=NUMBER"
+        ) from None
+
+
+def _looks(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in given.split(","))
+    except ValueError:
+        raise PlanError(f"--looks is {given!r}; allowed: whole numbers with commas between, like 16,32,64") from None

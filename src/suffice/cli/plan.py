@@ -1,0 +1,72 @@
+"""`suffice plan`: the table of looks and boundaries, its worst case and its average sample number."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from suffice.cli import options
+
+if TYPE_CHECKING:
+    from suffice.stopping.plan import Plan
+
+
+def plan(
+    rule: options.RuleName = None,
+    at_least: options.AtLeast = None,
+    alpha: options.Alpha = None,
+    min_effect: options.MinEffect = None,
+    n: options.Draws = None,
+    max_disagreement: options.MaxDisagreement = None,
+    method: Annotated[str | None, typer.Option(help="optimal, curtailed-exact, margin or fixed.")] = None,
+    look_every: options.LookEvery = None,
+    n_min: options.FirstLook = None,
+    looks: Annotated[str | None, typer.Option(help="The looks themselves, like 16,32,64.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+    use_config: Annotated[bool, typer.Option("--use-config", help="Start from the configuration.")] = False,
+    config: options.ConfigFile = None,
+    json: options.Json = False,
+) -> int:
+    """Make a stopping plan and print it: looks, boundaries, worst disagreement, average sample number (ASN)."""
+    from suffice.cli.console import print_json
+
+    read = options.read_config(config, required=use_config) if use_config else options.shipped_config()
+    choice = options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min)
+    setting = options.setting_of(choice, read, looks, config_looks=use_config)
+    made = setting.plan(method or (read.verifier.adaptive_sampling.method if use_config else "optimal"))
+    if save is not None:
+        made.save(save)
+    if json:
+        print_json(made.to_dict())
+    else:
+        _print(made)
+    return 0
+
+
+def _print(made: "Plan") -> None:
+    from suffice.cli.console import out, percent, print_table
+
+    parameters = ", ".join(f"{name} = {value:g}" for name, value in made.rule.parameters.items())
+    rows = ((str(b.n), _boundary(b.reject_at), _boundary(b.accept_at)) for b in made.boundaries)
+    title = f"Plan {made.id[:12]}: {made.rule.name} ({parameters}), N = {made.n}, method {made.method}"
+    print_table(title, ("look at n", "reject at ≤", "accept at ≥"), rows)
+    where = f"{made.worst_at} successes of {made.n}" if hasattr(made.rule, "threshold") else f"{made.worst_at} s.e."
+    bound = "" if made.lower_bound is None else f"; the optimum for these looks is at least {made.lower_bound:.2f}"
+    worst, saved = percent(made.worst_disagreement, 4), percent(1 - made.uniform_asn / made.n, 1)
+    lines = (
+        f"worst disagreement  {worst} at {where} (allowed {_allowed(made)}; {made.guarantee})",
+        f"average draws       {made.uniform_asn:.2f} of {made.n}, {saved} saved{bound}",
+    )
+    out().print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _allowed(made: "Plan") -> str:
+    from suffice.cli.console import percent
+
+    if isinstance(made.max_disagreement, dict):
+        return ", ".join(f"{side} {percent(bound, 4)}" for side, bound in made.max_disagreement.items())
+    return percent(made.max_disagreement)
+
+
+def _boundary(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"

@@ -1,0 +1,158 @@
+"""`suffice compare` as a user meets it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suffice.cli.main import run
+from suffice.evaluation.intervals import clopper_pearson
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    assert run(("compare", *arguments, "--json")) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_pdg_saves_two_thirds_and_keeps_the_decisions(capsys: pytest.CaptureFixture[str]) -> None:
+    it = answer(capsys, "--source", "pdg")
+    assert it["cases"] >= 12_000
+    assert (it["rule"], it["method"], it["max_disagreement"], it["invalid"]) == ("proportion", "optimal", 0.01, 0)
+    assert it["sample_reduction"] >= 0.64
+    assert it["sample_reduction"] == pytest.approx(1 - it["avg_adaptive_n"] / it["avg_fixed_n"])
+    assert it["disagreement_rate"] <= 0.005
+    assert it["worst_disagreement"] <= 0.01
+    assert it["disagreement_rate"] == it["disagreements"] / it["cases"]
+    assert (it["disagreement_lower"], it["disagreement_upper"]) == clopper_pearson(it["disagreements"], it["cases"])
+    assert len(it["disagreeing_cases"]) == min(it["disagreements"], 20)
+    assert sum(band["cases"] for band in it["bands"]) == it["cases"]
+
+
+def test_the_heuristic_fails_where_truths_are_even(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("compare", "--source", "even", "--rule", "paired_mean", "--method", "margin", "--json")) == 2
+    printed = capsys.readouterr()
+    it = json.loads(printed.out)
+    assert it["disagreement_rate"] >= 0.15
+    assert it["guarantee"] == "none"
+    assert "margin disagrees in" in printed.err
+
+
+def test_the_optimal_plan_holds_where_truths_are_even(capsys: pytest.CaptureFixture[str]) -> None:
+    it = answer(capsys, "--source", "even", "--use-config", "--deterministic")
+    assert it["cases"] >= 1000
+    assert it["disagreement_rate"] <= 0.01
+
+
+def test_several_methods_give_a_list_and_the_first_is_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("compare", "--source", "even", "--method", "optimal,margin,fixed", "--json")) == 0
+    several = json.loads(capsys.readouterr().out)
+    assert [it["method"] for it in several] == ["optimal", "margin", "fixed"]
+    assert several[1]["disagreement_rate"] > 0.01
+    assert (several[2]["disagreements"], several[2]["sample_reduction"]) == (0, 0)
+    assert run(("compare", "--source", "even", "--method", "margin,optimal")) == 2
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def own(tmp_path: Path, value: str = "12.0") -> tuple[str, ...]:
+    records = write(tmp_path / "records.csv", "key,value,u\na,10.0,1\nb,5,0.5\n")
+    measurements = write(tmp_path / "new.csv", f"key,value,u_plus,u_minus\na,{value},1,2\nb,5.1,0.5,0.5\n")
+    return ("--records", str(records), "--measurements", str(measurements))
+
+
+def test_own_files_are_compared_and_the_csv_has_a_row_for_each_case_and_method(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "rows.csv"
+    assert run(("compare", *own(tmp_path), "--method", "optimal,margin", "--csv", str(out), "--json")) == 0
+    several = json.loads(capsys.readouterr().out)
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    assert [(row["key"], row["method"]) for row in rows] == [
+        ("a", "optimal"), ("a", "margin"), ("b", "optimal"), ("b", "margin"),
+    ]  # fmt: skip
+    for i, it in enumerate(several):
+        mine = [row for row in rows if row["method"] == it["method"]]
+        assert sum(int(row["n"]) for row in mine) == it["avg_adaptive_n"] * it["cases"]
+        assert sum(row["agrees"] == "false" for row in mine) == it["disagreements"], i
+
+
+def test_two_cases_do_not_satisfy_the_regression_gate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(("compare", *own(tmp_path), "--use-config")) == 3
+    assert "needed to judge: 1000" in capsys.readouterr().err
+
+
+def test_the_report_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    assert run(("compare", *own(tmp_path), "--report", str(report))) == 0
+    assert "<html" in report.read_text(encoding="utf-8")
+    assert str(report) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit", "code"),
+    [
+        (("--source", "moon"), "moon", 2),
+        (("--method", "guess"), "guess", 2),
+        (("--method", "optimal,optimal"), "optimal,optimal", 2),
+        (("--rule", "coin"), "coin", 2),
+        (("--records", "nowhere.csv"), "--measurements", 2),
+        (("--records", "nowhere.csv", "--measurements", "nowhere.csv"), "nowhere.csv", 3),
+        (("--source", "pdg", "--records", "a.csv", "--measurements", "b.csv"), "--source pdg", 2),
+        (("--config", "nowhere.json"), "nowhere.json", 2),
+        (("--at-least", "0"), "no boundary", 2),
+    ],
+)
+def test_bad_input_gets_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], culprit: str, code: int
+) -> None:
+    assert run(("compare", *arguments)) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert culprit in printed.err
+
+
+@pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    assert run(("compare", "--source", "even", option, str(tmp_path))) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert str(tmp_path) in printed.err
+    assert list(tmp_path.parent.glob(".*.tmp")) == []
+
+
+def test_nothing_is_left_of_a_bad_measurement(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    assert run(("compare", *own(tmp_path, value="nan"), "--csv", str(out))) == 2
+    assert "new.csv, line 2, column value" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_equal_seeds_give_byte_equal_json_in_every_process() -> None:
+    command = [sys.executable, "-m", "suffice.cli.main", "compare", "--source", "codata", "--json"]
+    outputs = set()
+    for hash_seed in ("0", "1", "random"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        outputs.add(subprocess.run(command, env=environment, capture_output=True, check=True, cwd=ROOT).stdout)
+    assert len(outputs) == 1
+
+
+def test_another_seed_gives_other_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = (answer(capsys, "--source", "codata", "--seed", seed) for seed in ("1", "2"))
+    assert one["avg_adaptive_n"] != other["avg_adaptive_n"]
