@@ -1,0 +1,101 @@
+"""Which bucket a target falls in, whether it keeps it, and which targets are audited."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import version
+from typing import Any
+
+from suffice.errors import DataError
+from suffice.flag.arm import Arm, Flag
+from suffice.flag.document import PERCENT, Exposure, bucket_by
+
+_EVALUATOR = "openfeature-flagd-core"
+_FLAG = "bucket"
+_HASH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The buckets (0 to 99) of some targets, as the evaluator of one version gave them."""
+
+    salt: str
+    evaluator: str
+    buckets: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A target that is not where it was."""
+
+    target: str
+    was: int
+    now: int
+
+
+def buckets(salt: str, targets: Iterable[str]) -> dict[str, int]:
+    """The bucket of each target, asked of flagd's own evaluator: adaptive at weight w means a bucket below w."""
+    from openfeature.contrib.tools.flagd.core import FlagdCore
+    from openfeature.evaluation_context import EvaluationContext
+
+    core = FlagdCore()
+    core.set_flags(json.dumps(_bucket_document(salt)))
+    return {target: core.resolve_integer_value(_FLAG, -1, EvaluationContext(target)).value for target in targets}
+
+
+def record(salt: str, targets: Iterable[str]) -> Sample:
+    """The sample to keep beside a rollout."""
+    return Sample(salt, f"{_EVALUATOR} {version(_EVALUATOR)}", buckets(salt, targets))
+
+
+def drift(sample: Sample) -> tuple[Moved, ...]:
+    """The targets of a recorded sample that the evaluator installed now puts elsewhere; empty is as it must be."""
+    now = buckets(sample.salt, sample.buckets)
+    return tuple(Moved(target, was, now[target]) for target, was in sample.buckets.items() if now[target] != was)
+
+
+def misplaced(sample: Sample, exposure: Exposure | None, flag: Flag, region: str | None = None) -> tuple[str, ...]:
+    """The targets of a recorded sample whose arm, asked of any provider, is not the one that their bucket says."""
+    return tuple(
+        target
+        for target, bucket in sample.buckets.items()
+        if flag.ask(target, region).arm is not _expected(bucket, sample.salt, exposure, region)
+    )
+
+
+def inside(exposure: Exposure, targets: Iterable[str]) -> tuple[str, ...]:
+    """Those of `targets` that `exposure` puts on the adaptive arm in its regions: the probes that prove a rollback."""
+    return tuple(target for target, bucket in buckets(exposure.salt, targets).items() if bucket < exposure.weight)
+
+
+def audited(target: str, salt: str, fraction: float) -> bool:
+    """Whether the decisions about `target` are audited: fixed before the first draw, for about `fraction` of targets.
+
+    A keyed BLAKE2b hash of the target, independent of the arm, which another hash and another salt choose. Monotone: a
+    larger fraction audits all that a smaller one does. Raises DataError unless 0 ≤ fraction ≤ 1.
+    """
+    if not 0 <= fraction <= 1:
+        raise DataError(f"audits: the fraction is {fraction!r}; allowed: 0 to 1")
+    key = blake2b(salt.encode()).digest()
+    drawn = int.from_bytes(blake2b(target.encode(), key=key, digest_size=_HASH_BYTES).digest(), "big")
+    return drawn < fraction * 2.0 ** (8 * _HASH_BYTES)
+
+
+def _bucket_document(salt: str) -> dict[str, Any]:
+    names = [str(bucket) for bucket in range(PERCENT)]
+    flag = {
+        "state": "ENABLED",
+        "variants": {name: int(name) for name in names},
+        "defaultVariant": names[0],
+        "targeting": {"fractional": [bucket_by(salt), *([name, 1] for name in names)]},
+    }
+    return {"flags": {_FLAG: flag}}
+
+
+def _expected(bucket: int, salt: str, exposure: Exposure | None, region: str | None) -> Arm:
+    if exposure is None or (exposure.regions and region not in exposure.regions):
+        return Arm.FIXED
+    if exposure.salt != salt:
+        raise DataError(f"flag: the sample was recorded with the salt {salt!r}, the exposure has {exposure.salt!r}")
+    return Arm.ADAPTIVE if bucket < exposure.weight else Arm.FIXED

@@ -1,0 +1,90 @@
+"""Publishing the flag, so that a watcher of the file is sure to see it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from suffice.errors import DataError, MissingDataError, OutputError
+from suffice.files import write_atomically
+from suffice.flag.document import Exposure, from_text, to_text
+
+_STEPS_NS = (1_000_000, 2_000_000_000)
+"""How much newer than the file before: a millisecond, and two seconds where the file system knows no finer times."""
+
+_VISIBLE_NS = 1_000
+"""The watcher compares times as floats, which lie 0.24 µs apart today; a difference of 1 ns is none to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published: the SHA-256 of the file and its modification time in nanoseconds."""
+
+    sha256: str
+    mtime_ns: int
+
+
+def publish(
+    path: Path,
+    exposure: Exposure | None,
+    *,
+    newer_than_ns: int = 0,
+    now_ns: Callable[[], int] = time.time_ns,
+) -> Published:
+    """Replace the flag file by the document of `exposure` (None: the baseline), and read it back.
+
+    Guarantees that the file is whole at any instant, and that its modification time is strictly newer than that of the
+    file before and than `newer_than_ns`, also when the clock went back: the watcher ignores an equal or older one.
+    Pass the `mtime_ns` published last, so that this holds also when the file has been deleted since. To publish the
+    same exposure again makes every watcher read it again. Raises OutputError when it cannot be written so.
+    """
+    text = to_text(exposure)
+    if from_text(text) != exposure:
+        raise OutputError(f"{path}: not published: the document does not read back as {exposure}")
+    earlier = max(_mtime_ns(path), newer_than_ns)
+    mtime_ns = _write_newer(path, text, earlier, now_ns)
+    _check(path, text)
+    return Published(sha256(text.encode()).hexdigest(), mtime_ns)
+
+
+def published(path: Path) -> Exposure | None:
+    """The exposure that the file publishes, None for the baseline.
+
+    Raises MissingDataError when there is no such file, DataError when it holds anything else than `publish` writes.
+    """
+    try:
+        text = path.read_bytes().decode("ascii")
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{path}: there is no flag file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the flag file cannot be read: {error}") from error
+    return from_text(text, str(path))
+
+
+def _mtime_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _write_newer(path: Path, text: str, earlier: int, now_ns: Callable[[], int]) -> int:
+    for step in _STEPS_NS:
+        # The time is set before the replace: a kill in between must not leave a file that watchers ignore.
+        write_atomically(path, text, mtime_ns=max(now_ns(), earlier + step))
+        mtime_ns = _mtime_ns(path)
+        if mtime_ns - earlier >= _VISIBLE_NS:
+            return mtime_ns
+    raise OutputError(
+        f"{path}: published, but its time {mtime_ns} ns is not newer than {earlier} ns: watchers ignore it"
+    )
+
+
+def _check(path: Path, text: str) -> None:
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise OutputError(f"{path}: published, but it cannot be read back: {error.strerror or error}") from error
+    if found != text.encode():
+        raise OutputError(f"{path}: published, but it reads back as something else; does another process write it?")

@@ -1,0 +1,141 @@
+"""One correction, from the record as it is to the record as it should be. Pure but for the draws of `verify`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+from suffice.decision.rule import Decision
+from suffice.resolution.classify import Kind, classify, is_mismatch
+from suffice.resolution.storm import StormPolicy, StormState
+from suffice.resolution.strategy import STRATEGIES, Inputs, Strategy, propose
+from suffice.sampling.sampler import Pair
+from suffice.sources.correction import Correction, Estimate
+from suffice.store.records import Record, Status
+from suffice.verifier.case import Case
+
+
+class Verdict(Protocol):
+    """What validation answers; it may also have an `arm`."""
+
+    @property
+    def decision(self) -> Decision: ...
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def fixed_n(self) -> int: ...
+
+
+Verify = Callable[[Case], Verdict]
+
+
+class Outcome(Enum):
+    """What became of a correction; the value is the sentence a person reads."""
+
+    COMMITTED = "Validation accepted the correction: the record has a new version."
+    ROLLED_BACK = "Validation rejected the correction: the record is as it was."
+    INVALID = "A draw was NaN or infinite, nothing could be decided: the record is as it was."
+    SKIPPED = "The record needs review: nothing is applied to it until a person closes the review."
+    UNCHANGED = "Record and measurement have the same value: there is nothing to correct."
+    ALREADY = "The correction was resolved before; it is not applied twice."
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What became of one correction. `before` is the snapshot; `first_seen` when the store did not know the target.
+
+    Kind, strategy and `proposed` are None where it did not come to that, and so is `verdict`.
+    """
+
+    correction: Correction
+    outcome: Outcome
+    before: Record
+    after: Record
+    first_seen: bool = False
+    kind: Kind | None = None
+    strategy: Strategy | None = None
+    proposed: Record | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def escalated(self) -> bool:
+        """Whether this correction made its target need review."""
+        return self.after.status is Status.NEEDS_REVIEW and self.before.status is Status.ACTIVE
+
+    @property
+    def arm(self) -> str | None:
+        """The arm that decided, where the verdict names one."""
+        arm = getattr(self.verdict, "arm", None)
+        return arm.value if isinstance(arm, Enum) else arm
+
+    @property
+    def reason(self) -> str:
+        """Why it came so, in a sentence with its numbers."""
+        if self.verdict is None:
+            return self.outcome.value
+        return f"{self.verdict.decision.value} after {self.verdict.n} of {self.verdict.fixed_n} draws"
+
+
+def first_record(correction: Correction) -> Record:
+    """The record of a target that the store does not know yet: what the correction says it was."""
+    was = correction.record
+    return Record(correction.target, was.value, was.u_plus, was.u_minus, correction.record_context)
+
+
+def judge(
+    known: Record | None, correction: Correction, inputs: Inputs, verify: Verify, policy: StormPolicy
+) -> Resolution:
+    """Snapshot, classify, propose, validate, and commit or roll back, for one correction.
+
+    Validation compares the proposal with the correction's own record, not with the store's: the pairs of a source are
+    given, and a correction that was rejected does not change the next pair. Calls `verify` at most once, and not at all
+    where nothing is applied.
+    """
+    before = known or first_record(correction)
+    untouched = Resolution(correction, Outcome.UNCHANGED, before, before, first_seen=known is None)
+    if not is_mismatch(correction):
+        return untouched
+    if before.status is Status.NEEDS_REVIEW:
+        return replace(untouched, outcome=Outcome.SKIPPED)
+    kind = classify(before, correction)
+    proposed = propose(kind, before, correction, inputs)
+    verdict = verify(case_of(correction, proposed))
+    outcome = _OUTCOMES[verdict.decision]
+    return replace(
+        untouched,
+        outcome=outcome,
+        after=_settle(before, proposed, outcome, policy),
+        kind=kind,
+        strategy=STRATEGIES[kind],
+        proposed=proposed,
+        verdict=verdict,
+    )
+
+
+def case_of(correction: Correction, proposed: Record) -> Case:
+    """The case that asks whether a drawn pair (correction's record, proposal) moves towards the measurement."""
+    after = Estimate(proposed.value, proposed.u_plus, proposed.u_minus)
+    case = correction.case()
+    if after == correction.measurement:
+        return case
+    return replace(case, sampler=Pair(correction.record.distribution(), after.distribution()))
+
+
+_OUTCOMES = {
+    Decision.ACCEPTED: Outcome.COMMITTED,
+    Decision.REJECTED: Outcome.ROLLED_BACK,
+    Decision.INVALID: Outcome.INVALID,
+}
+
+
+def _settle(before: Record, proposed: Record, outcome: Outcome, policy: StormPolicy) -> Record:
+    if outcome is Outcome.INVALID:
+        return before
+    state = policy.after(StormState(before.consecutive_rollbacks), accepted=outcome is Outcome.COMMITTED)
+    return replace(
+        proposed if outcome is Outcome.COMMITTED else before,
+        consecutive_rollbacks=state.consecutive_rollbacks,
+        status=Status.NEEDS_REVIEW if state.needs_review else Status.ACTIVE,
+    )

@@ -1,0 +1,74 @@
+"""Rollouts: desired state, changed by compare-and-swap."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from suffice.errors import StoreConflict
+from suffice.store.chain import canonical
+from suffice.store.schema import rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRollout:
+    """A rollout as it is stored. `version` grows by one with every save; `state` and `config` are plain JSON values."""
+
+    id: str
+    service: str
+    phase: str
+    state: Mapping[str, Any]
+    config: Mapping[str, Any]
+    created_at: float
+    updated_at: float
+    version: int = 1
+
+
+def create_rollout(connection: Connection, rollout: StoredRollout) -> None:
+    """Add a rollout, in the caller's write transaction. Raises StoreConflict when its id is taken."""
+    if load_rollout(connection, rollout.id) is not None:
+        raise StoreConflict(f"rollout {rollout.id} exists already")
+    connection.execute(insert(rollouts), _columns(rollout))
+
+
+def save_rollout(connection: Connection, rollout: StoredRollout) -> StoredRollout:
+    """Replace the version that `rollout` was loaded as; returns it with its new version.
+
+    Raises StoreConflict, and changes nothing, when somebody else saved it since it was loaded, or it does not exist.
+    """
+    saved = replace(rollout, version=rollout.version + 1)
+    unchanged = (rollouts.c.id == rollout.id) & (rollouts.c.version == rollout.version)
+    if connection.execute(update(rollouts).where(unchanged).values(_columns(saved))).rowcount != 1:
+        raise StoreConflict(f"rollout {rollout.id} is no longer at version {rollout.version}; load it again")
+    return saved
+
+
+def load_rollout(connection: Connection, rollout_id: str) -> StoredRollout | None:
+    row = connection.execute(select(rollouts).where(rollouts.c.id == rollout_id)).one_or_none()
+    return None if row is None else _rollout(row._mapping)
+
+
+def rollouts_of(connection: Connection, service: str) -> list[StoredRollout]:
+    """The rollouts of a service, newest first."""
+    order = (rollouts.c.created_at.desc(), rollouts.c.id.desc())
+    rows = connection.execute(select(rollouts).where(rollouts.c.service == service).order_by(*order))
+    return [_rollout(row._mapping) for row in rows]
+
+
+def _columns(rollout: StoredRollout) -> dict[str, Any]:
+    return {
+        "id": rollout.id,
+        "service": rollout.service,
+        "version": rollout.version,
+        "phase": rollout.phase,
+        "state": canonical(rollout.state),
+        "config": canonical(rollout.config),
+        "created_at": rollout.created_at,
+        "updated_at": rollout.updated_at,
+    }
+
+
+def _rollout(row: Any) -> StoredRollout:
+    return StoredRollout(**{**row, "state": json.loads(row["state"]), "config": json.loads(row["config"])})

@@ -1,0 +1,162 @@
+"""The tables. A change here needs a migration; a test compares the two."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+HEAD = "0001"
+"""The newest migration; a store that is at it is opened without importing Alembic."""
+
+# SQLite counts up by itself only in columns of type INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+store_meta = Table("store_meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+
+records = Table(
+    "records",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("u_plus", Double, nullable=False),
+    Column("u_minus", Double, nullable=False),
+    Column("context", Text),
+    Column("time", Text, nullable=False),
+    Column("derived_from", Text),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("consecutive_rollbacks", Integer, nullable=False),
+)
+
+record_versions = Table(
+    "record_versions",
+    metadata,
+    Column("target", Text, ForeignKey("records.target"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("value", Double, nullable=False),
+    Column("u_plus", Double, nullable=False),
+    Column("u_minus", Double, nullable=False),
+    Column("context", Text),
+    Column("time", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("correction_key", Text),
+)
+
+resolutions = Table(
+    "resolutions",
+    metadata,
+    Column("correction_key", Text, primary_key=True),
+    Column("target", Text, ForeignKey("records.target"), nullable=False, index=True),
+    Column("outcome", Text, nullable=False),
+    Column("kind", Text),
+    Column("strategy", Text),
+    Column("decision", Text),
+    Column("n", Integer),
+    Column("fixed_n", Integer),
+    Column("arm", Text),
+    Column("reason", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+provenance = Table(
+    "provenance",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("target", Text, nullable=False, index=True),
+    Column("correction_key", Text),
+    Column("event", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("rollout", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("region", Text),
+    Column("arm", Text, nullable=False),
+    Column("audited", Boolean, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("fixed_n", Integer, nullable=False),
+    Column("estimate", Double),
+    Column("reason", Text, nullable=False),
+    Column("baseline_decision", Text),
+    Column("baseline_n", Integer),
+    Column("adaptive_decision", Text),
+    Column("adaptive_n", Integer),
+    Column("agrees", Boolean),
+    Column("guarded", Boolean),
+    Column("invalid", Boolean, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    UniqueConstraint("rollout", "key"),
+    Index(None, "rollout", "stage"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=False),
+    Column("rollout", Text, nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("numbers", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("rollout", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False, unique=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("done_at", Double),
+)
