@@ -1,0 +1,109 @@
+"""What a person sees of a rehearsal: a live view in a terminal, plain lines elsewhere, and a summary of one screen."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from suffice.cli.console import out, percent, print_table
+
+if TYPE_CHECKING:
+    from suffice.gates.outcome import GateResult
+    from suffice.rehearsal.rehearse import Moment
+    from suffice.rehearsal.setup import Setup
+
+_COLOURS = {"Successful": "green", "Inconclusive": "yellow", "Error": "magenta", "Failed": "red"}
+
+
+@contextmanager
+def watching(setup: "Setup", *, quiet: bool) -> Iterator[Callable[["Moment"], None]]:
+    """What to call after each cycle: it updates the live view, or prints a line when the stage or phase changes."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stdout.isatty():
+        with Live(console=out(), refresh_per_second=8, transient=True) as live:
+            yield lambda moment: live.update(_view(setup, moment))
+    else:
+        yield _Lines().tell
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last = ""
+
+    def tell(self, moment: "Moment") -> None:
+        state = moment.state
+        now = f"{state.phase.value} {state.current.name}"
+        if now != self._last:
+            self._last = now
+            day = f"day {moment.day:6.2f}"
+            out().print(f"{day}  {now}: {state.why} ({moment.decisions:,} decisions)", soft_wrap=True, highlight=False)
+
+
+def _view(setup: "Setup", moment: "Moment") -> Group:
+    state = moment.state
+    line = Text()
+    for i, stage in enumerate(state.stages):
+        style = "bold cyan" if i == state.stage else "green" if i < state.stage else "dim"
+        line.append(f" {stage.name} {stage.weight} % ", style)
+        line.append("→" if i + 1 < len(state.stages) else "", "dim")
+    head = Text(
+        f" {setup.source}, {setup.plan.rule.name}, method {setup.plan.method} · day {moment.day:.2f} · "
+        f"{state.phase.value} · {moment.decisions:,} decisions"
+    )
+    return Group(head, line, _gates(moment.results), Text(f" {state.why}", "italic"))
+
+
+def _gates(results: "tuple[GateResult, ...]") -> Table:
+    table = Table.grid(padding=(0, 2))
+    for result in results:
+        outcome = result.outcome.value
+        table.add_row(Text(f" {result.gate}"), Text(outcome, _COLOURS[outcome]), Text(result.sentence))
+    return table
+
+
+def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
+    """One screen: how it ended, each stage, each gate of the last stage."""
+    title = f"Rehearsal on {summary['source']}: {summary['status'].replace('_', ' ')} ({summary['why']})"
+    columns = ("stage", "weight", "decisions", "adaptive", "audits", "differ", "proven below", "draws saved", "net")
+    print_table(title, columns, (_row(stage) for stage in summary["stages"]))
+    last = summary["stages"][-1]
+    rows = ((gate["gate"], gate["outcome"], gate["sentence"]) for gate in last["gates"])
+    table = Table(title=f"Gates of stage {last['name']}", title_justify="left", title_style="bold")
+    for column in ("gate", "outcome", "what was seen, and what is allowed"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out().print(table)
+    saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
+    lines = [
+        f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; {summary['draws']:,} draws where "
+        f"fixed takes {summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",
+        f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
+        f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",
+        f"flag answers {summary['flag']}",
+    ]
+    if summary["bundle"]:
+        after = summary["adaptive_after_receipt"]
+        lines.append(f"evidence: {summary['bundle']}; adaptive decisions after the receipt: {after}")
+    lines.append(f"report: {setup.file('report.html')}")
+    out().print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _row(stage: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        stage["name"],
+        f"{stage['weight']} %" + (" shadow" if stage["shadow"] else ""),
+        f"{stage['decisions']:,}",
+        f"{stage['adaptive']:,}",
+        f"{stage['audits']:,}",
+        f"{stage['disagreements']:,}",
+        percent(stage["disagreement_upper"]),
+        percent(stage["sample_reduction"], 1),
+        percent(stage["net_sample_reduction"], 1),
+    )

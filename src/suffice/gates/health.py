@@ -1,0 +1,112 @@
+"""Gate: health. Whether the numbers are fresh and possible, traffic comes, the arms have their shares, and the adaptive
+path answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from suffice.gates.e_process import ALARM, log_e_above, log_e_other, reached
+from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.gates.outcome import GateResult, Outcome, worst
+from suffice.gates.wording import limit, percent
+
+GATE = "health"
+
+MISMATCH = 0.999
+"""How sure a mismatch of the arms must be. Broken plumbing shows at once and grossly; good plumbing is judged in every
+cycle of every stage, so the alarm may be slow, and must be rarer than that of a gate."""
+
+
+class Reaction(Enum):
+    """What an unhealthy sign does; the value is its spelling in configurations."""
+
+    HOLD = "hold"
+    FAIL = "fail"
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.FAILED if self is Reaction.FAIL else Outcome.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """What counts as healthy (durations in seconds), and what happens otherwise.
+
+    Numbers older than `max_age` are an Error, whatever they say. Each of the others has its reaction.
+    """
+
+    max_age: float = 3600.0
+    max_silence: float = 6 * 3600.0
+    max_fallback_rate: float = 0.01
+    silence: Reaction = Reaction.HOLD
+    fallbacks: Reaction = Reaction.FAIL
+    mismatch: Reaction = Reaction.HOLD
+
+
+def judge(evidence: Evidence, *, weight: int, limits: HealthLimits | None = None) -> GateResult:
+    """The worst of: age of the numbers, silence, fallbacks, shares of the arms; its sentence and numbers are given.
+
+    `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
+    well, the result is about fallbacks.
+    """
+    limits = limits or HealthLimits()
+    try:
+        decisions, adaptive, _ = evidence.counts("decisions", "adaptive", "invalid")
+        demand(adaptive <= decisions, f"{adaptive:,} adaptive of {decisions:,} decisions")
+        checks = (
+            _fallbacks(evidence, limits),
+            _age(evidence, limits),
+            _silence(evidence, limits),
+            _arms(evidence, weight, limits),
+        )
+    except NotMeasured as unknown:
+        return unknown.result(GATE, limits.max_fallback_rate)
+    return _worst_of(checks)
+
+
+def _worst_of(checks: Sequence[GateResult]) -> GateResult:
+    outcome = worst(checks)
+    return next(check for check in checks if check.outcome is outcome)
+
+
+def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:
+    age = evidence.seconds("age")
+    outcome = Outcome.ERROR if age > limits.max_age else Outcome.SUCCESSFUL
+    sentence = f"the numbers are {age:,.0f} s old (limit {limits.max_age:,.0f} s)"
+    return GateResult(GATE, outcome, sentence, age, limits.max_age)
+
+
+def _silence(evidence: Evidence, limits: HealthLimits) -> GateResult:
+    silence, (decisions,) = evidence.seconds("silence"), evidence.counts("decisions")
+    outcome = Outcome.SUCCESSFUL if decisions else Outcome.INCONCLUSIVE
+    if silence > limits.max_silence:
+        outcome = limits.silence.outcome
+    sentence = f"no decision for {silence:,.0f} s (limit {limits.max_silence:,.0f} s), {decisions:,} before that"
+    return GateResult(GATE, outcome, sentence, silence, limits.max_silence)
+
+
+def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
+    fallbacks, adaptive, stopped = evidence.counts("fallbacks", "adaptive", "stopped")
+    # A decision that fell back is not adaptive any more; one that stopped before it did is in `stopped` all the same.
+    tried = max(stopped, adaptive + fallbacks)
+    rate = fallbacks / tried if tried else 0.0
+    allowed = limits.max_fallback_rate
+    if reached(log_e_above(fallbacks, tried, allowed), ALARM):
+        outcome = limits.fallbacks.outcome
+    else:
+        outcome = Outcome.SUCCESSFUL if tried and rate <= allowed else Outcome.INCONCLUSIVE
+    sentence = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)} (limit {limit(allowed)})"
+    return GateResult(GATE, outcome, sentence, rate, allowed, {"fallbacks": fallbacks, "tried": tried})
+
+
+def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
+    adaptive, fixed = evidence.counts("adaptive_targets", "fixed_targets")
+    targets, expected = adaptive + fixed, weight / 100
+    share = adaptive / targets if targets else 0.0
+    outcome = Outcome.SUCCESSFUL
+    if weight == 0 and adaptive:
+        outcome = Outcome.FAILED
+    elif 0 < weight < 100 and reached(log_e_other(adaptive, targets, expected), MISMATCH):
+        outcome = limits.mismatch.outcome
+    sentence = f"{adaptive:,} of {targets:,} targets are adaptive, {percent(share)} (weight {limit(expected)})"
+    return GateResult(GATE, outcome, sentence, share, expected, {"targets": targets, "adaptive": adaptive})

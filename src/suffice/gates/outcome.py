@@ -1,0 +1,38 @@
+"""What a gate answers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Outcome(Enum):
+    """The answer of a gate. Every outcome but SUCCESSFUL keeps a stage from ending; FAILED rolls back."""
+
+    SUCCESSFUL = "Successful"
+    INCONCLUSIVE = "Inconclusive"
+    ERROR = "Error"
+    FAILED = "Failed"
+
+
+_SEVERITY = (Outcome.SUCCESSFUL, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One judgement. `sentence` holds the measured value and the limit; `value` is None when nothing could be measured.
+
+    `numbers` holds whatever else the judgement saw, as plain JSON values.
+    """
+
+    gate: str
+    outcome: Outcome
+    sentence: str
+    value: float | None
+    limit: float | None
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def worst(results: Iterable[GateResult]) -> Outcome:
+    """The worst outcome, in the order Successful, Inconclusive, Error, Failed; Error when there is no result at all."""
+    outcomes = [result.outcome for result in results]
+    return max(outcomes, key=_SEVERITY.index) if outcomes else Outcome.ERROR

@@ -1,0 +1,86 @@
+"""Gate: the benefit. How many draws adaptive decisions save, at their stopping times."""
+
+from math import log, log1p, sqrt
+
+from suffice.errors import RolloutError
+from suffice.gates.e_process import ALARM
+from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.gates.wording import at_least, at_most, limit, percent
+
+GATE = "sample reduction"
+
+_TUNED = 16.0
+"""Variance at which the bounds are narrowest, 4 × 16 × 8 ≈ 500 decisions at 95 % (Howard et al. 2021, section 3.5)."""
+
+
+def judge(evidence: Evidence, *, min_reduction: float, confidence: float) -> GateResult:
+    """Successful when a reduction of at least `min_reduction` is proven with `confidence`; Failed when less is, with
+    99 %.
+
+    Judges the draws up to the stopping time against N, over the decisions in force, and in a shadow stage over those
+    made beside the fixed ones; net of what audits drew on is reported beside it. `value` is the bound that was
+    compared: the upper one when Failed, else the lower one. See `mean_radius` for the guarantee.
+    """
+    try:
+        counts = evidence.counts("stopped", "stopping_draws", "stopping_fixed_draws", "adaptive", "audit_draws")
+        stopped, draws, fixed, _, audit_draws = counts
+        demand(draws <= fixed, f"{draws:,} draws up to the stopping times, where N allows {fixed:,}")
+        demand((fixed > 0) == (stopped > 0), f"{stopped:,} decisions stopped, which fixed would take {fixed:,} draws")
+        demand(audit_draws <= fixed - draws, f"{audit_draws:,} draws of audits, where N leaves {fixed - draws:,}")
+    except NotMeasured as unknown:
+        return unknown.result(GATE, min_reduction)
+    if not stopped:
+        sentence = f"no adaptive decision yet, 0 draws saved (limit {limit(min_reduction)})"
+        return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, min_reduction, {"decisions": 0})
+    return _judge(counts, min_reduction, confidence)
+
+
+def mean_radius(n: int, confidence: float) -> float:
+    """How far the mean of n numbers in [0, 1] can be from its expectation, at every n at once, with `confidence`.
+
+    Time-uniform and two-sided. What it is about is the average of each number's expectation *given those before*, so it
+    needs neither independence nor equal distributions: decisions about one target may be alike, and traffic may change.
+    Source: the normal mixture (Robbins 1970; Howard, Ramdas, McAuliffe & Sekhon 2021, Annals of Statistics 49) with
+    Hoeffding's bound of 1/4 on the variance. n is at least 1.
+    """
+    variance = n / 4 + _TUNED
+    return sqrt(2 * variance * (log(variance / _TUNED) / 2 - log1p(-confidence))) / n
+
+
+def net_possible(audit_fraction: float, expected_reduction: float) -> float:
+    """The reduction that is left when this share of targets is audited: (1 − audit_fraction) · expected_reduction.
+
+    An audited decision takes N draws whenever it stopped, the others take N · (1 − expected_reduction) on average; a
+    target is audited before its first draw, so stopping time and audit are independent.
+    """
+    return (1 - audit_fraction) * expected_reduction
+
+
+def check_net(audit_fraction: float, expected_reduction: float, min_reduction: float) -> None:
+    """Refuse a rollout whose last stage cannot keep the benefit net of its audits. Raises RolloutError."""
+    net = net_possible(audit_fraction, expected_reduction)
+    if net < min_reduction:
+        audits = f"with audits of {percent(audit_fraction)} of the targets"
+        raise RolloutError(
+            f"the last stage, {audits}, can save {percent(net)} of the draws; allowed: at least {limit(min_reduction)}"
+        )
+
+
+def _judge(counts: tuple[int, ...], min_reduction: float, confidence: float) -> GateResult:
+    stopped, draws, fixed, adaptive, audit_draws = counts
+    reduction = 1 - draws / fixed
+    net = 1 - (draws + audit_draws) / fixed if adaptive else None
+    lower = max(reduction - mean_radius(stopped, confidence), 0.0)
+    upper = min(reduction + mean_radius(stopped, ALARM), 1.0)
+    outcome, value, bound = Outcome.INCONCLUSIVE, lower, f"proven ≥ {at_least(lower)}"
+    if upper < min_reduction:
+        outcome, value, bound = Outcome.FAILED, upper, f"proven ≤ {at_most(upper)}"
+    elif lower >= min_reduction:
+        outcome = Outcome.SUCCESSFUL
+    beside = "in the shadow" if net is None else f"{percent(net)} net of audits"
+    sentence = (
+        f"{percent(reduction)} fewer draws in {stopped:,} decisions, {bound} (limit {limit(min_reduction)}); {beside}"
+    )
+    numbers = {"decisions": stopped, "reduction": reduction, "lower": lower, "upper": upper, "net": net}
+    return GateResult(GATE, outcome, sentence, value, min_reduction, numbers)

@@ -1,0 +1,120 @@
+"""What a rehearsal does once a rollback is observed: switch off, freeze the evidence, open the triage item."""
+
+import json
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from suffice.config import set_enabled
+from suffice.flag.probes import Receipt
+from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.gates.outcome import GateResult
+from suffice.rehearsal.setup import Setup
+from suffice.rollout.controller import State
+from suffice.rollout.stored import plain_result, plain_state
+from suffice.rollout.triage import freeze
+from suffice.store.ledger import DecisionRow, Ledger
+
+PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A rollback that is done: when the baseline was observed, the receipt, and the bundle."""
+
+    at: float
+    receipt: Receipt | None
+    bundle: Path
+
+
+class Bundler:
+    """Settles the rollback of a rehearsal. Safe to call again: a bundle that is there is kept."""
+
+    def __init__(self, setup: Setup, ledger: Ledger, rollout: str) -> None:
+        self._setup, self._ledger, self._rollout = setup, ledger, rollout
+        self.evidence: Evidence = NOTHING_MEASURED
+        self.results: tuple[GateResult, ...] = ()
+        self.settled: Settled | None = None
+
+    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
+        set_enabled(self._setup.file("config.json"), enabled=False)
+        gate = failed[0].gate if failed else "asked"
+        bundle = self._setup.directory / "triage" / f"{state.current.name}-{gate}-seed-{self._setup.seed}"
+        rows = self._ledger.disagreements(self._rollout, state.current.name)
+        freeze(bundle, self._files(state, receipt, reason, rows, bundle))
+        self.settled = Settled(state.last_cycle or self._setup.start, receipt, bundle)
+
+    def _files(
+        self, state: State, receipt: Receipt | None, reason: str, rows: list[DecisionRow], bundle: Path
+    ) -> dict[str, str]:
+        cases = [self._case(row) for row in rows]
+        return {
+            "gates.json": _json([plain_result(result) for result in self.results]),
+            "evidence.json": _json(asdict(self.evidence)),
+            "state.json": _json(plain_state(state)),
+            "config.json": self._setup.file("config.json").read_text(encoding="utf-8"),
+            "flag.json": self._setup.file("flag.json").read_text(encoding="utf-8"),
+            "plan.json": _json(self._setup.plan.to_dict()),
+            "disagreements.jsonl": "".join(json.dumps(case) + "\n" for case in cases),
+            "receipt.json": _json(asdict(receipt) if receipt else None),
+            "environment.json": _json(_environment()),
+            "TRIAGE.md": _item(reason, state, cases, bundle),
+        }
+
+    def _case(self, row: DecisionRow) -> dict[str, Any]:
+        """A disagreeing decision with all that is needed to decide it again."""
+        base = row.key.rsplit("#pass-", 1)[0]
+        correction = next(c for c in self._setup.corrections if c.key == base)
+        fault = self._setup.fault
+        return {
+            "key": row.key,
+            "target": row.target,
+            "record": asdict(correction.record),
+            "measurement": asdict(correction.measurement),
+            "seed": row.seed,
+            "baseline": row.baseline_decision,
+            "adaptive": row.adaptive_decision,
+            "n": row.adaptive_n,
+            "plan_id": row.plan_id,
+            "fault": fault.kind.spelling if fault else None,
+        }
+
+
+def _environment() -> dict[str, str]:
+    return {"python": platform.python_version(), "system": platform.system(), **{p: version(p) for p in PACKAGES}}
+
+
+def _item(reason: str, state: State, cases: list[dict[str, Any]], bundle: Path) -> str:
+    gates = [f"- {result.gate}: {result.sentence}" for result in state.failed] or ["- none: a person asked for it"]
+    if cases:
+        reproduce = f"suffice triage reproduce {shlex.quote(str(bundle))} --key {shlex.quote(cases[0]['key'])}"
+    else:
+        reproduce = "# no audited decision differs; see gates.json"
+    lines = [
+        f"# Triage: {state.current.name} was rolled back",
+        "",
+        reason,
+        "",
+        "Failed gates:",
+        *gates,
+        "",
+        f"{len(cases)} audited decisions differ from the baseline (`disagreements.jsonl`).",
+        "",
+        "From the folder that the rehearsal was started in, with its virtual environment on the path:",
+        "",
+        "```sh",
+        f"(cd {shlex.quote(str(bundle))} && sha256sum --check MANIFEST)",
+        reproduce,
+        "```",
+        "",
+        "Then compare fixed against adaptive on the failing region, sweep it, and tune the plan.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,77 @@
+"""What a rehearsal comes to, as plain JSON values."""
+
+from math import nan
+from typing import Any
+
+from suffice.gates import e_process
+from suffice.gates.outcome import GateResult
+from suffice.rehearsal.rehearse import Ending
+from suffice.rehearsal.setup import Setup
+from suffice.rollout.evidence import Counted
+from suffice.rollout.stage import Stage
+from suffice.rollout.stored import plain_result
+
+
+def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
+    """Equal for equal inputs: no time, path of its own or chance is in it."""
+    stages = [
+        _stage(stage, ending.reader.stages[stage.name], ending.results.get(stage.name, ()), setup)
+        for stage in ending.state.stages
+        if stage.name in ending.reader.stages
+    ]
+    failed = ending.state.failed
+    return {
+        "status": ending.status,
+        "why": ending.state.why,
+        "source": setup.source,
+        "rule": setup.plan.rule.name,
+        "parameters": dict(setup.plan.rule.parameters),
+        "n": setup.plan.n,
+        "method": setup.plan.method,
+        "guarantee": setup.plan.guarantee,
+        "plan_id": setup.plan.id,
+        "seed": setup.seed,
+        "fault": f"{setup.fault.stage}:{setup.fault.kind.spelling}" if setup.fault else None,
+        "corrections": len(setup.corrections),
+        "arrivals": ending.resolved.corrections,
+        "committed": ending.resolved.committed,
+        "rolled_back": ending.resolved.rolled_back,
+        "skipped": ending.resolved.skipped,
+        "unchanged": ending.resolved.unchanged,
+        "escalations": ending.resolved.escalations,
+        "decisions": sum(stage["decisions"] for stage in stages),
+        "draws": ending.resolved.draws,
+        "fixed_draws": ending.resolved.fixed_draws,
+        "stages": stages,
+        "failed_gate": failed[0].gate if failed else None,
+        "failed_gates": [plain_result(result) for result in failed],
+        "bundle": ending.bundle,
+        "receipt": {"asked": ending.receipt.asked, "fixed": ending.receipt.fixed} if ending.receipt else None,
+        "adaptive_after_receipt": ending.adaptive_after_receipt,
+        "flag": ending.arm,
+    }
+
+
+def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Setup) -> dict[str, Any]:
+    adaptive, baseline = it.escalated()
+    saved = 1 - it.stopping_draws / (it.stopped * it.fixed_n) if it.stopped else nan
+    net = saved - it.audit_draws / (it.stopped * it.fixed_n) if it.stopped else nan
+    confidence = setup.config.rollout.acceptance.confidence
+    return {
+        "name": stage.name,
+        "weight": stage.weight,
+        "shadow": stage.shadow,
+        "regions": list(stage.regions),
+        "decisions": it.decisions,
+        "adaptive": it.adaptive,
+        "audits": it.audits,
+        "disagreements": it.disagreements,
+        "disagreement_upper": e_process.upper(it.disagreements, it.audits, confidence),
+        "sample_reduction": saved if it.stopped else None,
+        "net_sample_reduction": net if it.stopped else None,
+        "fallbacks": it.fallbacks,
+        "invalid": it.invalid,
+        "escalations_adaptive": len(adaptive),
+        "escalations_baseline": len(baseline),
+        "gates": [plain_result(result) for result in results],
+    }

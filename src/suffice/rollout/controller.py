@@ -1,0 +1,246 @@
+"""The controller: what a rollout does next, as a pure function of its state, an event and the time.
+
+`advance(state, event, now) -> (state, commands)`. It reads no clock, flag or store; the commands say what the shell
+must do, in this order, and each of them may be done again without harm.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from suffice.errors import RolloutError
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout.phases import Phase, Signal, next_phase
+from suffice.rollout.stage import Limits, Stage
+
+CREDIT_CYCLES = 2
+"""A cycle credits at most this many of its intervals to a hold, so that a clock jump shortens nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a rollout is, and what it has counted since its stage began.
+
+    `held` is the credited time in the stage (seconds); `why` is the sentence that explains the phase; `failed` holds
+    the gates that caused a rollback.
+    """
+
+    stages: tuple[Stage, ...]
+    limits: Limits
+    phase: Phase = Phase.PENDING
+    stage: int = 0
+    held: float = 0.0
+    last_cycle: float | None = None
+    failures: int = 0
+    inconclusive: int = 0
+    extended_at: float = 0.0
+    errors: int = 0
+    awaits_approval: bool = False
+    approved: bool = False
+    why: str = "not started yet"
+    failed: tuple[GateResult, ...] = ()
+
+    @property
+    def current(self) -> Stage:
+        return self.stages[self.stage]
+
+    @property
+    def weight(self) -> int:
+        """The percentage of targets that may be adaptive in this state."""
+        return self.current.weight if self.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A person started the rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One monitoring pass over the current stage: every gate's result, and the audits that the stage has had."""
+
+    results: tuple[GateResult, ...]
+    audits: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A person, or the shell, wants the rollout to wait."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A person let a paused rollout go on; this also approves a stage that waits for approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackAsked:
+    """A person, or the shell, wants the baseline."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The flag was evaluated the way production does it, after the baseline was published."""
+
+    all_fixed: bool
+    sentence: str
+
+
+Event: TypeAlias = Started | Cycle | Paused | Resumed | RollbackAsked | Probed
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStage:
+    """Publish the flag for this stage."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class PublishBaseline:
+    """Publish the flag that answers fixed for everybody, then probe it and report with `Probed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """After the baseline was observed: store the receipt, disable in the configuration, freeze the bundle, open triage,
+    notify."""
+
+    reason: str
+    failed: tuple[GateResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append an audit event: what happened, why, and the numbers seen."""
+
+    action: str
+    why: str
+    results: tuple[GateResult, ...] = field(default=())
+
+
+Command: TypeAlias = PublishStage | PublishBaseline | Settle | Record
+
+
+def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Command, ...]]:
+    """The next state and what to do about it. `now` is in seconds and only its differences matter.
+
+    Guarantees: a stage ends only when its hold, its audits and a Successful answer of every gate come together in one
+    cycle; a failed gate or a person's word rolls back from every phase that has not; time that was not watched is not
+    credited. Raises RolloutError, with the legal signals named, for an event that the phase does not allow; the
+    caller's state is then still valid.
+    """
+    match event:
+        case Started():
+            moved = _move(state, Signal.START, f"stage {state.stages[0].name} began")
+            return replace(moved, last_cycle=now), (Record("start", moved.why), PublishStage(moved.current))
+        case Cycle():
+            return _cycle(state, event, now)
+        case Paused(reason):
+            moved = _move(state, Signal.PAUSE, reason)
+            return moved, (Record("pause", reason),)
+        case Resumed():
+            moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
+            approved = state.approved or state.awaits_approval
+            resumed = replace(moved, approved=approved, awaits_approval=False, inconclusive=0, errors=0, last_cycle=now)
+            return resumed, (Record("resume", moved.why), PublishStage(resumed.current))
+        case RollbackAsked(reason):
+            return _roll_back(state, reason, ())
+        case Probed(all_fixed, sentence):
+            return _probed(state, all_fixed=all_fixed, sentence=sentence)
+
+
+def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command, ...]]:
+    if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+        raise RolloutError(f"a cycle has nothing to judge while {state.phase.value}")
+    state = _credit(state, now)
+    failed = tuple(r for r in cycle.results if r.outcome is Outcome.FAILED)
+    if failed:
+        state = replace(state, failures=state.failures + 1)
+        if state.failures > state.limits.failure_limit:
+            return _roll_back(state, failed[0].sentence, failed)
+    if state.phase is not Phase.PROGRESSING:
+        return _move(state, Signal.HOLD, state.why), ()
+    broken = [r for r in cycle.results if r.outcome is Outcome.ERROR]
+    if broken or not cycle.results or cycle.audits is None:
+        sentence = broken[0].sentence if broken else "no gate gave an answer"
+        return _count_error(state, sentence, cycle.results)
+    state = replace(state, errors=0)
+    return _judge(state, cycle)
+
+
+def _credit(state: State, now: float) -> State:
+    passed = 0.0 if state.last_cycle is None else now - state.last_cycle
+    credited = min(max(passed, 0.0), CREDIT_CYCLES * state.limits.cycle) if state.phase is Phase.PROGRESSING else 0.0
+    return replace(state, held=state.held + credited, last_cycle=now)
+
+
+def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:
+    state = replace(state, errors=state.errors + 1)
+    if state.errors <= state.limits.consecutive_error_limit:
+        why = f"error {state.errors} of at most {state.limits.consecutive_error_limit} in a row: {sentence}"
+        return _move(state, Signal.HOLD, why), ()
+    why = f"{state.errors} errors in a row, allowed {state.limits.consecutive_error_limit}: {sentence}"
+    return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
+
+
+def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
+    stage, audits = state.current, cycle.audits or 0
+    if state.held < stage.hold:
+        return _move(state, Signal.HOLD, f"held {state.held:.0f} of {stage.hold:.0f} s"), ()
+    if audits < stage.min_audits:
+        return _move(state, Signal.HOLD, f"{audits} of {stage.min_audits} audits"), ()
+    undecided = [r for r in cycle.results if r.outcome is not Outcome.SUCCESSFUL]
+    if undecided and stage.needs_proof:
+        return _count_inconclusive(state, undecided[0].sentence, cycle.results)
+    if stage.approval and not state.approved:
+        why = f"stage {stage.name} has passed and waits for approval"
+        waiting = replace(_move(state, Signal.PAUSE, why), awaits_approval=True)
+        return waiting, (Record("pause", why, cycle.results),)
+    return _end_stage(state, cycle.results)
+
+
+def _count_inconclusive(
+    state: State, sentence: str, results: Sequence[GateResult]
+) -> tuple[State, tuple[Command, ...]]:
+    """Extend the stage by its hold, as often as the limit allows; a cycle within an extension does not count again."""
+    limit, hold = state.limits.inconclusive_limit, state.current.hold
+    if state.inconclusive and state.held < state.extended_at + hold:
+        return _move(state, Signal.HOLD, f"extension {state.inconclusive} of {limit}: {sentence}"), ()
+    state = replace(state, inconclusive=state.inconclusive + 1, extended_at=state.held)
+    if state.inconclusive <= limit:
+        return _move(state, Signal.HOLD, f"extension {state.inconclusive} of {limit}: {sentence}"), ()
+    why = f"not proven after {limit} extensions: {sentence}"
+    return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
+
+
+def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
+    if state.stage + 1 == len(state.stages):
+        moved = _move(state, Signal.FINISH, f"stage {state.current.name} has passed; adaptive everywhere")
+        return moved, (Record("complete", moved.why, results),)
+    following = state.stages[state.stage + 1]
+    moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
+    fresh = replace(moved, stage=state.stage + 1, held=0.0, failures=0, inconclusive=0, errors=0, approved=False)
+    return fresh, (Record("advance", f"stage {state.current.name} has passed", results), PublishStage(following))
+
+
+def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
+    moved = _move(state, Signal.ROLL_BACK, reason)
+    if state.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+        return replace(moved, why=state.why), ()
+    return replace(moved, failed=failed), (PublishBaseline(), Record("roll back", reason, failed))
+
+
+def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
+    if not all_fixed:
+        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record("not observed", sentence))
+    moved = _move(state, Signal.OBSERVED, state.why)
+    return moved, (Record("observed", sentence), Settle(state.why, state.failed))
+
+
+def _move(state: State, signal: Signal, why: str) -> State:
+    return replace(state, phase=next_phase(state.phase, signal), why=why)

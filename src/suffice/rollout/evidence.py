@@ -1,0 +1,101 @@
+"""Evidence of every stage, read from the ledger as it grows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from suffice.decision.rule import Decision
+from suffice.gates.evidence import Evidence
+from suffice.resolution.storm import StormPolicy, StormState
+from suffice.serving.verifier import FALLBACK
+from suffice.store.ledger import DecisionRow, Ledger
+
+_ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
+
+
+@dataclass(slots=True)
+class Counted:
+    """What the ledger has of one stage so far."""
+
+    decisions: int = 0
+    adaptive: int = 0
+    audits: int = 0
+    disagreements: int = 0
+    stopped: int = 0
+    stopping_draws: int = 0
+    stopping_draws_squared: int = 0
+    audit_draws: int = 0
+    fixed_n: int = 0
+    fallbacks: int = 0
+    invalid: int = 0
+    adaptive_storms: dict[str, StormState] = field(default_factory=dict)
+    baseline_storms: dict[str, StormState] = field(default_factory=dict)
+
+    def escalated(self) -> tuple[set[str], set[str]]:
+        """The audited targets that escalate on adaptive decisions, and those that do on the baseline's."""
+        worlds = (self.adaptive_storms, self.baseline_storms)
+        adaptive, baseline = ({t for t, state in world.items() if state.needs_review} for world in worlds)
+        return adaptive, baseline
+
+
+class EvidenceReader:
+    """Counts each ledger row of a rollout once, into its stage; numbers come from the ledger alone.
+
+    For audited decisions the storm policy is replayed in both worlds, by `scope` of a row (its target, unless given).
+    """
+
+    def __init__(
+        self, ledger: Ledger, rollout: str, policy: StormPolicy, scope: Callable[[DecisionRow], str] | None = None
+    ) -> None:
+        self._ledger, self._rollout, self._policy = ledger, rollout, policy
+        self._scope = scope or (lambda row: row.target)
+        self._last = 0
+        self.stages: dict[str, Counted] = {}
+
+    def read(self, stage: str) -> Evidence:
+        """The evidence of a stage, with all that was written up to now. Raises StoreError."""
+        rows, self._last = self._ledger.rows_after(self._rollout, self._last)
+        for row in rows:
+            self._count(self.stages.setdefault(row.stage, Counted()), row)
+        it = self.stages.setdefault(stage, Counted())
+        adaptive, baseline = it.escalated()
+        return Evidence(
+            decisions=it.decisions,
+            audits=it.audits,
+            disagreements=it.disagreements,
+            stopped=it.stopped,
+            stopping_draws=it.stopping_draws,
+            stopping_draws_squared=it.stopping_draws_squared,
+            audit_draws=it.audit_draws,
+            fixed_n=it.fixed_n,
+            audited_targets=len(it.adaptive_storms),
+            excess=len(adaptive - baseline),
+            spared=len(baseline - adaptive),
+            fallbacks=it.fallbacks,
+        )
+
+    def _count(self, it: Counted, row: DecisionRow) -> None:
+        it.decisions += 1
+        it.fixed_n = row.fixed_n
+        it.fallbacks += row.reason == FALLBACK
+        it.invalid += row.invalid
+        it.adaptive += row.arm == "adaptive"
+        if row.baseline_decision == _INVALID or row.decision == _INVALID:
+            return
+        stopping = row.adaptive_n if row.adaptive_n is not None else row.n if row.arm == "adaptive" else None
+        if stopping is not None:
+            it.stopped += 1
+            it.stopping_draws += stopping
+            it.stopping_draws_squared += stopping * stopping
+            if row.audited and row.arm == "adaptive":
+                it.audit_draws += row.fixed_n - stopping
+        if row.audited and row.agrees is not None:
+            it.audits += 1
+            it.disagreements += not row.agrees
+            self._replay(it, row)
+
+    def _replay(self, it: Counted, row: DecisionRow) -> None:
+        scope = self._scope(row)
+        in_force = row.adaptive_decision if row.shadow else row.decision
+        for storms, decision in ((it.adaptive_storms, in_force), (it.baseline_storms, row.baseline_decision)):
+            before = storms.get(scope, StormState())
+            storms[scope] = self._policy.after(before, accepted=decision == _ACCEPTED)

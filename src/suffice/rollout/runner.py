@@ -1,0 +1,184 @@
+"""The shell around the controller: desired state in the store, commands carried out at the edge."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from suffice.errors import RolloutError
+from suffice.flag.arm import Flag
+from suffice.flag.bucketing import inside, misplaced, record
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish
+from suffice.flag.probes import Probe, Receipt, observe
+from suffice.gates.outcome import GateResult
+from suffice.rollout.controller import (
+    Command,
+    Event,
+    Probed,
+    PublishBaseline,
+    PublishStage,
+    Record,
+    Settle,
+    State,
+    advance,
+)
+from suffice.rollout.phases import Phase
+from suffice.rollout.stage import Stage
+from suffice.rollout.stored import plain_result, plain_state, state_of
+from suffice.store.database import Store
+from suffice.store.events import AuditEvent, append_audit
+from suffice.store.rollouts import StoredRollout, create_rollout, load_rollout, save_rollout
+
+PROBES = 20
+"""Targets that are asked for on each side of the slice."""
+
+ATTEMPTS = 200
+"""How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
+
+
+class Settler(Protocol):
+    """What follows an observed rollback. Each call may be repeated after a crash, and must then change nothing more."""
+
+    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the flag is, and with what it is written and asked."""
+
+    path: Path
+    salt: str
+    flag: Flag
+    targets: Sequence[str]
+    regions: Sequence[str]
+
+
+class Runner:
+    """Runs one rollout of a store.
+
+    Every event is one transaction: the new state by compare-and-swap, with its audit events. Commands follow; they are
+    idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two loses
+    nothing. `clock` gives seconds; it is the rollout's only clock.
+    """
+
+    def __init__(
+        self, store: Store, rollout: str, published: Published, settler: Settler, clock: Callable[[], float]
+    ) -> None:
+        self._store, self._id, self._published = store, rollout, published
+        self._settler, self._clock = settler, clock
+        self._receipt: Receipt | None = None
+
+    @property
+    def stored(self) -> StoredRollout:
+        """The rollout as it is stored. Raises RolloutError when there is none."""
+        with self._store.read() as connection:
+            found = load_rollout(connection, self._id)
+        if found is None:
+            raise RolloutError(f"there is no rollout {self._id} in {self._store.name}")
+        return found
+
+    @property
+    def state(self) -> State:
+        return state_of(self.stored.state)
+
+    def create(self, state: State, service: str, config: dict[str, Any]) -> None:
+        """Store a new rollout that is Pending."""
+        now = self._clock()
+        new = StoredRollout(self._id, service, state.phase.value, plain_state(state), config, now, now)
+        with self._store.write() as connection:
+            create_rollout(connection, new)
+
+    def handle(self, event: Event, who: str) -> State:
+        """Let the controller decide about an event, store what it decided, and do it. Raises RolloutError,
+        StoreConflict."""
+        pending: list[tuple[Event, str]] = [(event, who)]
+        while pending:
+            happened, actor = pending.pop(0)
+            commands = self._decide(happened, actor)
+            pending += [(follow, "runner") for command in commands if (follow := self._do(command))]
+        return self.state
+
+    def reconcile(self) -> State:
+        """Do again what the stored state calls for; for a start after a kill."""
+        state = self.state
+        if state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+            self._do(PublishStage(state.current))
+        elif state.phase is Phase.ROLLING_BACK:
+            follow = self._do(PublishBaseline())
+            return self.handle(follow, "runner") if follow else state
+        elif state.phase is Phase.ROLLED_BACK:
+            self._do(PublishBaseline())
+            self._do(Settle(state.why, state.failed))
+        return self.state
+
+    def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+        stored, now = self.stored, self._clock()
+        state, commands = advance(state_of(stored.state), event, now)
+        changed = replace(stored, phase=state.phase.value, state=plain_state(state), updated_at=now)
+        records = [
+            AuditEvent(now, self._id, who, command.action, command.why, _numbers(command.results))
+            for command in commands
+            if isinstance(command, Record)
+        ]
+        with self._store.write() as connection:
+            save_rollout(connection, changed)
+            append_audit(connection, records)
+        return commands
+
+    def _do(self, command: Command) -> Event | None:
+        match command:
+            case PublishStage(stage):
+                self._publish_stage(stage)
+            case PublishBaseline():
+                return self._publish_baseline()
+            case Settle(reason, failed):
+                self._settler.settle(self.state, self._receipt, reason, failed)
+            case Record():
+                pass
+        return None
+
+    def _publish_stage(self, stage: Stage) -> None:
+        """Publish, and wait until the flag answers so; traffic of a stage begins when the stage is observed."""
+        it = self._published
+        exposure = exposure_of(stage, it.salt)
+        publish(it.path, exposure)
+        sample = record(it.salt, it.targets[:PROBES])
+        region = (stage.regions or (None,))[0]
+        for _ in range(ATTEMPTS):
+            # Audits of a stage whose exposure nobody sees would prove nothing about it.
+            if not misplaced(sample, exposure, it.flag, region) and self._seen(exposure, region):
+                return
+            time.sleep(0.05)
+        raise RolloutError(f"stage {stage.name} was published in {it.path}, but the flag does not answer so")
+
+    def _seen(self, exposure: Exposure | None, region: str | None) -> bool:
+        if exposure is None:
+            return all(self._published.flag.ask(t, region).resolved for t in self._published.targets[:1])
+        slice_ = inside(exposure, self._published.targets)[:PROBES]
+        return all(self._published.flag.ask(target, region).arm.value == "adaptive" for target in slice_)
+
+    def _publish_baseline(self) -> Event:
+        it = self._published
+        publish(it.path, None)
+        slice_ = self._old_slice()
+        probes = [Probe(target, region) for target in slice_ for region in (it.regions or (None,))]
+        self._receipt = observe(it.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
+        sentence = f"{self._receipt.fixed} of {self._receipt.asked} probes answer fixed"
+        return Probed(self._receipt.observed, sentence)
+
+    def _old_slice(self) -> Sequence[str]:
+        stage = self.state.current
+        exposure = exposure_of(stage, self._published.salt)
+        within = inside(exposure, self._published.targets)[:PROBES] if exposure else ()
+        return within or self._published.targets[:PROBES]
+
+
+def exposure_of(stage: Stage, salt: str) -> Exposure | None:
+    """What the flag says in a stage; a shadow stage, and one of weight 0, is the baseline."""
+    return None if stage.shadow or stage.weight == 0 else Exposure(stage.weight, salt, stage.regions)
+
+
+def _numbers(results: Sequence[GateResult]) -> dict[str, Any]:
+    return {result.gate: plain_result(result) for result in results}

@@ -1,0 +1,58 @@
+"""Evidence of a failure, frozen: the triage bundle, its manifest, and the item that tells a person where to begin."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from suffice.errors import DataError, OutputError
+
+MANIFEST = "MANIFEST"
+
+
+def freeze(bundle: Path, files: Mapping[str, str]) -> Path:
+    """Write the files and their manifest as the folder `bundle`, whole or not at all; a bundle that is there stays.
+
+    The manifest has a line `SHA-256  name` for each file, as `sha256sum --check MANIFEST` reads it. Raises OutputError.
+    """
+    if (bundle / MANIFEST).exists():
+        return bundle
+    try:
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.", suffix=".tmp", dir=bundle.parent))
+        try:
+            for name, content in sorted(files.items()):
+                (temporary / name).write_text(content, encoding="utf-8", newline="\n")
+            (temporary / MANIFEST).write_text(_manifest(files), encoding="utf-8", newline="\n")
+            temporary.replace(bundle)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{bundle}: the triage bundle cannot be written: {error.strerror or error}") from error
+    return bundle
+
+
+def check(bundle: Path) -> int:
+    """How many files the manifest vouches for. Raises DataError, naming the file, when one is changed, missing or
+    added."""
+    try:
+        lines = (bundle / MANIFEST).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{bundle}: has no manifest: {error.strerror}") from error
+    listed = {}
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+        path = bundle / name
+        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
+            raise DataError(f"{path}: is not what the manifest vouches for")
+    added = {path.name for path in bundle.iterdir()} - listed.keys() - {MANIFEST}
+    if added:
+        raise DataError(f"{bundle / min(added)}: is not in the manifest")
+    return len(listed)
+
+
+def _manifest(files: Mapping[str, str]) -> str:
+    return "".join(f"{sha256(content.encode()).hexdigest()}  {name}\n" for name, content in sorted(files.items()))

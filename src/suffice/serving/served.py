@@ -1,0 +1,108 @@
+"""One production decision, without the world around it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from suffice.decision.rule import Decision, Rule
+from suffice.flag.arm import Arm
+from suffice.sampling.sampler import Draws
+from suffice.sampling.streams import Stream
+from suffice.stopping.plan import Plan
+from suffice.stopping.run import Run, Verdict
+from suffice.verifier.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What was decided about a case, and what was observed beside it.
+
+    `verdict` is the decision that production uses; it came from `arm`. `baseline` and `adaptive` are the verdicts of
+    both arms on the same draws where both are known: for audited decisions. A shadow decision was made by the fixed
+    arm. `fallback` holds the sentence of the failure that made the fixed arm take over.
+    """
+
+    verdict: Verdict
+    arm: Arm
+    audited: bool = False
+    shadow: bool = False
+    baseline: Verdict | None = None
+    adaptive: Verdict | None = None
+    fallback: str | None = None
+
+    @property
+    def decision(self) -> Decision:
+        """The decision that production uses."""
+        return self.verdict.decision
+
+    @property
+    def n(self) -> int:
+        """Draws up to that decision; what an audit drew on is not in it."""
+        return self.verdict.n
+
+    @property
+    def fixed_n(self) -> int:
+        return self.verdict.fixed_n
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether both arms decide alike; None where one of them is not known or the baseline is INVALID."""
+        if self.baseline is None or self.adaptive is None or self.baseline.decision is Decision.INVALID:
+            return None
+        return self.baseline.decision is self.adaptive.decision
+
+
+Feed: TypeAlias = Callable[[list[float]], list[float]]
+"""What the adaptive path makes of the observations it is fed; the identity, but for faults that are rehearsed."""
+
+
+class _Reader:
+    """Reads a case's observations in order and keeps them, so that a second run can be fed the same ones."""
+
+    def __init__(self, case: Case, rule: Rule, seed: int) -> None:
+        self._draws = Draws(case.sampler, Stream(seed, case.key))
+        self._rule, self._direction = rule, case.direction
+        self._seen: list[float] = []
+
+    def feed(self, run: Run, feed: Feed | None = None) -> Verdict:
+        """Feed the run what was seen, look by look, then draw on until it closes."""
+        while run.open:
+            missing = run.n + run.need - len(self._seen)
+            if missing > 0:
+                self._seen += self._rule.observations(self._draws.take(missing), self._direction)
+            more = self._seen[run.n : run.n + run.need]
+            run.observe(feed(more) if feed else more)
+        return run.verdict
+
+
+def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
+    """The baseline's decision."""
+    return Served(_Reader(case, plan.rule, seed).feed(_baseline(plan)), Arm.FIXED)
+
+
+def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) -> Served:
+    """The baseline's decision, with the plan run on the same draws beside it; that costs no draws of its own."""
+    reader = _Reader(case, plan.rule, seed)
+    baseline = reader.feed(_baseline(plan))
+    adaptive = reader.feed(plan.start(), feed)
+    return Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
+
+
+def serve_adaptive(case: Case, plan: Plan, seed: int, *, audited: bool, feed: Feed | None = None) -> Served:
+    """The plan's decision; an audited one goes on to N on the same stream to see what the baseline decides.
+
+    An INVALID adaptive decision is checked against the baseline too, which decides where it is not INVALID itself.
+    """
+    reader = _Reader(case, plan.rule, seed)
+    adaptive = reader.feed(plan.start(), feed)
+    if not audited and adaptive.decision is not Decision.INVALID:
+        return Served(adaptive, Arm.ADAPTIVE)
+    baseline = reader.feed(_baseline(plan))
+    served = Served(adaptive, Arm.ADAPTIVE, audited=audited, baseline=baseline, adaptive=adaptive)
+    if adaptive.decision is Decision.INVALID and baseline.decision is not Decision.INVALID:
+        return replace(served, verdict=baseline, arm=Arm.FIXED, fallback="the adaptive decision was INVALID")
+    return served
+
+
+def _baseline(plan: Plan) -> Run:
+    return Run(plan.rule, plan.n, ())

@@ -1,0 +1,240 @@
+"""The controller as a specification: what ends a stage, what pauses, what rolls back, and that nothing else does."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suffice.errors import RolloutError
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout.controller import (
+    Command,
+    Cycle,
+    Event,
+    Paused,
+    Probed,
+    PublishBaseline,
+    PublishStage,
+    Record,
+    Resumed,
+    RollbackAsked,
+    Settle,
+    Started,
+    State,
+    advance,
+)
+from suffice.rollout.phases import Phase
+from suffice.rollout.stage import Limits, Stage
+
+STAGES = (
+    Stage("staging", 0, shadow=True, hold=100, min_audits=10),
+    Stage("canary", 5, regions=("eu-west-1",), hold=100, min_audits=5),
+    Stage("expand", 50, hold=200, min_audits=5),
+    Stage("full", 100),
+)
+LIMITS = Limits(cycle=50)
+
+
+def gate(outcome: Outcome) -> GateResult:
+    return GateResult("disagreement", outcome, f"0.3 % of audits differ, {outcome.value}; allowed 1 %", 0.003, 0.01)
+
+
+GOOD, UNDECIDED, BROKEN, BAD = (
+    gate(o) for o in (Outcome.SUCCESSFUL, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAILED)
+)
+
+
+def started() -> State:
+    return advance(State(STAGES, LIMITS), Started(), 0.0)[0]
+
+
+def after(state: State, *events: tuple[Event, float]) -> State:
+    for event, now in events:
+        state, _ = advance(state, event, now)
+    return state
+
+
+def good(audits: int = 10) -> Cycle:
+    return Cycle((GOOD,), audits)
+
+
+def test_a_stage_ends_when_time_exposure_and_proof_come_together() -> None:
+    state = after(started(), (good(), 50), (good(), 99))
+    assert (state.stage, state.held) == (0, 99)
+    state, commands = advance(state, good(), 100)
+    assert state.current.name == "canary"
+    assert PublishStage(STAGES[1]) in commands
+    assert (state.held, state.errors, state.inconclusive) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "why"),
+    [(Cycle((GOOD,), 9), "9 of 10 audits"), (Cycle((GOOD, UNDECIDED), 10), "extension 1 of 4")],
+)
+def test_a_stage_does_not_end_without_exposure_or_proof(cycle: Cycle, why: str) -> None:
+    state = after(started(), (good(0), 50), (good(0), 100), (cycle, 150))
+    assert (state.phase, state.stage) == (Phase.PROGRESSING, 0)
+    assert why in state.why
+
+
+def test_the_last_stage_completes_and_is_still_watched() -> None:
+    times = iter(range(50, 10_000, 50))
+    state = started()
+    while state.phase is Phase.PROGRESSING:
+        state = after(state, (good(), next(times)))
+    assert state.phase is Phase.COMPLETED
+    assert state.weight == 100
+    now = next(times)
+    assert after(state, (good(), now)).phase is Phase.COMPLETED
+    assert after(state, (Cycle((BAD,), 10), now)).phase is Phase.ROLLING_BACK
+
+
+def test_a_failed_gate_rolls_back_in_mid_hold_and_while_paused() -> None:
+    early = after(started(), (good(0), 10))
+    for state in (early, after(early, (Paused("lunch"), 20))):
+        rolled, commands = advance(state, Cycle((GOOD, BAD), 0), 30)
+        assert rolled.phase is Phase.ROLLING_BACK
+        assert rolled.failed == (BAD,)
+        assert commands[0] == PublishBaseline()
+
+
+def test_a_rollback_is_done_when_it_is_observed_and_settled_once() -> None:
+    state = after(started(), (RollbackAsked("the owner said so"), 10))
+    state, commands = advance(state, Probed(False, "3 of 20 probes answer adaptive"), 11)
+    assert state.phase is Phase.ROLLING_BACK
+    assert commands[0] == PublishBaseline()
+    state, commands = advance(state, Probed(True, "20 of 20 probes answer fixed"), 12)
+    assert state.phase is Phase.ROLLED_BACK
+    assert commands == (Record("observed", "20 of 20 probes answer fixed"), Settle("the owner said so"))
+    again, commands = advance(state, RollbackAsked("again"), 13)
+    assert (again, commands) == (state, ())
+
+
+def test_errors_in_a_row_pause_and_never_promote() -> None:
+    state = after(started(), (good(), 50))
+    for i in range(4):
+        state = after(state, (Cycle((GOOD, BROKEN), 10), 100 + i))
+        assert state.phase is Phase.PROGRESSING
+        assert state.stage == 0
+    state = after(state, (Cycle((GOOD, BROKEN), 10), 110))
+    assert state.phase is Phase.PAUSED
+    assert "5 errors in a row, allowed 4" in state.why
+
+
+@pytest.mark.parametrize("nothing", [Cycle((), 10), Cycle((GOOD,), None)])
+def test_no_answer_is_an_error(nothing: Cycle) -> None:
+    assert after(started(), (nothing, 50)).errors == 1
+
+
+def test_one_good_cycle_ends_a_row_of_errors() -> None:
+    state = after(started(), *((Cycle((BROKEN,), 10), float(i)) for i in range(4)), (good(), 5.0))
+    assert state.errors == 0
+
+
+def test_a_stage_without_proof_is_extended_by_its_hold_and_then_pauses() -> None:
+    undecided = Cycle((UNDECIDED,), 10)
+    state = after(started(), *((undecided, float(t)) for t in range(1, 100)))
+    assert (state.inconclusive, state.phase) == (0, Phase.PROGRESSING)
+    state = after(state, *((undecided, float(t)) for t in range(100, 500)))
+    assert (state.inconclusive, state.phase) == (4, Phase.PROGRESSING)
+    state = after(state, (undecided, 500.0))
+    assert state.phase is Phase.PAUSED
+    assert "not proven after 4 extensions" in state.why
+
+
+def test_a_stage_that_is_proven_in_an_extension_ends() -> None:
+    state = after(started(), *((Cycle((UNDECIDED,), 10), float(t)) for t in range(50, 300, 50)), (good(), 300.0))
+    assert (state.stage, state.inconclusive) == (1, 0)
+
+
+def test_a_clock_jump_credits_at_most_two_cycles_and_never_less_than_nothing() -> None:
+    assert after(started(), (good(0), 1_000_000)).held == 2 * LIMITS.cycle
+    assert after(started(), (good(), -1_000_000)).held == 0
+    assert after(started(), (good(), -1_000_000), (good(), -999_990)).held == 10
+
+
+def test_a_pause_is_not_credited() -> None:
+    state = after(started(), (good(), 40), (Paused("lunch"), 40), (good(), 80), (Resumed(), 90), (good(), 100))
+    assert state.held == 50
+
+
+def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_no_approval() -> None:
+    stages = (replace(STAGES[0], approval=True), *STAGES[1:])
+    state = replace(started(), stages=stages)
+    state = after(state, *((Cycle((BROKEN,), 10), float(i)) for i in range(5)))
+    assert state.phase is Phase.PAUSED
+    state = after(state, (Resumed(), 10.0), (good(), 60.0), (good(), 160.0))
+    assert (state.phase, state.stage) == (Phase.PAUSED, 0)
+    assert "waits for approval" in state.why
+    assert after(state, (Resumed(), 170.0), (good(), 180.0)).stage == 1
+
+
+def test_an_illegal_event_changes_nothing_and_names_what_is_legal() -> None:
+    with pytest.raises(RolloutError, match="possible: start, roll_back"):
+        advance(State(STAGES, LIMITS), Resumed(), 0.0)
+    with pytest.raises(RolloutError, match="nothing to judge while Pending"):
+        advance(State(STAGES, LIMITS), good(), 0.0)
+
+
+EVENTS = st.one_of(
+    st.just(Started()),
+    st.builds(
+        Cycle,
+        st.lists(st.sampled_from((GOOD, GOOD, GOOD, UNDECIDED, BROKEN, BAD)), max_size=2).map(tuple),
+        st.one_of(st.none(), st.integers(0, 12)),
+    ),
+    st.builds(Cycle, st.just((GOOD,)), st.just(12)),
+    st.just(Paused("wait")),
+    st.just(Resumed()),
+    st.just(RollbackAsked("asked")),
+    st.builds(Probed, st.booleans(), st.just("probed")),
+)
+
+
+def tried(state: State, event: Event, now: float) -> tuple[State, tuple[Command, ...]]:
+    try:
+        return advance(state, event, now)
+    except RolloutError:
+        return state, ()
+
+
+@given(st.lists(st.tuples(EVENTS, st.floats(-1000, 1000)), max_size=80))
+def test_no_sequence_of_events_reaches_a_higher_weight_without_time_exposure_and_proof(
+    history: list[tuple[Event, float]],
+) -> None:
+    state, now = State(STAGES, LIMITS), 0.0
+    watched = 0.0
+    for event, passed in history:
+        before, now = state, now + passed
+        if isinstance(event, Cycle) and before.phase is Phase.PROGRESSING and before.last_cycle is not None:
+            watched += min(max(now - before.last_cycle, 0), 2 * LIMITS.cycle)
+        state, commands = tried(before, event, now)
+        if state.weight > before.weight or state.stage > before.stage:
+            if isinstance(event, Cycle):
+                assert state.stage == before.stage + 1
+                assert watched >= before.current.hold
+                assert event.audits is not None
+                assert event.audits >= before.current.min_audits
+                assert all(r.outcome is Outcome.SUCCESSFUL for r in event.results)
+                assert event.results
+            else:
+                assert isinstance(event, (Started, Resumed))
+                assert state.stage == before.stage
+            watched = 0.0 if state.stage != before.stage else watched
+        published = [c.stage.weight for c in commands if isinstance(c, PublishStage)]
+        assert published in ([], [state.weight])
+
+
+@given(st.lists(st.tuples(EVENTS, st.floats(0, 1000)), max_size=40))
+def test_from_every_state_a_rollback_reaches_rolled_back(history: list[tuple[Event, float]]) -> None:
+    state, now = State(STAGES, LIMITS), 0.0
+    for event, passed in history:
+        now += passed
+        state, _ = tried(state, event, now)
+    state, _ = advance(state, RollbackAsked("now"), now)
+    assert state.weight == 0
+    if state.phase is Phase.ROLLING_BACK:
+        state, commands = advance(state, Probed(True, "all fixed"), now)
+        assert sum(isinstance(c, Settle) for c in commands) == 1
+    assert state.phase is Phase.ROLLED_BACK
