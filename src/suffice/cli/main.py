@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from suffice import __version__
-from suffice.cli import compare, plan, rehearse
+from suffice.cli import compare, plan, rehearse, resolve, triage
 from suffice.errors import SufficeError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("rehearse")(rehearse.rehearse)
+app.command("resolve")(resolve.resolve)
+app.add_typer(triage.app, name="triage")
 
 
 def _print_version(show: bool) -> None:

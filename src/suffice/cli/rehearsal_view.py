@@ -82,8 +82,9 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     out().print(table)
     saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
     lines = [
-        f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; {summary['draws']:,} draws where "
-        f"fixed takes {summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",
+        f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
+        f"{summary['draws']:,} draws where fixed takes "
+        f"{summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",
         f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
         f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",
         f"flag answers {summary['flag']}",

@@ -1,25 +1,32 @@
 """Gate: determinism. Recorded decisions, recomputed in a fresh process, come out the same."""
 
-from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.errors import MissingDataError
+from suffice.gates.evidence import Evidence, demand, unknown
 from suffice.gates.outcome import GateResult, Outcome
 
 GATE = "determinism"
 
 
-def judge(evidence: Evidence) -> GateResult:
-    """Successful when decisions were recomputed and none differs; Failed when one does; Error when none was recomputed.
+def judge(evidence: Evidence, at_least: int = 1) -> GateResult:
+    """Successful when `at_least` decisions were recomputed and none differs; Failed when any does.
 
+    Inconclusive while the stage has not had that many decisions to recompute, an Error when it has and they were not.
     No statistics: a decision is a function of seed, key and plan, so a single difference is a defect.
     """
     try:
-        recomputed, differing = evidence.counts("recomputed", "differing")
+        recomputed, differing, decisions = evidence.counts("recomputed", "differing", "stopped")
         demand(differing <= recomputed, f"{differing:,} of {recomputed:,} recomputed decisions differ")
-        if not recomputed:
-            raise NotMeasured("no decision was recomputed in a fresh process; 0 may differ, and 1 must be recomputed")
-    except NotMeasured as unknown:
-        return unknown.result(GATE, 0.0)
-    outcome = Outcome.FAILED if differing else Outcome.SUCCESSFUL
+    except MissingDataError as error:
+        return unknown(GATE, error, 0.0, "0")
+    outcome = Outcome.FAILED if differing else _when_equal(recomputed, decisions, max(at_least, 1))
     differ = "differs" if differing == 1 else "differ"
     sentence = f"{differing:,} of {recomputed:,} decisions recomputed in a fresh process {differ} (limit 0)"
-    numbers = {"recomputed": recomputed, "differing": differing}
-    return GateResult(GATE, outcome, sentence, float(differing), 0.0, numbers)
+    if recomputed < at_least:
+        sentence += f"; at least {at_least:,} of {decisions:,} must be recomputed"
+    return GateResult(GATE, outcome, sentence, float(differing), 0.0, {"recomputed": recomputed})
+
+
+def _when_equal(recomputed: int, decisions: int, at_least: int) -> Outcome:
+    if recomputed >= at_least:
+        return Outcome.SUCCESSFUL
+    return Outcome.INCONCLUSIVE if decisions < at_least else Outcome.ERROR

@@ -55,7 +55,7 @@ def reached(log_e: float, confidence: float) -> bool:
     return log_e >= -log1p(-confidence)
 
 
-def disagreement_upper(k: int, n: int, confidence: float) -> float:
+def upper(k: int, n: int, confidence: float) -> float:
     """The least rate that is proven not to be exceeded after k of n audits disagreed; 1 when nothing was observed.
 
     Time-uniform and one-sided. For confidences from 0.4 the evidence against "p0 or more" grows with p0 wherever it
@@ -66,7 +66,7 @@ def disagreement_upper(k: int, n: int, confidence: float) -> float:
     return _boundary(lambda p0: reached(log_e_below(k, n, p0), confidence), proven=1.0, open_=k / n)
 
 
-def disagreement_lower(k: int, n: int, confidence: float) -> float:
+def lower(k: int, n: int, confidence: float) -> float:
     """The greatest rate that is proven to be exceeded after k of n audits disagreed; 0 when none did.
 
     Time-uniform and one-sided; the evidence against "p0 or less" falls as p0 rises (docs/gates.md).

@@ -5,18 +5,19 @@ from math import exp, log
 import numpy as np
 from scipy.special import logsumexp, xlog1py
 
+from suffice.errors import MissingDataError
 from suffice.gates.e_process import ALARM, reached
-from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.gates.evidence import Evidence, demand, unknown
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.gates.wording import limit, percent
 
-GATE = "excess escalations"
+GATE = "excess_escalations"
 
 _BETS = 256
 _MOST = 700.0
 
 
-def judge(evidence: Evidence, *, max_excess: float) -> GateResult:
+def judge(evidence: Evidence, max_excess: float) -> GateResult:
     """Failed when the excess rate is proven to be above `max_excess`; Successful when the observed one is not above it.
 
     The excess rate is (targets that escalate only adaptively − only in the baseline) / audited targets. An observed
@@ -24,10 +25,10 @@ def judge(evidence: Evidence, *, max_excess: float) -> GateResult:
     `log_e_excess` for what that assumes, and docs/decisions/0005 for why Successful asks no proof here.
     """
     try:
-        targets, more, fewer = evidence.counts("audited_targets", "adaptive_only", "baseline_only")
+        targets, more, fewer = evidence.counts("audited_targets", "excess", "spared")
         demand(more + fewer <= targets, f"{more:,} and {fewer:,} targets escalate in one world only, of {targets:,}")
-    except NotMeasured as unknown:
-        return unknown.result(GATE, max_excess)
+    except MissingDataError as error:
+        return unknown(GATE, error, max_excess, limit(max_excess))
     if not targets:
         sentence = f"no audited target yet, 0 excess escalations observed (limit {limit(max_excess)})"
         return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, max_excess, {"targets": 0})
@@ -63,5 +64,5 @@ def _judge(targets: int, more: int, fewer: int, max_excess: float) -> GateResult
     )
     # An infinite number is no JSON.
     evidence = exp(min(log_e, _MOST))
-    numbers = {"targets": targets, "adaptive_only": more, "baseline_only": fewer, "evidence": evidence}
+    numbers = {"targets": targets, "excess": more, "spared": fewer, "evidence": evidence}
     return GateResult(GATE, outcome, sentence, excess, max_excess, numbers)

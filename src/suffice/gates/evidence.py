@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
 
+from suffice.errors import MissingDataError
 from suffice.gates.outcome import GateResult, Outcome
 
 Measured: TypeAlias = float | None
@@ -15,13 +16,14 @@ class Evidence:
     """One stage as it was measured, up to now; None is "not measured", which no gate takes for zero.
 
     Counts have the ledger's names and meaning: `adaptive` decisions are in force, `stopped` ones (in force or in the
-    shadow) took `stopping_draws` up to their stopping times where the baseline takes `stopping_fixed_draws`. `audits`
-    are the audited decisions whose baseline is valid; one that reached N by itself is an audit that agrees. Audits of
-    decisions in force added `audit_draws`.
+    shadow) took `stopping_draws` up to their stopping times where the baseline takes `fixed_n` each. `audits` are the
+    audited decisions whose baseline is valid; one that reached N by itself is an audit that agrees. Audits of decisions
+    in force added `audit_draws`.
 
     `fallbacks` are adaptive decisions that the fixed arm had to take over. Of `audited_targets`, on which the storm
-    policy was replayed in both worlds, `adaptive_only` and `baseline_only` escalate in one world and not in the other.
-    `adaptive_targets` and `fixed_targets` are the targets of the stage's regions that each arm has decided about.
+    policy was replayed in both worlds, `excess` ones escalate only adaptively and `spared` ones only in the baseline.
+    `adaptive_targets` and `fixed_targets` are the targets (as the flag knows them) of the stage's regions that each arm
+    has decided about.
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise. `age` is
     how old these numbers are, and `silence` how long there was no decision (since the stage began, if there was none),
     in seconds.
@@ -34,12 +36,12 @@ class Evidence:
     disagreements: Measured = None
     stopped: Measured = None
     stopping_draws: Measured = None
-    stopping_fixed_draws: Measured = None
+    fixed_n: Measured = None
     audit_draws: Measured = None
     fallbacks: Measured = None
     audited_targets: Measured = None
-    adaptive_only: Measured = None
-    baseline_only: Measured = None
+    excess: Measured = None
+    spared: Measured = None
     adaptive_targets: Measured = None
     fixed_targets: Measured = None
     recomputed: Measured = None
@@ -48,34 +50,35 @@ class Evidence:
     silence: Measured = None
 
     def counts(self, *names: str) -> tuple[int, ...]:
-        """These counts. Raises NotMeasured when one is missing or no count at all."""
+        """These counts. Raises MissingDataError when one is missing or no count at all."""
         return tuple(_count(name, getattr(self, name)) for name in names)
 
     def seconds(self, name: str) -> float:
-        """This duration. Raises NotMeasured when it is missing, negative, NaN or infinite."""
+        """This duration. Raises MissingDataError when it is missing, negative, NaN or infinite."""
         value = getattr(self, name)
         if value is None or not isfinite(value) or value < 0:
-            raise NotMeasured(_sentence(name, value, "at least 0 seconds"))
+            raise MissingDataError(_sentence(name, value, "at least 0 seconds"))
         return float(value)
 
 
-class NotMeasured(Exception):
-    """Evidence is missing or impossible; the sentence says which. It never leaves a gate."""
+NOTHING_MEASURED = Evidence()
+"""What there is when the source of the numbers does not answer."""
 
-    def result(self, gate: str, limit: float | None) -> GateResult:
-        """The gate's answer to that."""
-        return GateResult(gate, Outcome.ERROR, str(self), None, limit)
+
+def unknown(gate: str, error: MissingDataError, limit: float, shown: str) -> GateResult:
+    """A gate's answer to evidence that is missing or impossible; `shown` is its limit in words."""
+    return GateResult(gate, Outcome.ERROR, f"{error} (limit {shown})", None, limit)
 
 
 def demand(possible: bool, sentence: str) -> None:  # noqa: FBT001
-    """Raise NotMeasured with this sentence unless the counts are possible together."""
+    """Raise MissingDataError with this sentence unless the counts are possible together."""
     if not possible:
-        raise NotMeasured(f"impossible counts: {sentence}")
+        raise MissingDataError(f"impossible counts: {sentence}")
 
 
 def _count(name: str, value: Measured) -> int:
     if value is None or not isfinite(value) or value < 0 or value != int(value):
-        raise NotMeasured(_sentence(name, value, "a whole number, at least 0"))
+        raise MissingDataError(_sentence(name, value, "a whole number, at least 0"))
     return int(value)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from suffice.errors import MissingDataError
 from suffice.gates.e_process import ALARM, log_e_above, log_e_other, reached
-from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.gates.evidence import Evidence, demand, unknown
 from suffice.gates.outcome import GateResult, Outcome, worst
 from suffice.gates.wording import limit, percent
 
@@ -43,7 +44,7 @@ class HealthLimits:
     mismatch: Reaction = Reaction.HOLD
 
 
-def judge(evidence: Evidence, *, weight: int, limits: HealthLimits | None = None) -> GateResult:
+def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
     """The worst of: age of the numbers, silence, fallbacks, shares of the arms; its sentence and numbers are given.
 
     `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
@@ -59,8 +60,8 @@ def judge(evidence: Evidence, *, weight: int, limits: HealthLimits | None = None
             _silence(evidence, limits),
             _arms(evidence, weight, limits),
         )
-    except NotMeasured as unknown:
-        return unknown.result(GATE, limits.max_fallback_rate)
+    except MissingDataError as error:
+        return unknown(GATE, error, limits.max_fallback_rate, limit(limits.max_fallback_rate))
     return _worst_of(checks)
 
 

@@ -2,38 +2,41 @@
 
 from math import log, log1p, sqrt
 
-from suffice.errors import RolloutError
+from suffice.errors import MissingDataError, RolloutError
 from suffice.gates.e_process import ALARM
-from suffice.gates.evidence import Evidence, NotMeasured, demand
+from suffice.gates.evidence import Evidence, demand, unknown
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.gates.wording import at_least, at_most, limit, percent
 
-GATE = "sample reduction"
+GATE = "sample_reduction"
+
+_COUNTS = ("stopped", "stopping_draws", "fixed_n", "adaptive", "audit_draws")
 
 _TUNED = 16.0
 """Variance at which the bounds are narrowest, 4 × 16 × 8 ≈ 500 decisions at 95 % (Howard et al. 2021, section 3.5)."""
 
 
-def judge(evidence: Evidence, *, min_reduction: float, confidence: float) -> GateResult:
+def judge(evidence: Evidence, min_reduction: float, confidence: float) -> GateResult:
     """Successful when a reduction of at least `min_reduction` is proven with `confidence`; Failed when less is, with
     99 %.
 
     Judges the draws up to the stopping time against N, over the decisions in force, and in a shadow stage over those
-    made beside the fixed ones; net of what audits drew on is reported beside it. `value` is the bound that was
-    compared: the upper one when Failed, else the lower one. See `mean_radius` for the guarantee.
+    made beside the fixed ones. `value` is the observed reduction; the bounds, and the reduction net of what audits drew
+    on, are in `numbers`. See `mean_radius` for the guarantee.
     """
     try:
-        counts = evidence.counts("stopped", "stopping_draws", "stopping_fixed_draws", "adaptive", "audit_draws")
-        stopped, draws, fixed, _, audit_draws = counts
+        stopped, draws, fixed_n, adaptive, audit_draws = evidence.counts(*_COUNTS)
+        fixed = stopped * fixed_n
         demand(draws <= fixed, f"{draws:,} draws up to the stopping times, where N allows {fixed:,}")
-        demand((fixed > 0) == (stopped > 0), f"{stopped:,} decisions stopped, which fixed would take {fixed:,} draws")
+        demand(fixed > 0 or stopped == 0, f"{stopped:,} decisions, which fixed would take {fixed:,} draws")
         demand(audit_draws <= fixed - draws, f"{audit_draws:,} draws of audits, where N leaves {fixed - draws:,}")
-    except NotMeasured as unknown:
-        return unknown.result(GATE, min_reduction)
+    except MissingDataError as error:
+        return unknown(GATE, error, min_reduction, limit(min_reduction))
     if not stopped:
         sentence = f"no adaptive decision yet, 0 draws saved (limit {limit(min_reduction)})"
         return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, min_reduction, {"decisions": 0})
-    return _judge(counts, min_reduction, confidence)
+    net = 1 - (draws + audit_draws) / fixed if adaptive else None
+    return _judge(stopped, 1 - draws / fixed, net, min_reduction, confidence)
 
 
 def mean_radius(n: int, confidence: float) -> float:
@@ -67,20 +70,16 @@ def check_net(audit_fraction: float, expected_reduction: float, min_reduction: f
         )
 
 
-def _judge(counts: tuple[int, ...], min_reduction: float, confidence: float) -> GateResult:
-    stopped, draws, fixed, adaptive, audit_draws = counts
-    reduction = 1 - draws / fixed
-    net = 1 - (draws + audit_draws) / fixed if adaptive else None
-    lower = max(reduction - mean_radius(stopped, confidence), 0.0)
-    upper = min(reduction + mean_radius(stopped, ALARM), 1.0)
-    outcome, value, bound = Outcome.INCONCLUSIVE, lower, f"proven ≥ {at_least(lower)}"
+def _judge(decisions: int, reduction: float, net: float | None, min_reduction: float, sure: float) -> GateResult:
+    lower = max(reduction - mean_radius(decisions, sure), 0.0)
+    upper = min(reduction + mean_radius(decisions, ALARM), 1.0)
+    outcome, bound = Outcome.INCONCLUSIVE, f"proven ≥ {at_least(lower)}"
     if upper < min_reduction:
-        outcome, value, bound = Outcome.FAILED, upper, f"proven ≤ {at_most(upper)}"
+        outcome, bound = Outcome.FAILED, f"proven ≤ {at_most(upper)}"
     elif lower >= min_reduction:
         outcome = Outcome.SUCCESSFUL
+    observed = f"{percent(reduction)} fewer draws in {decisions:,} decisions"
     beside = "in the shadow" if net is None else f"{percent(net)} net of audits"
-    sentence = (
-        f"{percent(reduction)} fewer draws in {stopped:,} decisions, {bound} (limit {limit(min_reduction)}); {beside}"
-    )
-    numbers = {"decisions": stopped, "reduction": reduction, "lower": lower, "upper": upper, "net": net}
-    return GateResult(GATE, outcome, sentence, value, min_reduction, numbers)
+    sentence = f"{observed}; {bound} (limit {limit(min_reduction)}); {beside}"
+    numbers = {"decisions": decisions, "lower": lower, "upper": upper, "net": net}
+    return GateResult(GATE, outcome, sentence, reduction, min_reduction, numbers)

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from suffice.config import set_enabled
 from suffice.flag.probes import Receipt
-from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.setup import Setup
 from suffice.rollout.controller import State
 from suffice.rollout.stored import plain_result, plain_state
 from suffice.rollout.triage import freeze
+from suffice.serving.counted import counters_of
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.telemetry.metrics_file import flush
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
 
@@ -36,13 +39,13 @@ class Bundler:
 
     def __init__(self, setup: Setup, ledger: Ledger, rollout: str) -> None:
         self._setup, self._ledger, self._rollout = setup, ledger, rollout
-        self.evidence: Evidence = NOTHING_MEASURED
+        self.evidence = Evidence()
         self.results: tuple[GateResult, ...] = ()
         self.settled: Settled | None = None
 
     def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
         set_enabled(self._setup.file("config.json"), enabled=False)
-        gate = failed[0].gate if failed else "asked"
+        gate = failed[0].gate.replace(" ", "-") if failed else "asked"
         bundle = self._setup.directory / "triage" / f"{state.current.name}-{gate}-seed-{self._setup.seed}"
         rows = self._ledger.disagreements(self._rollout, state.current.name)
         freeze(bundle, self._files(state, receipt, reason, rows, bundle))
@@ -56,6 +59,7 @@ class Bundler:
             "gates.json": _json([plain_result(result) for result in self.results]),
             "evidence.json": _json(asdict(self.evidence)),
             "state.json": _json(plain_state(state)),
+            "metrics.json": self._metrics(),
             "config.json": self._setup.file("config.json").read_text(encoding="utf-8"),
             "flag.json": self._setup.file("flag.json").read_text(encoding="utf-8"),
             "plan.json": _json(self._setup.plan.to_dict()),
@@ -64,6 +68,13 @@ class Bundler:
             "environment.json": _json(_environment()),
             "TRIAGE.md": _item(reason, state, cases, bundle),
         }
+
+    def _metrics(self) -> str:
+        """The metrics file as it would be now."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "metrics.json"
+            flush(counters_of(self._ledger.rows(self._rollout)), path)
+            return path.read_text(encoding="utf-8")
 
     def _case(self, row: DecisionRow) -> dict[str, Any]:
         """A disagreeing decision with all that is needed to decide it again."""

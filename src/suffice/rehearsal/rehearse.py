@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -15,7 +14,8 @@ from suffice.evaluation.recompute import differing
 from suffice.files import write_atomically
 from suffice.flag.client import FlagClient
 from suffice.flag.probes import Receipt
-from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.gates import disagreement, sample_reduction
+from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.bundle import Bundler
 from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
@@ -23,12 +23,13 @@ from suffice.rehearsal.setup import Setup, begin_anew, remove_temporary_files
 from suffice.rehearsal.traffic import DAY, Traffic, lasting_target, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.acceptance import RECOMPUTED, judge_all
+from suffice.rollout.acceptance import judge_all
 from suffice.rollout.controller import Cycle, Paused, Started, State
 from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.phases import Phase
 from suffice.rollout.runner import Published, Runner
 from suffice.rollout.stored import limits_of, stages_of
+from suffice.serving.counted import counters_of
 from suffice.serving.served import Served
 from suffice.serving.verifier import Situation, Verifier
 from suffice.sources.correction import Correction
@@ -39,6 +40,9 @@ from suffice.store.rollouts import load_rollout
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.case import Case
+
+RECOMPUTED = 20
+"""Decisions of a stage that a fresh process decides again, adaptive ones first."""
 
 ROLLOUT = "rehearsal"
 SALT = "rehearsal"
@@ -147,7 +151,7 @@ class _Rehearsal:
         self.runner = Runner(store, ROLLOUT, published, self.bundler, self.clock)
         self.resolved = Summary()
         self.results: dict[str, tuple[GateResult, ...]] = {}
-        self.recomputed: dict[str, tuple[int, int]] = {}
+        self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
         self.history: list[dict[str, Any]] = []
 
     def run(self, *, go_on: bool, seen: Callable[[Moment], None]) -> Ending:
@@ -225,23 +229,28 @@ class _Rehearsal:
 
     def _cycle(self, state: State) -> State:
         name = state.current.name
-        evidence = self._evidence(name)
-        self.results[name] = judge_all(evidence, self.setup.config.rollout.acceptance)
+        evidence = self._evidence(state)
+        weight = 0 if state.current.shadow else state.current.weight
+        self.results[name] = judge_all(evidence, self.setup.config.rollout.acceptance, weight=weight)
         self.bundler.evidence, self.bundler.results = evidence, self.results[name]
-        return self.runner.handle(Cycle(self.results[name], evidence.audits), "rehearsal")
+        audits = None if evidence.audits is None else int(evidence.audits)
+        return self.runner.handle(Cycle(self.results[name], audits), "rehearsal")
 
-    def _evidence(self, stage: str) -> Evidence:
-        evidence = self.reader.read(stage)
+    def _evidence(self, state: State) -> Evidence:
+        stage = state.current
+        evidence = self.reader.read(stage, self.clock.now - state.held, self.clock.now)
         if self._faulty(Kind.NO_METRICS):
-            return NOTHING_MEASURED
-        if stage not in self.recomputed and (evidence.stopped or 0) >= RECOMPUTED:
-            self.recomputed[stage] = self._recompute(stage)
-        recomputed, differ = self.recomputed.get(stage, (None, None))
+            return Evidence()
+        # Again once there are enough adaptive decisions: a young canary has hardly any.
+        enough = (evidence.stopped or 0) >= RECOMPUTED
+        if evidence.stopped and (stage.name, enough) not in self.recomputed:
+            self.recomputed[stage.name, enough] = self._recompute(stage.name)
+        recomputed, differ = self.recomputed.get((stage.name, enough), (0, 0))
         return replace(evidence, recomputed=recomputed, differing=differ)
 
     def _recompute(self, stage: str) -> tuple[int, int]:
-        rows = (row for row in self.ledger.rows(ROLLOUT, stage) if row.shadow or row.arm == "adaptive")
-        chosen = list(islice(rows, RECOMPUTED))
+        rows = sorted(self.ledger.rows(ROLLOUT, stage), key=lambda row: not (row.shadow or row.arm == "adaptive"))
+        chosen = rows[:RECOMPUTED]
         by_key = {correction.key: correction for correction in self.setup.corrections}
         pairs = [(row, by_key[row.key.rsplit("#pass-", 1)[0]]) for row in chosen]
         return len(pairs), len(differing(pairs, self._plan()))
@@ -292,7 +301,7 @@ class _Rehearsal:
         return names.index(self.stage) >= names.index(fault.stage)
 
     def _end(self, status: str, state: State) -> Ending:
-        self.reader.read(self.stage)
+        self.reader.read(state.current, self.clock.now, self.clock.now)
         self._write_metrics()
         _write_history(self.setup, self.history)
         settled = self.bundler.settled
@@ -314,28 +323,10 @@ class _Rehearsal:
     def _write_metrics(self) -> None:
         """The counters of the whole rehearsal, from the ledger: also of what a killed process decided."""
         self.setup.file("metrics.json").unlink(missing_ok=True)
-        flush(counters_of(self.ledger.rows(ROLLOUT), self.resolved), self.setup.file("metrics.json"))
-
-
-def counters_of(rows: list[DecisionRow], resolved: Summary) -> Counters:
-    """The counters that these decisions and resolutions amount to."""
-    counters = Counters()
-    counters.decided(len(rows))
-    for row in rows:
-        if row.arm == "adaptive":
-            counters.add(Counter.ADAPTIVE_USED)
-            counters.add(Counter.ADAPTIVE_SAMPLES, row.n)
-            counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and not row.invalid))
-        else:
-            counters.add(Counter.FIXED_SAMPLES, row.n)
-        counters.add(Counter.INVALID, int(row.invalid))
-        counters.add(Counter.FALLBACKS, int(row.reason == "FALLBACK"))
-        if row.audited and row.agrees is not None:
-            counters.add(Counter.AUDITS)
-            counters.add(Counter.DISAGREEMENTS, int(not row.agrees))
-    counters.add(Counter.ROLLBACKS, resolved.rolled_back)
-    counters.add(Counter.ESCALATIONS, resolved.escalations)
-    return counters
+        counters = counters_of(self.ledger.rows(ROLLOUT))
+        counters.add(Counter.ROLLBACKS, self.resolved.rolled_back)
+        counters.add(Counter.ESCALATIONS, self.resolved.escalations)
+        flush(counters, self.setup.file("metrics.json"))
 
 
 _STATUS = {Phase.COMPLETED: "completed", Phase.ROLLED_BACK: "rolled_back", Phase.PAUSED: "paused"}
@@ -347,7 +338,7 @@ def _scope(row: DecisionRow) -> str:
 
 def _history(moment: Moment, stage: str, now: float) -> dict[str, Any]:
     values = {result.gate: result for result in moment.results}
-    disagreement = values["disagreement"]
+    proof, saving = values[disagreement.GATE], values[sample_reduction.GATE]
     return {
         "at": now,
         "day": moment.day,
@@ -357,10 +348,10 @@ def _history(moment: Moment, stage: str, now: float) -> dict[str, Any]:
         "decisions": moment.decisions,
         "audits": moment.evidence.audits,
         "disagreements": moment.evidence.disagreements,
-        "disagreement_upper": disagreement.numbers.get("upper"),
-        "disagreement_lower": disagreement.numbers.get("lower"),
-        "sample_reduction": values["sample_reduction"].value,
-        "net": values["sample_reduction"].numbers.get("net"),
+        "disagreement_upper": proof.numbers.get("upper"),
+        "disagreement_lower": proof.numbers.get("lower"),
+        "sample_reduction": saving.value,
+        "net": saving.numbers.get("net"),
         "excess": moment.evidence.excess,
         "spared": moment.evidence.spared,
     }

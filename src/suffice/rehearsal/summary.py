@@ -1,9 +1,8 @@
 """What a rehearsal comes to, as plain JSON values."""
 
-from math import nan
 from typing import Any
 
-from suffice.gates import e_process
+from suffice.gates.e_process import upper
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
@@ -54,8 +53,8 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
 
 def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Setup) -> dict[str, Any]:
     adaptive, baseline = it.escalated()
-    saved = 1 - it.stopping_draws / (it.stopped * it.fixed_n) if it.stopped else nan
-    net = saved - it.audit_draws / (it.stopped * it.fixed_n) if it.stopped else nan
+    saved = 1 - it.stopping_draws / it.stopping_fixed_draws if it.stopped else None
+    net = 1 - (it.stopping_draws + it.audit_draws) / it.stopping_fixed_draws if it.stopped else None
     confidence = setup.config.rollout.acceptance.confidence
     return {
         "name": stage.name,
@@ -66,9 +65,9 @@ def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Se
         "adaptive": it.adaptive,
         "audits": it.audits,
         "disagreements": it.disagreements,
-        "disagreement_upper": e_process.upper(it.disagreements, it.audits, confidence),
-        "sample_reduction": saved if it.stopped else None,
-        "net_sample_reduction": net if it.stopped else None,
+        "disagreement_upper": upper(it.disagreements, it.audits, confidence),
+        "sample_reduction": saved,
+        "net_sample_reduction": None if stage.shadow else net,
         "fallbacks": it.fallbacks,
         "invalid": it.invalid,
         "escalations_adaptive": len(adaptive),

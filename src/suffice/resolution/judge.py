@@ -75,7 +75,10 @@ class Resolution:
         """Why it came so, in a sentence with its numbers."""
         if self.verdict is None:
             return self.outcome.value
-        return f"{self.verdict.decision.value} after {self.verdict.n} of {self.verdict.fixed_n} draws"
+        decided = f"{self.verdict.decision.value} after {self.verdict.n} of {self.verdict.fixed_n} draws"
+        if self.outcome is Outcome.ROLLED_BACK and self.verdict.decision is Decision.ACCEPTED:
+            return f"{decided}, but the proposal moves away from the measurement"
+        return decided
 
 
 def first_record(correction: Correction) -> Record:
@@ -91,7 +94,7 @@ def judge(
 
     Validation compares the proposal with the correction's own record, not with the store's: the pairs of a source are
     given, and a correction that was rejected does not change the next pair. Calls `verify` at most once, and not at all
-    where nothing is applied.
+    where nothing is applied. A proposal that moves away from the measurement is never committed, whatever is decided.
     """
     before = known or first_record(correction)
     untouched = Resolution(correction, Outcome.UNCHANGED, before, before, first_seen=known is None)
@@ -103,6 +106,8 @@ def judge(
     proposed = propose(kind, before, correction, inputs)
     verdict = verify(case_of(correction, proposed))
     outcome = _OUTCOMES[verdict.decision]
+    if outcome is Outcome.COMMITTED and _moves_away(correction, proposed):
+        outcome = Outcome.ROLLED_BACK
     return replace(
         untouched,
         outcome=outcome,
@@ -128,6 +133,12 @@ _OUTCOMES = {
     Decision.REJECTED: Outcome.ROLLED_BACK,
     Decision.INVALID: Outcome.INVALID,
 }
+
+
+def _moves_away(correction: Correction, proposed: Record) -> bool:
+    """Recomputing a derived record may do that, and a two-sided rule accepts a clear change in either direction."""
+    claimed = correction.measurement.value - correction.record.value
+    return (proposed.value - correction.record.value) * claimed < 0
 
 
 def _settle(before: Record, proposed: Record, outcome: Outcome, policy: StormPolicy) -> Record:

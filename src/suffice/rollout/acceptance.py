@@ -5,16 +5,14 @@ from suffice.gates import determinism, disagreement, escalation, health, sample_
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 
-RECOMPUTED = 20
-"""Decisions of a stage that a fresh process decides again."""
 
-
-def judge_all(evidence: Evidence, acceptance: AcceptanceConfig) -> tuple[GateResult, ...]:
-    """Every gate's answer about a stage."""
+def judge_all(evidence: Evidence, acceptance: AcceptanceConfig, *, weight: int) -> tuple[GateResult, ...]:
+    """Every gate's answer about a stage; `weight` is the percentage that is adaptive in force, 0 in the shadow."""
+    sure = acceptance.confidence
     return (
-        disagreement.judge(evidence, acceptance.max_disagreement_rate, acceptance.confidence),
-        sample_reduction.judge(evidence, acceptance.min_sample_reduction, acceptance.confidence),
+        disagreement.judge(evidence, acceptance.max_disagreement_rate, sure),
+        sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
         escalation.judge(evidence, acceptance.max_excess_escalations),
-        determinism.judge(evidence, RECOMPUTED),
-        health.judge(evidence),
+        determinism.judge(evidence),
+        health.judge(evidence, weight),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from suffice.decision.rule import Decision
 from suffice.gates.evidence import Evidence
 from suffice.resolution.storm import StormPolicy, StormState
+from suffice.rollout.stage import Stage
 from suffice.serving.verifier import FALLBACK
 from suffice.store.ledger import DecisionRow, Ledger
 
@@ -22,11 +23,14 @@ class Counted:
     disagreements: int = 0
     stopped: int = 0
     stopping_draws: int = 0
-    stopping_draws_squared: int = 0
+    stopping_fixed_draws: int = 0
     audit_draws: int = 0
     fixed_n: int = 0
     fallbacks: int = 0
     invalid: int = 0
+    newest: float | None = None
+    adaptive_targets: set[tuple[str | None, str]] = field(default_factory=set)
+    fixed_targets: set[tuple[str | None, str]] = field(default_factory=set)
     adaptive_storms: dict[str, StormState] = field(default_factory=dict)
     baseline_storms: dict[str, StormState] = field(default_factory=dict)
 
@@ -51,41 +55,49 @@ class EvidenceReader:
         self._last = 0
         self.stages: dict[str, Counted] = {}
 
-    def read(self, stage: str) -> Evidence:
-        """The evidence of a stage, with all that was written up to now. Raises StoreError."""
+    def read(self, stage: Stage, began: float, now: float) -> Evidence:
+        """The evidence of a stage that began then, with all that was written up to now (seconds). Raises StoreError."""
         rows, self._last = self._ledger.rows_after(self._rollout, self._last)
         for row in rows:
             self._count(self.stages.setdefault(row.stage, Counted()), row)
-        it = self.stages.setdefault(stage, Counted())
+        it = self.stages.setdefault(stage.name, Counted())
         adaptive, baseline = it.escalated()
         return Evidence(
             decisions=it.decisions,
+            adaptive=it.adaptive,
+            invalid=it.invalid,
             audits=it.audits,
             disagreements=it.disagreements,
             stopped=it.stopped,
             stopping_draws=it.stopping_draws,
-            stopping_draws_squared=it.stopping_draws_squared,
-            audit_draws=it.audit_draws,
             fixed_n=it.fixed_n,
+            audit_draws=it.audit_draws,
+            fallbacks=it.fallbacks,
             audited_targets=len(it.adaptive_storms),
             excess=len(adaptive - baseline),
             spared=len(baseline - adaptive),
-            fallbacks=it.fallbacks,
+            adaptive_targets=_within(stage, it.adaptive_targets),
+            fixed_targets=_within(stage, it.fixed_targets - it.adaptive_targets),
+            age=0.0,
+            silence=max(now - (began if it.newest is None else it.newest), 0.0),
         )
 
     def _count(self, it: Counted, row: DecisionRow) -> None:
         it.decisions += 1
-        it.fixed_n = row.fixed_n
+        it.newest = row.at if it.newest is None else max(it.newest, row.at)
         it.fallbacks += row.reason == FALLBACK
         it.invalid += row.invalid
         it.adaptive += row.arm == "adaptive"
+        chosen = row.arm == "adaptive" or row.reason == FALLBACK
+        (it.adaptive_targets if chosen else it.fixed_targets).add((row.region, row.target))
         if row.baseline_decision == _INVALID or row.decision == _INVALID:
             return
         stopping = row.adaptive_n if row.adaptive_n is not None else row.n if row.arm == "adaptive" else None
-        if stopping is not None:
+        if stopping is not None and row.adaptive_decision != _INVALID:
             it.stopped += 1
             it.stopping_draws += stopping
-            it.stopping_draws_squared += stopping * stopping
+            it.stopping_fixed_draws += row.fixed_n
+            it.fixed_n = row.fixed_n
             if row.audited and row.arm == "adaptive":
                 it.audit_draws += row.fixed_n - stopping
         if row.audited and row.agrees is not None:
@@ -99,3 +111,7 @@ class EvidenceReader:
         for storms, decision in ((it.adaptive_storms, in_force), (it.baseline_storms, row.baseline_decision)):
             before = storms.get(scope, StormState())
             storms[scope] = self._policy.after(before, accepted=decision == _ACCEPTED)
+
+
+def _within(stage: Stage, targets: set[tuple[str | None, str]]) -> int:
+    return sum(not stage.regions or region in stage.regions for region, _ in targets)

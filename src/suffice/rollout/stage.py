@@ -30,8 +30,8 @@ class Stage:
 class Limits:
     """How a rollout is watched. `cycle` is the seconds between two cycles.
 
-    Failures, extensions and consecutive errors beyond their limit act: failures roll back, the others pause. A stage whose
-    hold and exposure have passed without proof is extended by its hold, `inconclusive_limit` times.
+    Failures, extensions and consecutive errors beyond their limit act: failures roll back, the others pause. A stage
+    whose hold and exposure have passed without proof is extended by its hold, `inconclusive_limit` times.
     """
 
     cycle: float

@@ -1,21 +1,30 @@
 """The verifier that production calls."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import nan
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
+from suffice.config import load
 from suffice.decision.rule import Decision
+from suffice.errors import StoreError
 from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
+from suffice.flag.client import FlagClient
 from suffice.serving.served import Feed, Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.stopping.cache import default_cache
+from suffice.stopping.configured import configured_plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
+from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.counters import Counter, Counters
+from suffice.telemetry.metrics_file import flush
 from suffice.verifier.case import Case
 
 FORCE_FIXED = "SUFFICE_FORCE_FIXED"
@@ -66,21 +75,56 @@ class Verifier:
         clock: Callable[[], float],
         ledger: Ledger | None = None,
         situation: Callable[[], Situation] = Situation,
+        metrics: Path | None = None,
         batch: int = BATCH,
     ) -> None:
         self.plan, self.seed = plan, seed
         self._flag, self._enabled = flag, enabled
-        self._counters, self._ledger, self._clock = counters, ledger, clock
+        self.counters, self.clock = counters, clock
+        self._ledger = ledger
         self._situation = situation
-        self._batch = batch
+        self._metrics, self._batch = metrics, batch
+        self._opened: list[FlagClient | Store] = []
         self._rows: list[DecisionRow] = []
         self._lock = Lock()
+
+    @property
+    def store(self) -> Store:
+        """The store that the ledger is in. Raises StoreError when there is none."""
+        if self._ledger is None:
+            raise StoreError("this verifier keeps no ledger, so it has no store")
+        return self._ledger.store
+
+    @classmethod
+    def from_config(cls, path: Path | str = "config.json", *, queue: Path | str = "TemporaryQueue") -> Self:
+        """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
+
+        Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError, PlanError,
+        StoreError.
+        """
+        path, queue = Path(path), Path(queue)
+        config = load(path)
+        plan = configured_plan(config.verifier, default_cache(), path.parent)
+        store = open_store(queue / "store.db")
+        flag = FlagClient.from_file(queue / "flag.json")
+        verifier = cls(
+            plan,
+            config.determinism.seed,
+            flag,
+            enabled=config.verifier.adaptive_sampling.enabled,
+            counters=Counters(),
+            clock=time.time,
+            ledger=Ledger(store),
+            metrics=queue / "metrics.json",
+        )
+        verifier._opened += [flag, store]
+        return verifier
 
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and write it down. Raises DataError when its sampler gives what no rule can use."""
         situation = self._situation()
         served = self._decide(case, situation)
-        count(served, self._counters)
+        count(served, self.counters)
         self._write(case, served, situation)
         return served
 
@@ -93,7 +137,14 @@ class Verifier:
             self._rows = []
 
     def close(self) -> None:
-        self.flush()
+        """Write ledger rows and counters, and close what `from_config` opened."""
+        try:
+            self.flush()
+            if self._metrics is not None:
+                flush(self.counters, self._metrics)
+        finally:
+            for opened in self._opened:
+                opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +177,7 @@ class Verifier:
         if self._ledger is None:
             return
         plan = situation.plan or self.plan
-        row = row_of(case, served, situation, plan.id, self.seed, self._clock())
+        row = row_of(case, served, situation, plan.id, self.seed, self.clock())
         with self._lock:
             self._rows.append(row)
             full = len(self._rows) >= self._batch

@@ -84,7 +84,7 @@ class Ledger:
     """Reads and writes the decisions of a store."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
         """Write the rows in one transaction (the caller's, when given); returns how many were new.
@@ -94,12 +94,12 @@ class Ledger:
         """
         if connection is not None:
             return _insert(connection, rows)
-        with self._store.write() as own:
+        with self.store.write() as own:
             return _insert(own, rows)
 
     def evidence(self, rollout: str, stage: str | None = None) -> StageEvidence:
         """The evidence of a stage, or of all stages of the rollout; all zero where there is none."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             counts = connection.execute(_evidence().where(_within(rollout, stage))).one()
         return StageEvidence(**{name: int(value or 0) for name, value in counts._mapping.items()})
 
@@ -110,7 +110,7 @@ class Ledger:
     def rows_after(self, rollout: str, last: int) -> tuple[list[DecisionRow], int]:
         """The decisions written since the one numbered `last` (0: all), in ledger order, and the newest one's."""
         query = select(decisions.c.id, *_COLUMNS).where((decisions.c.rollout == rollout) & (decisions.c.id > last))
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             found = connection.execute(query.order_by(decisions.c.id)).all()
         numbers = [row.id for row in found]
         return [_row(row) for row in found], numbers[-1] if numbers else last
@@ -126,12 +126,12 @@ class Ledger:
     def adaptive_after(self, rollout: str, at: float) -> int:
         """How many decisions of a moment later than `at` were adaptive; after a rollback's receipt it must be 0."""
         later = (decisions.c.rollout == rollout) & (decisions.c.arm == "adaptive") & (decisions.c.at > at)
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return connection.execute(select(func.count()).select_from(decisions).where(later)).scalar_one()
 
     def _select(self, condition: ColumnElement[bool]) -> list[DecisionRow]:
         query = select(*_COLUMNS).where(condition).order_by(decisions.c.id)
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return [_row(values) for values in connection.execute(query)]
 
 
