@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 
 run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
+	$(BIN)/suffice rehearse --source pdg
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto -m "not campaign"

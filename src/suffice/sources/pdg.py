@@ -50,7 +50,7 @@ def _of_quantity(values: list[Any]) -> Iterator[Correction]:
         if later["year"] > earlier["year"]:
             target = f"{earlier['quantity']} [{earlier['unit']}]" if earlier["unit"] else earlier["quantity"]
             yield Correction(
-                key=f"{target}/{earlier['document']}#{earlier['paper']}>{later['document']}#{later['paper']}",
+                key=f"{target}/{earlier['document']}>{later['document']}",
                 target=target,
                 record=_estimate(earlier),
                 measurement=_estimate(later),
