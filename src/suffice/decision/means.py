@@ -1,13 +1,14 @@
 """The tally of mean rules: moments of the draws seen so far."""
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, sqrt
+from math import isfinite, nan, sqrt
 from typing import Protocol, runtime_checkable
 
 from scipy.special import stdtrit
 
 from suffice.decision.rule import Rule
 from suffice.decision.state import State, counts, numbers
+from suffice.decision.steps import large_enough, mean_estimate, mean_spread, shifted_sums, t_statistic
 
 
 def critical_t(alpha: float, n: int, *, two_sided: bool) -> float:
@@ -49,10 +50,10 @@ class MeanTally:
     squares overflow count as infinite.
     """
 
-    __slots__ = ("_min_effect", "first", "n", "sign", "squares", "total", "value")
+    __slots__ = ("first", "min_effect", "n", "sign", "squares", "total", "value")
 
     def __init__(self, min_effect: float = 0.0, *, value: float = 0.0, sign: int = 0) -> None:
-        self._min_effect = min_effect
+        self.min_effect = min_effect
         self.value = value
         self.sign = sign
         self.n = 0
@@ -63,11 +64,7 @@ class MeanTally:
     def add(self, draws: Sequence[float]) -> bool:
         if self.n == 0 and draws:
             self.first = float(draws[0])
-        first, total, squares = self.first, self.total, self.squares
-        for draw in draws:
-            difference = draw - first
-            total += difference
-            squares += difference * difference
+        total, squares = shifted_sums(draws, self.first, self.total, self.squares)
         if not isfinite(squares):
             return self._add_until_invalid(draws)
         self.total, self.squares = total, squares
@@ -77,35 +74,33 @@ class MeanTally:
     def _add_until_invalid(self, draws: Sequence[float]) -> bool:
         for draw in draws:
             self.n += 1
-            self.squares += (draw - self.first) * (draw - self.first)
+            difference = float(draw) - self.first
+            self.squares += difference * difference
             if not isfinite(self.squares):
                 break
         return False
 
     @property
     def estimate(self) -> float:
-        return self.first + self.total / self.n
+        return mean_estimate(self.n, self.first, self.total)
 
     @property
     def spread(self) -> float:
         """Σ(x − x̄)²."""
-        return self.squares - self.total * self.total / self.n
+        return mean_spread(self.n, self.total, self.squares)
 
     @property
     def statistic(self) -> float:
         """t; infinite for equal draws that are not `value`, and 0 when all are `value` or there is only one."""
-        if self.n < 2:
+        n = self.n
+        if not n:
             return 0.0
-        above = self.estimate - self.value
-        above = above * self.sign if self.sign else abs(above)
-        spread = self.squares - self.total * self.total / self.n
-        if spread <= 0:
-            return inf if above > 0 else -inf if above < 0 else 0.0
-        return above * sqrt(self.n * (self.n - 1) / spread)
+        estimate, spread = mean_estimate(n, self.first, self.total), mean_spread(n, self.total, self.squares)
+        return t_statistic(n, estimate, spread, self.value, self.sign)
 
     @property
     def may_accept(self) -> bool:
-        return abs(self.estimate) > self._min_effect if self._min_effect else True
+        return large_enough(self.estimate, self.min_effect)
 
     @property
     def state(self) -> State:
@@ -120,7 +115,7 @@ class ShapeTally(MeanTally):
     """A mean tally that also holds third and fourth powers, and the extremes.
 
     The powers are of differences from the first draw, too, and lose as few digits by it. Where they overflow, skewness
-    and kurtosis are NaN.
+    and kurtosis are infinite or NaN.
     """
 
     __slots__ = ("cubes", "fourths", "high", "low")
@@ -137,8 +132,9 @@ class ShapeTally(MeanTally):
             return False
         first, cubes, fourths = self.first, self.cubes, self.fourths
         for draw in draws:
-            square = (draw - first) * (draw - first)
-            cubes += square * (draw - first)
+            difference = float(draw) - first
+            square = difference * difference
+            cubes += square * difference
             fourths += square * square
         self.cubes, self.fourths = cubes, fourths
         self.low, self.high = min(self.low, *draws), max(self.high, *draws)
@@ -153,15 +149,17 @@ class ShapeTally(MeanTally):
     def skewness(self) -> float:
         """m₃/m₂^1.5; needs a spread."""
         n, mean = self.n, self.total / self.n
-        third = self.cubes / n - 3 * mean * self.squares / n + 2 * mean**3
-        return float(third / (self.spread / n) ** 1.5)
+        third = self.cubes / n - mean * (3 * self.squares / n - 2 * mean * mean)
+        second = self.spread / n
+        return third / second / sqrt(second)
 
     @property
     def excess_kurtosis(self) -> float:
-        """m₄/m₂² − 3; needs a spread."""
+        """m₄/m₂² − 3; needs a spread. NaN where fourth powers underflow."""
         n, mean = self.n, self.total / self.n
-        fourth = self.fourths / n - 4 * mean * self.cubes / n + 6 * mean**2 * self.squares / n - 3 * mean**4
-        return fourth / (self.spread / n) ** 2 - 3
+        fourth = self.fourths / n - mean * (4 * self.cubes / n - mean * (6 * self.squares / n - 3 * mean * mean))
+        second = self.spread / n
+        return fourth / second / second - 3 if fourth > 0 else nan
 
     @property
     def state(self) -> State:

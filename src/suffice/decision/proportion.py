@@ -10,6 +10,7 @@ import numpy as np
 
 from suffice.decision.counts import CountTally, count_effect
 from suffice.decision.rule import Decision, Tally
+from suffice.decision.steps import moves
 from suffice.errors import PlanError
 from suffice.sampling.distributions import Floats, as_floats
 
@@ -51,7 +52,7 @@ class Proportion:
             return as_floats(draws)
         with np.errstate(invalid="ignore", over="ignore"):
             change = draws[:, 1] - draws[:, 0]
-        success = np.where(np.isfinite(change), change * direction > 0, np.nan)
+        success = np.where(np.isfinite(change), moves(change, direction), np.nan)
         return as_floats(success)
 
     def decide(self, tally: Tally) -> Decision:

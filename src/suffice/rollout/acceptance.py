@@ -12,7 +12,7 @@ def judge_all(evidence: Evidence, acceptance: AcceptanceConfig, *, weight: int) 
     return (
         disagreement.judge(evidence, acceptance.max_disagreement_rate, sure),
         sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
-        escalation.judge(evidence, acceptance.max_excess_escalations),
+        escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),
         health.judge(evidence, weight),
     )

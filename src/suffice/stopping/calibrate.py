@@ -1,7 +1,7 @@
 """One parameter of a method, turned until the table just keeps its budget."""
 
 from collections.abc import Callable
-from math import exp, inf, log
+from math import copysign, exp, inf, log
 from typing import TypeVar
 
 from suffice.errors import PlanError
@@ -15,6 +15,7 @@ _AIM, _CLOSE = 0.999, 0.998
 _RESOLUTION = 1e-3
 _STEPS = 60
 _LEAST = 0.01
+_FURTHEST = 600.0
 
 
 def strain(found: Operating, budget: Budget) -> float:
@@ -44,17 +45,22 @@ def calibrated(table: Callable[[float], Table], strain_of: Callable[[Table], flo
     for step in range(_STEPS):
         made = table(exp(at))
         found = strain_of(made)
-        point = (at, log(max(found, _LEAST) / _AIM))
+        point = (at, log(min(max(found, _LEAST), 1 / _LEAST) / _AIM))
         if found <= 1:
             kept, high = made, point
         else:
             low = point
-        if _CLOSE <= found <= 1 or high[0] - low[0] < _RESOLUTION:
+        if _CLOSE <= found <= 1 or high[0] - low[0] < _RESOLUTION or abs(at) > _FURTHEST:
             break
-        at = _between(low, high, step) if high[0] - low[0] < inf else at + 1.2 * point[1]
+        at = _between(low, high, step) if high[0] - low[0] < inf else at + _stride(point[1], step)
     if kept is None:
         raise PlanError("no table of this method keeps max_disagreement with these looks")
     return kept
+
+
+def _stride(excess: float, step: int) -> float:
+    """As far as the excess tells, and ever further where the strain does not move (a table of counts has steps)."""
+    return copysign(max(1.2 * abs(excess), 0.01 * 2**step), excess)
 
 
 def _between(low: tuple[float, float], high: tuple[float, float], step: int) -> float:

@@ -38,6 +38,8 @@ def design_counts(request: Request, rule: CountRule) -> Design:
         looks = zip(request.looks, predictions, strict=True)
         return tuple(_count_boundary(n, rejects, accepts, cut_off) for n, (rejects, accepts) in looks)
 
+    if request.budget.accept == 0 or request.budget.reject == 0:
+        return Design(table(0.0))
     return _calibrate(table, lambda made: strain(count_operating(size, threshold, made), request.budget))
 
 

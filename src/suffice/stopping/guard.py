@@ -1,4 +1,4 @@
-"""The applicability guard: what an accept stop of a t rule must show beside the boundary.
+"""The applicability guard: what an early stop of a t rule must show beside the boundary.
 
 The bound of a t plan is asymptotic. Two things can break it: a `min_effect` that a significant mean need not exceed,
 and draws whose shape makes the t statistic less certain than a Brownian motion. The first is checked in every run, the
@@ -7,20 +7,20 @@ is in docs/statistics.md.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 
 from suffice.decision.means import MeanRule, MeanTally, ShapeTally
 from suffice.decision.rule import Rule, Tally
+from suffice.decision.steps import effect_follows
 from suffice.sampling.distributions import Normal, SplitNormal
 from suffice.sampling.sampler import Pair, Sampler
 
 IMAGINED = 1.5
-NEGLIGIBLE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Confirms accept stops of a t rule with N = `size`. `critical` is the t value of the fixed decision.
+    """Confirms early stops of a t rule with N = `size`. `critical` is the t value of the fixed decision.
 
     `shape` is on for draws of unknown shape.
     """
@@ -35,20 +35,21 @@ class Guard:
 
     def confirms(self, tally: Tally, accept_at: float) -> bool:
         """Whether the tally, which has reached `accept_at`, may stop."""
-        if not isinstance(tally, MeanTally) or not self._effect_follows(tally):
+        if not isinstance(tally, MeanTally):
             return False
-        return not self.shape or (isinstance(tally, ShapeTally) and shape_allows(tally, accept_at, self))
+        if not effect_follows(tally.n, tally.spread, self.rule.min_effect, self.size, self.critical):
+            return False
+        return not self.shape or (isinstance(tally, ShapeTally) and shape_allows(tally, accept_at, self, 1))
 
-    def _effect_follows(self, tally: MeanTally) -> bool:
-        """Whether a mean that is significant at N surely exceeds min_effect: then only significance is at stake.
+    def confirms_reject(self, tally: Tally, reject_at: float) -> bool:
+        """Whether the tally, which has fallen to `reject_at`, may stop.
 
-        Significant means |mean| > critical·sd/√N; the sd of all N draws is at least half of that seen so far, but for a
-        negligible probability. Equal draws have no sd, and exceed it or not for good.
+        Of a one-sided rule only: its boundary has one mean on this side, which shape can belie as it can on the other;
+        |t| is small around 0, where shape hardly matters.
         """
-        if self.rule.min_effect == 0:
+        if not self.shape or self.rule.two_sided:
             return True
-        seen = sqrt(max(tally.spread, 0.0) / (tally.n - 1))
-        return seen == 0 or self.rule.min_effect * sqrt(self.size) <= NEGLIGIBLE * self.critical * seen
+        return isinstance(tally, ShapeTally) and shape_allows(tally, reject_at, self, -1)
 
 
 def guard_of(rule: Rule, size: int, *, guarded: bool) -> Guard | None:
@@ -62,26 +63,28 @@ def needs_guard(sampler: Sampler) -> bool:
     return not all(isinstance(part, (Normal, SplitNormal)) for part in parts)
 
 
-def shape_allows(tally: ShapeTally, accept_at: float, guard: Guard) -> bool:
-    """Whether an accept stop survives what the sample's shape tells, and one imagined draw against it.
+def shape_allows(tally: ShapeTally, boundary: float, guard: Guard, side: int) -> bool:
+    """Whether a stop (`side` +1: accept, −1: reject) survives the sample's shape, and one imagined draw against it.
 
     The t statistic of draws with mean/sd = δ, skewness g1 and excess kurtosis g2 has f² = 1 − δ·g1 + δ²·g2/4 times the
     variance that it has for δ = 0: the distance that the boundary keeps from the line to the critical value, which
     stands for the noise still to come, is widened by f ≥ 1. Then one more draw is imagined, 1.5 times as far from the
-    mean as the furthest seen, against the decision: |t| must still clear the boundary, since what was not seen yet
-    (a spike, the tail of a skew distribution) looks like this. Equal draws tell nothing and stop nothing.
+    mean as the furthest seen, against the decision: t must still clear the boundary, since what was not seen yet (a
+    spike, the tail of a skew distribution) looks like this. Equal draws, and draws whose fourth powers do not fit a
+    float, tell nothing and stop nothing.
     """
     if tally.spread <= 0 or tally.high == tally.low:
         return False
     n = tally.n
-    sd = sqrt(tally.spread / (n - 1))
     above = tally.estimate - tally.value
-    delta, kurtosis = above / sd, tally.excess_kurtosis
-    inflation = sqrt(max(1.0, 1 - delta * tally.skewness + delta * delta * max(kurtosis, 0.0) / 4))
+    delta, skewness, kurtosis = above / sqrt(tally.spread / (n - 1)), tally.skewness, tally.excess_kurtosis
+    if not (isfinite(skewness) and isfinite(kurtosis)):
+        return False
+    inflation = sqrt(max(1.0, 1 - delta * skewness + delta * delta * max(kurtosis, 0.0) / 4))
     line = guard.critical * sqrt(n / guard.size)
-    required = line + inflation * (accept_at - line)
+    required = side * (line + inflation * (boundary - line))
     imagined = IMAGINED * tally.furthest
-    remaining = abs(above) - imagined / (n + 1)
+    towards = abs(above) if guard.rule.two_sided else side * tally.sign * above
+    then = towards - imagined / (n + 1)
     spread = tally.spread + imagined * imagined * n / (n + 1)
-    # Written so that a NaN (fourth powers that overflow) does not stop.
-    return tally.statistic >= required and remaining * sqrt((n + 1) * n / spread) >= required
+    return side * tally.statistic >= required and then * sqrt((n + 1) * n / spread) >= required

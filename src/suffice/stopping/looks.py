@@ -16,7 +16,7 @@ def even_looks(n: int, every: int, first: int | None = None) -> tuple[int, ...]:
     n."""
     first = every if first is None else first
     if type(every) is not int or every < 1:
-        raise PlanError(f"look_every is {every!r}; allowed: a whole number, at least 1")
+        raise PlanError(f"look_every is {every!r}; allowed: at least 1")
     if type(first) is not int or not 1 <= first <= n:
         raise PlanError(f"the first look is at {first} draws; allowed: 1 to n = {n}")
     return tuple(range(first, n, every))

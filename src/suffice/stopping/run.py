@@ -128,15 +128,20 @@ class Run:
         tally, look = self._tally, self._look
         if tally.n == self._n:
             self._close(self._rule.decide(tally), StopReason.REACHED_N)
-        elif tally.statistic >= self._accept[look] and self._may_accept(look):
+            return
+        statistic = tally.statistic
+        if statistic >= self._accept[look] and self._may_accept(look):
             self._close(Decision.ACCEPTED, StopReason.ACCEPT_BOUNDARY)
-        elif tally.statistic <= self._reject[look]:
+        elif statistic <= self._reject[look] and self._may_reject(look):
             self._close(Decision.REJECTED, StopReason.REJECT_BOUNDARY)
         else:
             self._look = look + 1
 
     def _may_accept(self, look: int) -> bool:
         return self._tally.may_accept and (self._guard is None or self._guard.confirms(self._tally, self._accept[look]))
+
+    def _may_reject(self, look: int) -> bool:
+        return self._guard is None or self._guard.confirms_reject(self._tally, self._reject[look])
 
     def _close(self, decision: Decision, reason: StopReason) -> None:
         estimate = nan if decision is Decision.INVALID else self._tally.estimate

@@ -1,0 +1,152 @@
+"""What every gate must do, whatever it judges."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
+from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.gates.outcome import GateResult, Outcome
+
+Gate = Callable[[Evidence], GateResult]
+
+GATES: dict[str, tuple[Gate, tuple[str, ...], str, Callable[[float], str]]] = {
+    # gate, the evidence that it judges, its limit in words, its value in words
+    "disagreement": (
+        lambda evidence: disagreement.judge(evidence, 0.01, 0.95),
+        ("audits", "disagreements"),
+        "limit 1 %",
+        lambda value: f"{value:.3g} %",
+    ),
+    "sample_reduction": (
+        lambda evidence: sample_reduction.judge(evidence, 0.30, 0.95),
+        ("adaptive", "stopped", "stopping_draws", "fixed_n", "audit_draws"),
+        "limit 30 %",
+        lambda value: f"{value:.3g} %",
+    ),
+    "excess_escalations": (
+        lambda evidence: escalation.judge(evidence, 0.0, 0.95),
+        ("audited_targets", "excess", "spared"),
+        "limit 0 %",
+        lambda value: f"{value:.3g} %",
+    ),
+    "determinism": (
+        lambda evidence: determinism.judge(evidence, 20),
+        ("stopped", "recomputed", "differing"),
+        "limit 0",
+        lambda value: f"{value / 100:.0f} of",
+    ),
+    "health": (
+        lambda evidence: health.judge(evidence, 5),
+        (
+            *("decisions", "adaptive", "invalid", "stopped", "fallbacks"),
+            *("adaptive_targets", "fixed_targets", "age", "silence"),
+        ),
+        "limit 1 %",
+        lambda value: f"{value:.3g} %",
+    ),
+}
+
+WELL = Evidence(
+    decisions=10_000,
+    adaptive=500,
+    invalid=3,
+    audits=500,
+    disagreements=0,
+    stopped=500,
+    stopping_draws=10_000,
+    fixed_n=100,
+    audit_draws=40_000,
+    fallbacks=0,
+    audited_targets=50,
+    excess=0,
+    spared=0,
+    adaptive_targets=50,
+    fixed_targets=950,
+    recomputed=20,
+    differing=0,
+    age=60.0,
+    silence=30.0,
+)
+ZERO = Evidence(**{field.name: 0 for field in fields(Evidence)})
+NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
+
+measured = st.one_of(st.none(), st.integers(-5, 2000), st.floats(), st.sampled_from([0, 1, 100]))
+evidences = st.builds(Evidence, **{field.name: measured for field in fields(Evidence)})
+every_gate = pytest.mark.parametrize("name", GATES)
+
+
+@every_gate
+def test_good_evidence_is_successful_and_names_its_gate(name: str) -> None:
+    result = GATES[name][0](WELL)
+    assert (result.gate, result.outcome) == (name, Outcome.SUCCESSFUL)
+
+
+@every_gate
+def test_nothing_measured_is_an_error(name: str) -> None:
+    result = GATES[name][0](NOTHING_MEASURED)
+    assert (result.gate, result.outcome, result.value) == (name, Outcome.ERROR, None)
+
+
+@pytest.mark.parametrize("name, needed", NEEDS)
+@pytest.mark.parametrize("value", [None, nan, inf, -inf, -1, -0.5])
+def test_missing_not_finite_and_negative_evidence_is_an_error_that_names_it(
+    name: str, needed: str, value: float | None
+) -> None:
+    result = GATES[name][0](replace(WELL, **{needed: value}))
+    assert (result.gate, result.outcome) == (name, Outcome.ERROR)
+    assert needed.replace("_", " ") in result.sentence
+    assert GATES[name][2] in result.sentence
+
+
+@pytest.mark.parametrize("name, needed", [pair for pair in NEEDS if pair[1] not in ("age", "silence")])
+def test_half_a_count_is_an_error(name: str, needed: str) -> None:
+    assert GATES[name][0](replace(WELL, **{needed: 0.5})).outcome is Outcome.ERROR
+
+
+@every_gate
+def test_zero_evidence_is_never_successful(name: str) -> None:
+    assert GATES[name][0](ZERO).outcome in (Outcome.INCONCLUSIVE, Outcome.ERROR)
+
+
+@every_gate
+def test_it_needs_nothing_but_what_it_names(name: str) -> None:
+    gate, needed, _, _ = GATES[name]
+    assert gate(Evidence(**{field: getattr(WELL, field) for field in needed})) == gate(WELL)
+
+
+@every_gate
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        WELL,
+        replace(
+            WELL, disagreements=2, stopping_draws=40_000, audit_draws=0, excess=3, spared=1, differing=2, fallbacks=7
+        ),
+        replace(WELL, disagreements=60, stopping_draws=49_000, audit_draws=9, excess=40, differing=20, fallbacks=99),
+    ],
+)
+def test_the_sentence_holds_value_and_limit(name: str, evidence: Evidence) -> None:
+    gate, _, limit, in_words = GATES[name]
+    result = gate(evidence)
+    assert result.value is not None and result.limit is not None
+    assert limit in result.sentence
+    assert in_words(100 * result.value) in result.sentence
+
+
+@every_gate
+@given(evidence=evidences)
+def test_any_evidence_gets_one_answer_always_the_same_in_plain_json(name: str, evidence: Evidence) -> None:
+    gate, needed, _, _ = GATES[name]
+    before = repr(evidence)
+    first, second = gate(evidence), gate(evidence)
+    assert first == second
+    assert repr(evidence) == before
+    assert first.outcome is not Outcome.SUCCESSFUL or all(getattr(evidence, field) is not None for field in needed)
+    assert first.sentence and "\n" not in first.sentence
+    json.dumps({**asdict(first), "outcome": first.outcome.value}, allow_nan=False)

@@ -1,0 +1,113 @@
+"""The e-processes: against numerical integration, the martingale property, and brute force over rates."""
+
+from itertools import pairwise
+from math import exp, inf, log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import beta, binom
+from scipy.stats.distributions import rv_frozen
+
+from suffice.gates.e_process import log_e_above, log_e_below, log_e_other, lower, reached, upper
+
+rates = st.floats(0.001, 0.999)
+
+
+@st.composite
+def counts(draw: st.DrawFn, most: int = 2000) -> tuple[int, int]:
+    n = draw(st.integers(0, most))
+    return draw(st.integers(0, n)), n
+
+
+@pytest.mark.parametrize("k, n", [(0, 367), (1, 657), (2, 881)])
+def test_so_many_audits_prove_one_percent_and_one_less_does_not(k: int, n: int) -> None:
+    assert reached(log_e_below(k, n, 0.01), 0.95)
+    assert not reached(log_e_below(k, n - 1, 0.01), 0.95)
+
+
+@pytest.mark.parametrize("k, n", [(0, 0), (0, 367), (2, 881), (3, 40), (40, 60), (0, 1500)])
+@pytest.mark.parametrize("p0", [0.005, 0.01, 0.3])
+def test_it_is_the_likelihood_ratio_mixed_over_the_prior_on_one_side(k: int, n: int, p0: float) -> None:
+    for log_e, prior, start, end in ((log_e_below, beta(0.5, 50), 0.0, p0), (log_e_above, beta(1, 50), p0, 1.0)):
+        # With p = u² the integrand has no singularity; the grid is fine where likelihood or prior is steep.
+        def weight(u: float, prior: rv_frozen = prior) -> float:
+            return exp(binom.logpmf(k, n, u * u) - binom.logpmf(k, n, p0)) * prior.pdf(u * u) * 2 * u
+
+        edges = np.sqrt(np.linspace(start, end, 41))
+        edges[0] = max(edges[0], 1e-150)
+        mixed = sum(quad(weight, low, high, epsabs=0, epsrel=1e-10)[0] for low, high in pairwise(edges))
+        assert log_e(k, n, p0) == pytest.approx(log(mixed / (prior.cdf(end) - prior.cdf(start))), abs=1e-6)
+
+
+@given(counts(), rates)
+def test_at_p0_one_more_event_neither_wins_nor_loses_on_average(kn: tuple[int, int], p0: float) -> None:
+    """The martingale property: what Ville's inequality needs."""
+    k, n = kn
+    for log_e in (log_e_below, log_e_above, log_e_other):
+        now = log_e(k, n, p0)
+        after = (1 - p0) * exp(log_e(k, n + 1, p0) - now) + p0 * exp(log_e(k + 1, n + 1, p0) - now)
+        assert after == pytest.approx(1, abs=1e-6)
+
+
+@given(counts(), rates, st.floats(0, 1))
+def test_on_the_hypothesis_side_it_loses_on_average(kn: tuple[int, int], p0: float, share: float) -> None:
+    k, n = kn
+    for log_e, p in ((log_e_below, p0 + share * (1 - p0)), (log_e_above, p0 * share)):
+        now = log_e(k, n, p0)
+        assert (1 - p) * exp(log_e(k, n + 1, p0) - now) + p * exp(log_e(k + 1, n + 1, p0) - now) <= 1 + 1e-6
+
+
+@given(counts(), rates)
+def test_a_disagreement_speaks_against_and_an_agreement_for(kn: tuple[int, int], p0: float) -> None:
+    k, n = kn
+    assert log_e_below(k + 1, n + 1, p0) <= log_e_below(k, n, p0) + 1e-9 <= log_e_below(k, n + 1, p0) + 2e-9
+    assert log_e_above(k, n + 1, p0) <= log_e_above(k, n, p0) + 1e-9 <= log_e_above(k + 1, n + 1, p0) + 2e-9
+
+
+@given(counts(), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_what_is_proven_of_a_rate_is_proven_of_every_easier_one(kn: tuple[int, int], confidence: float) -> None:
+    k, n = kn
+    # Squares, so that it is fine where rates are small.
+    grid = [(i / 60) ** 2 for i in range(61)]
+    proven_below = [reached(log_e_below(k, n, p), confidence) for p in grid]
+    proven_above = [reached(log_e_above(k, n, p), confidence) for p in grid]
+    assert proven_below == sorted(proven_below)
+    assert proven_above == sorted(proven_above, reverse=True)
+    # At k = n the bound is 1, which holds without evidence.
+    assert k == n or proven_below == [p >= upper(k, n, confidence) for p in grid]
+    assert proven_above == [k > 0 and p <= lower(k, n, confidence) for p in grid]
+
+
+@given(counts())
+def test_the_bounds_enclose_the_observed_rate(kn: tuple[int, int]) -> None:
+    k, n = kn
+    assert 0 <= lower(k, n, 0.99) <= (k / n if n else 0) <= upper(k, n, 0.95) <= 1
+
+
+def test_nothing_observed_says_nothing() -> None:
+    assert (lower(0, 0, 0.99), upper(0, 0, 0.95)) == (0.0, 1.0)
+    assert log_e_below(0, 0, 0.01) == log_e_above(0, 0, 0.01) == log_e_other(0, 0, 0.01) == 0
+
+
+def test_certain_and_impossible_rates() -> None:
+    assert log_e_below(0, 10**6, 0.0) == 0, "no number of audits proves a rate below 0"
+    assert log_e_above(10, 10, 1.0) == 0, "nor one above 1"
+    assert log_e_above(1, 10, 0.0) == log_e_below(9, 10, 1.0) == inf, "a single event settles it"
+
+
+@pytest.mark.parametrize("p0", [1e-300, 1e-9, 1 - 1e-9, 1 - 2**-53])
+@pytest.mark.parametrize("k, n", [(0, 10**6), (10**6, 10**6), (5, 10**6), (10**6 - 5, 10**6)])
+def test_far_out_it_neither_overflows_nor_turns_into_nan(k: int, n: int, p0: float) -> None:
+    for log_e in (log_e_below, log_e_above):
+        assert abs(log_e(k, n, p0)) < inf
+
+
+@pytest.mark.parametrize("p0", [1 - 1e-3, 1 - 1e-9, 1 - 1e-12])
+def test_the_far_tail_is_right_where_it_has_a_closed_form(p0: float) -> None:
+    """Above p0 a Beta(1, 50) prior is again one: (1 − p) / (1 − p0) has the density 50 w^49."""
+    k, n = 5, 40
+    mixed, _ = quad(lambda w: ((1 - (1 - p0) * w) / p0) ** k * w ** (n - k) * 50 * w**49, 0, 1)
+    assert log_e_above(k, n, p0) == pytest.approx(log(mixed), abs=1e-5)

@@ -1,0 +1,230 @@
+"""What the gates do to good and to bad rollouts, measured.
+
+False answers are counted with a look after every audit, right ones with a look every 50 audits: each the harder way.
+
+The campaign tells its figures (`pytest -m campaign -rP`); each has a short form for every day.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from math import sqrt
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
+from suffice.gates.escalation import judge
+from suffice.gates.evidence import Evidence
+from suffice.gates.outcome import Outcome
+from suffice.gates.sample_reduction import mean_radius
+
+LIMIT = 0.01
+CYCLE = 50
+WATCHED = 288 * CYCLE
+"""Audits of a rollout that is watched 288 times, 50 audits apart."""
+
+NEVER = 10**9
+Times = NDArray[np.int64]
+
+runs = pytest.mark.parametrize(
+    "runs", [pytest.param(2_000, id="short"), pytest.param(20_000, id="campaign", marks=pytest.mark.campaign)]
+)
+
+
+def tell(figure: str) -> None:
+    sys.stdout.write(f"{figure}\n")
+
+
+def first(holds: Callable[[int], bool]) -> int:
+    """The least whole number from which on something holds."""
+    high = 1
+    while not holds(high):
+        high *= 2
+    low = -1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+@cache
+def proof_at(k: int) -> int:
+    """Audits from which on k disagreements prove the limit: with more audits the evidence only grows."""
+    return k + first(lambda agreeing: reached(log_e_below(k, k + agreeing, LIMIT), 0.95))
+
+
+@cache
+def alarm_until(k: int) -> int:
+    """Audits up to which k disagreements are alarming: with more audits the evidence only falls."""
+    return k - 1 + first(lambda agreeing: not reached(log_e_above(k, k + agreeing, LIMIT), ALARM))
+
+
+def disagreements(rate: float, runs: int, audits: int, seed: int) -> Times:
+    """When each run's disagreements come: audit numbers from 1, a row a run."""
+    expected = rate * audits
+    most = int(expected + 8 * sqrt(expected) + 10)
+    return np.random.default_rng(seed).geometric(rate, (runs, most)).cumsum(axis=1)
+
+
+def alarmed(times: Times) -> Times:
+    """The audit at which each run raises the alarm, or NEVER: it can only come with a disagreement."""
+    until = np.array([alarm_until(k) for k in range(1, times.shape[1] + 1)])
+    return np.where(times <= until, times, NEVER).min(axis=1)
+
+
+def proven(times: Times) -> Times:
+    """The audit at which each run proves the limit, or NEVER."""
+    begin = np.hstack([np.zeros((len(times), 1), dtype=np.int64), times])[:, :-1]
+    at = np.maximum(begin, [proof_at(k) for k in range(times.shape[1])])
+    return np.where(at < times, at, NEVER).min(axis=1)
+
+
+def looked_at(times: Times, audits: int) -> tuple[Times, Times]:
+    """The audit numbers of the looks, and the disagreements that each run has by then."""
+    looks = np.arange(CYCLE, audits + 1, CYCLE)
+    return looks, np.array([np.searchsorted(row, looks, side="right") for row in times])
+
+
+def earliest(holds: NDArray[np.bool_], looks: Times) -> Times:
+    """The first look at which it holds, or NEVER."""
+    return np.where(holds, looks, NEVER).min(axis=1)
+
+
+@runs
+def test_a_good_change_is_rolled_back_in_at_most_one_percent(runs: int) -> None:
+    times = disagreements(0.005, runs, WATCHED, seed=1)
+    share = float((alarmed(times) <= WATCHED).mean())
+    tell(f"true rate 0.5 %, {WATCHED:,} audits: {share:.2%} of {runs:,} rollouts rolled back")
+    assert share <= 0.01
+
+
+@runs
+def test_judging_the_raw_rate_rolls_all_of_them_back(runs: int) -> None:
+    """The negative control: the same runs, each cycle of 50 audits judged by its own rate."""
+    _, counts = looked_at(disagreements(0.005, runs, WATCHED, seed=1), WATCHED)
+    share = (np.diff(counts, prepend=0) > LIMIT * CYCLE).any(axis=1).mean()
+    tell(f"true rate 0.5 %, each cycle's raw rate judged: {share:.2%} rolled back")
+    assert share > 0.99
+
+
+@runs
+@pytest.mark.parametrize("rate, within", [(0.02, 2000), (0.05, 300)])
+def test_a_bad_change_is_caught(runs: int, rate: float, within: int) -> None:
+    looks, counts = looked_at(disagreements(rate, runs, 8_000, seed=2), 8_000)
+    until = np.array([0, *(alarm_until(k) for k in range(1, counts.max() + 1))])
+    caught = earliest(looks <= until[counts], looks)
+    median, late = np.quantile(caught, [0.5, 0.9])
+    tell(f"true rate {rate:.0%}: caught after {median:.0f} audits (median), {late:.0f} (90 %)")
+    assert median <= within
+
+
+@runs
+def test_a_sound_plan_is_proven_soon(runs: int) -> None:
+    looks, counts = looked_at(disagreements(0.0006, runs, 8_000, seed=3), 8_000)
+    needed = np.array([proof_at(k) for k in range(counts.max() + 1)])
+    median, late = np.quantile(earliest(looks >= needed[counts], looks), [0.5, 0.9])
+    tell(f"true rate 0.06 %: proven after {median:.0f} audits (median), {late:.0f} (90 %)")
+    assert late <= 700
+
+
+@runs
+@pytest.mark.parametrize("rate", [0.01, 0.012, 0.015, 0.02])
+def test_a_rate_above_the_limit_is_promoted_in_at_most_five_percent(runs: int, rate: float) -> None:
+    share = float((proven(disagreements(rate, runs, 20_000, seed=4)) <= 20_000).mean())
+    tell(f"true rate {rate:.1%}, 20,000 audits: {share:.2%} of {runs:,} runs ever prove 1 %")
+    # At the limit itself the bound is nearly reached: four standard errors of the simulation.
+    assert share <= 0.05 + 4 * sqrt(0.05 * 0.95 / runs)
+
+
+def test_the_tables_are_the_gates_own_thresholds() -> None:
+    assert [proof_at(k) for k in range(3)] == [367, 657, 881]
+    for k in (1, 5, 40):
+        assert reached(log_e_above(k, alarm_until(k), LIMIT), ALARM) or alarm_until(k) == k - 1
+        assert not reached(log_e_above(k, alarm_until(k) + 1, LIMIT), ALARM)
+
+
+def test_the_simulation_is_what_judging_audit_by_audit_gives() -> None:
+    times = disagreements(0.02, 40, 3_000, seed=5)
+    for row, alarm, proof in zip(times, alarmed(times), proven(times), strict=True):
+        k = np.searchsorted(row, np.arange(1, 1501), side="right")
+        alarms = [n for n in range(1, 1501) if reached(log_e_above(int(k[n - 1]), n, LIMIT), ALARM)]
+        proofs = [n for n in range(1, 1501) if reached(log_e_below(int(k[n - 1]), n, LIMIT), 0.95)]
+        assert (alarms[0] if alarms else NEVER) == (alarm if alarm <= 1500 else NEVER)
+        assert (proofs[0] if proofs else NEVER) == (proof if proof <= 1500 else NEVER)
+
+
+def storms(
+    rng: np.random.Generator, targets: int, rejected: float, noise: float, contrary: float, cycles: int
+) -> list[tuple[int, int, int]]:
+    """The counts of the escalation gate, cycle by cycle: targets, adaptive only, baseline only.
+
+    In a cycle a tenth of the targets is decided. Both worlds reject with the same probability; `noise` of the decisions
+    are turned in one world, chosen by a coin, and `contrary` of the adaptive ones are rejected whatever they are.
+    """
+    row, escalated, seen = np.zeros((2, targets), int), np.zeros((2, targets), bool), np.zeros(targets, bool)
+    history = []
+    for _ in range(cycles):
+        now = rng.random(targets) < 0.1
+        rejects = np.tile(rng.random(targets) < rejected, (2, 1))
+        turned = rng.random(targets) < noise
+        world = rng.integers(0, 2, targets)
+        rejects[world[turned], np.flatnonzero(turned)] ^= True
+        rejects[0] |= rng.random(targets) < contrary
+        row = np.where(now, np.where(rejects, row + 1, 0), row)
+        escalated |= row >= 3
+        seen |= now
+        more, fewer = (int((escalated[i] & ~escalated[1 - i]).sum()) for i in (0, 1))
+        history.append((int(seen.sum()), more, fewer))
+    return history
+
+
+def outcomes(history: list[tuple[int, int, int]]) -> list[Outcome]:
+    judged = cache(lambda *counts: judge(Evidence(**dict(zip(_COUNTED, counts, strict=True))), 0.0, 0.95).outcome)
+    return [judged(*counts) for counts in history]
+
+
+_COUNTED = ("audited_targets", "excess", "spared")
+
+
+@pytest.mark.parametrize(
+    "runs", [pytest.param(20, id="short"), pytest.param(2_000, id="campaign", marks=pytest.mark.campaign)]
+)
+@pytest.mark.parametrize("rejected, noise", [(0.1, 0.001), (0.2, 0.01), (0.5, 0.01)])
+def test_equal_worlds_are_rolled_back_in_at_most_one_percent(runs: int, rejected: float, noise: float) -> None:
+    """Also where targets that escalated in one world soon do in the other, which the proof does not cover; and with as
+    much disagreement as the other gate allows."""
+    rng = np.random.default_rng(6)
+    failed = waiting = 0
+    for _ in range(runs):
+        judged = outcomes(storms(rng, 300, rejected, noise, 0.0, 288))
+        failed += Outcome.FAILED in judged
+        waiting += judged[-1] is Outcome.INCONCLUSIVE
+    what = f"{rejected:.0%} rejected, {noise:.1%} turned"
+    tell(f"{what}: {failed / runs:.2%} of {runs:,} rollouts failed, {waiting / runs:.0%} Inconclusive at the end")
+    assert failed <= 0.01 * runs
+
+
+def test_a_storm_because_of_us_fails_within_a_day() -> None:
+    judged = outcomes(storms(np.random.default_rng(8), 300, 0.1, 0.0, 0.5, 96))
+    tell(f"half of the adaptive decisions rejected: failed in cycle {judged.index(Outcome.FAILED)}")
+    assert Outcome.FAILED in judged
+
+
+@pytest.mark.parametrize(
+    "runs", [pytest.param(200, id="short"), pytest.param(4_000, id="campaign", marks=pytest.mark.campaign)]
+)
+def test_the_reductions_interval_holds_at_every_decision_at_once(runs: int) -> None:
+    """On draws of 8 or 100 of 100, whose chances wander with what came before."""
+    rng = np.random.default_rng(9)
+    n = np.arange(1, 3_001)
+    radius = np.array([mean_radius(int(m), 0.95) for m in n])
+    missed = 0
+    for _ in range(runs):
+        chance = 0.5 + 0.45 * np.sin(rng.normal(0, 0.05, n.size).cumsum())
+        used = np.where(rng.random(n.size) < chance, 0.08, 1.0)
+        error = (used - (0.08 * chance + 1.0 * (1 - chance))).cumsum() / n
+        missed += bool((np.abs(error) > radius).any())
+    tell(f"interval of the reduction: missed at some decision in {missed / runs:.2%} of {runs:,} runs")
+    assert missed <= 0.05 * runs

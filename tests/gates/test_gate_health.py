@@ -1,0 +1,109 @@
+"""The health gate: fallbacks, freshness, silence and the shares of the arms."""
+
+from dataclasses import replace
+
+import pytest
+from scipy.stats import binom
+
+from suffice.gates.e_process import log_e_other, reached
+from suffice.gates.evidence import Evidence
+from suffice.gates.health import MISMATCH, HealthLimits, Reaction, judge
+from suffice.gates.outcome import GateResult, Outcome
+
+WELL = Evidence(
+    decisions=10_000,
+    adaptive=500,
+    invalid=3,
+    stopped=500,
+    fallbacks=0,
+    adaptive_targets=50,
+    fixed_targets=950,
+    age=60.0,
+    silence=30.0,
+)
+
+
+def judged(limits: HealthLimits | None = None, weight: int = 5, **changed: float | None) -> GateResult:
+    return judge(replace(WELL, **changed), weight, limits)
+
+
+def test_all_is_well() -> None:
+    result = judged()
+    assert result.outcome is Outcome.SUCCESSFUL
+    assert result.sentence == "0 of 500 adaptive decisions fell back, 0 % (limit 1 %)"
+
+
+@pytest.mark.parametrize(
+    "changed, outcome, sentence",
+    [
+        ({"fallbacks": 4}, Outcome.SUCCESSFUL, "4 of 504 adaptive decisions fell back, 0.794 % (limit 1 %)"),
+        ({"fallbacks": 9}, Outcome.INCONCLUSIVE, "9 of 509 adaptive decisions fell back, 1.77 % (limit 1 %)"),
+        ({"fallbacks": 40}, Outcome.FAILED, "40 of 540 adaptive decisions fell back, 7.41 % (limit 1 %)"),
+        ({"age": 3601.0}, Outcome.ERROR, "the numbers are 3,601 s old (limit 3,600 s)"),
+        ({"silence": 21601.0}, Outcome.INCONCLUSIVE, "no decision for 21,601 s (limit 21,600 s), 10,000 before that"),
+        ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
+        ({"adaptive_targets": 500}, Outcome.INCONCLUSIVE, "500 of 1,450 targets are adaptive, 34.5 % (weight 5 %)"),
+    ],
+)
+def test_each_sign_has_its_sentence(changed: dict[str, float], outcome: Outcome, sentence: str) -> None:
+    result = judged(**changed)
+    assert (result.outcome, result.sentence) == (outcome, sentence)
+
+
+@pytest.mark.parametrize(
+    "limits, changed",
+    [
+        (HealthLimits(fallbacks=Reaction.HOLD), {"fallbacks": 40}),
+        (HealthLimits(silence=Reaction.HOLD), {"silence": 1e6}),
+        (HealthLimits(mismatch=Reaction.HOLD), {"adaptive_targets": 500}),
+    ],
+)
+def test_it_holds_or_fails_as_configured(limits: HealthLimits, changed: dict[str, float]) -> None:
+    failing = HealthLimits(fallbacks=Reaction.FAIL, silence=Reaction.FAIL, mismatch=Reaction.FAIL)
+    assert judged(limits, **changed).outcome is Outcome.INCONCLUSIVE
+    assert judged(failing, **changed).outcome is Outcome.FAILED
+
+
+def test_the_worst_sign_is_told() -> None:
+    assert "s old" in judged(age=1e9, silence=1e9, fallbacks=9).sentence
+
+
+def test_no_decision_yet_is_not_health() -> None:
+    nothing = dict.fromkeys(("decisions", "adaptive", "stopped", "adaptive_targets", "fixed_targets"), 0.0)
+    assert judged(**nothing).outcome is Outcome.INCONCLUSIVE
+
+
+def test_every_adaptive_decision_falling_back_is_seen_at_once() -> None:
+    # A NaN is noticed after the stopping time, an exception before: the first counts as stopped, the second does not.
+    assert judged(adaptive=0, stopped=4, fallbacks=4).outcome is Outcome.FAILED
+    assert judged(adaptive=0, stopped=0, fallbacks=4).outcome is Outcome.FAILED
+
+
+def test_an_adaptive_target_at_weight_0_fails_whatever_is_configured() -> None:
+    assert judged(HealthLimits(mismatch=Reaction.HOLD), weight=0, adaptive_targets=1).outcome is Outcome.FAILED
+    assert judged(weight=0, adaptive_targets=0).outcome is Outcome.SUCCESSFUL
+
+
+def test_at_weight_100_there_are_no_two_arms_to_compare() -> None:
+    assert judged(weight=100, adaptive_targets=990, fixed_targets=10).outcome is Outcome.SUCCESSFUL
+
+
+@pytest.mark.parametrize("weight", [0.05, 0.5, 0.99])
+def test_honest_shares_are_alarmed_about_in_at_most_one_of_a_thousand_rollouts(weight: float) -> None:
+    """Exactly, by recursion: the chance that 1,000 targets, looked at one by one, ever raise the alarm."""
+    quiet, alarm = {0: 1.0}, 0.0
+    for n in range(1, 1001):
+        after: dict[int, float] = {}
+        for k, p in quiet.items():
+            for to, chance in ((k, p * (1 - weight)), (k + 1, p * weight)):
+                after[to] = after.get(to, 0.0) + chance
+        quiet = {k: p for k, p in after.items() if p > 1e-15}
+        alarms = [k for k in quiet if reached(log_e_other(k, n, weight), MISMATCH)]
+        alarm += sum(quiet.pop(k) for k in alarms)
+    assert alarm <= 0.001
+
+
+def test_a_gross_mismatch_is_seen_and_the_witness_agrees() -> None:
+    # Half of the traffic reaches an instance that never got the flag.
+    assert reached(log_e_other(50, 2000, 0.05), MISMATCH)
+    assert binom.cdf(50, 2000, 0.05) < 1e-6
