@@ -47,8 +47,8 @@ def test_with_a_limit_the_rate_is_judged_against_it(more: int, outcome: Outcome)
 
 def test_the_sentence() -> None:
     assert judged(812, 1, 0).sentence == (
-        "1 target escalates only adaptively, 0 only in the baseline, of 812 audited targets: excess 0.123 % (limit 0 %); "
-        "evidence of harm 1.5, 100 fails"
+        "1 target escalates only adaptively, 0 only in the baseline, of 812 audited targets: "
+        "excess 0.123 % (limit 0 %); evidence of harm 1.5, 100 fails"
     )
 
 
