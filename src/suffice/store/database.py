@@ -62,9 +62,10 @@ class Store:
             raise StoreError(f"{self.name}: {_one_line(error)}") from error
 
 
-def open_store(where: str | Path, *, create: bool = True) -> Store:
+def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
     """Open the store at a path or database URL; an empty or older one is brought to the current schema first.
 
+    A SQLite store that is not `durable` does not wait for the disk: for one that is thrown away in the same process.
     Raises MissingDataError when there is none and `create` is False; StoreError when it was written by a newer version,
     is no store, or cannot be reached. A store that was refused is left as it was.
     """
@@ -72,7 +73,7 @@ def open_store(where: str | Path, *, create: bool = True) -> Store:
     if url.get_backend_name() == "sqlite":
         _check_file(url, name, create=create)
     try:
-        engine = _engine(url)
+        engine = _engine(url, durable=durable)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"{name}: cannot be opened: {_one_line(error)}") from error
     store = Store(engine, name)
@@ -118,11 +119,13 @@ def _check_file(url: URL, name: str, *, create: bool) -> None:
         raise StoreError(f"{name}: its folder cannot be made: {error.strerror or error}") from error
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, durable: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
+    if not durable:
+        event.listen(engine, "connect", _do_not_wait)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -132,6 +135,10 @@ def _prepare(connection: Any, _: object) -> None:
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _do_not_wait(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA synchronous = OFF")
 
 
 def _begin(connection: Connection) -> None:

@@ -1,0 +1,50 @@
+"""The escalation gate of the runbook: are there more rollback-storm escalations than allowed?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from suffice.config import CiGateConfig
+from suffice.errors import ConfigError
+from suffice.telemetry.counters import Counter
+from suffice.telemetry.metrics_file import Metrics
+
+ENABLED = "SUFFICE_ESCALATION_GATE_ENABLED"
+MAX_ESCALATIONS = "SUFFICE_ESCALATION_GATE_MAX_ESCALATIONS"
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was counted, what is allowed, and whether it holds."""
+
+    value: int
+    limit: int
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.limit
+
+
+def configured(section: CiGateConfig, environment: Mapping[str, str], max_escalations: int | None) -> CiGateConfig:
+    """Whether the gate is on and what it allows: the option before the environment before the configuration.
+
+    An empty variable is as good as none. Raises ConfigError for one that cannot be read, or a limit below 0.
+    """
+    enabled, limit = environment.get(ENABLED, "").strip(), environment.get(MAX_ESCALATIONS, "").strip()
+    if max_escalations is not None and max_escalations < 0:
+        raise ConfigError(f"--max-escalations is {max_escalations}; allowed: a whole number, 0 or more")
+    if enabled and enabled.casefold() not in _WORDS:
+        raise ConfigError(f"{ENABLED} is {enabled!r}; allowed: {', '.join(_WORDS)}")
+    if limit and not (limit.isascii() and limit.isdecimal() and len(limit) <= 9):
+        raise ConfigError(f"{MAX_ESCALATIONS} is {limit!r}; allowed: a whole number, 0 or more")
+    from_environment = int(limit) if limit else section.max_escalations
+    return CiGateConfig(
+        enabled=_WORDS[enabled.casefold()] if enabled else section.enabled,
+        max_escalations=from_environment if max_escalations is None else max_escalations,
+    )
+
+
+def judge(metrics: Metrics, limit: int) -> Judgement:
+    """Raises MissingDataError when the metrics do not tell: none of them is zero before decisions were made."""
+    return Judgement(metrics.value(Counter.ESCALATIONS), limit)
