@@ -11,7 +11,7 @@ run: $(READY)
 	$(BIN)/suffice rehearse --source pdg
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto -m "not campaign"
+	$(BIN)/python -m pytest -n auto
 
 check: $(READY)
 	$(BIN)/ruff format --check .

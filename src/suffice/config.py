@@ -35,7 +35,7 @@ from suffice.errors import ConfigError
 from suffice.files import write_atomically
 
 RuleName = Literal["proportion", "paired_mean"]
-MethodName = Literal["optimal", "curtailed-exact", "margin", "fixed"]
+MethodName = Literal["optimal", "curtailed", "curtailed-exact", "margin", "fixed"]
 
 NEAR_MISS = 0.85
 """How like one of our names (difflib's ratio) a foreign name must be to be taken for a slip of the pen.

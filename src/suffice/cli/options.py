@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file [default: ./config.json].")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-RuleName = Annotated[str | None, typer.Option("--rule", help="proportion or paired_mean.")]
-AtLeast = Annotated[float | None, typer.Option("--at-least", help="proportion: the share that must succeed.")]
-Alpha = Annotated[float | None, typer.Option("--alpha", help="paired_mean: the level of the t-test.")]
+RuleName = Annotated[
+    str | None, typer.Option("--rule", help="proportion, paired_mean, mean, binary_mean or monte_carlo_p.")
+]
+AtLeast = Annotated[
+    float | None, typer.Option("--at-least", help="proportion: the share that must succeed; mean: the claim.")
+]
+AtMost = Annotated[float | None, typer.Option("--at-most", help="mean, binary_mean: the claim.")]
+Alpha = Annotated[float | None, typer.Option("--alpha", help="The level of a test [default: p_threshold].")]
 MinEffect = Annotated[float | None, typer.Option("--min-effect", help="paired_mean: the least |mean difference|.")]
 Draws = Annotated[int | None, typer.Option("--n", help="N, the draws of the fixed decision.")]
 MaxDisagreement = Annotated[
@@ -26,6 +31,10 @@ MaxDisagreement = Annotated[
 ]
 LookEvery = Annotated[int | None, typer.Option("--look-every", help="Draws between looks.")]
 FirstLook = Annotated[int | None, typer.Option("--n-min", help="Draws before the first look [default: --look-every].")]
+Workers = Annotated[int, typer.Option("--workers", help="Processes on this machine that share the work.")]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", help="Address of a running Dask scheduler, like tcp://10.0.0.1:8786.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
 
 
@@ -41,6 +50,7 @@ class Choice:
     max_disagreement: str | None = None
     look_every: int | None = None
     n_min: int | None = None
+    at_most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +65,29 @@ class Setting:
     n_min: int | None
     config: "Config"
 
-    def plan(self, method: str) -> "Plan":
-        """The plan of this method, from the user's plan cache where it was made before."""
+    def plan(self, method: str, n: int | None = None, *, guarded: bool = False) -> "Plan":
+        """The plan of this method, from the user's plan cache where it was made before.
+
+        `n` is another N than the one chosen; the first look is then no later. `guarded` is for draws of unknown shape.
+        """
         from suffice.stopping.cache import default_cache
         from suffice.stopping.design import plan
         from suffice.stopping.request import Margin
 
         sampling = self.config.verifier.adaptive_sampling
+        n_min = self.n_min
+        if n is not None and self.look_every is not None:
+            n_min = min(n, self.look_every if n_min is None else n_min)
         return plan(
             self.rule,
-            self.n,
+            self.n if n is None else n,
             self.max_disagreement,
             method=method,
             looks=self.looks,
             look_every=self.look_every,
-            n_min=self.n_min,
+            n_min=n_min,
             margin=Margin(sampling.n0, sampling.multiplier, sampling.early_stop_margin),
+            guarded=guarded,
             cache=default_cache(),
         )
 
@@ -85,7 +102,14 @@ def setting_of(choice: Choice, config: "Config", looks: str | None = None, *, co
     at_least = verifier.confidence_threshold if choice.at_least is None else choice.at_least
     alpha = verifier.p_threshold if choice.alpha is None else choice.alpha
     min_effect = verifier.min_effect_size if choice.min_effect is None else choice.min_effect
-    parameters = {"proportion": {"at_least": at_least}, "paired_mean": {"alpha": alpha, "min_effect": min_effect}}
+    claim = {"at_least": choice.at_least, "at_most": choice.at_most, "alpha": alpha}
+    parameters = {
+        "proportion": {"at_least": at_least},
+        "paired_mean": {"alpha": alpha, "min_effect": min_effect},
+        "mean": claim,
+        "binary_mean": claim,
+        "monte_carlo_p": {"alpha": alpha},
+    }
     n = verifier.n_samples if choice.n is None else choice.n
     from_config = config_looks and choice.look_every is None and looks is None
     return Setting(

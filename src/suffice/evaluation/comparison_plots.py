@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import floor, inf, isfinite, log10, nan
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from suffice.evaluation.plots import (
     legend_above,
     limit_line,
     pace,
+    scale_percent,
     style,
 )
 from suffice.stopping.budget import Budget
@@ -140,16 +141,9 @@ def _draw_rates(axes: Axes, method: MethodResult, i: int, methods: int) -> None:
 
 
 def _scale_rates(axes: Axes, methods: Sequence[MethodResult]) -> None:
-    """Linear from 0 to the least rate that matters, logarithmic above."""
     rates = [100 * part.rate for method in methods for part in method.cells.values() if part.disagreements]
     limits = [100 * Budget.of(method.plan.max_disagreement).largest for method in methods]
-    least = min((x for x in (*rates, *limits) if x > 0), default=inf)
-    start = 10.0 ** floor(log10(min(least, 1.0)))
-    axes.set_yscale("symlog", linthresh=start, linscale=0.7)
-    ticks = [0.0, *(10.0**k for k in range(round(log10(start)), 3))]
-    axes.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
-    axes.set_yticks([], minor=True)
-    axes.set_ylim(-0.12 * start, 115)
+    scale_percent(axes, [*rates, *limits], 115)
 
 
 def _lay_out_cells(axes: Axes, comparison: Comparison) -> None:

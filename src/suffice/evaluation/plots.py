@@ -4,10 +4,10 @@ Figures are matplotlib objects without pyplot, so that no figure is registered a
 no date, fixed ids, matplotlib's own defaults instead of the user's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from math import sqrt
+from math import floor, log10, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,9 @@ def draw_boundaries(axes: Axes, plan: Plan) -> None:
     legend_above(axes)
 
 
-def legend_above(axes: Axes, columns: int = 4) -> None:
-    """The legend between title and axes, where it hides nothing."""
-    legend = axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, fontsize=9)
+def legend_above(axes: Axes, columns: int = 4, bottom: float = 1.0) -> None:
+    """The legend between title and axes, where it hides nothing; `bottom` in heights of the axes."""
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(-0.01, bottom), ncols=columns, fontsize=9)
     legend.set_in_layout(
         axes.get_title(loc="left") == ""
     )  # a titled panel keeps its width and makes room by _TITLE_PAD
@@ -142,6 +142,16 @@ def limit_line(axes: Axes, plan: Plan) -> None:
     side = "" if agreed.accept == agreed.reject else " (reject)" if agreed.reject > agreed.accept else " (accept)"
     name = f"ε = {100 * agreed.largest:g} %{side}"
     axes.axhline(100 * agreed.largest, color=INK, linewidth=1.1, linestyle=(0, (5, 3)), label=name)
+
+
+def scale_percent(axes: Axes, shown: Iterable[float], top: float) -> None:
+    """For percentages of any size: linear from 0 to the least that matters (at most 1 %), logarithmic above."""
+    start = 10.0 ** floor(log10(min(x for x in (*shown, 1.0) if x > 0)))
+    axes.set_yscale("symlog", linthresh=start, linscale=0.7)
+    ticks = [0.0, *(10.0**k for k in range(round(log10(start)), 3))]
+    axes.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(-0.12 * start, top)
 
 
 def _title(plan: Plan) -> str:

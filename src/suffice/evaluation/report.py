@@ -1,36 +1,19 @@
 """The self-contained HTML report of a comparison: words and numbers, tables, and the plots inline."""
 
 import json
-import re
-from dataclasses import dataclass
 from enum import Enum
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
 from suffice.decision.counts import CountRule
-from suffice.evaluation import plots
 from suffice.evaluation.compare import CaseResult, Comparison, MethodResult, band_edges
 from suffice.evaluation.comparison_plots import disagreement_figure, draws_figure, paths_figure
 from suffice.evaluation.intervals import clopper_pearson
+from suffice.evaluation.page import Table, allowed, inline, page, percent
 from suffice.files import write_atomically
 from suffice.stopping.budget import Budget
 
 SHOWN = 50
-
-_INKS = {
-    "ink": plots.INK,
-    "muted": plots.MUTED,
-    "grid": plots.GRID,
-    "card": plots.PAPER,
-    "accept": plots.ACCEPT,
-    "reject": plots.REJECT,
-    **{f"series-{i}": colour for i, colour in enumerate(plots.SERIES)},
-}
 
 
 class Standing(Enum):
@@ -40,14 +23,6 @@ class Standing(Enum):
     SO_FAR = "holds so far"
     FAILS = "fails"
     UNKNOWN = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Text for a table; the first column names the row."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def write_report(comparison: Comparison, path: Path, *, source: str) -> None:
@@ -61,27 +36,24 @@ def write_report(comparison: Comparison, path: Path, *, source: str) -> None:
 
 def report_html(comparison: Comparison, source: str) -> str:
     """The report as text."""
-    template = resources.files("suffice.evaluation").joinpath("templates", "compare.html.j2")
-    pages = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     summaries = [comparison.summary(i) for i in range(len(comparison.methods))]
     first = comparison.methods[0]
-    return pages.from_string(template.read_text(encoding="utf-8")).render(
+    return page(
+        "compare.html.j2",
         source=source,
         comparison=comparison,
         first=summaries[0],
-        allowed=_allowed(first),
+        allowed=allowed(first.plan.max_disagreement),
         headline=headline(summaries[0]),
         counts=isinstance(comparison.rule, CountRule),
-        percent=percent,
         parameters=", ".join(f"{name} = {value:g}" for name, value in comparison.rule.parameters.items()),
         methods=_methods(comparison, summaries),
         bands=_bands(comparison),
         disagreeing=_disagreeing(comparison),
         numbers=json.dumps(summaries, indent=2, allow_nan=False),
-        inks=_INKS,
-        draws=_inline(draws_figure(comparison), "draws"),
-        disagreement=_inline(disagreement_figure(comparison), "disagreement"),
-        paths=_inline(paths_figure(comparison), "paths"),
+        draws=inline(draws_figure(comparison), "draws"),
+        disagreement=inline(disagreement_figure(comparison), "disagreement"),
+        paths=inline(paths_figure(comparison), "paths"),
     )
 
 
@@ -115,11 +87,6 @@ def standing(method: MethodResult) -> Standing:
     return Standing.HOLDS if proven else Standing.SO_FAR
 
 
-def percent(share: float | None, digits: int = 2) -> str:
-    """A share as a percentage, unbroken at the end of a line; a dash for what is not known."""
-    return "–" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
 def _methods(comparison: Comparison, summaries: list[dict[str, Any]]) -> Table:
     columns = ("method", "draws saved", "average draws", "decisions that differ", "95 % interval, exact",
                "worst case of the plan", "allowed (ε)", "guarantee", "verdict")  # fmt: skip
@@ -132,7 +99,7 @@ def _methods(comparison: Comparison, summaries: list[dict[str, Any]]) -> Table:
             f"{it['disagreements']:,} = {percent(it['disagreement_rate'])}" if method.total.cases else "–",
             f"{percent(it['disagreement_lower'])} … {percent(it['disagreement_upper'])}",
             percent(it["worst_disagreement"]),
-            _allowed(method),
+            allowed(method.plan.max_disagreement),
             it["guarantee"],
             standing(method).value,
         ))  # fmt: skip
@@ -167,24 +134,5 @@ def _disagreement(result: CaseResult, seed: int) -> tuple[str, ...]:
             str(verdict.n), str(seed))  # fmt: skip
 
 
-def _allowed(method: MethodResult) -> str:
-    allowed = method.plan.max_disagreement
-    if isinstance(allowed, dict):
-        return ", ".join(f"{side} {100 * bound:g}\N{NO-BREAK SPACE}%" for side, bound in allowed.items())
-    return f"{100 * allowed:g}\N{NO-BREAK SPACE}%"
-
-
 def _mean(draws: float | None) -> str:
     return "–" if draws is None else f"{draws:.1f}"
-
-
-def _inline(figure: Figure, name: str) -> Markup:
-    """The figure's SVG for a place inside a page: colours become the page's, so that they follow light and dark; group
-    ids go, for they stand in every figure."""
-    text = plots.rendered(figure, "svg", salt=f"suffice {name}").decode()
-    svg = text[text.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for ink, colour in _INKS.items():
-        svg = svg.replace(colour, f"var(--{ink})")
-    return Markup(svg.strip())

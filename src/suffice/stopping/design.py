@@ -91,7 +91,8 @@ def _make(request: Request) -> Plan:
             f"the table of method {request.method} disagrees in up to {worst:.6g} of decisions; "
             f"allowed: {request.budget.value}"
         )
-    held: Guarantee = "exact" if isinstance(found, CountOperating) else "asymptotic"
+    never_stops = not designed.boundaries
+    held: Guarantee = "exact" if isinstance(found, CountOperating) or never_stops else "asymptotic"
     return Plan(
         rule=request.rule,
         n=request.n,
