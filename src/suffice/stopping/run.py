@@ -115,18 +115,26 @@ class Run:
         """
         if self._verdict is not None:
             raise RunError(f"the run is closed after {self.n} draws; start a new one")
+        tally = self._tally
+        before = tally.n
+        # A list that ends at this look or before, which is what a loop over `need` gives, needs no copy.
+        if type(draws) is list and 0 < len(draws) <= self._at[self._look] - before:
+            self._take(draws)
+            return tally.n - before
         source = iter(draws.tolist() if isinstance(draws, np.ndarray) else draws)
-        before = self._tally.n
         while self._verdict is None and (block := list(islice(source, self.need))):
-            if not self._tally.add(block):
-                self._close(Decision.INVALID, StopReason.NON_FINITE)
-            elif self._tally.n == self._at[self._look]:
-                self._consider()
-        return self._tally.n - before
+            self._take(block)
+        return tally.n - before
+
+    def _take(self, block: list[float]) -> None:
+        if not self._tally.add(block):
+            self._close(Decision.INVALID, StopReason.NON_FINITE)
+        elif self._tally.n == self._at[self._look]:
+            self._consider()
 
     def _consider(self) -> None:
         tally, look = self._tally, self._look
-        if tally.n == self._n:
+        if look == len(self._accept):
             self._close(self._rule.decide(tally), StopReason.REACHED_N)
             return
         statistic = tally.statistic
