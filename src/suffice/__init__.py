@@ -7,11 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from suffice.decision.binary_mean import BinaryMean
+    from suffice.decision.mean import Mean
+    from suffice.decision.monte_carlo_p import MonteCarloP
     from suffice.decision.paired_mean import PairedMean
     from suffice.decision.proportion import Proportion
     from suffice.decision.rule import Decision
     from suffice.sampling.distributions import Empirical, Normal, SplitNormal
     from suffice.sampling.sampler import Pair
+    from suffice.serving.verifier import Verifier
     from suffice.stopping.design import plan
     from suffice.stopping.plan import Plan
     from suffice.stopping.run import Run, StopReason, Verdict
@@ -20,9 +24,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BinaryMean": "suffice.decision.binary_mean",
     "Case": "suffice.verifier.case",
     "Decision": "suffice.decision.rule",
     "Empirical": "suffice.sampling.distributions",
+    "Mean": "suffice.decision.mean",
+    "MonteCarloP": "suffice.decision.monte_carlo_p",
     "Normal": "suffice.sampling.distributions",
     "Pair": "suffice.sampling.sampler",
     "PairedMean": "suffice.decision.paired_mean",
@@ -32,13 +39,17 @@ _HOMES = {
     "SplitNormal": "suffice.sampling.distributions",
     "StopReason": "suffice.stopping.run",
     "Verdict": "suffice.stopping.run",
+    "Verifier": "suffice.serving.verifier",
     "plan": "suffice.stopping.design",
 }
 
 __all__ = [
+    "BinaryMean",
     "Case",
     "Decision",
     "Empirical",
+    "Mean",
+    "MonteCarloP",
     "Normal",
     "Pair",
     "PairedMean",
@@ -48,6 +59,7 @@ __all__ = [
     "SplitNormal",
     "StopReason",
     "Verdict",
+    "Verifier",
     "plan",
 ]
 

@@ -3,6 +3,7 @@
 SufficeError
 ├── ConfigError          config.json cannot be read, or holds something that is not allowed
 ├── DataError            a source, a CSV file or a sampler gave something that cannot be used
+├── ExecutionError       workers or a cluster cannot be used, or did not finish their work
 ├── MissingDataError     there is nothing to judge; the question stays open (exit 3, never success)
 ├── OutputError          a result cannot be written
 ├── PlanError            an impossible plan was asked for, or a plan does not fit
@@ -25,6 +26,10 @@ class ConfigError(SufficeError):
 
 class DataError(SufficeError):
     """Input data is not usable."""
+
+
+class ExecutionError(SufficeError):
+    """Workers or a cluster cannot be used, or did not finish their work."""
 
 
 class MissingDataError(SufficeError):

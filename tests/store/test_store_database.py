@@ -104,7 +104,7 @@ def test_processes_that_open_an_empty_store_at_once_all_succeed(path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("revision", "sentence"), [("9999", "schema 9999 is newer than 0001"), ("f00", "'f00' is not one of Suffice's")]
+    ("revision", "sentence"), [("9999", f"schema 9999 is newer than {HEAD}"), ("f00", "'f00' is not one of Suffice's")]
 )
 def test_a_newer_or_unknown_schema_is_refused_in_one_line(path: Path, revision: str, sentence: str) -> None:
     open_store(path).close()

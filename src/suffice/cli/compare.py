@@ -1,18 +1,24 @@
 """`suffice compare`: every case both ways on the same draws."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from suffice.cli import options
-from suffice.errors import PlanError
+from suffice.errors import DataError, MissingDataError, PlanError
 
 if TYPE_CHECKING:
-    from suffice.evaluation.compare import CaseResult, Comparison, MethodResult
+    from suffice.evaluation.chunks import Plans, Progress
+    from suffice.evaluation.compare import CaseResult
+    from suffice.sources.recorded import Unusable
+    from suffice.verifier.case import Case
 
 HOLDS, FAILS, CANNOT_TELL = 0, 2, 3
-SHOWN = 20
+NAMED = 5
 
 
 def compare(
@@ -21,6 +27,12 @@ def compare(
         Path | None, typer.Option(help="Your records: CSV with key, value, u or u_plus, u_minus.")
     ] = None,
     measurements: Annotated[Path | None, typer.Option(help="Your measurements of them, in the same form.")] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
+    ] = None,
+    order: Annotated[
+        str, typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given.")
+    ] = "keyed",
     method: Annotated[
         str | None, typer.Option(help="One or more methods, like optimal,margin; the first is judged.")
     ] = None,
@@ -34,7 +46,10 @@ def compare(
     n_min: options.FirstLook = None,
     seed: options.Seed = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a row for each case, as Parquet.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
     use_config: Annotated[
         bool, typer.Option("--use-config", help="Require the configuration and apply its regression gate in full.")
     ] = False,
@@ -49,40 +64,127 @@ def compare(
     Exits 2 when the first method disagrees in a larger share than regression_gate.max_disagreement_rate, 3 when there
     is no case to judge (with --use-config: fewer than regression_gate.min_cases).
     """
-    from suffice.cli.console import print_json, track
-    from suffice.cli.sources import cases_of
-    from suffice.evaluation.compare import Comparison, results
+    from suffice.cli.comparison_view import json_object, print_comparison
+    from suffice.cli.console import print_json
     from suffice.files import check_writable
 
     read = options.read_config(config, required=use_config)
     setting = options.setting_of(
         options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min), read
     )
-    for path in (csv, report):
+    for path in (csv, out, report):
         if path is not None:
             check_writable(path)
-    plans = [setting.plan(name) for name in _methods(method or read.verifier.adaptive_sampling.method)]
-    name, cases = cases_of(source, records, measurements, setting.rule, setting.n)
-    used_seed = read.determinism.seed if seed is None or deterministic else seed
-    comparison = Comparison.of(setting.rule, setting.n, used_seed, plans)
-    rows: list[CaseResult] = []
-    for result in track(results(cases, setting.rule, setting.n, plans, used_seed), len(cases), f"comparing {name}"):
-        comparison.add(result)
-        if csv is not None:
-            rows.append(result)
-    if csv is not None:
-        _write_csv(csv, rows, comparison)
-    if report is not None:
-        from suffice.evaluation.report import write_report
-
-        write_report(comparison, report, source=name)
-    if json:
-        objects = [_object(comparison, i, name) for i in range(len(plans))]
-        print_json(objects if len(objects) > 1 else objects[0])
+    methods = _methods(method or read.verifier.adaptive_sampling.method)
+    if samples is None:
+        given = _generated(source, records, measurements, setting, methods)
     else:
-        _print(comparison, name, report)
+        if source is not None or records is not None or measurements is not None or n is not None:
+            raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
+        given = _recorded(samples, order, setting, methods)
+    used_seed = read.determinism.seed if seed is None or deterministic else seed
+    wanted = _Wanted(csv, out, examples=report is not None)
+    progress = _run(given, setting, methods, used_seed, wanted, workers, cluster)
+    found = progress.found
+    if found.sizes and report is not None:
+        _write_report(progress, report, given.name)
+    if found.sizes and json:
+        objects = [json_object(progress, i, given.name) for i in range(len(methods))]
+        print_json(objects if len(objects) > 1 else objects[0])
+    elif found.sizes:
+        print_comparison(progress, given.name, report)
+    if progress.failed:
+        return _tell_failed(progress)
     gate = read.verifier.adaptive_sampling.regression_gate
-    return _judge(comparison, gate.max_disagreement_rate, gate.min_cases if use_config else 1)
+    return _judge(progress, gate.max_disagreement_rate, gate.min_cases if use_config else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Cases with a name, the plans for each N, and how far they were taken, 0 to 1, when so many are done."""
+
+    name: str
+    cases: "Iterable[Case | Unusable]"
+    plans: "Plans"
+    share: Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    csv: Path | None
+    out: Path | None
+    examples: bool
+
+
+def _generated(
+    source: str | None, records: Path | None, measurements: Path | None, setting: options.Setting, methods: list[str]
+) -> _Given:
+    from suffice.cli.sources import cases_of
+
+    plans = [setting.plan(method) for method in methods]
+    name, cases = cases_of(source, records, measurements, setting.rule, setting.n)
+    return _Given(name, cases, lambda _: plans, lambda done: done / max(len(cases), 1))
+
+
+def _recorded(path: Path, order: str, setting: options.Setting, methods: list[str]) -> _Given:
+    from suffice.sources.recorded import ORDERS, Samples
+
+    if order not in ORDERS:
+        raise DataError(f"--order is {order!r}; allowed: {', '.join(ORDERS)}")
+    samples = Samples(path, setting.rule, given_order=order == "given")
+    # Nobody knows the shape of recorded draws.
+    return _Given(
+        path.name,
+        samples,
+        lambda n: [setting.plan(method, n, guarded=True) for method in methods],
+        lambda _: samples.share,
+    )
+
+
+def _run(
+    given: _Given,
+    setting: options.Setting,
+    methods: list[str],
+    seed: int,
+    wanted: _Wanted,
+    workers: int,
+    cluster: str | None,
+) -> "Progress":
+    from suffice.cli.console import progress
+    from suffice.evaluation.chunks import Progress, compare_in_chunks
+    from suffice.evaluation.execution import pool
+    from suffice.evaluation.sliced import SlicedComparison
+
+    done = Progress(SlicedComparison(setting.rule, seed))
+    with _writing(wanted, methods) as write, pool(workers, cluster) as hands, progress(given.name) as tell:
+        for done in compare_in_chunks(
+            given.cases, setting.rule, setting.n, given.plans, seed, hands, rows=write, examples=wanted.examples
+        ):
+            tell(done.cases, given.share(done.cases))
+        if not done.found.sizes and not done.failed:
+            # Here, where what was written so far is still thrown away.
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.found.left_out.items()))
+            raise MissingDataError(f"{given.name}: has no case that can be decided: {reasons or 'it is empty'}")
+    return done
+
+
+@contextmanager
+def _writing(wanted: _Wanted, methods: Sequence[str]) -> "Iterator[Callable[[list[CaseResult]], None] | None]":
+    """What takes the results of a chunk; None when no file of them is wanted."""
+    from suffice.evaluation.rows import csv_rows, parquet_rows
+
+    with ExitStack() as open_:
+        writers = [
+            open_.enter_context(rows(path, methods))
+            for rows, path in ((csv_rows, wanted.csv), (parquet_rows, wanted.out))
+            if path is not None
+        ]
+
+        def write(results: "list[CaseResult]") -> None:
+            for writer in writers:
+                writer(results)
+
+        yield write if writers else None
 
 
 def _methods(given: str) -> list[str]:
@@ -92,11 +194,32 @@ def _methods(given: str) -> list[str]:
     return names
 
 
-def _judge(comparison: "Comparison", limit: float, min_cases: int) -> int:
+def _write_report(progress: "Progress", path: Path, source: str) -> None:
+    from suffice.evaluation.report import write_report
+
+    largest = progress.found.largest
+    if len(progress.found.sizes) > 1:
+        source = f"{source} (only the {largest.cases:,} cases of N = {largest.n})"
+    write_report(largest, path, source=source)
+
+
+def _tell_failed(progress: "Progress") -> int:
     import sys
 
-    total = comparison.methods[0].total
-    method = comparison.methods[0].plan.method
+    named = ", ".join(progress.failed_keys[:NAMED])
+    more = f" and {progress.failed - NAMED:,} more" if progress.failed > NAMED else ""
+    sys.stderr.write(
+        f"suffice: {progress.failed:,} cases were not decided, their chunk failed twice ({progress.failed_why}): "
+        f"{named}{more}\n"
+    )
+    return FAILS
+
+
+def _judge(progress: "Progress", limit: float, min_cases: int) -> int:
+    import sys
+
+    first = progress.found.whole.methods[0]
+    total, method = first.total, first.plan.method
     if total.cases and total.rate > limit:
         sys.stderr.write(
             f"suffice: {method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {100 * limit:g} %\n"
@@ -106,126 +229,3 @@ def _judge(comparison: "Comparison", limit: float, min_cases: int) -> int:
         sys.stderr.write(f"suffice: {total.cases} cases with a valid baseline; needed to judge: {min_cases}\n")
         return CANNOT_TELL
     return HOLDS
-
-
-def _object(comparison: "Comparison", i: int, source: str) -> dict[str, Any]:
-    disagreeing = comparison.methods[i].disagreeing
-    shown = [_disagreement(result, i, comparison.seed) for result in disagreeing[:SHOWN]]
-    return {"source": source, **comparison.summary(i), "disagreeing_cases": shown}
-
-
-def _disagreement(result: "CaseResult", i: int, seed: int) -> dict[str, Any]:
-    verdict = result.verdicts[i]
-    return {
-        "key": result.case.key,
-        "target": result.case.target,
-        "effect": result.effect,
-        "baseline": result.baseline.decision.value,
-        "adaptive": verdict.decision.value,
-        "n": verdict.n,
-        "seed": seed,
-    }
-
-
-def _write_csv(path: Path, rows: "list[CaseResult]", comparison: "Comparison") -> None:
-    import csv
-    import io
-
-    from suffice.files import write_atomically
-
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ("key", "target", "region", "effect", "method", "baseline", "decision", "n", "fixed_n", "estimate", "agrees")
-    )
-    for result in rows:
-        for i, method in enumerate(comparison.methods):
-            verdict = result.verdicts[i]
-            writer.writerow(
-                (
-                    result.case.key,
-                    result.case.target,
-                    result.case.region or "",
-                    result.effect,
-                    method.plan.method,
-                    result.baseline.decision.value,
-                    verdict.decision.value,
-                    verdict.n,
-                    verdict.fixed_n,
-                    verdict.estimate,
-                    str(result.agrees(i)).lower(),
-                )
-            )
-    write_atomically(path, text.getvalue())
-
-
-def _print(comparison: "Comparison", source: str, report: Path | None) -> None:
-    from suffice.cli.console import out, print_table
-
-    columns = (
-        "method",
-        "draws saved",
-        "mean draws",
-        "decisions that differ",
-        "95 % interval",
-        "worst case",
-        "guarantee",
-    )
-    title = f"{comparison.cases:,} cases from {source}, rule {comparison.rule.name}, N = {comparison.n}"
-    print_table(title, columns, (_row(comparison, i) for i in range(len(comparison.methods))))
-    print_table("By distance from the decision boundary, in standard errors", *_by_band(comparison))
-    _print_disagreeing(comparison.methods[0], comparison.seed)
-    if comparison.invalid:
-        out().print(
-            f"{comparison.invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart"
-        )
-    if report is not None:
-        out().print(f"Report: {report}", soft_wrap=True)
-
-
-def _row(comparison: "Comparison", i: int) -> tuple[str, ...]:
-    from suffice.cli.console import percent
-
-    it = comparison.summary(i)
-    return (
-        it["method"],
-        percent(it["sample_reduction"], 1),
-        "–" if it["avg_adaptive_n"] is None else f"{it['avg_adaptive_n']:.1f}",
-        f"{it['disagreements']:,} = {percent(it['disagreement_rate'])}",
-        f"{percent(it['disagreement_lower'])} … {percent(it['disagreement_upper'])}",
-        percent(it["worst_disagreement"]),
-        it["guarantee"],
-    )
-
-
-def _by_band(comparison: "Comparison") -> tuple[list[str], list[list[str]]]:
-    from suffice.cli.console import percent
-    from suffice.evaluation.compare import band_edges
-
-    columns = ["effect", "cases"]
-    for method in comparison.methods:
-        columns += [f"{method.plan.method}: saved", "differ"]
-    rows = []
-    for band, (low, high) in enumerate(band_edges()):
-        parts = [method.bands[band] for method in comparison.methods]
-        row = [f"{low:g} … {high:g}" if high is not None else f"{low:g} …", f"{parts[0].cases:,}"]
-        for part in parts:
-            known = part.cases > 0
-            row += [percent(part.reduction if known else None, 1), percent(part.rate if known else None)]
-        rows.append(row)
-    return columns, rows
-
-
-def _print_disagreeing(method: "MethodResult", seed: int) -> None:
-    from suffice.cli.console import print_table
-
-    if not method.disagreeing:
-        return
-    i = 0
-    rows = (
-        (r.case.key, f"{r.effect:.2f}", r.baseline.decision.value, r.verdicts[i].decision.value, str(r.verdicts[i].n))
-        for r in method.disagreeing[:SHOWN]
-    )
-    shown = min(SHOWN, len(method.disagreeing))
-    title = f"{method.plan.method}: {shown} of {len(method.disagreeing):,} cases that differ (seed {seed})"
-    print_table(title, ("case", "effect", "fixed", "adaptive", "after n"), rows)

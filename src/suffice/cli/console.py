@@ -2,12 +2,20 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 T = TypeVar("T")
@@ -43,6 +51,25 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(items, total=total, description=what)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, float], None]]:
+    """Takes how many cases are done and the share of all that they are; shows both with the rate and the remaining
+    time, on standard error when it is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _cases, _share: None
+        return
+    counts = TextColumn("{task.fields[cases]:,} cases, {task.fields[rate]:,.0f}/s")
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), counts, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=1.0, cases=0, rate=0.0)
+
+        def update(cases: int, share: float) -> None:
+            elapsed = shown.tasks[0].elapsed or 0.0
+            shown.update(task, completed=share, cases=cases, rate=cases / elapsed if elapsed > 0 else 0.0)
+
+        yield update
 
 
 def percent(share: float | None, digits: int = 2) -> str:

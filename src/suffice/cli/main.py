@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from suffice import __version__
-from suffice.cli import compare, plan, rehearse, resolve, triage
+from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, sweep, triage
+from suffice.cli.eval import evaluate
 from suffice.errors import SufficeError
 
 app = typer.Typer(
@@ -22,7 +23,14 @@ app = typer.Typer(
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)
 app.command("rehearse")(rehearse.rehearse)
+app.command("promote")(promote.promote)
 app.command("resolve")(resolve.resolve)
+app.command("eval")(evaluate)
+app.command("sweep")(sweep.sweep)
+app.command("verify-sweep")(sweep.verify_sweep)
+app.command("metrics")(metrics.metrics)
+app.command("gate")(gate.gate)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(triage.app, name="triage")
 
 

@@ -103,7 +103,7 @@ def setting_of(choice: Choice, config: "Config", looks: str | None = None, *, co
     alpha = verifier.p_threshold if choice.alpha is None else choice.alpha
     min_effect = verifier.min_effect_size if choice.min_effect is None else choice.min_effect
     claim = {"at_least": choice.at_least, "at_most": choice.at_most, "alpha": alpha}
-    parameters = {
+    parameters: dict[str, dict[str, float | None]] = {
         "proportion": {"at_least": at_least},
         "paired_mean": {"alpha": alpha, "min_effect": min_effect},
         "mean": claim,

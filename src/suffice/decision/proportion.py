@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ class Proportion:
 
     def threshold(self, n: int) -> int:
         """The least number of successes among n draws that is ACCEPTED."""
-        return ceil(Fraction(str(self.at_least)) * n)
+        return _threshold(self.at_least, n)
 
     def tally(self) -> CountTally:
         return CountTally()
@@ -60,3 +61,9 @@ class Proportion:
 
     def effect(self, tally: Tally) -> float:
         return count_effect(tally.statistic, self.threshold(tally.n), tally.n)
+
+
+@lru_cache(maxsize=4096)
+def _threshold(at_least: float, n: int) -> int:
+    # Every decision asks for it, and decimal arithmetic costs more than the rest of the decision.
+    return ceil(Fraction(str(at_least)) * n)

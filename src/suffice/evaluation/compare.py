@@ -6,6 +6,7 @@ from math import isnan, nan
 from typing import Any
 
 from suffice.decision.rule import Decision, Rule
+from suffice.evaluation.batched import batched, worthwhile
 from suffice.evaluation.intervals import clopper_pearson
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
@@ -18,6 +19,9 @@ together."""
 
 CELL, CELLS_TO = 0.5, 10.0
 """Width and reach of the finer effect cells of the plots; what lies beyond falls into the outermost cell."""
+
+KEPT = 1000
+"""Disagreeing cases of a method that are kept; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,13 @@ class Total:
         self.fixed_draws += result.baseline.n
         self.adaptive_draws += result.verdicts[i].n
 
+    def merge(self, other: "Total") -> None:
+        """Count in what another total counted."""
+        self.cases += other.cases
+        self.disagreements += other.disagreements
+        self.fixed_draws += other.fixed_draws
+        self.adaptive_draws += other.adaptive_draws
+
     @property
     def rate(self) -> float:
         return self.disagreements / self.cases if self.cases else nan
@@ -65,7 +76,8 @@ class Total:
 
 @dataclass(slots=True)
 class MethodResult:
-    """What one plan did over all cases. Cell c of `cells` covers effects from c·CELL to (c + 1)·CELL."""
+    """What one plan did over all cases. Cell c of `cells` covers effects from c·CELL to (c + 1)·CELL; `disagreeing`
+    holds the first `KEPT` cases that differ."""
 
     plan: Plan
     total: Total = field(default_factory=Total)
@@ -74,6 +86,17 @@ class MethodResult:
     bands: list[Total] = field(default_factory=lambda: [Total() for _ in range(len(BANDS) + 1)])
     cells: dict[int, Total] = field(default_factory=dict)
     disagreeing: list[CaseResult] = field(default_factory=list)
+
+    def merge(self, other: "MethodResult") -> None:
+        """Count in what the same method did over the cases that follow, of whatever N."""
+        self.total.merge(other.total)
+        self.early += other.early
+        self.false_accepts += other.false_accepts
+        for band, part in zip(self.bands, other.bands, strict=True):
+            band.merge(part)
+        for cell, part in other.cells.items():
+            self.cells.setdefault(cell, Total()).merge(part)
+        self.disagreeing.extend(other.disagreeing[: KEPT - len(self.disagreeing)])
 
 
 @dataclass(slots=True)
@@ -107,7 +130,17 @@ class Comparison:
             method.early += result.verdicts[i].early
             if not result.agrees(i):
                 method.false_accepts += result.verdicts[i].decision is Decision.ACCEPTED
-                method.disagreeing.append(result)
+                if len(method.disagreeing) < KEPT:
+                    method.disagreeing.append(result)
+
+    def merge(self, other: "Comparison") -> None:
+        """Count in the comparison of the same plans over the cases that follow."""
+        self.cases += other.cases
+        self.invalid += other.invalid
+        for cell, result in other.examples.items():
+            self.examples.setdefault(cell, result)
+        for mine, method in zip(self.methods, other.methods, strict=True):
+            mine.merge(method)
 
     def summary(self, i: int) -> dict[str, Any]:
         """Plain JSON values for method i; rates are over cases with a valid baseline, intervals are exact (95 %)."""
@@ -129,12 +162,12 @@ class Comparison:
             "disagreements": total.disagreements,
             "false_accepts": method.false_accepts,
             "false_rejects": total.disagreements - method.false_accepts,
-            "disagreement_rate": _number(total.rate),
+            "disagreement_rate": number(total.rate),
             "disagreement_lower": lower,
             "disagreement_upper": upper,
-            "avg_fixed_n": _number(total.fixed_draws / total.cases if total.cases else nan),
-            "avg_adaptive_n": _number(total.adaptive_draws / total.cases if total.cases else nan),
-            "sample_reduction": _number(total.reduction),
+            "avg_fixed_n": number(total.fixed_draws / total.cases if total.cases else nan),
+            "avg_adaptive_n": number(total.adaptive_draws / total.cases if total.cases else nan),
+            "sample_reduction": number(total.reduction),
             "early_stops": method.early,
             "bands": [_band(edges, part) for edges, part in zip(band_edges(), method.bands, strict=True)],
         }
@@ -153,6 +186,11 @@ def compare(cases: Iterable[Case], rule: Rule, n: int, plans: Sequence[Plan], se
 
 def results(cases: Iterable[Case], rule: Rule, n: int, plans: Sequence[Plan], seed: int) -> Iterator[CaseResult]:
     """Each case decided by the baseline and by every plan on the same n draws, in the order of the cases."""
+    if isinstance(cases, Sequence) and worthwhile(cases, plans):
+        for case, (distance, fixed, verdicts) in zip(cases, batched(cases, rule, n, plans, seed), strict=True):
+            known = case.effect is not None and fixed.decision is not Decision.INVALID
+            yield CaseResult(case, case.effect if known else distance, fixed, verdicts)
+        return
     for case in cases:
         observed = observations(case, rule, n, seed)
         baseline = decide_fixed(observed, rule)
@@ -186,7 +224,8 @@ def _cell(effect: float) -> int:
     return int(max(-CELLS_TO, min(effect, CELLS_TO - CELL)) // CELL)
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """The value as JSON has it: None for NaN."""
     return None if isnan(value) else value
 
 
@@ -196,6 +235,6 @@ def _band(edges: tuple[float, float | None], part: Total) -> dict[str, Any]:
         "effect_below": edges[1],
         "cases": part.cases,
         "disagreements": part.disagreements,
-        "disagreement_rate": _number(part.rate),
-        "sample_reduction": _number(part.reduction),
+        "disagreement_rate": number(part.rate),
+        "sample_reduction": number(part.reduction),
     }

@@ -8,17 +8,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suffice.errors import DataError
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
-from suffice.store.ledger import DecisionRow
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide, decide_fixed, observations
 
+if TYPE_CHECKING:
+    # The fresh process needs no database, and starts in two thirds of the time without.
+    from suffice.store.ledger import DecisionRow
 
-def differing(pairs: Sequence[tuple[DecisionRow, Correction]], plan: Plan) -> list[str]:
+
+def differing(pairs: Sequence[tuple["DecisionRow", Correction]], plan: Plan) -> list[str]:
     """The keys of decisions that a fresh process decides otherwise. Raises DataError when it cannot decide them."""
     request = {"plan": plan.to_dict(), "decisions": [_asked(row, correction) for row, correction in pairs]}
     done = subprocess.run(
@@ -56,7 +59,7 @@ def _decided(asked: dict[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def _asked(row: DecisionRow, correction: Correction) -> dict[str, Any]:
+def _asked(row: "DecisionRow", correction: Correction) -> dict[str, Any]:
     record, measurement = correction.record, correction.measurement
     return {
         "key": row.key,
@@ -67,7 +70,7 @@ def _asked(row: DecisionRow, correction: Correction) -> dict[str, Any]:
     }
 
 
-def _equal(row: DecisionRow, answer: dict[str, Any]) -> bool:
+def _equal(row: "DecisionRow", answer: dict[str, Any]) -> bool:
     known = {name: getattr(row, name) for name in answer}
     if row.arm == "adaptive" and row.adaptive_decision is None:
         known |= {"adaptive_decision": row.decision, "adaptive_n": row.n}

@@ -15,10 +15,12 @@ from suffice.flag.probes import Receipt
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.setup import Setup
+from suffice.rehearsal.traffic import lasting
 from suffice.rollout.controller import State
 from suffice.rollout.stored import plain_result, plain_state
 from suffice.rollout.triage import freeze
 from suffice.serving.counted import counters_of
+from suffice.sources.correction import Correction
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.metrics_file import flush
 
@@ -45,8 +47,7 @@ class Bundler:
 
     def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
         set_enabled(self._setup.file("config.json"), enabled=False)
-        gate = failed[0].gate.replace(" ", "-") if failed else "asked"
-        bundle = self._setup.directory / "triage" / f"{state.current.name}-{gate}-seed-{self._setup.seed}"
+        bundle = self._setup.bundle(state.current.name, failed[0].gate if failed else "asked")
         rows = self._ledger.disagreements(self._rollout, state.current.name)
         freeze(bundle, self._files(state, receipt, reason, rows, bundle))
         self.settled = Settled(state.last_cycle or self._setup.start, receipt, bundle)
@@ -54,7 +55,8 @@ class Bundler:
     def _files(
         self, state: State, receipt: Receipt | None, reason: str, rows: list[DecisionRow], bundle: Path
     ) -> dict[str, str]:
-        cases = [self._case(row) for row in rows]
+        by_key = {correction.key: correction for correction in self._setup.corrections}
+        cases = [self._case(row, by_key[lasting(row.key)]) for row in rows]
         return {
             "gates.json": _json([plain_result(result) for result in self.results]),
             "evidence.json": _json(asdict(self.evidence)),
@@ -76,10 +78,8 @@ class Bundler:
             flush(counters_of(self._ledger.rows(self._rollout)), path)
             return path.read_text(encoding="utf-8")
 
-    def _case(self, row: DecisionRow) -> dict[str, Any]:
+    def _case(self, row: DecisionRow, correction: Correction) -> dict[str, Any]:
         """A disagreeing decision with all that is needed to decide it again."""
-        base = row.key.rsplit("#pass-", 1)[0]
-        correction = next(c for c in self._setup.corrections if c.key == base)
         fault = self._setup.fault
         return {
             "key": row.key,

@@ -18,7 +18,9 @@ class Kind(Enum):
     BIASED_SAMPLER = "the adaptive draws lean against the claim: decisions differ, and the rollout is rolled back"
     NAN = "the adaptive draws are NaN: the baseline takes over, and the rollout is rolled back"
     NO_METRICS = "nothing can be measured: the rollout pauses and is never promoted"
-    STORM = "the adaptive path rejects all it sees: targets escalate because of us, and the rollout is rolled back"
+    STORM = (
+        "the adaptive path rejects all it sees: decisions differ, and the rollout is rolled back before a storm breaks"
+    )
 
     @property
     def spelling(self) -> str:
@@ -32,6 +34,11 @@ class Fault:
 
     stage: str
     kind: Kind
+
+    @property
+    def spelling(self) -> str:
+        """As it is written on the command line."""
+        return f"{self.stage}:{self.kind.spelling}"
 
 
 def fault_of(text: str, stages: tuple[str, ...]) -> Fault:

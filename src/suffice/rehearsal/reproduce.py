@@ -1,6 +1,7 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,16 @@ def reproduce(bundle: Path, key: str | None = None) -> dict[str, Any]:
 
 def _statistic(plan: Plan, observed: list[float]) -> float | None:
     tally = plan.rule.tally()
-    return tally.statistic if tally.add(observed) else None
+    if not tally.add(observed):
+        return None
+    return tally.statistic if isfinite(tally.statistic) else None
 
 
 def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
-    lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
+    try:
+        lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{bundle}: is no triage bundle with decisions: {error.strerror}") from error
     for asked in map(json.loads, lines):
         if key is None or asked["key"] == key:
             return dict(asked)

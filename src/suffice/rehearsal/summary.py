@@ -30,7 +30,7 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
         "guarantee": setup.plan.guarantee,
         "plan_id": setup.plan.id,
         "seed": setup.seed,
-        "fault": f"{setup.fault.stage}:{setup.fault.kind.spelling}" if setup.fault else None,
+        "fault": setup.fault.spelling if setup.fault else None,
         "corrections": len(setup.corrections),
         "arrivals": ending.resolved.corrections,
         "committed": ending.resolved.committed,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice, product
 from math import ceil
 
 from suffice.sources.correction import Correction
@@ -27,12 +28,13 @@ class Traffic:
         """Arrivals in a cycle of this many seconds."""
         return max(1, ceil(len(self.corrections) * cycle / DAY))
 
-    def cycles(self, cycle: float, passes: int) -> Iterator[list[Correction]]:
-        """The arrivals of each cycle, for this many passes; a pass that ends within a cycle shortens it."""
+    def cycles(self, cycle: float, passes: int, skip: int = 0) -> Iterator[list[Correction]]:
+        """The arrivals of each cycle but the first `skip`, for this many passes; a pass that ends within a cycle
+        shortens it."""
         size = self.per_cycle(cycle)
-        for number in range(passes):
-            for start in range(0, len(self.corrections), size):
-                yield [self._arrival(c, number) for c in self.corrections[start : start + size]]
+        beginnings = product(range(passes), range(0, len(self.corrections), size))
+        for number, start in islice(beginnings, skip, None):
+            yield [self._arrival(c, number) for c in self.corrections[start : start + size]]
 
     def targets(self) -> list[str]:
         """Every target, once, in the order of the corrections."""
@@ -47,9 +49,9 @@ class Traffic:
         )
 
 
-def lasting_target(target: str) -> str:
-    """The target without its pass: what arm, region and audit are chosen by."""
-    return target.rsplit(_PASS, 1)[0]
+def lasting(name: str) -> str:
+    """The key or target without its pass: arm, region and audit are chosen by the lasting target."""
+    return name.rsplit(_PASS, 1)[0]
 
 
 def pass_of(key: str) -> str:

@@ -7,10 +7,25 @@ from suffice.decision.rule import Decision
 from suffice.gates.evidence import Evidence
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.rollout.stage import Stage
-from suffice.serving.verifier import FALLBACK
+from suffice.serving.counted import FALLBACK
 from suffice.store.ledger import DecisionRow, Ledger
 
 _ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
+
+
+@dataclass(slots=True)
+class World:
+    """The storm policy, replayed on one arm's decisions."""
+
+    storms: dict[str, StormState] = field(default_factory=dict)
+    escalated: set[str] = field(default_factory=set)
+
+    def decided(self, scope: str, policy: StormPolicy, *, accepted: bool) -> None:
+        """One more decision about a target."""
+        state = policy.after(self.storms.get(scope, StormState()), accepted=accepted)
+        self.storms[scope] = state
+        if state.needs_review:
+            self.escalated.add(scope)
 
 
 @dataclass(slots=True)
@@ -31,14 +46,12 @@ class Counted:
     newest: float | None = None
     adaptive_targets: set[tuple[str | None, str]] = field(default_factory=set)
     fixed_targets: set[tuple[str | None, str]] = field(default_factory=set)
-    adaptive_storms: dict[str, StormState] = field(default_factory=dict)
-    baseline_storms: dict[str, StormState] = field(default_factory=dict)
+    adaptive_world: World = field(default_factory=World)
+    baseline_world: World = field(default_factory=World)
 
     def escalated(self) -> tuple[set[str], set[str]]:
         """The audited targets that escalate on adaptive decisions, and those that do on the baseline's."""
-        worlds = (self.adaptive_storms, self.baseline_storms)
-        adaptive, baseline = ({t for t, state in world.items() if state.needs_review} for world in worlds)
-        return adaptive, baseline
+        return self.adaptive_world.escalated, self.baseline_world.escalated
 
 
 class EvidenceReader:
@@ -73,7 +86,7 @@ class EvidenceReader:
             fixed_n=it.fixed_n,
             audit_draws=it.audit_draws,
             fallbacks=it.fallbacks,
-            audited_targets=len(it.adaptive_storms),
+            audited_targets=len(it.adaptive_world.storms),
             excess=len(adaptive - baseline),
             spared=len(baseline - adaptive),
             adaptive_targets=_within(stage, it.adaptive_targets),
@@ -108,10 +121,9 @@ class EvidenceReader:
     def _replay(self, it: Counted, row: DecisionRow) -> None:
         scope = self._scope(row)
         in_force = row.adaptive_decision if row.shadow else row.decision
-        for storms, decision in ((it.adaptive_storms, in_force), (it.baseline_storms, row.baseline_decision)):
-            before = storms.get(scope, StormState())
-            storms[scope] = self._policy.after(before, accepted=decision == _ACCEPTED)
+        for world, decision in ((it.adaptive_world, in_force), (it.baseline_world, row.baseline_decision)):
+            world.decided(scope, self._policy, accepted=decision == _ACCEPTED)
 
 
 def _within(stage: Stage, targets: set[tuple[str | None, str]]) -> int:
-    return sum(not stage.regions or region in stage.regions for region, _ in targets)
+    return sum(region in stage.regions for region, _ in targets) if stage.regions else len(targets)

@@ -29,13 +29,24 @@ from suffice.rollout.stage import Stage
 from suffice.rollout.stored import plain_result, plain_state, state_of
 from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit
-from suffice.store.rollouts import StoredRollout, create_rollout, load_rollout, save_rollout
+from suffice.store.rollouts import (
+    StoredRollout,
+    create_rollout,
+    last_publication,
+    load_rollout,
+    note_publication,
+    save_rollout,
+)
 
 PROBES = 20
 """Targets that are asked for on each side of the slice."""
 
 ATTEMPTS = 200
 """How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
+
+_AT_ONCE = 500
+
+_IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
 
 
 class Settler(Protocol):
@@ -90,24 +101,29 @@ class Runner:
         with self._store.write() as connection:
             create_rollout(connection, new)
 
-    def handle(self, event: Event, who: str) -> State:
-        """Let the controller decide about an event, store what it decided, and do it. Raises RolloutError,
-        StoreConflict."""
+    def handle(self, event: Event, who: str, *, insist: bool = True) -> State:
+        """Let the controller decide about an event, store what it decided, and do it.
+
+        A baseline that is not observed is published again until it is; without `insist` that is left to the next
+        `reconcile`. Raises RolloutError, StoreConflict.
+        """
         pending: list[tuple[Event, str]] = [(event, who)]
         while pending:
             happened, actor = pending.pop(0)
             commands = self._decide(happened, actor)
+            if isinstance(happened, Probed) and not happened.all_fixed and not insist:
+                break
             pending += [(follow, "runner") for command in commands if (follow := self._do(command))]
         return self.state
 
-    def reconcile(self) -> State:
-        """Do again what the stored state calls for; for a start after a kill."""
+    def reconcile(self, *, insist: bool = True) -> State:
+        """Do again what the stored state calls for; for a start after a kill. `insist` as in `handle`."""
         state = self.state
-        if state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+        if state.phase in _IN_FORCE:
             self._do(PublishStage(state.current))
         elif state.phase is Phase.ROLLING_BACK:
             follow = self._do(PublishBaseline())
-            return self.handle(follow, "runner") if follow else state
+            return self.handle(follow, "runner", insist=insist) if follow else state
         elif state.phase is Phase.ROLLED_BACK:
             self._do(PublishBaseline())
             self._do(Settle(state.why, state.failed))
@@ -143,12 +159,19 @@ class Runner:
         """Publish, and wait until the flag answers so; traffic of a stage begins when the stage is observed."""
         it = self._published
         exposure = exposure_of(stage, it.salt)
-        publish(it.path, exposure)
+
+        def wanted(state: State) -> bool:
+            return state.phase in _IN_FORCE and state.current == stage
+
+        if not self._publish(exposure, wanted):
+            return
         sample = record(it.salt, it.targets[:PROBES])
         region = (stage.regions or (None,))[0]
         for _ in range(ATTEMPTS):
             # Audits of a stage whose exposure nobody sees would prove nothing about it.
             if not misplaced(sample, exposure, it.flag, region) and self._seen(exposure, region):
+                return
+            if not wanted(self.state):
                 return
             time.sleep(0.05)
         raise RolloutError(f"stage {stage.name} was published in {it.path}, but the flag does not answer so")
@@ -156,23 +179,46 @@ class Runner:
     def _seen(self, exposure: Exposure | None, region: str | None) -> bool:
         if exposure is None:
             return all(self._published.flag.ask(t, region).resolved for t in self._published.targets[:1])
-        slice_ = inside(exposure, self._published.targets)[:PROBES]
+        slice_ = self._inside(exposure)
         return all(self._published.flag.ask(target, region).arm.value == "adaptive" for target in slice_)
 
     def _publish_baseline(self) -> Event:
         it = self._published
-        publish(it.path, None)
+        self._publish(None, lambda state: state.phase not in _IN_FORCE)
         slice_ = self._old_slice()
         probes = [Probe(target, region) for target in slice_ for region in (it.regions or (None,))]
         self._receipt = observe(it.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
         sentence = f"{self._receipt.fixed} of {self._receipt.asked} probes answer fixed"
         return Probed(self._receipt.observed, sentence)
 
+    def _publish(self, exposure: Exposure | None, wanted: Callable[[State], bool]) -> bool:
+        """Publish, unless the stored state wants something else by now; returns whether it was done.
+
+        Within the store's write lock: a runner that was slow must not publish its stage after another has published
+        the baseline.
+        """
+        with self._store.write() as connection:
+            found = load_rollout(connection, self._id)
+            if found is None or not wanted(state_of(found.state)):
+                return False
+            done = publish(self._published.path, exposure, newer_than_ns=last_publication(connection))
+            note_publication(connection, done.mtime_ns)
+        return True
+
     def _old_slice(self) -> Sequence[str]:
         stage = self.state.current
         exposure = exposure_of(stage, self._published.salt)
-        within = inside(exposure, self._published.targets)[:PROBES] if exposure else ()
+        within = self._inside(exposure) if exposure else ()
         return within or self._published.targets[:PROBES]
+
+    def _inside(self, exposure: Exposure) -> Sequence[str]:
+        """The first targets of a slice; all of them may be many, and asking for each is slow."""
+        targets, found = self._published.targets, list[str]()
+        for start in range(0, len(targets), _AT_ONCE):
+            found += inside(exposure, targets[start : start + _AT_ONCE])
+            if len(found) >= PROBES:
+                break
+        return found[:PROBES]
 
 
 def exposure_of(stage: Stage, salt: str) -> Exposure | None:

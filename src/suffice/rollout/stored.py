@@ -16,6 +16,11 @@ def plain_result(result: GateResult) -> dict[str, Any]:
     return {**asdict(result), "outcome": result.outcome.value}
 
 
+def result_of(plain: Mapping[str, Any]) -> GateResult:
+    """The result that `plain_result` described."""
+    return GateResult(**{**plain, "outcome": Outcome(plain["outcome"])})
+
+
 def plain_state(state: State) -> dict[str, Any]:
     """A state as plain JSON values."""
     return {
@@ -34,9 +39,7 @@ def state_of(plain: Mapping[str, Any]) -> State:
             "stages": tuple(Stage(**{**stage, "regions": tuple(stage["regions"])}) for stage in plain["stages"]),
             "limits": Limits(**plain["limits"]),
             "phase": Phase(plain["phase"]),
-            "failed": tuple(
-                GateResult(**{**result, "outcome": Outcome(result["outcome"])}) for result in plain["failed"]
-            ),
+            "failed": tuple(map(result_of, plain["failed"])),
         }
     )
 

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
+from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def freeze(bundle: Path, files: Mapping[str, str]) -> Path:
         return bundle
     try:
         bundle.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in bundle.parent.glob(f".{escape(bundle.name)}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.", suffix=".tmp", dir=bundle.parent))
         try:
             for name, content in sorted(files.items()):
@@ -39,8 +42,10 @@ def check(bundle: Path) -> int:
     added."""
     try:
         lines = (bundle / MANIFEST).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{bundle}: has no manifest: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{bundle}: has no manifest that can be read: {error}") from error
+    if not lines:
+        raise DataError(f"{bundle / MANIFEST}: vouches for nothing")
     listed = {}
     for line in lines:
         digest, _, name = line.partition("  ")

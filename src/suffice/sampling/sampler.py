@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from suffice.errors import DataError
 from suffice.sampling.distributions import Distribution, Floats
+from suffice.sampling.recorded import Recorded
 from suffice.sampling.streams import Stream
 
 BLOCK = 8
@@ -24,15 +25,17 @@ class Pair:
     after: Distribution
 
 
-Sampler: TypeAlias = Callable[[Generator, int], ArrayLike] | Pair | Distribution
-"""Any callable `(rng, n) -> array` of shape (n,) or (n, 2), a pair of distributions, or one distribution."""
+Sampler: TypeAlias = Callable[[Generator, int], ArrayLike] | Pair | Recorded | Distribution
+"""Any callable `(rng, n) -> array` of shape (n,) or (n, 2), a pair of distributions, recorded draws, or one
+distribution."""
 
 
 class Draws:
     """Reads a sampler's draws from a stream, first to last: shape (n,) for values, (n, 2) for pairs.
 
     Guarantees that draw i is the same however the draws before it were asked for. A callable is called in blocks of
-    `BLOCK`, each with a generator of its own; values beyond what was asked for are kept for the next call.
+    `BLOCK`, each with a generator of its own; values beyond what was asked for are kept for the next call. Recorded
+    draws are given once each.
     """
 
     __slots__ = ("_blocks", "_kept", "_sampler", "_stream")
@@ -44,9 +47,12 @@ class Draws:
         self._kept: Floats | None = None
 
     def take(self, n: int) -> Floats:
-        """The next n draws. Raises DataError when a callable returns something else than it was asked for."""
+        """The next n draws. Raises DataError when a callable returns something else than it was asked for, and when
+        fewer recorded draws are left."""
         if isinstance(self._sampler, Pair):
             return self._take_pairs(self._sampler, n)
+        if isinstance(self._sampler, Recorded):
+            return self._take_recorded(self._sampler, n)
         if callable(self._sampler):
             return self._take_blocks(self._sampler, n)
         normal = self._stream.normals(n)
@@ -58,6 +64,13 @@ class Draws:
         uniform = self._stream.uniforms(2 * n).reshape(n, 2) if uses_uniform else normal
         before = pair.before.draw(normal[:, 0], uniform[:, 0])
         return np.stack((before, pair.after.draw(normal[:, 1], uniform[:, 1])), axis=1)
+
+    def _take_recorded(self, recorded: Recorded, n: int) -> Floats:
+        left = recorded.in_order(self._stream) if self._kept is None else self._kept
+        if n > len(left):
+            raise DataError(f"asked for {n} more draws; {len(left)} of {len(recorded.values)} recorded ones are left")
+        self._kept = left[n:]
+        return left[:n]
 
     def _take_blocks(self, sampler: Callable[[Generator, int], ArrayLike], n: int) -> Floats:
         kept = [] if self._kept is None else [self._kept]

@@ -1,26 +1,34 @@
-"""Counters, from decisions that the ledger has already."""
+"""What a decision counts, from its ledger row: one formula for who decides and for who counts again from the ledger."""
 
 from collections.abc import Iterable
 
-from suffice.serving.verifier import FALLBACK
+from suffice.decision.rule import Decision
 from suffice.store.ledger import DecisionRow
 from suffice.telemetry.counters import Counter, Counters
+
+FALLBACK = "FALLBACK"
+"""The ledger's reason of a decision that the baseline made because the adaptive path failed."""
+
+
+def count(row: DecisionRow, counters: Counters) -> None:
+    """Count one decision, its arm and its audit."""
+    counters.decided()
+    if row.arm == "adaptive":
+        counters.add(Counter.ADAPTIVE_USED)
+        counters.add(Counter.ADAPTIVE_SAMPLES, row.n)
+        counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and row.decision != Decision.INVALID.value))
+    else:
+        counters.add(Counter.FIXED_SAMPLES, row.n)
+    counters.add(Counter.INVALID, int(row.invalid))
+    counters.add(Counter.FALLBACKS, int(row.reason == FALLBACK))
+    if row.audited and row.agrees is not None:
+        counters.add(Counter.AUDITS)
+        counters.add(Counter.DISAGREEMENTS, int(not row.agrees))
 
 
 def counters_of(rows: Iterable[DecisionRow]) -> Counters:
     """What the verifier counted when it made these decisions."""
     counters = Counters()
     for row in rows:
-        counters.decided()
-        if row.arm == "adaptive":
-            counters.add(Counter.ADAPTIVE_USED)
-            counters.add(Counter.ADAPTIVE_SAMPLES, row.n)
-            counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and not row.invalid))
-        else:
-            counters.add(Counter.FIXED_SAMPLES, row.n)
-        counters.add(Counter.INVALID, int(row.invalid))
-        counters.add(Counter.FALLBACKS, int(row.reason == FALLBACK))
-        if row.audited and row.agrees is not None:
-            counters.add(Counter.AUDITS)
-            counters.add(Counter.DISAGREEMENTS, int(not row.agrees))
+        count(row, counters)
     return counters

@@ -65,14 +65,17 @@ class _Reader:
         self._seen: list[float] = []
 
     def feed(self, run: Run, feed: Feed | None = None) -> Verdict:
-        """Feed the run what was seen, look by look, then draw on until it closes."""
+        """Feed the run what was seen, then draw on, look by look, until it closes."""
         while run.open:
-            missing = run.n + run.need - len(self._seen)
-            if missing > 0:
-                self._seen += self._rule.observations(self._draws.take(missing), self._direction)
-            more = self._seen[run.n : run.n + run.need]
+            more = self._next(run.n, run.need)
             run.observe(feed(more) if feed else more)
         return run.verdict
+
+    def _next(self, n: int, need: int) -> list[float]:
+        """What was seen comes by itself: a run that closes on it (a NaN is in it) must not cost a draw."""
+        if n == len(self._seen):
+            self._seen += self._rule.observations(self._draws.take(need), self._direction)
+        return self._seen[n : n + need]
 
 
 def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:

@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from threading import Lock
@@ -12,56 +13,43 @@ from typing import Self
 
 from suffice.config import load
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError
+from suffice.errors import StoreError, SufficeError
 from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
-from suffice.serving.served import Feed, Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.serving.counted import FALLBACK, count
+from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.serving.situation import SERVICE, StoredSituation
+from suffice.serving.situation import Situation as Situation
 from suffice.stopping.cache import default_cache
 from suffice.stopping.configured import configured_plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
-from suffice.telemetry.counters import Counter, Counters
+from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.case import Case
 
 FORCE_FIXED = "SUFFICE_FORCE_FIXED"
-"""The environment variable that, set to 1, forces the baseline whatever flag and configuration say."""
-
-FALLBACK = "FALLBACK"
-"""The ledger's reason of a decision that the baseline made because the adaptive path failed."""
+"""The environment variable that, set to 1, forces the baseline whatever flag and configuration say; nor is anything
+computed in the shadow. Anything but 0 and nothing counts as 1: who sets it wants the baseline."""
 
 BATCH = 500
 """Ledger rows that are written together."""
 
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a rollout says about decisions right now: where they belong, and which targets are audited.
-
-    In the `shadow` nobody is adaptive; audited targets get both decisions and use the fixed one. `plan` and `feed`
-    stand in for the verifier's own adaptive path where a rehearsal makes it faulty.
-    """
-
-    rollout: str = ""
-    stage: str = ""
-    audit_fraction: float = 0.0
-    audit_salt: str = "audit"
-    shadow: bool = False
-    plan: Plan | None = None
-    feed: Feed | None = None
+WAIT_SECONDS = 1.0
+"""How long a ledger row may wait for others, until the next decision has it written: rollouts judge what is written."""
 
 
 class Verifier:
     """Decides cases in production: by the arm that the flag names for the target, with audits, a ledger and counters.
 
     Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
-    decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not 1, and that
+    decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not set, and that
     whether a case is audited depends on its target alone. Errors of a sampler are the caller's, and are raised. Ledger
-    rows are written in batches; `flush`, `close` or leaving the context writes what is left. Safe to share between
-    threads.
+    rows and counters are written in batches; `flush`, `close` or leaving the context writes what is left. Safe to share
+    between threads.
     """
 
     def __init__(
@@ -86,6 +74,7 @@ class Verifier:
         self._metrics, self._batch = metrics, batch
         self._opened: list[FlagClient | Store] = []
         self._rows: list[DecisionRow] = []
+        self._since = 0.0
         self._lock = Lock()
 
     @property
@@ -96,11 +85,19 @@ class Verifier:
         return self._ledger.store
 
     @classmethod
-    def from_config(cls, path: Path | str = "config.json", *, queue: Path | str = "TemporaryQueue") -> Self:
+    def from_config(
+        cls,
+        path: Path | str = "config.json",
+        *,
+        queue: Path | str = "TemporaryQueue",
+        service: str = SERVICE,
+        situation: Callable[[], Situation] | None = None,
+    ) -> Self:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
-        Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError, PlanError,
-        StoreError.
+        It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
+        decisions belong. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
+        PlanError, StoreError.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
@@ -115,33 +112,40 @@ class Verifier:
             counters=Counters(),
             clock=time.time,
             ledger=Ledger(store),
+            situation=situation or StoredSituation(store, service),
             metrics=queue / "metrics.json",
         )
         verifier._opened += [flag, store]
         return verifier
 
     def verify(self, case: Case) -> Served:
-        """Decide one case, count it and write it down. Raises DataError when its sampler gives what no rule can use."""
+        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use.
+
+        A full batch is written here; what cannot be written now waits for the next one, for `flush` or for `close`.
+        """
         situation = self._situation()
         served = self._decide(case, situation)
-        count(served, self.counters)
-        self._write(case, served, situation)
+        plan = situation.plan or self.plan
+        row = row_of(case, served, situation, plan.id, self.seed, self.clock())
+        count(row, self.counters)
+        self._note(row)
         return served
 
     def flush(self) -> None:
-        """Write the ledger rows that wait. Raises StoreError; they then wait on."""
-        if self._ledger is None:
-            return
-        with self._lock:
-            self._ledger.append(self._rows)
-            self._rows = []
+        """Write the ledger rows and the counters that wait. Raises StoreError, OutputError or DataError; what is not
+        written then waits on."""
+        if self._ledger is not None:
+            with self._lock:
+                if self._rows:
+                    self._ledger.append(self._rows)
+                    self._rows = []
+        if self._metrics is not None:
+            flush(self.counters, self._metrics)
 
     def close(self) -> None:
         """Write ledger rows and counters, and close what `from_config` opened."""
         try:
             self.flush()
-            if self._metrics is not None:
-                flush(self.counters, self._metrics)
         finally:
             for opened in self._opened:
                 opened.close()
@@ -156,7 +160,7 @@ class Verifier:
 
     def arm(self, case: Case) -> Arm:
         """The arm that a case would take now."""
-        if not self._enabled or os.environ.get(FORCE_FIXED) == "1":
+        if not self._enabled or _forced():
             return Arm.FIXED
         return self._flag.ask(case.target, case.region).arm
 
@@ -165,7 +169,7 @@ class Verifier:
         plan = situation.plan or self.plan
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
-            if situation.shadow and audits:
+            if situation.shadow and audits and not _forced():
                 return serve_shadow(case, plan, self.seed, situation.feed)
             if not situation.shadow and self.arm(case) is Arm.ADAPTIVE:
                 return serve_adaptive(case, plan, self.seed, audited=audits, feed=situation.feed)
@@ -173,33 +177,24 @@ class Verifier:
             return replace(serve_fixed(case, self.plan, self.seed), fallback=f"{type(error).__name__}: {error}")
         return serve_fixed(case, self.plan, self.seed)
 
-    def _write(self, case: Case, served: Served, situation: Situation) -> None:
+    def _note(self, row: DecisionRow) -> None:
         if self._ledger is None:
             return
-        plan = situation.plan or self.plan
-        row = row_of(case, served, situation, plan.id, self.seed, self.clock())
         with self._lock:
+            if not self._rows:
+                self._since = row.at
             self._rows.append(row)
-            full = len(self._rows) >= self._batch
-        if full:
-            self.flush()
+            due = len(self._rows) % self._batch == 0 or row.at - self._since >= WAIT_SECONDS
+            if due:
+                self._since = row.at
+        if due:
+            # A decision that was made is not taken back because it cannot be written down yet.
+            with suppress(SufficeError):
+                self.flush()
 
 
-def count(served: Served, counters: Counters) -> None:
-    """Count one decision, as every arm and every audit is counted."""
-    add, verdict = counters.add, served.verdict
-    counters.decided()
-    if served.arm is Arm.ADAPTIVE:
-        add(Counter.ADAPTIVE_USED)
-        add(Counter.ADAPTIVE_SAMPLES, verdict.n)
-        add(Counter.ADAPTIVE_EARLY_STOP, int(verdict.early and verdict.decision is not Decision.INVALID))
-    else:
-        add(Counter.FIXED_SAMPLES, verdict.n)
-    add(Counter.INVALID, int(verdict.decision is Decision.INVALID))
-    add(Counter.FALLBACKS, int(served.fallback is not None))
-    if served.audited and served.agrees is not None:
-        add(Counter.AUDITS)
-        add(Counter.DISAGREEMENTS, int(not served.agrees))
+def _forced() -> bool:
+    return os.environ.get(FORCE_FIXED, "") not in ("", "0")
 
 
 def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed: int, at: float) -> DecisionRow:

@@ -88,7 +88,17 @@ def audit_of(connection: Connection, rollout: str) -> list[AuditEvent]:
     """Everything that was done to a rollout, in order."""
     c = audit_events.c
     query = select(c.at, c.rollout, c.who, c.action, c.why, c.numbers).where(c.rollout == rollout).order_by(c.seq)
-    return [
-        AuditEvent(at, rollout, who, action, why, json.loads(numbers))
-        for at, rollout, who, action, why, numbers in connection.execute(query)
-    ]
+    return [_audit_event(row) for row in connection.execute(query)]
+
+
+def last_audit(connection: Connection, rollout: str, action: str) -> AuditEvent | None:
+    """The newest event of an action, None when there is none; for rollouts whose trail has become long."""
+    c = audit_events.c
+    query = select(c.at, c.rollout, c.who, c.action, c.why, c.numbers)
+    query = query.where((c.rollout == rollout) & (c.action == action)).order_by(c.seq.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _audit_event(row)
+
+
+def _audit_event(row: Any) -> AuditEvent:
+    return AuditEvent(**{**row._mapping, "numbers": json.loads(row.numbers)})

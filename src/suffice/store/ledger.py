@@ -123,6 +123,15 @@ class Ledger:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
         return self._select(_within(rollout, stage) & decisions.c.audited & decisions.c.agrees.is_(False))
 
+    def latest(self, rollout: str, stage: str, count: int, *, adaptive_path: bool = False) -> list[DecisionRow]:
+        """The newest decisions of a stage, newest first; only those that the adaptive path took part in, if asked."""
+        within = _within(rollout, stage)
+        if adaptive_path:
+            within &= ~decisions.c.invalid & (decisions.c.shadow | (decisions.c.arm == "adaptive"))
+        query = select(*_COLUMNS).where(within).order_by(decisions.c.id.desc()).limit(count)
+        with self.store.read() as connection:
+            return [_row(values) for values in connection.execute(query)]
+
     def adaptive_after(self, rollout: str, at: float) -> int:
         """How many decisions of a moment later than `at` were adaptive; after a rollback's receipt it must be 0."""
         later = (decisions.c.rollout == rollout) & (decisions.c.arm == "adaptive") & (decisions.c.at > at)
@@ -149,7 +158,8 @@ def _as_columns(row: DecisionRow) -> dict[str, Any]:
 
 
 def _row(values: Any) -> DecisionRow:
-    found = {name: values._mapping[name] for name in _NAMES}
+    mapping = values._mapping
+    found = {name: mapping[name] for name in _NAMES}
     if found["estimate"] is None:
         found["estimate"] = float("nan")
     return DecisionRow(**found)

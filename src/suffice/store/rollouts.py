@@ -9,7 +9,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from suffice.errors import StoreConflict
 from suffice.store.chain import canonical
-from suffice.store.schema import rollouts
+from suffice.store.database import insert_new
+from suffice.store.schema import rollouts, store_meta
+
+_PUBLISHED = "flag/mtime_ns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,33 @@ def load_rollout(connection: Connection, rollout_id: str) -> StoredRollout | Non
     return None if row is None else _rollout(row._mapping)
 
 
+def newest_rollout(connection: Connection, service: str) -> StoredRollout | None:
+    """The rollout of a service that was made last, None when there is none.
+
+    By id, whose numbers rise: the clock may have gone back between two rollouts.
+    """
+    query = select(rollouts).where(rollouts.c.service == service).order_by(rollouts.c.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _rollout(row._mapping)
+
+
 def rollouts_of(connection: Connection, service: str) -> list[StoredRollout]:
     """The rollouts of a service, newest first."""
     order = (rollouts.c.created_at.desc(), rollouts.c.id.desc())
     rows = connection.execute(select(rollouts).where(rollouts.c.service == service).order_by(*order))
     return [_rollout(row._mapping) for row in rows]
+
+
+def last_publication(connection: Connection) -> int:
+    """The modification time (ns) of the flag file that was published last, 0 when there was none."""
+    found = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _PUBLISHED)).scalar_one_or_none()
+    return int(found or 0)
+
+
+def note_publication(connection: Connection, mtime_ns: int) -> None:
+    """Keep that time, which outlives the file: watchers ignore a file that is not newer than what they saw."""
+    insert_new(connection, store_meta, ["key"], [{"key": _PUBLISHED, "value": "0"}])
+    connection.execute(update(store_meta).where(store_meta.c.key == _PUBLISHED).values(value=str(mtime_ns)))
 
 
 def _columns(rollout: StoredRollout) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a store that is at it is opened without importing Alembic."""
 
 # SQLite counts up by itself only in columns of type INTEGER.
@@ -159,4 +159,39 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", Double, nullable=False),
     Column("done_at", Double),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Column("fixed", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+triage_items = Table(
+    "triage_items",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("bundle", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("closed_by", Text),
+    Column("note", Text),
 )

@@ -1,0 +1,39 @@
+"""The least that a decision can cost: its random numbers, from the same generator and keys, added up and thrown away."""
+
+from typing import Any
+
+import numpy as np
+
+from suffice.verifier.batch import in_chunks
+from suffice.verifier.columns import Columns
+from suffice.verifier.compiled import compiled, pointer
+from suffice.verifier.philox import WORDS, fill, unit
+from suffice.verifier.ziggurat import next_normal
+
+
+@compiled
+def _draw(keys: Any, kinds: Any, pairs: Any, cases: Any, normal_words: Any, uniform_words: Any, sums: Any) -> None:
+    normals, uniforms = pointer(normal_words), pointer(uniform_words)
+    for case in range(cases[0], cases[1]):
+        key0, key1 = keys[case, 0], keys[case, 1]
+        at, counter, total = WORDS, np.uint64(0), 0.0
+        for _ in range(2 * pairs[case]):
+            value, at, counter = next_normal(normals, at, counter, np.uint64(0), key0, key1)
+            total += value
+        if kinds[case] != 0:
+            for i in range(2 * pairs[case]):
+                if i % WORDS == 0:
+                    fill(uniforms, np.uint64(i // 4), np.uint64(1), key0, key1)
+                total += unit(uniforms[i % WORDS])
+        sums[case] = total
+
+
+def draw(columns: Columns, pairs: np.typing.NDArray[np.int64], threads: int) -> None:
+    """Draw this many pairs of each case: normals, and uniforms where one of the two is split normal."""
+    sums = np.empty(len(columns))
+
+    def part(cases: tuple[int, int]) -> None:
+        words = np.empty(WORDS, np.uint64), np.empty(WORDS, np.uint64)
+        _draw(columns.keys, columns.kinds, pairs, cases, *words, sums)
+
+    in_chunks(part, len(columns), threads)

@@ -1,0 +1,125 @@
+"""What is frozen when a rollout in production was rolled back."""
+
+import json
+import platform
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from suffice.gates.evidence import Evidence
+from suffice.gates.outcome import GateResult
+from suffice.rollout.controller import State
+from suffice.rollout.stored import plain_result, plain_state
+from suffice.serving.counted import counters_of
+from suffice.store.events import AuditEvent
+from suffice.store.ledger import DecisionRow
+from suffice.store.triage import StoredReceipt
+from suffice.telemetry.metrics_file import flush
+
+PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
+
+ROWS = 10_000
+"""Ledger rows of the failing stage that a bundle holds, the newest; disagreements are all in it."""
+
+
+def evidence_files(
+    state: State, results: Iterable[GateResult], evidence: Evidence, receipt: StoredReceipt | None
+) -> dict[str, str]:
+    """What was judged, and what came of it."""
+    return {
+        "gates.json": _json([plain_result(result) for result in results]),
+        "evidence.json": _json(asdict(evidence)),
+        "state.json": _json(plain_state(state)),
+        "receipt.json": _json(asdict(receipt) if receipt else None),
+        "environment.json": _json(
+            {"python": platform.python_version(), "system": platform.system(), **{p: version(p) for p in PACKAGES}}
+        ),
+    }
+
+
+def subject_files(identity: Mapping[str, Any]) -> dict[str, str]:
+    """The plan and our sections of the configuration, as the rollout was started with them."""
+    return {"plan.json": _json(identity["table"]), "config.json": _json(identity["config"])}
+
+
+def ledger_files(
+    rows: Sequence[DecisionRow],
+    differing: Sequence[DecisionRow],
+    cases: Sequence[tuple[DecisionRow, Mapping[str, Any]]],
+    events: Iterable[AuditEvent],
+) -> dict[str, str]:
+    """The failing window: its decisions, the disagreeing ones that can be decided again, its events and counters."""
+    return {
+        "ledger.jsonl": _lines(
+            _plain_row(row) for row in [*differing, *(row for row in rows if row.agrees is not False)]
+        ),
+        "disagreements.jsonl": _lines(plain_case(row, estimates) for row, estimates in cases),
+        "events.jsonl": _lines(asdict(event) for event in events),
+        "metrics.json": _metrics(rows),
+    }
+
+
+def plain_case(row: DecisionRow, estimates: Mapping[str, Any]) -> dict[str, Any]:
+    """A disagreeing decision with all that is needed to decide it again."""
+    names = ("value", "u_plus", "u_minus")
+    return {
+        "key": row.key,
+        "target": row.target,
+        **{part: dict(zip(names, values, strict=True)) for part, values in estimates.items()},
+        "seed": row.seed,
+        "baseline": row.baseline_decision,
+        "adaptive": row.adaptive_decision,
+        "n": row.adaptive_n,
+        "plan_id": row.plan_id,
+        "fault": None,
+    }
+
+
+def item_text(rollout: str, reason: str, state: State, differing: int, first: str | None, bundle: Path) -> str:
+    """The triage item, in Markdown: why, which gates, and the commands to begin with."""
+    gates = [f"- {result.gate}: {result.sentence}" for result in state.failed] or ["- none: a person asked for it"]
+    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}"
+    begin = f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt"
+    lines = [
+        f"# Triage: {rollout} was rolled back in stage {state.current.name}",
+        "",
+        reason,
+        "",
+        "Failed gates:",
+        *gates,
+        "",
+        f"{differing} audited decisions of the stage differ from the baseline.",
+        "",
+        "From the folder that the rollout runs in, with its virtual environment on the path:",
+        "",
+        "```sh",
+        f"suffice triage check {shlex.quote(str(bundle))}",
+        begin,
+        f"suffice rollout history --rollout {shlex.quote(rollout)}",
+        f"suffice triage close {shlex.quote(rollout)} --note 'what it was'",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _metrics(rows: Sequence[DecisionRow]) -> str:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "metrics.json"
+        flush(counters_of(rows), path)
+        return path.read_text(encoding="utf-8")
+
+
+def _plain_row(row: DecisionRow) -> dict[str, Any]:
+    return {**asdict(row), "estimate": row.estimate if row.estimate == row.estimate else None}
+
+
+def _lines(values: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,182 @@
+"""Answers for an operator: what percent am I at, why am I waiting, what would make me advance or roll back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suffice.gates import disagreement
+from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
+from suffice.gates.outcome import Outcome
+from suffice.rollout.controller import State
+from suffice.rollout.identity import stored_config
+from suffice.rollout.phases import Phase
+from suffice.rollout.report import legal_commands
+from suffice.rollout.runner import exposure_of
+from suffice.rollout.running import JUDGED
+from suffice.rollout.service import Service
+from suffice.rollout.stored import state_of
+from suffice.rollout.wiring import wrong_with_file
+from suffice.serving.situation import Salts
+from suffice.store.events import last_audit
+from suffice.store.leases import read_lease
+from suffice.store.outbox import waiting
+from suffice.store.triage import item_of, receipt_of
+
+_FAR = 100_000
+"""Audits up to which the proof's distance is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is to know about a rollout, from what was stored; nothing is measured anew."""
+
+    rollout: str
+    service: str
+    state: State
+    gates: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    judged_at: float | None
+    updated_at: float
+    confidence: float
+    extra: Mapping[str, Any]
+
+    @property
+    def percent(self) -> int:
+        """Of the targets in the stage's regions, how many may be adaptive now."""
+        exposure = exposure_of(self.state.current, "any")
+        return min(self.state.weight, exposure.weight) if exposure else 0
+
+
+def status_of(service: Service) -> Status:
+    """The status of the rollout that counts. Raises MissingDataError when there is none."""
+    stored = service.current
+    state = state_of(stored.state)
+    in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
+    wanted = exposure_of(state.current, Salts.of(stored.id).arm) if in_force else None
+    with service.store.read() as connection:
+        judged = last_audit(connection, stored.id, JUDGED)
+        lease = read_lease(connection, service.place.service)
+        receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
+        extra = {
+            "runner": lease.holder if lease and lease.holder else None,
+            "receipt_at": receipt.at if receipt else None,
+            "bundle": item.bundle if item else None,
+            "triage_open": item.open if item else None,
+            "notifications_waiting": waiting(connection),
+            "flag": wrong_with_file(service.place.flag, wanted) or "as published",
+        }
+    if judged is not None and judged.numbers.get("stage") != state.current.name:
+        judged = None
+    numbers = judged.numbers if judged else {}
+    return Status(
+        stored.id,
+        stored.service,
+        state,
+        numbers.get("gates", ()),
+        numbers.get("notes", ()),
+        judged.at if judged else None,
+        stored.updated_at,
+        stored_config(stored.config, stored.id).rollout.acceptance.confidence,
+        extra,
+    )
+
+
+def plain_status(status: Status) -> dict[str, Any]:
+    """A status as plain JSON values."""
+    state, stage = status.state, status.state.current
+    return {
+        "rollout": status.rollout,
+        "service": status.service,
+        "phase": state.phase.value,
+        "stage": stage.name,
+        "stages": [it.name for it in state.stages],
+        "percent": status.percent,
+        "regions": list(stage.regions),
+        "shadow": stage.shadow,
+        "why": state.why,
+        "held_seconds": state.held,
+        "hold_seconds": stage.hold,
+        "audits": _audits(status),
+        "min_audits": stage.min_audits,
+        "audit_fraction": stage.audit_fraction,
+        "errors": state.errors,
+        "extensions": state.inconclusive,
+        "awaits_approval": state.awaits_approval,
+        "possible": list(legal_commands(state)),
+        "gates": list(status.gates),
+        "notes": list(status.notes),
+        "judged_at": status.judged_at,
+        "updated_at": status.updated_at,
+        **status.extra,
+    }
+
+
+def advances_when(status: Status) -> list[str]:
+    """What is still missing before the stage ends, a sentence each."""
+    state, stage = status.state, status.state.current
+    if state.phase is Phase.PAUSED:
+        word = "approve" if state.awaits_approval else "resume"
+        return [f"a person says `suffice rollout {word}`", *_missing(status)]
+    if state.phase is not Phase.PROGRESSING:
+        return []
+    if stage.approval and not state.approved:
+        return [*_missing(status), "a person approves the stage (`suffice rollout approve`), once all of this is there"]
+    return _missing(status)
+
+
+def rolls_back_when(status: Status) -> list[str]:
+    """What would roll back, a sentence each."""
+    state = status.state
+    if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+        return []
+    more = f"more than {state.limits.failure_limit} times in this stage" if state.limits.failure_limit else "once"
+    sentences = [f"any gate answers Failed {more}, in any cycle, also while paused"]
+    found = next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)
+    if found is not None and found["limit"] is not None and "audits" in found["numbers"]:
+        n, k, limit = int(found["numbers"]["audits"]), int(found["numbers"]["disagreements"]), found["limit"]
+        alarm = next((more for more in range(1, 200) if reached(log_e_above(k + more, n + more, limit), ALARM)), None)
+        if alarm is not None:
+            sentences.append(f"disagreement: {alarm} more audits that disagree, with none that agree between, would do")
+    return [*sentences, "a person says `suffice rollout rollback --reason …`"]
+
+
+def _missing(status: Status) -> list[str]:
+    state, stage = status.state, status.state.current
+    missing = []
+    if state.held < stage.hold:
+        rest = stage.hold - state.held
+        missing.append(f"{rest:,.0f} s more of watched time ({state.held:,.0f} of {stage.hold:,.0f} s)")
+    audits = _audits(status)
+    if audits is None or audits < stage.min_audits:
+        missing.append(f"audits: {'none measured' if audits is None else format(audits, ',')} of {stage.min_audits:,}")
+    for gate in status.gates:
+        if gate["outcome"] != Outcome.SUCCESSFUL.value and (
+            stage.needs_proof or gate["outcome"] == Outcome.ERROR.value
+        ):
+            missing.append(
+                f"{gate['gate']} is {gate['outcome']}: {gate['sentence']}{_distance(gate, status.confidence)}"
+            )
+    if not status.gates:
+        missing.append("the first cycle in this stage: no gate has been judged yet")
+    return missing
+
+
+def _distance(gate: Mapping[str, Any], confidence: float) -> str:
+    """How many agreeing audits more would prove the limit."""
+    numbers = gate["numbers"]
+    if gate["gate"] != disagreement.GATE or gate["outcome"] != Outcome.INCONCLUSIVE.value or "audits" not in numbers:
+        return ""
+    n, k, limit = int(numbers["audits"]), int(numbers["disagreements"]), gate["limit"]
+    if not limit or not reached(log_e_below(k, _FAR, limit), confidence):
+        return ""
+    low, high = n, _FAR
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(log_e_below(k, middle, limit), confidence) else (middle, high)
+    return f"; {high - n:,} more audits that all agree would prove it at {100 * confidence:g} %"
+
+
+def _audits(status: Status) -> int | None:
+    found = next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)
+    audits = found["numbers"].get("audits") if found else None
+    return None if audits is None else int(audits)

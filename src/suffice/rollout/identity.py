@@ -1,0 +1,68 @@
+"""What a rollout is about: its configuration and its plan. Whatever changes them makes another rollout."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from suffice.config import Config, load, parse
+from suffice.stopping.cache import default_cache
+from suffice.stopping.configured import configured_plan
+from suffice.stopping.plan import Plan
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A configuration and the plan that it names."""
+
+    config: Config
+    plan: Plan
+
+    @classmethod
+    def read(cls, path: Path) -> "Subject":
+        """What the file says now. Raises ConfigError, PlanError."""
+        config = load(path)
+        return cls(config, configured_plan(config.verifier, default_cache(), path.parent))
+
+    def identity(self) -> dict[str, Any]:
+        """All that decisions and gates depend on, as plain JSON values."""
+        sections = json.loads(self.config.model_dump_json())
+        sections["determinism"] = {"seed": self.config.determinism.seed}
+        return {"plan": self.plan.id, "config": sections}
+
+
+def stored_config(identity: Mapping[str, Any], where: str) -> Config:
+    """The configuration that a rollout was started with. Raises ConfigError."""
+    return parse(json.dumps(identity["config"]), where)
+
+
+def changes(identity: Mapping[str, Any], subject: Subject) -> list[str]:
+    """What is not as it was when the rollout started, a sentence each; empty when nothing changed."""
+    now = subject.identity()
+    found = [
+        f"{path} is {_shown(value)}, the rollout was started with {_shown(was)}"
+        for path, was, value in _differences(identity["config"], now["config"], "")
+    ]
+    if identity["plan"] != now["plan"]:
+        found.append(f"the plan is {now['plan'][:12]}, the rollout was started with {identity['plan'][:12]}")
+    return found
+
+
+def _differences(was: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted({*was, *now}):
+            yield from _differences(was.get(key, _ABSENT), now.get(key, _ABSENT), f"{path}.{key}".lstrip("."))
+    elif isinstance(was, list) and isinstance(now, list):
+        for index, pair in enumerate(zip_longest(was, now, fillvalue=_ABSENT)):
+            yield from _differences(*pair, f"{path}[{index}]")
+    elif was != now:
+        yield path, was, now
+
+
+def _shown(value: Any) -> str:
+    text = "missing" if value is _ABSENT else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,110 @@
+"""What production can be asked about a stage: the ledger, recomputed decisions, and whether they are about this
+rollout."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from sqlalchemy import func, select
+
+from suffice.errors import SufficeError
+from suffice.evaluation.recompute import differing
+from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.resolution.storm import StormPolicy
+from suffice.rollout.evidence import EvidenceReader
+from suffice.rollout.rebuild import Rebuild
+from suffice.rollout.stage import Stage
+from suffice.stopping.plan import Plan
+from suffice.store.database import Store
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.schema import decisions
+
+RECOMPUTED = 20
+"""Decisions of a stage that a fresh process decides again, the newest that the adaptive path took part in."""
+
+PLAN_GATE = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The evidence of a stage, and a sentence for each thing that could not be measured."""
+
+    evidence: Evidence
+    notes: tuple[str, ...] = ()
+
+
+class Measurement:
+    """Measures one rollout again and again; what the ledger had before is not read twice. Raises nothing: what cannot
+    be read is not measured."""
+
+    def __init__(self, store: Store, rollout: str, policy: StormPolicy, plan: Plan | None, rebuild: Rebuild) -> None:
+        self._ledger, self._rollout, self._policy = Ledger(store), rollout, policy
+        self._plan, self._rebuild = plan, rebuild
+        self._reader = EvidenceReader(self._ledger, rollout, policy)
+        self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
+        self._made_by: Counter[tuple[str, str]] = Counter()
+        self._last = 0
+
+    def measure(self, stage: Stage, began: float, now: float) -> Measured:
+        """The evidence of a stage that began then, up to now (seconds)."""
+        try:
+            evidence = self._reader.read(stage, began, now)
+        except (SufficeError, TypeError, ValueError) as error:
+            # It may have counted a part already; the next cycle counts all of it again.
+            self._reader = EvidenceReader(self._ledger, self._rollout, self._policy)
+            return Measured(NOTHING_MEASURED, (f"the ledger cannot be counted: {_one_line(error)}",))
+        return self._with_recomputed(stage, evidence)
+
+    def plan_gate(self, stage: Stage, plan_id: str) -> GateResult:
+        """Whether the stage's decisions were made with the rollout's plan: others prove nothing about it."""
+        try:
+            self._count_plans()
+        except SufficeError as error:
+            return GateResult(PLAN_GATE, Outcome.ERROR, f"the plans of decisions cannot be read: {error}", None, 0.0)
+        made = {plan: n for (name, plan), n in self._made_by.items() if name == stage.name}
+        total = sum(made.values())
+        foreign = total - made.get(plan_id, 0)
+        outcome = Outcome.ERROR if foreign else Outcome.SUCCESSFUL if total else Outcome.INCONCLUSIVE
+        sentence = f"{foreign:,} of {total:,} decisions were made with another plan than {plan_id[:12]} (limit 0)"
+        if foreign:
+            others = ", ".join(sorted(plan[:12] for plan in made if plan != plan_id))
+            sentence += f": {others}; restart those processes and start a new rollout"
+        return GateResult(PLAN_GATE, outcome, sentence, float(foreign), 0.0, {"decisions": total})
+
+    def pairs(self, rows: list[DecisionRow]) -> list[tuple[DecisionRow, dict[str, list[float]]]]:
+        """Those of the rows that can be rebuilt, each with record and measurement as plain JSON values."""
+        made = []
+        for row, correction in self._rebuild(rows):
+            parts = (("record", correction.record), ("measurement", correction.measurement))
+            made.append((row, {name: [it.value, it.u_plus, it.u_minus] for name, it in parts}))
+        return made
+
+    def _with_recomputed(self, stage: Stage, evidence: Evidence) -> Measured:
+        # Again once there are enough adaptive decisions: a young stage has hardly any.
+        enough = (evidence.stopped or 0) >= RECOMPUTED
+        notes: tuple[str, ...] = ()
+        if evidence.stopped and self._plan is not None and (stage.name, enough) not in self._recomputed:
+            try:
+                self._recomputed[stage.name, enough] = self._recompute(stage.name, self._plan)
+            except SufficeError as error:
+                notes = (f"determinism: {error}",)
+        recomputed, differ = self._recomputed.get((stage.name, enough), (0, 0))
+        return Measured(replace(evidence, recomputed=recomputed, differing=differ), notes)
+
+    def _recompute(self, stage: str, plan: Plan) -> tuple[int, int]:
+        rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
+        pairs = self._rebuild(rows)[:RECOMPUTED]
+        return len(pairs), len(differing(pairs, plan)) if pairs else 0
+
+    def _count_plans(self) -> None:
+        c = decisions.c
+        query = select(c.stage, c.plan_id, func.count(), func.max(c.id)).group_by(c.stage, c.plan_id)
+        with self._ledger.store.read() as connection:
+            found = connection.execute(query.where((c.rollout == self._rollout) & (c.id > self._last))).all()
+        for stage, plan, count, last in found:
+            self._made_by[stage, plan] += count
+            self._last = max(self._last, last)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

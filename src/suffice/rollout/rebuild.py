@@ -1,0 +1,49 @@
+"""Cases of the ledger, rebuilt so that a fresh process can decide them again."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import select
+
+from suffice.sources.correction import Correction, Estimate
+from suffice.store.database import Store
+from suffice.store.ledger import DecisionRow
+from suffice.store.schema import provenance
+
+Pair: TypeAlias = tuple[DecisionRow, Correction]
+Rebuild: TypeAlias = Callable[[Sequence[DecisionRow]], list[Pair]]
+"""The decisions that can be rebuilt, each with the correction that its case was made from."""
+
+
+def from_source(corrections: Iterable[Correction]) -> Rebuild:
+    """Rebuild decisions whose keys are those of these corrections."""
+    by_key = {correction.key: correction for correction in corrections}
+    return lambda rows: [(row, by_key[row.key]) for row in rows if row.key in by_key]
+
+
+def from_provenance(store: Store) -> Rebuild:
+    """Rebuild decisions that `suffice resolve` made, from what it wrote about each correction.
+
+    A record that was derived from others is validated against what was recomputed for it; those are left out.
+    """
+    return lambda rows: [(row, found[row.key]) for found in [_written(store, rows)] for row in rows if row.key in found]
+
+
+def _written(store: Store, rows: Sequence[DecisionRow]) -> dict[str, Correction]:
+    c = provenance.c
+    keys = [row.key for row in rows]
+    query = select(c.correction_key, c.target, c.event, c.payload).where(c.correction_key.in_(keys))
+    with store.read() as connection:
+        events = connection.execute(query.where(c.event.in_(("classified", "proposed")))).all()
+    payloads = {(key, event): json.loads(payload) for key, _, event, payload in events}
+    recomputed = {key for (key, event), it in payloads.items() if event == "proposed" and it["strategy"] == "recompute"}
+    return {
+        key: _correction(key, target, payloads[key, event])
+        for key, target, event, _ in events
+        if event == "classified" and key not in recomputed
+    }
+
+
+def _correction(key: str, target: str, payload: Mapping[str, Any]) -> Correction:
+    return Correction(key, target, Estimate(*payload["record"]), Estimate(*payload["measurement"]))

@@ -1,0 +1,209 @@
+"""One rollout in production, cycle by cycle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
+from suffice.flag.bucketing import Sample
+from suffice.flag.file import publish
+from suffice.gates.outcome import GateResult
+from suffice.resolution.storm import StormPolicy
+from suffice.rollout.acceptance import judge_all
+from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
+from suffice.rollout.identity import Subject, changes, stored_config
+from suffice.rollout.measure import Measured, Measurement
+from suffice.rollout.phases import Phase
+from suffice.rollout.place import World
+from suffice.rollout.rebuild import Pair, from_provenance, from_source
+from suffice.rollout.report import Report, foreseen
+from suffice.rollout.runner import Published, Runner, exposure_of
+from suffice.rollout.settle import Judged, ProductionSettler
+from suffice.rollout.stored import plain_result
+from suffice.rollout.wiring import judge_flag, unreadable, wrong_with_file
+from suffice.serving.situation import Salts
+from suffice.stopping.plan import Plan
+from suffice.store.events import AuditEvent, append_audit
+from suffice.store.ledger import DecisionRow
+
+JUDGED = "judge"
+"""The audit event of a cycle, with the answer of every gate."""
+
+_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+class Running:
+    """A stored rollout, with all that its cycles keep between them; `about` is what it was started with."""
+
+    def __init__(self, world: World, rollout: str, about: Mapping[str, Any]) -> None:
+        self.world, self.rollout, self.about = world, rollout, about
+        self._config = stored_config(about, f"rollout {rollout}")
+        storms = self._config.error_resolution.rollback_storm_policy
+        policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
+        plan = Plan.from_dict(about["table"])
+        self.measurement = Measurement(world.store, rollout, policy, plan, self._rebuild)
+        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged)
+        self._sample = Sample(**about["sample"])
+        self._last: Judged | None = None
+
+    @cached_property
+    def runner(self) -> Runner:
+        world, salt = self.world, Salts.of(self.rollout).arm
+        regions = tuple(dict.fromkeys(r for stage in self._config.rollout.stages for r in stage.regions))
+        published = Published(world.place.flag, salt, world.flag(), self.about["targets"], regions)
+        return Runner(world.store, self.rollout, published, self.settler, world.clock)
+
+    def cycle(self, who: str, *, dry_run: bool = False) -> Report:
+        """One monitoring pass. Raises SufficeError when something cannot be done; the next one goes on from there."""
+        state = self.runner.state
+        if state.phase is Phase.PENDING:
+            return self.handle(Started(), who, dry_run=dry_run)
+        if state.phase in _BACK:
+            return self._finish(state, dry_run=dry_run)
+        return self._judge(state, who, dry_run=dry_run)
+
+    def roll_back(self, who: str, reason: str, *, dry_run: bool = False) -> Report:
+        """Back to the baseline, or on with it where that has begun."""
+        state = self.runner.state
+        if state.phase in _BACK:
+            return self._finish(state, dry_run=dry_run)
+        try:
+            return self.handle(RollbackAsked(reason), who, dry_run=dry_run)
+        except RolloutError:
+            # Another process may have seen the baseline first, and told the store.
+            return self._finish(self.runner.state, dry_run=dry_run)
+
+    def handle(self, event: Event, who: str, *, dry_run: bool = False) -> Report:
+        """Let an event happen; in a dry run, only say what would follow."""
+        if dry_run:
+            return foreseen(self.rollout, self.runner.state, event, self.world.clock())
+        return Report(self.rollout, self.runner.handle(event, who, insist=False))
+
+    def refuse_changes(self, command: str) -> None:
+        """Raises RolloutError when plan or configuration are not those that the rollout was started with."""
+        path = self.world.place.config
+        changed = changes(self.about, Subject.read(path))
+        if changed:
+            raise RolloutError(f"{command} is refused: {_changed(path, changed)}")
+
+    def _finish(self, state: State, *, dry_run: bool) -> Report:
+        if state.phase is Phase.ROLLED_BACK and self.settler.settled:
+            return self._keep_baseline(state, dry_run=dry_run)
+        if dry_run:
+            return Report(self.rollout, state, commands=("publish the baseline", "settle"), dry_run=True)
+        try:
+            after = self.runner.reconcile(insist=False)
+        except RolloutError:
+            if self.runner.state.phase is state.phase:
+                raise
+            after = self.runner.reconcile(insist=False)
+        notes = () if after.phase is Phase.ROLLED_BACK else ("the baseline is published, but not observed yet",)
+        return Report(self.rollout, after, notes=notes)
+
+    def _keep_baseline(self, state: State, *, dry_run: bool) -> Report:
+        wrong = wrong_with_file(self.world.place.flag, None)
+        if wrong is not None and not dry_run:
+            publish(self.world.place.flag, None)
+            wrong = f"{wrong}; published again"
+            self._note("repair", wrong)
+        return Report(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
+
+    def _judge(self, state: State, who: str, *, dry_run: bool) -> Report:
+        changed, broken = self._subject()
+        notes = [note for note in (self._clock_note(state), changed) if note]
+        if changed and state.phase is Phase.PROGRESSING:
+            # Before the gates are asked: a stage must not end with another plan than it was judged by.
+            paused = self.handle(Paused(changed), "runner", dry_run=dry_run)
+            if dry_run:
+                return replace(paused, notes=tuple(notes))
+            state = paused.state
+        measured = self._measure(state)
+        results = (*self._gates(state, measured, dry_run=dry_run), *broken)
+        self._last = Judged(measured.evidence, results)
+        done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run)
+        notes += measured.notes
+        if not dry_run:
+            self._note(JUDGED, done.state.why, _numbers(state, self._last, notes))
+        return replace(done, results=results, notes=tuple(notes))
+
+    def _gates(self, state: State, measured: Measured, *, dry_run: bool) -> tuple[GateResult, ...]:
+        stage = state.current
+        wanted = exposure_of(stage, Salts.of(self.rollout).arm)
+        judged = judge_all(measured.evidence, self._config.rollout.acceptance, weight=wanted.weight if wanted else 0)
+
+        def repair() -> object:
+            if dry_run:
+                raise OutputError("nothing is published in a dry run")
+            return self.runner.reconcile(insist=False)
+
+        return (
+            *(result for result in judged if result.gate not in self.about["waived"]),
+            self.measurement.plan_gate(stage, self.about["plan"]),
+            judge_flag(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
+        )
+
+    def _measure(self, state: State) -> Measured:
+        now = self.world.clock()
+        return self.measurement.measure(state.current, now - state.held, now)
+
+    def _judged(self, state: State) -> Judged:
+        """For the bundle: the last cycle's view or, in a process that has had none, the view from now."""
+        if self._last is None:
+            measured = self._measure(state)
+            self._last = Judged(measured.evidence, self._gates(state, measured, dry_run=True))
+        return self._last
+
+    def _subject(self) -> tuple[str | None, tuple[GateResult, ...]]:
+        """What changed since the start, and a gate's answer when that cannot be known."""
+        path = self.world.place.config
+        try:
+            changed = changes(self.about, Subject.read(path))
+        except SufficeError as error:
+            return None, (unreadable(error),)
+        return (_changed(path, changed) if changed else None), ()
+
+    def _clock_note(self, state: State) -> str | None:
+        if state.last_cycle is None:
+            return None
+        passed, most = self.world.clock() - state.last_cycle, 2 * state.limits.cycle
+        if passed < 0:
+            return f"the clock went back by {-passed:,.0f} s since the last cycle; nothing is credited"
+        if passed > most:
+            return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
+        return None
+
+    def _note(self, action: str, why: str, numbers: Mapping[str, Any] | None = None) -> None:
+        event = AuditEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
+        with self.world.store.write() as connection:
+            append_audit(connection, [event])
+
+    def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
+        found = from_provenance(self.world.store)(rows)
+        source, known = self.about["source"], {row.key for row, _ in found}
+        if source is None or self.world.corrections is None:
+            return found
+        return [*found, *from_source(self.world.corrections(source))([row for row in rows if row.key not in known])]
+
+
+def _numbers(state: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "stage": state.current.name,
+        "gates": [plain_result(result) for result in judged.results],
+        "evidence": asdict(judged.evidence),
+        "notes": list(notes),
+    }
+
+
+def _audits(measured: Measured) -> int | None:
+    try:
+        return measured.evidence.counts("audits")[0]
+    except MissingDataError:
+        return None
+
+
+def _changed(path: Path, changed: Sequence[str]) -> str:
+    more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+    rule = "a changed plan or configuration is a new rollout"
+    return f"{path}: {changed[0]}{more}; {rule}: put it back and resume, or roll back and start again"

@@ -1,0 +1,263 @@
+"""The rollouts of a service in production: starting one, its cycles, and what an operator may tell it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import select
+
+from suffice.config import set_enabled
+from suffice.errors import MissingDataError, RolloutError, StoreConflict
+from suffice.flag.bucketing import record
+from suffice.flag.client import FlagClient
+from suffice.flag.file import publish
+from suffice.flag.probes import Probe, observe
+from suffice.gates import determinism
+from suffice.gates.sample_reduction import check_net
+from suffice.rollout.controller import Paused, Resumed, Started, State
+from suffice.rollout.identity import Subject
+from suffice.rollout.phases import Phase
+from suffice.rollout.place import Corrections, Place, World
+from suffice.rollout.report import Report, foreseen, legal_commands
+from suffice.rollout.runner import ATTEMPTS
+from suffice.rollout.running import Running
+from suffice.rollout.stored import limits_of, stages_of, state_of
+from suffice.rollout.wiring import wrong_with_file
+from suffice.serving.situation import Salts
+from suffice.store.database import open_store
+from suffice.store.events import AuditEvent, audit_of
+from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
+from suffice.store.schema import records, rollouts
+
+ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
+"""A completed rollout is watched on, but a new one may take its place."""
+
+WAIVABLE = (determinism.GATE,)
+"""Gates that a rollout may be started without: cases that only the service itself can build cannot be recomputed."""
+
+SAMPLE, PROBED = 20, 400
+"""Targets whose buckets are recorded, and made-up targets that are probed beside those that are known."""
+
+_TRIES = 5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a rollout is started with beside configuration and plan: gates that it goes without, the source that its
+    cases can be rebuilt from, and whether to set `enabled` first."""
+
+    waived: tuple[str, ...] = ()
+    source: Mapping[str, Any] | None = None
+    enable: bool = False
+
+
+class Service:
+    """The rollouts of one service. One for each process; close it, or use it as a context.
+
+    Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
+    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        clock: Callable[[], float] = time.time,
+        corrections: Corrections | None = None,
+        create: bool = True,
+    ) -> None:
+        self.place, self.clock = place, clock
+        self.store = open_store(place.store, create=create)
+        self.world = World(place, self.store, clock, lambda: self.flag, corrections)
+        self._running: Running | None = None
+
+    def close(self) -> None:
+        if "flag" in self.__dict__:
+            self.flag.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def flag(self) -> FlagClient:
+        """The flag, asked the way production does."""
+        return FlagClient.from_file(self.place.flag)
+
+    @property
+    def newest(self) -> StoredRollout | None:
+        """The rollout that counts, None when there never was one."""
+        with self.store.read() as connection:
+            return newest_rollout(connection, self.place.service)
+
+    @property
+    def current(self) -> StoredRollout:
+        """The rollout that counts. Raises MissingDataError when there never was one."""
+        found = self.newest
+        if found is None:
+            service = self.place.service
+            raise MissingDataError(f"{self.store.name}: there is no rollout of service {service}; possible: start")
+        return found
+
+    @property
+    def state(self) -> State:
+        """The state of the rollout that counts. Raises MissingDataError."""
+        return state_of(self.current.state)
+
+    def start(self, who: str, begin: Start | None = None, *, dry_run: bool = False) -> Report:
+        """Start a rollout in its first stage.
+
+        Raises RolloutError when one is active, when the last stage cannot keep the benefit net of audits, or when no
+        decision could become adaptive; ConfigError, PlanError. Nothing is stored then.
+        """
+        begin = begin or Start()
+        subject = Subject.read(self.place.config)
+        self._check_start(subject, begin)
+        state = State(stages_of(subject.config.rollout), limits_of(subject.config.rollout))
+        rollout = self._next_id()
+        if dry_run:
+            return foreseen(rollout, state, Started(), self.clock())
+        if begin.enable:
+            set_enabled(self.place.config, enabled=True)
+            subject = Subject.read(self.place.config)
+        self._running = Running(self.world, rollout, self._about(subject, begin, rollout))
+        self._running.runner.create(state, self.place.service, dict(self._running.about))
+        return self._running.handle(Started(), who)
+
+    def cycle(self, who: str = "runner", *, dry_run: bool = False) -> Report:
+        """One monitoring pass: measure, judge every gate, act; and make good whatever a kill left undone.
+
+        Raises MissingDataError when there is no rollout, RolloutError or StoreError when something cannot be done; the
+        next cycle goes on from there.
+        """
+        if self.newest is None:
+            self._put_back()
+        return _patiently(lambda: self.running.cycle(who, dry_run=dry_run))
+
+    def tell(self, command: str, who: str, reason: str = "", *, dry_run: bool = False) -> Report:
+        """Carry out an operator's word: pause, resume, approve or rollback. Raises RolloutError, with what is possible
+        named, when the rollout's phase does not allow it."""
+        return _patiently(lambda: self._tell(command, who, reason, dry_run=dry_run))
+
+    def advance(self, who: str, *, dry_run: bool = False) -> Report:
+        """Judge now, and end the stage if it is proven. Raises RolloutError, saying what is missing, when it is not."""
+        before = self.state
+        self.check(before, "advance")
+        report = self.cycle(who, dry_run=dry_run)
+        if report.state.stage == before.stage and report.state.phase is Phase.PROGRESSING:
+            raise RolloutError(f"stage {before.current.name} is not over: {report.state.why}; advance skips no proof")
+        return report
+
+    def check(self, state: State, command: str) -> None:
+        """Raises RolloutError, with the legal commands named, when this one is not."""
+        legal = legal_commands(state)
+        if command not in legal:
+            raise RolloutError(f"{command} is not possible while {state.phase.value}; possible: {', '.join(legal)}")
+
+    def history(self, rollout: str | None = None) -> list[AuditEvent]:
+        """Everything that was done to a rollout, or to the current one, in order."""
+        chosen = rollout or self.current.id
+        with self.store.read() as connection:
+            return audit_of(connection, chosen)
+
+    @property
+    def running(self) -> Running:
+        """The rollout that counts, ready to be run. Raises MissingDataError."""
+        found = self.current
+        if self._running is None or self._running.rollout != found.id:
+            self._running = Running(self.world, found.id, found.config)
+        return self._running
+
+    def _tell(self, command: str, who: str, reason: str, *, dry_run: bool) -> Report:
+        running = self.running
+        self.check(running.runner.state, command)
+        if command == "rollback":
+            return running.roll_back(who, reason, dry_run=dry_run)
+        if command == "pause":
+            return running.handle(Paused(reason or f"{who} paused it"), who, dry_run=dry_run)
+        running.refuse_changes(command)
+        return running.handle(Resumed(), who, dry_run=dry_run)
+
+    def _check_start(self, subject: Subject, begin: Start) -> None:
+        config, last = subject.config, subject.config.rollout.stages[-1]
+        unknown = [name for name in begin.waived if name not in WAIVABLE]
+        if unknown:
+            raise RolloutError(f"gate {unknown[0]} cannot be waived; allowed: {', '.join(WAIVABLE)}")
+        expected = 1 - subject.plan.uniform_asn / subject.plan.n
+        check_net(last.audit_fraction, expected, config.rollout.acceptance.min_sample_reduction)
+        if not (config.verifier.adaptive_sampling.enabled or begin.enable):
+            raise RolloutError(
+                f"{self.place.config}: verifier.adaptive_sampling.enabled is false, so no decision could become "
+                "adaptive; set it to true (suffice promote does), or start with --enable"
+            )
+        self._check_none_active()
+
+    def _check_none_active(self) -> None:
+        with self.store.read() as connection:
+            found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
+        for rollout, service, phase in found:
+            if Phase(phase) in ACTIVE:
+                other = "" if service == self.place.service else f" of service {service}, whose flag this is,"
+                raise RolloutError(f"rollout {rollout}{other} is {phase}; allowed: one active rollout at a time")
+        newest = self.newest
+        if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK and not self.running.settler.settled:
+            raise RolloutError(f"the rollback of {newest.id} is not settled; suffice rollout cycle finishes it")
+
+    def _next_id(self) -> str:
+        with self.store.read() as connection:
+            made = len(rollouts_of(connection, self.place.service))
+        return f"{self.place.service}-{made + 1:06d}"
+
+    def _about(self, subject: Subject, begin: Start, rollout: str) -> dict[str, Any]:
+        targets = self._targets()
+        sample = record(Salts.of(rollout).arm, targets[:SAMPLE])
+        return {
+            **subject.identity(),
+            "table": subject.plan.to_dict(),
+            "targets": targets,
+            "sample": {"salt": sample.salt, "evaluator": sample.evaluator, "buckets": dict(sample.buckets)},
+            "waived": list(begin.waived),
+            "source": dict(begin.source) if begin.source else None,
+        }
+
+    def _targets(self) -> list[str]:
+        """Targets to probe with: some of the store's records, and made-up ones, so that each slice has some."""
+        with self.store.read() as connection:
+            known = connection.execute(select(records.c.target).order_by(records.c.target).limit(SAMPLE)).scalars()
+            return [*known, *(f"suffice/probe/{number:03d}" for number in range(PROBED))]
+
+    def _put_back(self) -> None:
+        """A flag that no rollout stands behind goes back to the baseline: so deleting a rollout is a rollback."""
+        path = self.place.flag
+        wrong = wrong_with_file(path, None) if path.exists() else None
+        if wrong is None:
+            return
+        publish(path, None)
+        probes = [Probe(f"suffice/probe/{number:03d}") for number in range(SAMPLE)]
+        receipt = observe(self.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
+        if not receipt.observed:
+            seen = f"{receipt.fixed} of {receipt.asked} probes answer fixed"
+            raise RolloutError(f"{wrong}; there is no rollout, so the baseline was published, but only {seen}")
+        if self.place.config.exists():
+            set_enabled(self.place.config, enabled=False)
+        raise RolloutError(f"{wrong}; there is no rollout, so the baseline was published, and observed")
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """Again when somebody else changed the rollout in the meantime: their change is then what is acted on."""
+    for _ in range(_TRIES - 1):
+        try:
+            return act()
+        except StoreConflict:
+            continue
+    return act()

@@ -1,0 +1,139 @@
+"""What follows an observed rollback in production: receipt, configuration, bundle, triage item."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from suffice.config import set_enabled
+from suffice.errors import OutputError, RolloutError, SufficeError
+from suffice.flag.probes import Receipt
+from suffice.gates.evidence import Evidence
+from suffice.gates.outcome import GateResult
+from suffice.rollout.bundle import ROWS, evidence_files, item_text, ledger_files, subject_files
+from suffice.rollout.controller import State
+from suffice.rollout.measure import Measurement
+from suffice.rollout.place import World
+from suffice.rollout.triage import freeze
+from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
+from suffice.store.ledger import Ledger
+from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item, receipt_of
+
+SETTLED = "settle"
+"""The audit event that says that everything which follows a rollback was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the last cycle saw."""
+
+    evidence: Evidence
+    results: tuple[GateResult, ...]
+
+
+class ProductionSettler:
+    """Settles the rollback of one rollout, safety first.
+
+    Every step may be repeated: the first receipt stays, as do bundle and item, and a file that says `enabled: false`
+    is not touched. A step that fails does not keep the others from being done; it is reported at the end, and tried
+    again by whoever settles next.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        rollout: str,
+        about: Mapping[str, Any],
+        measurement: Measurement,
+        judged: Callable[[State], Judged],
+    ) -> None:
+        self._store, self._place, self._clock = world.store, world.place, world.clock
+        self._rollout, self._about = rollout, about
+        self._measurement, self._judged = measurement, judged
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything has been done."""
+        with self._store.read() as connection:
+            return last_audit(connection, self._rollout, SETTLED) is not None
+
+    @property
+    def bundle(self) -> Path:
+        """One rollout is rolled back at most once, so its bundle has its name."""
+        return self._place.queue / "triage" / self._rollout
+
+    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:  # noqa: ARG002
+        """Do what is not done yet. Raises RolloutError when the baseline was not observed, or a step failed.
+
+        The failed gates are those of `state`.
+        """
+        if receipt is None or not receipt.observed:
+            raise RolloutError(f"{self._rollout}: the baseline is not observed to be in force; nothing else is done")
+        self._keep(receipt)
+        wrong: list[str] = []
+        for step in (self._switch_off, lambda: self._freeze(state, reason), lambda: self._open(state, reason)):
+            try:
+                step()
+            except SufficeError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise RolloutError(f"{self._rollout}: rolled back and observed, but not settled: {'; '.join(wrong)}")
+        self._record_settled()
+
+    def _keep(self, receipt: Receipt) -> None:
+        now = self._clock()
+        stored = StoredReceipt(self._rollout, now, receipt.asked, receipt.fixed, receipt.attempts, receipt.seconds)
+        why = f"{receipt.fixed} of {receipt.asked} probes answer fixed, after {receipt.seconds:.2f} s"
+        with self._store.write() as connection:
+            if add_receipt(connection, stored):
+                numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds}
+                append_audit(connection, [AuditEvent(now, self._rollout, "runner", "receipt", why, numbers)])
+
+    def _switch_off(self) -> None:
+        set_enabled(self._place.config, enabled=False)
+
+    def _freeze(self, state: State, reason: str) -> None:
+        if self.bundle.exists():
+            return
+        ledger, stage, judged = Ledger(self._store), state.current.name, self._judged(state)
+        differing = ledger.disagreements(self._rollout, stage)
+        cases = self._measurement.pairs(differing)
+        with self._store.read() as connection:
+            receipt, events = receipt_of(connection, self._rollout), audit_of(connection, self._rollout)
+        first = cases[0][0].key if cases else None
+        rows = ledger.latest(self._rollout, stage, ROWS)
+        files = {
+            "flag.json": _text(self._place.flag),
+            **evidence_files(state, judged.results, judged.evidence, receipt),
+            **ledger_files(rows, differing, cases, events),
+            **subject_files(self._about),
+            "TRIAGE.md": item_text(self._rollout, reason, state, len(differing), first, self.bundle),
+        }
+        try:
+            freeze(self.bundle, files)
+        except OutputError:
+            # Another process may have frozen it in the meantime; both saw the same rows.
+            if not self.bundle.exists():
+                raise
+
+    def _open(self, state: State, reason: str) -> None:
+        now = self._clock()
+        item = TriageItem(self._rollout, self._place.service, state.current.name, reason, str(self.bundle), now)
+        with self._store.write() as connection:
+            if open_item(connection, item):
+                append_audit(
+                    connection, [AuditEvent(now, self._rollout, "runner", "triage", f"item {item.id} is open")]
+                )
+
+    def _record_settled(self) -> None:
+        why = f"enabled is false, the evidence is in {self.bundle}"
+        with self._store.write() as connection:
+            if last_audit(connection, self._rollout, SETTLED) is None:
+                append_audit(connection, [AuditEvent(self._clock(), self._rollout, "runner", SETTLED, why)])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be frozen: {error.strerror or error}") from error

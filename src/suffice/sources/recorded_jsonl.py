@@ -1,0 +1,82 @@
+"""Recorded samples as JSON lines: a line for each case."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from suffice.errors import DataError
+from suffice.sampling.distributions import Floats
+from suffice.sources.recording import LeftOut, Place, ReadSoFar, Recording, check_columns, recording
+
+_NUMBERS = {int, float}
+_BINARY = {int, float, bool}
+
+
+def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
+    """Each line's case: `{"case": …, "samples": […]}` or `{"case": …, "before": […], "after": […]}`, with `target` and
+    `region` where wanted. Blank lines are passed over. Raises DataError with the line."""
+    size = max(place.path.stat().st_size, 1)
+    done = 0
+    with place.path.open("rb") as file:
+        for line, text in enumerate(file, start=1):
+            done += len(text)
+            told(done / size)
+            text = text.removeprefix(b"\xef\xbb\xbf") if line == 1 else text
+            if text.strip():
+                yield _recording(place, line, _object(place, line, text))
+
+
+def _object(place: Place, line: int, text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place.at(line)}: is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{place.at(line)}: is {type(found).__name__}; allowed: an object with case and samples")
+    return found
+
+
+def _recording(place: Place, line: int, found: dict[str, Any]) -> Recording:
+    columns = check_columns(place.at(line), list(found), "samples")
+    draws = [_numbers(place, line, name, found[name], len(columns)) for name in columns]
+    names = [_text(place, line, found, name) for name in ("case", "target", "region")]
+    even = len({len(values) for values in draws}) == 1
+    values = draws[0] if len(draws) == 1 else np.stack(draws, axis=1) if even else np.empty((0, 2))
+    made = recording(place, names, lambda _: line, values)
+    return made if even else Recording(made.key, made.target, made.region, line, None, LeftOut.UNEVEN)
+
+
+def _text(place: Place, line: int, found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    if value is None and name != "case":
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise DataError(f"{place.at(line, name)}: is {value!r}; allowed: text")
+    return str(value)
+
+
+def _numbers(place: Place, line: int, name: str, values: Any, columns: int) -> Floats:
+    if not isinstance(values, list):
+        raise DataError(f"{place.at(line, name)}: is {type(values).__name__}; allowed: a list of numbers")
+    binary = place.binary and columns == 1
+    if set(map(type, values)) <= (_BINARY if binary else _NUMBERS):
+        try:
+            found = np.array(values, dtype=np.float64)
+        except OverflowError:
+            found = np.array([np.inf if abs(value) > 1e300 else value for value in values], dtype=np.float64)
+        fits = (found == 0) | (found == 1) if binary else np.isfinite(found)
+        if fits.all():
+            return found
+        bad = int(np.argmin(fits))
+    else:
+        bad = next(i for i, value in enumerate(values) if type(value) not in (_BINARY if binary else _NUMBERS))
+    raise DataError(
+        f"{place.at(line, name)}: entry {bad + 1} is {_shown(values[bad])}; allowed: {place.allowed(columns)}"
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a whole number beyond all bounds"
+    return text if len(text) <= 60 else f"{text[:57]}…"

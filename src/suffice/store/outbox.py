@@ -1,0 +1,86 @@
+"""Notifications that wait to be sent."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Text, cast, func, literal, select, update
+
+from suffice.store.chain import canonical
+from suffice.store.database import insert_new
+from suffice.store.schema import audit_events, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notification. `idempotency_key` is the same in every attempt; `next_at` is in seconds since the epoch."""
+
+    id: int
+    rollout: str
+    kind: str
+    payload: Mapping[str, Any]
+    idempotency_key: str
+    attempts: int
+    next_at: float
+
+
+def enqueue_events(connection: Connection, actions: Iterable[str], now: float) -> int:
+    """Put every audit event of these actions into the outbox that is not there yet; returns how many were new.
+
+    An event is written in one transaction with what it tells, so that nothing is lost however late this is called.
+    """
+    c, key = audit_events.c, literal("audit/") + cast(audit_events.c.seq, Text)
+    known = select(outbox.c.id).where(outbox.c.idempotency_key == key).exists()
+    query = select(c.seq, c.rollout, c.at, c.who, c.action, c.why, c.numbers)
+    found = connection.execute(query.where(c.action.in_(list(actions)) & ~known).order_by(c.seq)).all()
+    rows = [
+        {
+            "rollout": event.rollout,
+            "kind": event.action,
+            "payload": canonical(
+                {
+                    "rollout": event.rollout,
+                    "action": event.action,
+                    "who": event.who,
+                    "why": event.why,
+                    "at": event.at,
+                    "numbers": json.loads(event.numbers),
+                }
+            ),
+            "idempotency_key": f"audit/{event.seq}",
+            "attempts": 0,
+            "next_at": now,
+            "done_at": None,
+        }
+        for event in found
+    ]
+    return insert_new(connection, outbox, ["idempotency_key"], rows)
+
+
+def due(connection: Connection, now: float, horizon: float) -> list[Message]:
+    """What may be sent now, oldest first. What waits longer than `horizon` seconds was put off before the clock went
+    back, and is due."""
+    c = outbox.c
+    ready = c.done_at.is_(None) & ((c.next_at <= now) | (c.next_at > now + horizon))
+    columns = (c.id, c.rollout, c.kind, c.payload, c.idempotency_key, c.attempts, c.next_at)
+    found = connection.execute(select(*columns).where(ready).order_by(c.id))
+    return [Message(**{**row._mapping, "payload": json.loads(row.payload)}) for row in found]
+
+
+def waiting(connection: Connection) -> int:
+    """How many notifications are not sent yet."""
+    query = select(func.count()).select_from(outbox).where(outbox.c.done_at.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def sent(connection: Connection, message: int, now: float) -> None:
+    """It was delivered."""
+    attempts = outbox.c.attempts + 1
+    connection.execute(update(outbox).where(outbox.c.id == message).values(done_at=now, attempts=attempts))
+
+
+def put_off(connection: Connection, message: int, until: float) -> None:
+    """It was not delivered; try again then."""
+    attempts = outbox.c.attempts + 1
+    connection.execute(update(outbox).where(outbox.c.id == message).values(attempts=attempts, next_at=until))

@@ -1,0 +1,214 @@
+"""`suffice rollout`, `triage` and `promote` on the command line: JSON, exit codes, help, and the daemon."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suffice.cli.main import run
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish, published
+
+COMMANDS = (
+    "start",
+    "status",
+    "cycle",
+    "run",
+    "pause",
+    "resume",
+    "approve",
+    "advance",
+    "rollback",
+    "history",
+    "explain",
+)
+
+CONFIG = {
+    "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
+    "rollout": {
+        "cycle": "1s",
+        "stages": [
+            {"name": "staging", "weight": 0, "shadow": True, "hold": "1s", "min_audits": 10},
+            {"name": "full", "weight": 100, "audit_fraction": 0.1},
+        ],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SUFFICE_WEBHOOK", raising=False)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
+    """Exit code, what was printed as JSON (None for nothing), and the line on stderr."""
+    code = run([*arguments, "--json"])
+    said = capsys.readouterr()
+    return code, json.loads(said.out) if said.out else None, said.err.strip()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rollout", command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "Usage:" in said and "--json" in said
+    assert len(said.splitlines()) > 10
+
+
+def test_without_a_rollout_it_cannot_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance"):
+        code, printed, said = asked(capsys, "rollout", command)
+        assert (code, printed) == (3, None)
+        assert "there is no store" in said and "\n" not in said
+
+
+def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, started, _ = asked(capsys, "rollout", "start", "--who", "ann")
+    assert (code, started["phase"], started["stage"]) == (0, "Progressing", "staging")
+    code, status, _ = asked(capsys, "rollout", "status")
+    assert (code, status["percent"], status["possible"]) == (0, 0, ["pause", "advance", "rollback"])
+    code, report, _ = asked(capsys, "rollout", "cycle")
+    assert code == 0
+    assert {gate["gate"] for gate in report["gates"]} >= {"disagreement", "sample_reduction", "health", "flag", "plan"}
+    code, explained, _ = asked(capsys, "rollout", "explain")
+    assert any("0 of 10" in sentence for sentence in explained["advances_when"])
+    assert any("rollback --reason" in sentence for sentence in explained["rolls_back_when"])
+    assert asked(capsys, "rollout", "pause", "--reason", "lunch")[0] == 0
+    assert asked(capsys, "rollout", "cycle")[0] == 3
+    code, _, said = asked(capsys, "rollout", "approve")
+    assert (code, said) == (2, "suffice: approve is not possible while Paused; possible: resume, rollback")
+    code, back, _ = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
+    assert (code, back["phase"], back["why"]) == (0, "RolledBack", "no appetite")
+    assert asked(capsys, "rollout", "cycle")[0] == 2
+    code, history, _ = asked(capsys, "rollout", "history")
+    assert (code, history["intact"]) == (0, True)
+    assert [event["action"] for event in history["events"]][:3] == ["start", "pause", "roll back"]
+
+
+def test_triage_items_are_listed_shown_checked_and_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "rollback", "--reason", "no appetite")
+    code, (item,), _ = asked(capsys, "triage", "list")
+    assert (code, item["id"], item["open"]) == (0, "verifier-000001", True)
+    assert asked(capsys, "triage", "check", "verifier-000001")[1]["intact"]
+    assert run(["triage", "show", "verifier-000001"]) == 0
+    assert "# Triage: verifier-000001 was rolled back in stage staging" in capsys.readouterr().out
+    assert asked(capsys, "triage", "close", "verifier-000001", "--note", "was hungry", "--who", "ann")[0] == 0
+    assert asked(capsys, "triage", "list")[1] == []
+    code, _, said = asked(capsys, "triage", "close", "verifier-000001", "--note", "again")
+    assert (code, said) == (2, "suffice: item verifier-000001 is closed already, by ann: was hungry")
+    assert asked(capsys, "triage", "show", "verifier-000009")[0] == 3
+
+
+def test_a_broken_audit_chain_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import sqlite3
+
+    asked(capsys, "rollout", "start")
+    raw = sqlite3.connect(tmp_path / "TemporaryQueue" / "store.db")
+    with raw:
+        raw.execute("UPDATE audit_events SET who = 'somebody else'")
+    raw.close()
+    code, history, said = asked(capsys, "rollout", "history")
+    assert (code, history["intact"]) == (2, False)
+    assert "the audit chain is broken at event 1" in said
+
+
+def test_dry_runs_store_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, foreseen, _ = asked(capsys, "rollout", "start", "--dry-run")
+    assert (code, foreseen["dry_run"]) == (0, True)
+    assert asked(capsys, "rollout", "status")[0] == 3
+    asked(capsys, "rollout", "start")
+    code, foreseen, _ = asked(capsys, "rollout", "rollback", "--reason", "x", "--dry-run")
+    assert (code, foreseen["phase"]) == (0, "RollingBack")
+    assert asked(capsys, "rollout", "status")[1]["phase"] == "Progressing"
+
+
+def test_a_second_cycle_waits_for_the_runner_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from suffice.rollout.lease import Lease
+    from suffice.store.database import open_store
+
+    asked(capsys, "rollout", "start")
+    with open_store("TemporaryQueue/store.db") as store, Lease(store, "verifier", holder="another") as held:
+        held.acquire()
+        code, _, said = asked(capsys, "rollout", "cycle", "--wait", "0.2")
+    assert code == 2
+    assert "another runs this rollout; allowed: one runner at a time" in said
+
+
+def test_a_flag_that_is_not_as_published_is_seen_in_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "rollout", "start")
+    publish(Path("TemporaryQueue/flag.json"), Exposure(100, "x"))
+    assert "says 100 % adaptive in all regions" in asked(capsys, "rollout", "status")[1]["flag"]
+
+
+def daemon(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "suffice.cli.main", "rollout", "run", "--json", "--lease", "1", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_daemon_runs_cycles_hands_over_and_ends_cleanly_on_sigterm(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "rollout", "start")
+    first = daemon()
+    assert first.stdout is not None
+    lines = [json.loads(first.stdout.readline()) for _ in range(2)]
+    assert all(line["report"]["phase"] == "Progressing" for line in lines)
+    second = daemon()
+    assert second.stderr is not None and second.stdout is not None
+    assert "runs this rollout; waiting until it ends" in second.stderr.readline()
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+    assert json.loads(second.stdout.readline())["report"]["phase"] == "Progressing"
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=30)
+    assert second.returncode == 0
+    assert asked(capsys, "rollout", "status")[1]["runner"] is None
+
+
+def test_the_daemon_until_done_ends_with_the_code_of_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "rollback", "--reason", "x")
+    process = daemon("--until-done")
+    process.communicate(timeout=60)
+    assert process.returncode == 2
+
+
+def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(capsys, "rollout", "start")
+    before = asked(capsys, "rollout", "status")[1]
+
+    def full() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    command = [sys.executable, "-m", "suffice.cli.main", "rollout", "cycle"]
+    done = subprocess.run(command, preexec_fn=full, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "store.db" in done.stderr
+    after = asked(capsys, "rollout", "status")[1]
+    assert (after["stage"], after["phase"], after["held_seconds"]) == ("staging", "Progressing", before["held_seconds"])
+    assert published(tmp_path / "TemporaryQueue" / "flag.json") is None
+
+
+def test_promote_refuses_outside_of_git_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, said = asked(capsys, "promote", "--source", "codata")
+    assert code == 2
+    assert "a promotion needs a git work tree" in said and "\n" not in said
+    code, _, said = asked(capsys, "promote", "--pr")
+    assert (code, said) == (
+        2,
+        "suffice: --pr needs --push REMOTE: a pull request is about a branch that others can see",
+    )

@@ -1,0 +1,61 @@
+"""`suffice triage check` and `reproduce`, on the bundle of a rehearsal."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small_rehearsal import OWN, write
+
+from suffice.cli.main import run
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("triage")
+    write(folder)
+    own = [str(folder / name) if name.endswith(".csv") else name for name in OWN]
+    options = ["--config", str(folder / "config.json"), "--dir", str(folder / "rehearsal"), "--json"]
+    assert run(["rehearse", *own, *options, "--fault", "staging:margin"]) == 2
+    summary = json.loads((folder / "rehearsal" / "summary.json").read_text(encoding="utf-8"))
+    return Path(summary["bundle"])
+
+
+def test_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["triage", "check", str(bundle)]) == 0
+    assert capsys.readouterr().out == "11 files are as they were frozen\n"
+    assert run(["triage", "check", str(bundle), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"bundle": str(bundle), "files": 11, "intact": True}
+
+
+def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [json.loads(line)["key"] for line in (bundle / "disagreements.jsonl").read_text("utf-8").splitlines()]
+    for key in keys:
+        assert run(["triage", "reproduce", str(bundle), "--key", key, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["key"], found["differs"]) == (key, True)
+        assert found["looks"][-1]["n"] == found["baseline_n"] == 64
+    assert run(["triage", "reproduce", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert f"{keys[0]}: fixed " in out
+    assert "fixed sees" in out
+
+
+@pytest.mark.parametrize("command", ["check", "reproduce"])
+def test_bad_input_ends_with_one_line(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        assert run(["triage", command, str(path)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+    changed = bundle / "plan.json"
+    before = changed.read_bytes()
+    changed.write_bytes(before + b"\n")
+    try:
+        assert run(["triage", command, str(bundle)]) == 2
+        assert "plan.json: is not what the manifest vouches for" in capsys.readouterr().err
+    finally:
+        changed.write_bytes(before)
+    assert run(["triage", "reproduce", str(bundle), "--key", "nobody"]) == 2
+    assert "has no disagreeing decision nobody" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""A small world to rehearse in: clear corrections, borderline ones, and stages that a few days of them can prove."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suffice.config import Config, parse
+from suffice.rehearsal.faults import Fault, Kind
+from suffice.rehearsal.rehearse import Ending, rehearse
+from suffice.rehearsal.setup import Setup
+from suffice.rehearsal.summary import summary_of
+from suffice.sources.correction import Correction, Estimate
+from suffice.stopping.configured import configured_plan
+
+STAGES: list[dict[str, Any]] = [
+    {"name": "staging", "weight": 0, "shadow": True, "hold": "1d", "audit_fraction": 1.0, "min_audits": 300},
+    {"name": "canary", "weight": 60, "regions": ["eu-west-1"], "hold": "2d", "audit_fraction": 1.0, "min_audits": 300},
+    {"name": "full", "weight": 100, "audit_fraction": 0.2},
+]
+
+
+def config_text(rule: str = "proportion", seed: int = 1, **sampling: Any) -> str:
+    """The configuration of all rehearsals here."""
+    return json.dumps(
+        {
+            "determinism": {"seed": seed},
+            "verifier": {
+                "rule": rule,
+                "n_samples": 64,
+                "adaptive_sampling": {"n0": 8, "n_min": 8, "look_every": 8, **sampling},
+            },
+            "rollout": {"cycle": "6h", "stages": STAGES},
+        }
+    )
+
+
+def config(rule: str = "proportion", seed: int = 1, **sampling: Any) -> Config:
+    return parse(config_text(rule, seed, **sampling), "test")
+
+
+def corrections(count: int = 500) -> list[Correction]:
+    """Four corrections a target: half clear, a quarter hopeless, a quarter near the boundary of either rule."""
+    rng, made = np.random.default_rng(5), []
+    for i in range(count):
+        shift = float(rng.choice([4.0, 4.0, 0.05, rng.uniform(1.0, 1.4)])) * float(rng.choice([-1, 1]))
+        was = float(rng.normal())
+        record, found = Estimate(was, 1.0, 1.0), Estimate(was + shift, 1.0, 0.5 if i % 3 else 1.0)
+        made.append(Correction(f"c{i}", f"t{i % (count // 4)}", record, found))
+    return made
+
+
+def setup(folder: Path, fault: str | None = None, chosen: Config | None = None, **changes: Any) -> Setup:
+    it = chosen or config()
+    stage, _, kind = (fault or "").partition(":")
+    known = {k.spelling: k for k in Kind}
+    made: dict[str, Any] = {
+        "config": it,
+        "plan": configured_plan(it.verifier, None, folder),
+        "corrections": changes.pop("corrections", None) or corrections(),
+        "source": "small",
+        "directory": folder / "rehearsal",
+        "fault": Fault(stage, known[kind]) if fault else None,
+    }
+    return Setup(**{**made, **changes})
+
+
+def rehearsed(it: Setup) -> tuple[Ending, dict[str, Any]]:
+    ending = rehearse(it)
+    return ending, summary_of(it, ending)
+
+
+def write_files(folder: Path, made: Sequence[Correction] | None = None, **settings: Any) -> list[str]:
+    """Records, measurements and configuration as files, and the options of `suffice rehearse` that name them."""
+    made = corrections() if made is None else made
+    # A record for each correction: the CSV source pairs a measurement with the record that it names.
+    _write(folder / "records.csv", [(f"r-{c.key}", c.target, c.record) for c in made])
+    _write(folder / "measurements.csv", [(c.key, f"r-{c.key}", c.measurement) for c in made])
+    (folder / "config.json").write_text(config_text(**settings), encoding="utf-8")
+    return ["rehearse", "--records", "records.csv", "--measurements", "measurements.csv", "--dir", "rehearsal"]
+
+
+def _write(path: Path, rows: list[tuple[str, str, Estimate]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("key", "target", "value", "u_plus", "u_minus"))
+        writer.writerows((key, target, e.value, e.u_plus, e.u_minus) for key, target, e in rows)

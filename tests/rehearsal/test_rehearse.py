@@ -1,0 +1,311 @@
+"""Rehearsals as a specification: what completes, what each fault comes to, and what the ledger says of both."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rehearsing import config, corrections, rehearsed, setup
+from sqlalchemy import select
+
+from suffice.config import load
+from suffice.errors import DataError, MissingDataError, OutputError
+from suffice.flag.arm import Arm
+from suffice.flag.client import FlagClient
+from suffice.flag.file import published
+from suffice.rehearsal.rehearse import Ending, Moment, rehearse
+from suffice.rehearsal.setup import Setup
+from suffice.rehearsal.summary import summary_of
+from suffice.rehearsal.traffic import lasting
+from suffice.rollout.phases import Phase
+from suffice.rollout.triage import check
+from suffice.serving.counted import counters_of
+from suffice.store.database import open_store
+from suffice.store.events import audit_of, verify_audit, verify_provenance
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.schema import resolutions
+from suffice.telemetry.counters import Counter
+from suffice.telemetry.metrics_file import read
+from suffice.verifier.loop import decide
+
+
+class Done:
+    """A rehearsal that has ended, and what it left."""
+
+    def __init__(self, it: Setup) -> None:
+        self.setup = it
+        self.moments: list[Moment] = []
+        self.ending: Ending = rehearse(it, seen=self.moments.append)
+        self.summary: dict[str, Any] = summary_of(it, self.ending)
+        with open_store(it.file("store.db")) as store, store.read() as connection:
+            self.rows: list[DecisionRow] = Ledger(store).rows("rehearsal")
+            self.chains = verify_provenance(connection).intact, verify_audit(connection).intact
+            self.events = audit_of(connection, "rehearsal")
+            self.resolved = connection.execute(select(resolutions)).all()
+
+    def stage(self, name: str) -> list[DecisionRow]:
+        return [row for row in self.rows if row.stage == name]
+
+
+@pytest.fixture(scope="module")
+def completed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    yield Done(setup(tmp_path_factory.mktemp("completed")))
+
+
+@pytest.fixture(scope="module")
+def rolled_back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    yield Done(setup(tmp_path_factory.mktemp("rolled-back"), "canary:margin"))
+
+
+def test_a_sound_variant_completes(completed: Done) -> None:
+    assert (completed.summary["status"], completed.summary["flag"]) == ("completed", "adaptive")
+    assert [stage["name"] for stage in completed.summary["stages"]] == ["staging", "canary", "full"]
+    assert all(g["outcome"] == "Successful" for stage in completed.summary["stages"][:2] for g in stage["gates"])
+    assert completed.summary["failed_gate"] is completed.summary["bundle"] is None
+    assert completed.moments[-1].state.phase is Phase.COMPLETED
+    assert [e.action for e in completed.events] == ["start", "advance", "advance", "complete"]
+    assert completed.chains == (True, True)
+
+
+def test_in_staging_nothing_is_adaptive_and_everything_audited_is_in_the_shadow(completed: Done) -> None:
+    staging = completed.stage("staging")
+    assert {row.arm for row in staging} == {"fixed"}
+    assert {(row.audited, row.shadow) for row in staging} == {(True, True)}
+
+
+def test_outside_audits_an_adaptive_decision_takes_what_its_plan_says(completed: Done) -> None:
+    by_key = {c.key: c for c in completed.setup.corrections}
+    plan = completed.setup.plan
+    seen = {True: 0, False: 0}
+    for row in completed.rows:
+        if row.arm == "adaptive":
+            case = by_key[lasting(row.key)].case()
+            alone = decide(type(case)(row.key, row.target, case.sampler, None, case.direction), plan, row.seed)
+            assert (row.decision, row.n) == (alone.decision.value, alone.n)
+            seen[row.audited] += 1
+    assert min(seen.values()) > 50
+
+
+def test_arm_and_audit_follow_the_lasting_target_within_a_stage(completed: Done) -> None:
+    for name in ("canary", "full"):
+        for field in ("arm", "audited", "region"):
+            by_target: dict[str, set[Any]] = {}
+            for row in completed.stage(name):
+                if field != "audited" or row.arm == "adaptive":
+                    by_target.setdefault(row.target, set()).add(getattr(row, field))
+            assert {len(values) for values in by_target.values()} == {1}
+    assert {row.region for row in completed.stage("canary") if row.arm == "adaptive"} == {"eu-west-1"}
+
+
+def test_the_evidence_of_a_stage_is_its_own(completed: Done) -> None:
+    for stage in completed.summary["stages"]:
+        rows = completed.stage(stage["name"])
+        audits = [row for row in rows if row.audited]
+        assert stage["decisions"] == len(rows)
+        assert stage["audits"] == len(audits)
+        assert stage["disagreements"] == sum(row.baseline_decision != row.adaptive_decision for row in audits)
+        taken = [row.adaptive_n or row.n for row in rows if row.shadow or row.arm == "adaptive"]
+        assert stage["sample_reduction"] == pytest.approx(1 - sum(taken) / (64 * len(taken)))
+    first, second, _ = completed.summary["stages"]
+    assert first["audits"] >= 300
+    assert second["audits"] >= 300
+
+
+def test_the_numbers_of_the_summary_are_those_of_the_store(completed: Done) -> None:
+    summary = completed.summary
+    outcomes = [row.outcome for row in completed.resolved]
+    for name in ("committed", "rolled_back", "skipped", "unchanged"):
+        assert summary[name] == outcomes.count(name)
+    assert summary["arrivals"] == len(outcomes)
+    assert summary["draws"] == sum(row.n for row in completed.rows)
+    assert summary["decisions"] == len(completed.rows) == sum(row.decision is not None for row in completed.resolved)
+    counts = read(completed.setup.file("metrics.json")).counts
+    counted = counters_of(completed.rows)
+    counted.add(Counter.ROLLBACKS, summary["rolled_back"])
+    counted.add(Counter.ESCALATIONS, summary["escalations"])
+    assert counts == counted.snapshot()
+    assert summary["escalations"] > 0
+
+
+def test_every_cycle_is_in_the_history(completed: Done) -> None:
+    lines = completed.setup.file("history.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows == completed.ending.history
+    assert len(rows) == len(completed.moments)
+    assert [row["decisions"] for row in rows] == sorted(row["decisions"] for row in rows)
+    assert {row["stage"]: row["gates"] for row in rows} == {s["name"]: s["gates"] for s in completed.summary["stages"]}
+
+
+def test_after_the_receipt_no_decision_is_adaptive(rolled_back: Done) -> None:
+    it = rolled_back
+    assert it.summary["status"] == "rolled_back"
+    assert it.summary["failed_gate"] == "disagreement"
+    assert it.summary["receipt"]["asked"] == it.summary["receipt"]["fixed"] > 0
+    assert it.ending.state.last_cycle is not None
+    later = [row for row in it.rows if row.at > it.ending.state.last_cycle]
+    assert later
+    assert {row.arm for row in later} == {"fixed"}
+    assert it.summary["adaptive_after_receipt"] == 0
+    assert "adaptive" in {row.arm for row in it.rows}
+
+
+def test_a_rollback_leaves_flag_and_configuration_at_the_baseline(rolled_back: Done) -> None:
+    it = rolled_back.setup
+    assert published(it.file("flag.json")) is None
+    with FlagClient.from_file(it.file("flag.json")) as flag:
+        answers = [flag.ask(c.target, region) for c in it.corrections[:50] for region in it.regions]
+    assert {(answer.arm, answer.resolved) for answer in answers} == {(Arm.FIXED, True)}
+    assert load(it.file("config.json")).verifier.adaptive_sampling.enabled is False
+
+
+def test_a_rollback_is_settled_once(rolled_back: Done) -> None:
+    actions = [event.action for event in rolled_back.events]
+    assert actions == ["start", "advance", "roll back", "observed"]
+    assert rolled_back.summary["bundle"] == str(rolled_back.setup.bundles[0])
+    assert check(rolled_back.setup.bundles[0]) == 11
+    assert [path.name for path in (rolled_back.setup.directory / "triage").iterdir()] == [
+        rolled_back.setup.bundles[0].name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "fallbacks"),
+    [
+        ("canary:biased-sampler", {"disagreement"}, False),
+        ("canary:nan", {"disagreement", "health"}, True),
+        ("canary:storm", {"disagreement"}, False),
+        ("staging:margin", {"disagreement"}, False),
+        ("staging:nan", {"disagreement"}, False),
+    ],
+)
+def test_a_faulty_variant_is_put_back(tmp_path: Path, fault: str, failed: set[str], fallbacks: bool) -> None:
+    it = Done(setup(tmp_path, fault))
+    assert (it.summary["status"], it.summary["flag"]) == ("rolled_back", "fixed")
+    assert failed <= {gate["gate"] for gate in it.summary["failed_gates"]}
+    assert it.summary["adaptive_after_receipt"] == 0
+    assert it.ending.state.current.name == fault.partition(":")[0]
+    assert check(Path(it.summary["bundle"])) > 0
+    assert (it.summary["stages"][-1]["fallbacks"] > 0) is fallbacks
+    if fallbacks:
+        assert all(row.decision == row.baseline_decision for row in it.rows if row.reason == "FALLBACK")
+
+
+@pytest.mark.parametrize("stage", ["staging", "canary"])
+def test_without_metrics_the_rollout_pauses_and_is_never_promoted(tmp_path: Path, stage: str) -> None:
+    it = Done(setup(tmp_path, f"{stage}:no-metrics"))
+    assert (it.summary["status"], it.summary["failed_gate"]) == ("paused", None)
+    assert it.ending.state.current.name == stage
+    assert "5 errors in a row, allowed 4" in it.summary["why"]
+    assert it.summary["stages"][-1]["name"] == stage
+
+
+def test_paired_means_complete_and_their_margin_is_put_back(tmp_path: Path) -> None:
+    means = config("paired_mean")
+    assert Done(setup(tmp_path / "sound", chosen=means)).summary["status"] == "completed"
+    it = Done(setup(tmp_path / "faulty", "canary:margin", means))
+    assert (it.summary["status"], it.summary["failed_gate"]) == ("rolled_back", "disagreement")
+
+
+def test_the_margin_as_the_configured_method_does_not_even_leave_staging(tmp_path: Path) -> None:
+    it = Done(setup(tmp_path, chosen=config(method="margin")))
+    assert (it.summary["status"], it.summary["failed_gate"]) == ("rolled_back", "disagreement")
+    assert it.ending.state.current.name == "staging"
+
+
+def test_a_fixed_plan_saves_nothing_and_is_never_promoted(tmp_path: Path) -> None:
+    it = Done(setup(tmp_path, chosen=config(method="fixed")))
+    assert it.summary["status"] == "rolled_back"
+    assert it.summary["failed_gate"] == "sample_reduction"
+
+
+def test_too_few_corrections_pause_and_are_never_promoted(tmp_path: Path) -> None:
+    it = Done(setup(tmp_path, corrections=corrections(20)))
+    assert it.summary["status"] == "paused"
+    assert "arrived 14 times, which proved too little" in it.summary["why"]
+    assert {row.arm for row in it.rows} == {"fixed"}
+
+
+def test_no_corrections_are_refused(tmp_path: Path) -> None:
+    it = setup(tmp_path)
+    with pytest.raises(MissingDataError, match="small: has no corrections"):
+        rehearse(Setup(it.config, it.plan, (), "small", it.directory))
+    assert not it.directory.exists()
+
+
+def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
+    it = setup(tmp_path)
+    refused: list[str] = []
+
+    def second(_: Moment) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match="another rehearsal is at work here") as refusal:
+                rehearse(it)
+            refused.append(str(refusal.value))
+
+    assert rehearse(setup(tmp_path), seen=second).status == "completed"
+    assert refused
+
+
+def stopped_after(it: Setup, cycles: int, *, go_on: bool = False) -> Ending:
+    """A rehearsal that a person interrupts."""
+    left = iter(range(cycles))
+
+    def interrupt(_: Moment) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    return rehearse(it, go_on=go_on, seen=interrupt)
+
+
+def test_an_interrupted_rehearsal_tells_what_is_known_and_goes_on(tmp_path: Path, completed: Done) -> None:
+    it = setup(tmp_path)
+    for cycles in (0, 3, 9):
+        ending = stopped_after(it, cycles, go_on=cycles > 0)
+        summary = summary_of(it, ending)
+        assert summary["status"] == "interrupted"
+        assert summary["decisions"] > 0
+        json.dumps(summary, allow_nan=False)
+    ending = rehearse(it, go_on=True)
+    assert summary_of(it, ending) == completed.summary
+    assert ending.history == completed.ending.history
+
+
+def test_a_rehearsal_that_has_ended_says_so_again(completed: Done, rolled_back: Done) -> None:
+    for done in (completed, rolled_back):
+        assert summary_of(done.setup, rehearse(done.setup, go_on=True)) == done.summary
+
+
+@pytest.mark.parametrize("changed", ["config", "fault", "corrections", "storms", "nothing there"])
+def test_going_on_with_something_else_is_refused(tmp_path: Path, changed: str) -> None:
+    if changed != "nothing there":
+        stopped_after(setup(tmp_path), 1)
+    other = corrections()
+    swapped = [other[1], other[0], *other[2:]]
+    storms = config().model_copy(
+        update={
+            "error_resolution": config().error_resolution.model_validate({"rollback_storm_policy": {"enabled": False}})
+        }
+    )
+    it = {
+        "config": setup(tmp_path, chosen=config(seed=2)),
+        "fault": setup(tmp_path, "canary:nan"),
+        "corrections": setup(tmp_path, corrections=swapped),
+        "storms": setup(tmp_path, chosen=storms),
+        "nothing there": setup(tmp_path),
+    }[changed]
+    with pytest.raises(DataError, match="no rehearsal to go on with" if "there" in changed else "something else"):
+        rehearse(it, go_on=True)
+
+
+def test_beginning_anew_takes_nothing_of_what_was_there(tmp_path: Path, rolled_back: Done) -> None:
+    first = Done(setup(tmp_path, "canary:nan"))
+    bundle = Path(first.summary["bundle"])
+    again = Done(setup(tmp_path, "canary:margin"))
+    assert again.rows == rolled_back.rows
+    assert check(bundle) > 0
+    assert again.summary["bundle"] != str(bundle)
+    (Path(again.summary["bundle"]) / "TRIAGE.md").write_text("old", encoding="utf-8")
+    _, summary = rehearsed(setup(tmp_path, "canary:margin"))
+    assert summary == again.summary
+    assert check(Path(summary["bundle"])) > 0

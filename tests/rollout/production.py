@@ -1,0 +1,189 @@
+"""A small service in production, with its traffic, for the tests of its rollouts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from suffice.flag.client import FlagClient
+from suffice.rollout.controller import State
+from suffice.rollout.place import Place
+from suffice.rollout.service import Service, Start
+from suffice.serving.situation import StoredSituation
+from suffice.serving.verifier import Verifier
+from suffice.sources.correction import Correction, Estimate
+from suffice.stopping.plan import Plan
+from suffice.store.database import Store
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.telemetry.counters import Counters
+
+BEGAN = 1_800_000_000.0
+CYCLE = 600.0
+WAIVED = Start(waived=("determinism",))
+
+STAGES: list[dict[str, Any]] = [
+    {"name": "staging", "weight": 0, "shadow": True, "hold": "20m", "min_audits": 100},
+    {"name": "canary", "weight": 50, "regions": ["eu"], "hold": "20m", "min_audits": 50},
+    {"name": "full", "weight": 100, "audit_fraction": 0.1},
+]
+
+
+def content(**rollout: Any) -> dict[str, Any]:
+    """A configuration whose proofs need few audits."""
+    return {
+        "host": {"password": "not ours", "ratio": 0.10},
+        "verifier": {
+            "rule": "proportion",
+            "n_samples": 32,
+            "adaptive_sampling": {"enabled": True, "max_disagreement": 0.01},
+        },
+        "rollout": {
+            "acceptance": {"max_disagreement_rate": 0.1, "max_excess_escalations": 0.2},
+            "cycle": "10m",
+            "stages": STAGES,
+            **rollout,
+        },
+    }
+
+
+def place_in(folder: Path, config: dict[str, Any] | None = None) -> Place:
+    path = folder / "config.json"
+    path.write_text(json.dumps(config or content(), indent=2), encoding="utf-8")
+    return Place(path, folder / "queue")
+
+
+def edit(place: Place, **verifier: Any) -> None:
+    """Change keys of the configuration's section `verifier`."""
+    config = json.loads(place.config.read_text(encoding="utf-8"))
+    config["verifier"].update(verifier)
+    place.config.write_text(json.dumps(config), encoding="utf-8")
+
+
+def corrections(first: int, count: int) -> list[Correction]:
+    """Clear ones: each target moves by many standard errors, so that plan and baseline agree."""
+    return [
+        Correction(f"c{i}", f"t{i % 500}", Estimate(0.0, 1.0, 1.0), Estimate(9.0, 1.0, 1.0), region=("eu", "us")[i % 2])
+        for i in range(first, first + count)
+    ]
+
+
+@dataclass
+class Clock:
+    """The time of a test, in seconds since the epoch."""
+
+    now: float = BEGAN
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Production:
+    """A service whose operator and whose traffic are the test."""
+
+    service: Service
+    clock: Clock
+    flag: FlagClient
+    sent: int = 0
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place:
+        return self.service.place
+
+    @property
+    def state(self) -> State:
+        return self.service.state
+
+    @property
+    def store(self) -> Store:
+        return self.service.store
+
+    def plan(self) -> Plan:
+        return Plan.from_dict(self.service.current.config["table"])
+
+    def traffic(self, count: int = 120) -> None:
+        """Decide this many new cases, the way production does."""
+        ledger, situation = Ledger(self.store), StoredSituation(self.store, seconds=0)
+        plan, counters = self.plan(), Counters()
+        verifier = Verifier(
+            plan, 42, self.flag, enabled=True, counters=counters, clock=self.clock, ledger=ledger, situation=situation
+        )
+        with verifier:
+            for correction in corrections(self.sent, count):
+                verifier.verify(correction.case())
+        self.sent += count
+
+    def cycle(self, passes: float = CYCLE) -> State:
+        """Let time pass, and judge."""
+        self.clock.now += passes
+        report = self.service.cycle()
+        self.said += report.notes
+        return report.state
+
+    def until(self, stage: str, cycles: int = 6) -> State:
+        """Traffic and cycles until a stage begins."""
+        for _ in range(cycles):
+            if self.state.current.name == stage:
+                break
+            self.traffic()
+            self.cycle()
+        assert self.state.current.name == stage, self.state.why
+        return self.state
+
+    def disagreements(self, count: int, stage: str) -> None:
+        """Audits of a stage that differ from the baseline."""
+        rows = [
+            DecisionRow(
+                key=f"bad{i}",
+                target=f"t{i}",
+                arm="adaptive",
+                decision="ACCEPTED",
+                n=8,
+                fixed_n=32,
+                estimate=0.9,
+                reason="ACCEPT_BOUNDARY",
+                seed=42,
+                plan_id=self.plan().id,
+                at=self.clock(),
+                rollout=self.service.current.id,
+                stage=stage,
+                region="eu",
+                audited=True,
+                baseline_decision="REJECTED",
+                baseline_n=32,
+                adaptive_decision="ACCEPTED",
+                adaptive_n=8,
+                agrees=False,
+            )
+            for i in range(count)
+        ]
+        Ledger(self.store).append(rows)
+
+    def judged(self, gate: str) -> dict[str, Any]:
+        """What the last cycle's gate said."""
+        event = next(event for event in reversed(self.service.history()) if event.action == "judge")
+        return next(dict(found) for found in event.numbers["gates"] if found["gate"] == gate)
+
+    def actions(self) -> list[str]:
+        return [event.action for event in self.service.history() if event.action != "judge"]
+
+
+@contextmanager
+def producing(
+    folder: Path, config: dict[str, Any] | None = None, begin: Start | None = WAIVED, clock: Clock | None = None
+) -> Iterator[Production]:
+    """A service with a rollout that has been started, unless `begin` is None."""
+    place, clock = place_in(folder, config), clock or Clock()
+    with Service(place, clock=clock) as service:
+        if begin is not None:
+            service.start("ann", begin)
+        with FlagClient.from_file(place.flag, poll_ms=20) as flag:
+            yield Production(service, clock, flag)
+
+
+def again(made: Production) -> Production:
+    """The same service, as a process that starts anew sees it."""
+    return replace(made, service=Service(made.place, clock=made.clock))

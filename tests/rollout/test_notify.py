@@ -1,0 +1,128 @@
+"""Notifications: each reaches the webhook, a retry carries the same key, and nothing is lost in between."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from production import producing
+
+from suffice.errors import RolloutError
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, check_url, deliver, undelivered, wait
+from suffice.store.outbox import Message
+
+
+@contextmanager
+def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """A server that gives these answers and then 200; what it was sent, with the key of each request."""
+    got: list[tuple[str, dict[str, Any]]] = []
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.headers["Idempotency-Key"], body))
+            self.send_response(left.pop(0) if left else 200)
+            if self.path == "/moved":
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook?token=secret", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> None:
+    with producing(tmp_path) as made, webhook() as (url, got):
+        made.service.tell("pause", "ann", "lunch")
+        assert deliver(made.store, url, made.clock) == (2, [])
+        made.service.tell("rollback", "ann", "no appetite")
+        deliver(made.store, url, made.clock)
+        assert deliver(made.store, url, made.clock) == (0, [])
+        assert [body["action"] for _, body in got] == ["start", "pause", "roll back", "receipt", "triage", "settle"]
+        assert got[1][1] == {
+            "rollout": "verifier-000001",
+            "action": "pause",
+            "who": "ann",
+            "why": "lunch",
+            "at": made.clock(),
+            "numbers": {},
+            "idempotency_key": got[1][0],
+        }
+        assert len({key for key, _ in got}) == 6
+
+
+def test_a_retry_waits_longer_each_time_and_has_the_same_key(tmp_path: Path) -> None:
+    with producing(tmp_path) as made, webhook(500, 302, 404) as (url, got):
+        moved = url.replace("/hook", "/moved")
+        for pause in (FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT):
+            taken, (problem,) = deliver(made.store, moved, made.clock)
+            assert taken == 0
+            assert "answered" in problem and "secret" not in problem
+            made.clock.now += pause - 1
+            assert deliver(made.store, moved, made.clock) == (0, [])
+            made.clock.now += 1
+        assert undelivered(made.store) == 1
+        assert deliver(made.store, moved, made.clock) == (1, [])
+        assert len(got) == 4 and len({key for key, _ in got}) == 1
+
+
+def test_a_webhook_that_is_not_there_loses_nothing(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        with webhook() as (gone, _):
+            pass
+        _, (problem,) = deliver(made.store, gone, made.clock)
+        assert "cannot be reached" in problem and "secret" not in problem
+        assert deliver(made.store, None, made.clock) == (0, [])
+        made.clock.now += LONGEST_WAIT
+        with webhook() as (url, got):
+            assert deliver(made.store, url, made.clock) == (1, [])
+        assert got[0][1]["action"] == "start"
+
+
+def test_a_clock_that_goes_back_does_not_put_off_for_ever(tmp_path: Path) -> None:
+    with producing(tmp_path) as made, webhook(500) as (url, got):
+        deliver(made.store, url, made.clock)
+        made.clock.now -= 30 * 86_400
+        assert deliver(made.store, url, made.clock) == (1, [])
+        assert len(got) == 2
+
+
+def test_killed_between_the_answer_and_its_note_it_is_sent_again_with_the_same_key(tmp_path: Path) -> None:
+    keys: list[str] = []
+
+    def killed(_: str, message: Message) -> str | None:
+        keys.append(message.idempotency_key)
+        raise KeyboardInterrupt
+
+    with producing(tmp_path) as made:
+        with pytest.raises(KeyboardInterrupt):
+            deliver(made.store, "http://x", made.clock, killed)
+        with webhook() as (url, got):
+            deliver(made.store, url, made.clock)
+        assert [key for key, _ in got] == keys
+
+
+def test_the_pause_grows_to_a_limit() -> None:
+    assert [wait(n) for n in range(4)] == [5.0, 10.0, 20.0, 40.0]
+    assert wait(1_000_000) == LONGEST_WAIT
+
+
+def test_what_is_no_address_is_refused() -> None:
+    for url in ("ftp://host/x", "host", "http://"):
+        with pytest.raises(RolloutError, match="allowed: an http or https address"):
+            check_url(url)

@@ -1,0 +1,161 @@
+"""Promotion: a branch with one change and its evidence, or a refusal that leaves the tree as it was."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from suffice.config import load
+from suffice.errors import RolloutError
+from suffice.rollout.promotion import Promotion, Wanted, promote
+from suffice.sources.correction import Correction, Estimate
+from suffice.verifier.case import Case
+
+CONFIG = """{
+  "host": {"ratio": 0.10},
+  "verifier": {"rule": "proportion", "n_samples": 32,
+    "adaptive_sampling": {"enabled": false, "max_disagreement": 0.01, "regression_gate": {"min_cases": 100}}}
+}
+"""
+
+
+def git(tree: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=tree, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    made = tmp_path / "tree"
+    made.mkdir()
+    git(made, "init", "--quiet", "--initial-branch", "main")
+    git(made, "config", "user.name", "Ann")
+    git(made, "config", "user.email", "ann@example.org")
+    (made / "config.json").write_text(CONFIG, encoding="utf-8")
+    git(made, "add", ".")
+    git(made, "commit", "--quiet", "-m", "as it was")
+    return made
+
+
+def cases(change: float = 9.0) -> list[Case]:
+    was, found = Estimate(0.0, 1.0, 1.0), Estimate(change, 1.0, 1.0)
+    return [Correction(f"c{i}", f"t{i}", was, found).case() for i in range(100)]
+
+
+def promoted(tree: Path, **wanted: object) -> Promotion:
+    asked = Wanted(tree / "config.json", tree.parent / "body.md", **wanted)  # type: ignore[arg-type]
+    return promote(asked, "these", cases())
+
+
+def test_the_branch_holds_the_change_and_the_note_and_nothing_else(tree: Path) -> None:
+    done = promoted(tree)
+    assert git(tree, "rev-parse", "--abbrev-ref", "HEAD") == done.branch
+    assert git(tree, "status", "--porcelain") == ""
+    plan = done.branch.removeprefix("suffice/promote-")
+    assert git(tree, "diff", "--name-only", "main").splitlines() == [
+        "config.json",
+        f"release-notes/adaptive-sampling-{plan}.md",
+    ]
+    assert (tree / "config.json").read_text(encoding="utf-8") == CONFIG.replace("false", "true")
+    assert load(tree / "config.json").verifier.adaptive_sampling.enabled
+    assert git(tree, "rev-parse", "HEAD") == done.commit
+
+
+def test_the_body_says_what_with_which_evidence_and_how_to_undo_it(tree: Path) -> None:
+    done = promoted(tree)
+    body = done.body.read_text(encoding="utf-8")
+    even, these = (it.summary for it in done.evidence)
+    assert f"`{even['plan_id']}`" in body
+    for summary, name in ((even, "even"), (these, "these")):
+        assert f"| {name} | {summary['cases']:,} | {100 * summary['sample_reduction']:.1f} % |" in body
+    for needed in ("## Thresholds", "## Rollback", "suffice rollout rollback --reason", "suffice rollout status"):
+        assert needed in body
+    note = (tree / done.changed[1]).read_text(encoding="utf-8")
+    assert "SUFFICE_FORCE_FIXED=1" in note
+
+
+def assert_untouched(tree: Path) -> None:
+    assert git(tree, "rev-parse", "--abbrev-ref", "HEAD") == "main"
+    assert git(tree, "branch", "--list").split() == ["*", "main"]
+    assert (tree / "config.json").read_text(encoding="utf-8") == CONFIG
+    assert not (tree / "release-notes").exists()
+
+
+def test_a_dirty_tree_is_refused(tree: Path) -> None:
+    (tree / "stray.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(RolloutError, match=r"the work tree is dirty \(\?\? stray.txt\); commit or stash first"):
+        promoted(tree)
+    assert_untouched(tree)
+
+
+def test_failing_gates_are_refused_with_both_numbers(tree: Path) -> None:
+    bad = CONFIG.replace('"max_disagreement": 0.01', '"method": "margin", "early_stop_margin": 0.0, "n0": 1')
+    (tree / "config.json").write_text(bad, encoding="utf-8")
+    git(tree, "commit", "--quiet", "-a", "-m", "bad")
+    with pytest.raises(RolloutError, match=r"source even: [\d.]+ % of decisions differ; allowed: 1 %"):
+        promoted(tree)
+    assert git(tree, "branch", "--list").split() == ["*", "main"]
+
+
+def test_a_plan_that_cannot_pay_is_refused(tree: Path) -> None:
+    costly = CONFIG.replace('"adaptive_sampling": {', '"adaptive_sampling": {"method": "fixed", ')
+    (tree / "config.json").write_text(costly, encoding="utf-8")
+    git(tree, "commit", "--quiet", "-a", "-m", "fixed")
+    with pytest.raises(RolloutError, match="can save 0 % of the draws"):
+        promoted(tree)
+
+
+def test_what_is_enabled_already_is_refused(tree: Path) -> None:
+    promoted(tree)
+    with pytest.raises(RolloutError, match="enabled is true already; nothing to promote"):
+        promoted(tree)
+
+
+def test_outside_of_git_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(CONFIG, encoding="utf-8")
+    with pytest.raises(RolloutError, match="a promotion needs a git work tree"):
+        promote(Wanted(tmp_path / "config.json", tmp_path / "body.md"), "these", cases())
+
+
+def test_when_git_refuses_the_commit_the_tree_is_as_it_was(tree: Path) -> None:
+    hook = tree / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho not on a Friday >&2\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    with pytest.raises(RolloutError, match="git commit: not on a Friday"):
+        promoted(tree)
+    assert_untouched(tree)
+
+
+def test_a_branch_that_exists_is_not_overwritten(tree: Path) -> None:
+    git(tree, "branch", "taken")
+    with pytest.raises(RolloutError, match="branch taken exists already"):
+        promoted(tree, branch="taken")
+
+
+def test_it_is_pushed_when_asked_and_only_then(tree: Path, tmp_path: Path) -> None:
+    remote = tmp_path / "remote.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(remote))
+    git(tree, "remote", "add", "origin", str(remote))
+    done = promoted(tree, push="origin")
+    assert git(remote, "rev-parse", done.branch) == done.commit
+
+
+def test_a_pull_request_is_opened_with_gh_where_it_is(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    tools, said = tmp_path / "tools", tmp_path / "said"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    if not (tools / "gh").exists():
+        gh = tools / "gh"
+        gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}\necho https://example.org/pull/7\n', encoding="utf-8")
+        gh.chmod(0o755)
+    done = promoted(tree, pull_request=True)
+    assert done.pull_request == "https://example.org/pull/7"
+    arguments = said.read_text(encoding="utf-8").splitlines()
+    assert arguments[:2] == ["pr", "create"]
+    assert arguments[-4:] == ["--base", "main", "--head", done.branch]

@@ -1,0 +1,283 @@
+"""The runner: the flag follows the stored state, and a kill between any two steps loses and repeats nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from suffice.errors import RolloutError, StoreConflict
+from suffice.flag.arm import Answer, Arm
+from suffice.flag.client import FlagClient
+from suffice.flag.document import Exposure
+from suffice.flag.file import published
+from suffice.flag.probes import Receipt
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout import runner as runner_module
+from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
+from suffice.rollout.phases import Phase
+from suffice.rollout.runner import Published, Runner, exposure_of
+from suffice.rollout.stage import Limits, Stage
+from suffice.store.database import Store, open_store
+from suffice.store.events import audit_of, verify_audit
+from suffice.store.rollouts import save_rollout
+
+STAGES = (
+    Stage("staging", 0, shadow=True, hold=100, min_audits=10),
+    Stage("canary", 20, regions=("eu-west-1",), hold=100, min_audits=5),
+    Stage("full", 100),
+)
+TARGETS = tuple(f"pump-{i}" for i in range(200))
+
+
+def gate(outcome: Outcome) -> GateResult:
+    return GateResult("disagreement", outcome, f"0.3 % of audits differ, {outcome.value}; allowed 1 %", 0.003, 0.01)
+
+
+GOOD, BAD = (Cycle((gate(outcome),), 10) for outcome in (Outcome.SUCCESSFUL, Outcome.FAILED))
+
+
+@dataclass
+class Settled:
+    """What was settled, call by call."""
+
+    calls: list[tuple[Phase, str, int]] = field(default_factory=list)
+
+    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
+        assert receipt is not None
+        assert receipt.observed
+        self.calls.append((state.phase, reason, len(failed)))
+
+
+@dataclass
+class World:
+    """A store and a flag file, and everything that asks them; `time` passes as it is told."""
+
+    folder: Path
+    store: Store
+    flag: FlagClient
+    settled: Settled = field(default_factory=Settled)
+    time: float = 0.0
+
+    def runner(self, kind: type[Runner] = Runner) -> Runner:
+        it = Published(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
+        return kind(self.store, "r1", it, self.settled, lambda: self.time)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "flag.json"
+
+    @property
+    def actions(self) -> list[str]:
+        with self.store.read() as connection:
+            assert verify_audit(connection).intact
+            return [event.action for event in audit_of(connection, "r1")]
+
+    def adaptive(self, region: str = "eu-west-1") -> set[str]:
+        return {target for target in TARGETS if self.flag.arm(target, region) is Arm.ADAPTIVE}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    flag = FlagClient.from_file(tmp_path / "flag.json", poll_ms=10)
+    with flag, open_store(tmp_path / "store.db", durable=False) as store:
+        yield World(tmp_path, store, flag)
+
+
+def created(world: World) -> Runner:
+    it = world.runner()
+    it.create(State(STAGES, Limits(cycle=100)), "service", {})
+    return it
+
+
+def test_the_flag_follows_the_stages_and_is_observed_before_a_stage_counts(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    assert published(world.path) is None
+    assert world.adaptive() == set()
+    world.time = 100
+    assert it.handle(GOOD, "runner").current.name == "canary"
+    assert published(world.path) == Exposure(20, "salt", ("eu-west-1",))
+    assert 15 < len(world.adaptive()) < 65
+    assert world.adaptive("us-east-1") == set()
+    world.time = 200
+    it.handle(GOOD, "runner")
+    assert world.adaptive() == world.adaptive("us-east-1") == set(TARGETS)
+    assert it.handle(GOOD, "runner").phase is Phase.COMPLETED
+    assert world.actions == ["start", "advance", "advance", "complete"]
+
+
+def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    world.time = 100
+    it.handle(GOOD, "runner")
+    assert it.handle(BAD, "runner").phase is Phase.ROLLED_BACK
+    assert world.adaptive() == set()
+    assert world.settled.calls == [(Phase.ROLLED_BACK, BAD.results[0].sentence, 1)]
+    it.handle(RollbackAsked("again"), "ann")
+    assert len(world.settled.calls) == 1
+    assert world.actions == ["start", "advance", "roll back", "observed"]
+
+
+def test_a_pause_keeps_the_weight(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    world.time = 100
+    it.handle(GOOD, "runner")
+    before = world.adaptive()
+    it.handle(Paused("lunch"), "ann")
+    assert world.adaptive() == before
+    assert it.handle(Resumed(), "ann").phase is Phase.PROGRESSING
+    assert world.adaptive() == before
+
+
+def test_an_event_that_is_not_allowed_changes_nothing(world: World) -> None:
+    it = created(world)
+    before = it.stored
+    with pytest.raises(RolloutError, match="possible: start"):
+        it.handle(Resumed(), "ann")
+    assert it.stored == before
+    assert world.actions == []
+
+
+def test_there_is_no_rollout_to_run_before_one_is_created(world: World) -> None:
+    with pytest.raises(RolloutError, match="there is no rollout r1"):
+        world.runner().handle(Started(), "ann")
+
+
+def test_two_runners_one_of_them_is_too_late(world: World) -> None:
+    created(world)
+
+    class Overtaken(Runner):
+        def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+            clock, self._clock = self._clock, self._overtaken
+            self._behind = clock
+            return super()._decide(event, who)
+
+        def _overtaken(self) -> float:
+            with world.store.write() as connection:
+                save_rollout(connection, self.stored)
+            return self._behind()
+
+    late = world.runner(Overtaken)
+    with pytest.raises(StoreConflict, match="no longer at version"):
+        late.handle(Started(), "ben")
+    assert world.actions == []
+    assert world.runner().state.phase is Phase.PENDING
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def killed_at(step: int) -> type[Runner]:
+    """A runner that is killed at its step: before or after it stores a decision, before or after it does a command."""
+    left = iter(range(step))
+
+    def pass_by() -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    class Mortal(Runner):
+        def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+            pass_by()
+            commands = super()._decide(event, who)
+            pass_by()
+            return commands
+
+        def _do(self, command: Command) -> Event | None:
+            if isinstance(command, Record):
+                return None
+            pass_by()
+            follow = super()._do(command)
+            pass_by()
+            return follow
+
+    return Mortal
+
+
+HISTORY: tuple[tuple[float, Event], ...] = ((0, Started()), (100, GOOD), (150, GOOD), (160, BAD))
+
+
+def live(world: World, mortal: type[Runner] | None) -> int:
+    """Handle the history; who is killed is followed by another runner, which reconciles. Returns the kills."""
+    kills, it = 0, world.runner(mortal) if mortal else world.runner()
+    for world.time, event in HISTORY:
+        before = it.stored.version
+        try:
+            it.handle(event, "runner")
+        except Killed:
+            kills += 1
+            it = world.runner()
+            stored = it.stored.version > before
+            it.reconcile()
+            state = it.state
+            in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
+            assert published_or_none(world) == (exposure_of(state.current, "salt") if in_force else None)
+            if not stored:
+                it.handle(event, "runner")
+    return kills
+
+
+def published_or_none(world: World) -> Exposure | None:
+    return published(world.path) if world.path.exists() else None
+
+
+def test_a_kill_at_any_step_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    step, kills = 0, 1
+    while kills:
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        flag = FlagClient.from_file(folder / "flag.json", poll_ms=10)
+        with flag, open_store(folder / "store.db", durable=False) as store:
+            world = World(folder, store, flag)
+            created(world)
+            kills = live(world, killed_at(step))
+            assert world.runner().state.phase is Phase.ROLLED_BACK
+            assert world.actions == ["start", "advance", "roll back", "observed"]
+            assert published(world.path) is None
+            assert world.settled.calls
+            assert len(set(world.settled.calls)) == 1
+            assert len(world.settled.calls) <= 1 + kills
+        step += 1
+    assert step == 19
+
+
+@dataclass
+class Stubborn:
+    """A flag that answers adaptive this many times more, whatever was published."""
+
+    left: int
+
+    def ask(self, target: str, region: str | None = None) -> Answer:
+        self.left -= 1
+        return Answer(Arm.ADAPTIVE if self.left >= 0 else Arm.FIXED, resolved=True, reason="stubborn")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "ATTEMPTS", 15)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> None:
+    created(world).handle(Started(), "ann")
+    stubborn = Published(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
+    it = Runner(world.store, "r1", stubborn, world.settled, lambda: world.time)
+    assert it.handle(RollbackAsked("now"), "ann", insist=False).phase is Phase.ROLLING_BACK
+    assert world.settled.calls == []
+    assert world.actions[-2:] == ["roll back", "not observed"]
+    assert it.handle(RollbackAsked("really"), "ann", insist=False).phase is Phase.ROLLING_BACK
+    assert it.reconcile().phase is Phase.ROLLED_BACK
+    assert len(world.settled.calls) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stage_that_the_flag_does_not_show_is_an_error(world: World) -> None:
+    created(world)
+    blind = Published(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
+    it = Runner(world.store, "r1", blind, world.settled, lambda: world.time)
+    with pytest.raises(RolloutError, match=r"stage staging was published in .*, but the flag does not answer so"):
+        it.handle(Started(), "ann")
+    assert world.runner().reconcile().phase is Phase.PROGRESSING

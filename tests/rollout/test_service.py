@@ -1,0 +1,465 @@
+"""A rollout in production: it advances on proof, rolls back with a receipt, and nothing that breaks advances it."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from production import (
+    BEGAN,
+    CYCLE,
+    STAGES,
+    WAIVED,
+    Clock,
+    Production,
+    again,
+    content,
+    corrections,
+    edit,
+    place_in,
+    producing,
+)
+
+import suffice
+from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish, published
+from suffice.rollout.controller import PublishStage
+from suffice.rollout.phases import Phase
+from suffice.rollout.place import Place
+from suffice.rollout.service import Service, Start
+from suffice.rollout.triage import check
+from suffice.store.events import verify_audit
+from suffice.store.ledger import Ledger
+from suffice.store.rollouts import last_publication, note_publication
+from suffice.store.triage import items, receipt_of
+
+
+def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        assert published(made.place.flag) is None
+        made.until("canary")
+        assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
+        made.until("full")
+        made.traffic()
+        assert made.cycle().phase is Phase.COMPLETED
+        assert made.actions() == ["start", "advance", "advance", "complete"]
+        shadow = Ledger(made.store).evidence("verifier-000001", "staging")
+        assert (shadow.adaptive, shadow.audits) == (0, shadow.decisions)
+        with made.store.read() as connection:
+            assert verify_audit(connection).intact
+
+
+def test_time_exposure_and_proof_are_all_needed(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        assert "held 600 of 1200 s" in made.cycle().why
+        assert made.cycle().current.name == "canary"
+        made.cycle(), made.cycle()
+        assert made.state.why == "0 of 50 audits"
+
+
+def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
+    place = place_in(tmp_path)
+    clock = Clock()
+    with Service(place, clock=clock, corrections=lambda _: corrections(0, 500)) as service:
+        service.start("ann", Start(source={"source": "these"}))
+        made = Production(service, clock, service.flag)
+        made.traffic()
+        made.cycle()
+        found = made.judged("determinism")
+        assert (found["outcome"], found["numbers"]["recomputed"]) == ("Successful", 20)
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET adaptive_n = adaptive_n + 1")
+    with Service(place, clock=clock, corrections=lambda _: corrections(0, 500)) as service:
+        clock.now += CYCLE
+        report = service.cycle()
+        assert report.state.phase is Phase.ROLLED_BACK
+        assert "20 of 20 decisions recomputed in a fresh process differ" in report.state.why
+
+
+def test_without_anything_to_recompute_from_the_stage_does_not_end(tmp_path: Path) -> None:
+    with producing(tmp_path, begin=Start()) as made:
+        for _ in range(4):
+            made.traffic()
+            made.cycle()
+        assert made.state.current.name == "staging"
+        assert made.judged("determinism")["outcome"] == "Error"
+
+
+def roll_back(made: Production) -> None:
+    made.until("canary")
+    made.traffic()
+    made.disagreements(60, "canary")
+    made.cycle()
+
+
+def test_a_failed_gate_rolls_back_with_a_receipt_and_everything_that_follows(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        before = made.place.config.read_text(encoding="utf-8")
+        roll_back(made)
+        assert made.state.phase is Phase.ROLLED_BACK
+        assert "60 of" in made.state.why and "limit 10 %" in made.state.why
+        assert published(made.place.flag) is None
+        assert not any(made.flag.ask(f"t{i}", "eu").arm == "adaptive" for i in range(100))
+        assert made.place.config.read_text(encoding="utf-8") == before.replace('"enabled": true', '"enabled": false')
+        with made.store.read() as connection:
+            receipt, (item,) = receipt_of(connection, "verifier-000001"), items(connection)
+        assert receipt is not None
+        assert receipt.asked == receipt.fixed > 0
+        bundle = Path(item.bundle)
+        assert check(bundle) == 13
+        assert "not ours" not in "".join(path.read_text(encoding="utf-8") for path in bundle.iterdir())
+        rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert sum(row["agrees"] is False for row in rows) == 60
+        made.traffic()
+        assert Ledger(made.store).adaptive_after("verifier-000001", receipt.at) == 0
+        ordered = ["roll back", "observed", "receipt", "triage", "settle"]
+        assert made.actions()[-5:] == ordered
+        made.cycle()
+        assert made.actions()[-5:] == ordered
+
+
+def test_a_rollback_by_hand_is_possible_in_every_phase_that_is_not_back_already(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.service.tell("pause", "ann", "lunch")
+        assert made.service.tell("rollback", "ann", "no appetite").state.phase is Phase.ROLLED_BACK
+        assert made.service.tell("rollback", "ann", "again").state.why == "no appetite"
+        assert made.actions().count("roll back") == 1
+
+
+def test_a_step_that_fails_after_the_receipt_is_done_later_and_nothing_twice(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        good = made.place.config.read_text(encoding="utf-8")
+        made.place.config.write_text("{", encoding="utf-8")
+        with pytest.raises(RolloutError, match=r"observed, but not settled: .*config.json: line 1"):
+            made.service.tell("rollback", "ann", "why not")
+        with made.store.read() as connection:
+            assert receipt_of(connection, "verifier-000001") is not None
+        with pytest.raises(RolloutError, match="not settled"):
+            again(made).service.cycle()
+        made.place.config.write_text(good, encoding="utf-8")
+        with pytest.raises(RolloutError, match="rollback of verifier-000001 is not settled"):
+            made.service.start("ann", WAIVED)
+        again(made).service.cycle()
+        assert made.actions()[-5:] == ["roll back", "observed", "receipt", "triage", "settle"]
+        assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
+
+
+def test_a_new_rollout_starts_from_the_first_stage_with_no_old_evidence(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        roll_back(made)
+        with pytest.raises(RolloutError, match="enabled is false"):
+            made.service.start("ann", WAIVED)
+        report = made.service.start("ann", Start(waived=("determinism",), enable=True))
+        assert (report.rollout, report.state.current.name) == ("verifier-000002", "staging")
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 0
+
+
+def test_a_start_is_refused_with_the_reason_and_stores_nothing(tmp_path: Path) -> None:
+    last = {"name": "full", "weight": 100, "audit_fraction": 0.9}
+    refused: list[tuple[dict[str, object], Start, type[SufficeError], str]] = [
+        (content(stages=[*STAGES[:2], last]), WAIVED, RolloutError, "the last stage, with audits of 90 %"),
+        (content(stages=[]), WAIVED, ConfigError, "a list of at least one stage"),
+        (content(), Start(waived=("disagreement",)), RolloutError, "disagreement cannot be waived"),
+    ]
+    for config, begin, error, sentence in refused:
+        with producing(tmp_path, config, begin=None) as made:
+            with pytest.raises(error, match=sentence):
+                made.service.start("ann", begin)
+            assert made.service.newest is None
+            assert not made.place.flag.exists()
+    with producing(tmp_path, begin=None) as made:
+        edit(made.place, adaptive_sampling={"enabled": True, "plan_file": "none.json"})
+        with pytest.raises(PlanError, match=r"none\.json"):
+            made.service.start("ann", WAIVED)
+
+
+def test_one_rollout_is_active_at_a_time_and_one_service_has_the_flag(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        with pytest.raises(RolloutError, match="rollout verifier-000001 is Progressing; allowed: one active"):
+            made.service.start("bob", WAIVED)
+        other = Place(made.place.config, made.place.queue, "other")
+        with Service(other, clock=made.clock) as service, pytest.raises(RolloutError, match="whose flag this is"):
+            service.start("bob", WAIVED)
+
+
+def test_illegal_commands_name_the_legal_ones_and_change_nothing(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        version = made.service.current.version
+        for command in ("resume", "approve"):
+            with pytest.raises(
+                RolloutError, match=f"{command} is not possible while Progressing; possible: pause, adv"
+            ):
+                made.service.tell(command, "ann")
+        with pytest.raises(RolloutError, match=r"staging is not over: held 0 of 1200 s; advance skips no proof"):
+            made.service.advance("ann", dry_run=True)
+        assert made.service.current.version == version
+
+
+def test_a_stage_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
+    with producing(tmp_path, content(stages=[{**STAGES[0], "approval": True}, *STAGES[1:]])) as made:
+        made.traffic()
+        made.cycle(), made.cycle()
+        assert (made.state.phase, made.state.why) == (Phase.PAUSED, "stage staging has passed and waits for approval")
+        with pytest.raises(RolloutError, match="resume is not possible while Paused; possible: approve, rollback"):
+            made.service.tell("resume", "ann")
+        made.service.tell("approve", "ann")
+        assert made.cycle().current.name == "canary"
+
+
+def test_a_dry_run_says_what_would_follow_and_does_nothing(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic()
+        made.cycle()
+        made.clock.now += CYCLE
+        before = (made.service.current, made.service.history(), made.place.flag.stat().st_mtime_ns)
+        report = made.service.cycle(dry_run=True)
+        assert "publish stage canary: 50 % adaptive in eu" in report.commands
+        foreseen = made.service.tell("rollback", "ann", "x", dry_run=True).commands
+        assert foreseen[0].startswith("publish the baseline")
+        assert (made.service.current, made.service.history(), made.place.flag.stat().st_mtime_ns) == before
+
+
+def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
+    with producing(tmp_path, content(stages=[{**STAGES[0], "hold": "2d"}, *STAGES[1:]])) as made:
+        made.traffic()
+        made.cycle()
+        made.cycle(-5 * 86_400)
+        assert made.state.held == 600
+        made.cycle(30 * 86_400)
+        assert made.state.held == 600 + 2 * CYCLE
+        assert made.state.current.name == "staging"
+        back, on = made.said
+        assert back == "the clock went back by 432,000 s since the last cycle; nothing is credited"
+        assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
+
+
+@pytest.mark.parametrize("shift", ["2026-03-29T00:50:00", "2026-10-25T00:50:00"])
+def test_a_change_to_or_from_daylight_saving_time_is_no_jump(
+    tmp_path: Path, shift: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        began = datetime.fromisoformat(shift).replace(tzinfo=UTC).timestamp()
+        with producing(tmp_path, clock=Clock(began)) as made:
+            offsets = {time.localtime(began).tm_gmtoff, time.localtime(began + 2 * CYCLE).tm_gmtoff}
+            assert offsets == {3600, 7200}
+            made.cycle(), made.cycle()
+            assert (made.state.held, made.said) == (2 * CYCLE, [])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_flag_file_that_is_deleted_truncated_or_edited_is_published_again_and_advances_nothing(
+    tmp_path: Path,
+) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        made.traffic()
+        made.cycle()
+        wanted = published(made.place.flag)
+        for harm, sentence in (
+            (lambda flag: flag.unlink(), "there is no flag file"),
+            (lambda flag: flag.write_bytes(flag.read_bytes()[:40]), "not JSON"),
+            (lambda flag: publish(flag, Exposure(100, "verifier-000001")), "says 100 % adaptive in all regions"),
+        ):
+            harm(made.place.flag)
+            state = made.cycle()
+            assert state.current.name == "canary"
+            assert "error 1 of at most 4" in state.why
+            assert sentence in state.why and "published again" in state.why
+            assert published(made.place.flag) == wanted
+            # A resume sets the count of errors back.
+            made.service.tell("pause", "ann")
+            made.service.tell("resume", "ann")
+
+
+def test_a_read_only_flag_file_is_replaced_and_one_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.place.flag.chmod(0o444)
+        made.until("canary")
+        assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
+        made.place.flag.unlink()
+        made.place.flag.mkdir()
+        made.traffic()
+        for number in range(1, 5):
+            state = made.cycle()
+            assert f"error {number} of at most 4" in state.why
+            assert "cannot be published again" in state.why
+        assert (made.cycle().phase, made.state.current.name) == (Phase.PAUSED, "canary")
+        with pytest.raises(SufficeError, match="cannot be written"):
+            made.service.tell("rollback", "ann", "flag")
+        assert made.state.phase is Phase.ROLLING_BACK
+        with made.store.read() as connection:
+            assert receipt_of(connection, "verifier-000001") is None
+        assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
+        made.place.flag.rmdir()
+        assert made.cycle().phase is Phase.ROLLED_BACK
+
+
+def test_a_ledger_that_cannot_be_read_is_an_error_and_then_a_pause(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic()
+        made.cycle()
+        with made.store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE decisions RENAME TO elsewhere")
+        for number in range(1, 5):
+            assert f"error {number} of at most 4 in a row: audits: not measured" in made.cycle().why
+        assert (made.cycle().phase, made.state.current.name) == (Phase.PAUSED, "staging")
+        assert "no such table" in made.said[-1]
+
+
+def test_nan_in_the_numbers_is_an_error(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic()
+        made.cycle()
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET adaptive_n = 'NaN' WHERE id = 7")
+        state = again(made).cycle()
+        assert state.current.name == "staging"
+        assert "not measured" in state.why
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET adaptive_n = 8 WHERE id = 7")
+        assert made.cycle().current.name == "canary"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"adaptive_sampling": {"enabled": True, "max_disagreement": 0.02}}, "max_disagreement is 0.02"),
+        ({"adaptive_sampling": {"enabled": False, "max_disagreement": 0.01}}, "enabled is false"),
+    ],
+)
+def test_a_configuration_that_is_edited_in_mid_rollout_pauses_it(
+    tmp_path: Path, change: dict[str, object], sentence: str
+) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        made.cycle()
+        good = made.place.config.read_text(encoding="utf-8")
+        edit(made.place, **change)
+        state = made.cycle()
+        assert (state.phase, state.current.name) == (Phase.PAUSED, "staging")
+        assert sentence in state.why and "a changed plan or configuration is a new rollout" in state.why
+        with pytest.raises(RolloutError, match="resume is refused"):
+            made.service.tell("resume", "ann")
+        made.place.config.write_text(good, encoding="utf-8")
+        made.service.tell("resume", "ann")
+        assert made.cycle().current.name == "canary"
+
+
+def test_what_the_host_application_changes_in_its_own_sections_is_no_change(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        text = made.place.config.read_text(encoding="utf-8").replace("not ours", "still not ours")
+        made.place.config.write_text(text, encoding="utf-8")
+        assert made.cycle().phase is Phase.PROGRESSING
+
+
+def test_a_configuration_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        made.cycle()
+        made.place.config.write_text("{", encoding="utf-8")
+        state = made.cycle()
+        assert (state.phase, state.current.name) == (Phase.PROGRESSING, "staging")
+        assert "error 1 of at most 4" in state.why and "config.json" in state.why
+
+
+def test_a_plan_file_that_is_swapped_pauses_and_one_that_is_broken_is_an_error(tmp_path: Path) -> None:
+    rule = suffice.Proportion(at_least=0.8)
+    plan = tmp_path / "plan.json"
+    suffice.plan(rule, n=32, max_disagreement=0.01).save(plan)
+    config = content()
+    config["verifier"]["adaptive_sampling"]["plan_file"] = "plan.json"
+    with producing(tmp_path, config) as made:
+        made.traffic(300)
+        made.cycle()
+        good = plan.read_text(encoding="utf-8")
+        plan.write_text(good.replace('"method": "optimal"', '"method": "better"'), encoding="utf-8")
+        assert "it was edited or damaged" in made.cycle().why
+        suffice.plan(rule, n=32, max_disagreement=0.05).save(plan)
+        state = made.cycle()
+        assert (state.phase, state.current.name) == (Phase.PAUSED, "staging")
+        assert "the plan is" in state.why
+
+
+def test_decisions_of_another_plan_prove_nothing(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET plan_id = 'older' WHERE id > 290")
+        made.cycle(), made.cycle()
+        assert made.state.current.name == "staging"
+        assert "10 of 300 decisions were made with another plan" in made.state.why
+
+
+def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        with made.store.write() as connection:
+            connection.exec_driver_sql("DELETE FROM rollouts")
+        with pytest.raises(RolloutError, match=r"50 % adaptive in eu.* no rollout, so the baseline was published"):
+            made.service.cycle()
+        assert published(made.place.flag) is None
+        assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
+        with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
+            made.service.cycle()
+
+
+def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        made.cycle()
+        # As a kill would leave it: the store has the next stage, the flag still has the one before.
+        made.cycle()
+        publish(made.place.flag, None)
+        fresh = again(made)
+        state = fresh.cycle()
+        assert (state.current.name, state.phase) == ("canary", Phase.PROGRESSING)
+        assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
+
+
+def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.service.tell("pause", "ann", "lunch")
+        first, second = made.service.history()
+        assert (first.who, first.action, first.at) == ("ann", "start", BEGAN)
+        assert (second.who, second.why) == ("ann", "lunch")
+        made.cycle()
+        assert {gate["gate"] for gate in made.service.history()[-1].numbers["gates"]} >= {
+            "disagreement",
+            "health",
+            "flag",
+        }
+
+
+def test_a_runner_that_was_slow_publishes_nothing_over_a_rollback(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        slow, late = again(made).service.running.runner, PublishStage(made.state.current)
+        made.service.tell("rollback", "ann", "now")
+        before = made.place.flag.stat().st_mtime_ns
+        slow._do(late)
+        assert published(made.place.flag) is None
+        assert made.place.flag.stat().st_mtime_ns == before
+
+
+def test_a_flag_file_that_is_published_again_after_its_deletion_is_newer_even_if_the_clock_went_back(
+    tmp_path: Path,
+) -> None:
+    with producing(tmp_path) as made:
+        before = made.place.flag.stat().st_mtime_ns
+        made.place.flag.unlink()
+        made.service.tell("rollback", "ann", "now")
+        assert made.place.flag.stat().st_mtime_ns > before
+        with made.store.write() as connection:
+            assert last_publication(connection) == made.place.flag.stat().st_mtime_ns
+            note_publication(connection, 4_000_000_000_000_000_000)
+        made.place.flag.unlink()
+        made.service.running.runner.reconcile()
+        assert made.place.flag.stat().st_mtime_ns > 4_000_000_000_000_000_000

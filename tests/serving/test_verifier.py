@@ -1,0 +1,318 @@
+"""The verifier of production as a specification: arms, audits, shadow, fallback, ledger and counters."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import serving_world
+from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
+from sqlalchemy import text
+
+from suffice.decision.rule import Decision
+from suffice.errors import DataError, StoreError
+from suffice.flag.arm import Arm
+from suffice.flag.bucketing import audited
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish
+from suffice.serving.counted import FALLBACK, counters_of
+from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
+from suffice.store.database import Store, open_store
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.telemetry.counters import Counter
+from suffice.telemetry.metrics_file import read
+from suffice.verifier.case import Case
+from suffice.verifier.loop import decide, decide_fixed, observations
+
+AUDIT_ALL = Situation(rollout="r", stage="canary", audit_fraction=1.0)
+SHADOW = Situation(rollout="r", stage="staging", audit_fraction=1.0, shadow=True)
+QUIET = Situation(rollout="r", stage="canary")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "store.db") as opened:
+        yield opened
+
+
+def baseline_of(it: Case) -> Decision:
+    fresh = again(it)
+    return decide_fixed(observations(fresh, PLAN.rule, N, SEED), PLAN.rule).decision
+
+
+def again(it: Case) -> Case:
+    """The same case with a sampler that has drawn nothing yet."""
+    assert isinstance(it.sampler, Trials)
+    return Case(it.key, it.target, Trials(it.sampler.share, it.sampler.nans), it.region)
+
+
+def drawn(it: Case) -> int:
+    assert isinstance(it.sampler, Trials)
+    return it.sampler.drawn
+
+
+def test_a_decision_is_adaptive_when_enabled_and_the_flag_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = Flags(lambda target: target == "t1")
+    for forced, enabled, expected in (
+        (None, True, [Arm.FIXED, Arm.ADAPTIVE]),
+        ("0", True, [Arm.FIXED, Arm.ADAPTIVE]),
+        ("", True, [Arm.FIXED, Arm.ADAPTIVE]),
+        (None, False, [Arm.FIXED, Arm.FIXED]),
+        ("1", True, [Arm.FIXED, Arm.FIXED]),
+        ("true", True, [Arm.FIXED, Arm.FIXED]),
+    ):
+        monkeypatch.delenv(FORCE_FIXED, raising=False)
+        if forced is not None:
+            monkeypatch.setenv(FORCE_FIXED, forced)
+        it = verifier(flag=some, enabled=enabled)
+        assert [it.verify(case(i)).arm for i in range(2)] == expected
+        assert [it.arm(case(i)) for i in range(2)] == expected
+
+
+def test_each_arm_decides_as_its_definition_does() -> None:
+    for it in cases(60):
+        adaptive, fixed = decide(again(it), PLAN, SEED), baseline_of(it)
+        served = verifier(situation=lambda: QUIET).verify(again(it))
+        assert (served.decision, served.n) == (adaptive.decision, adaptive.n)
+        assert verifier(flag=Flags(lambda _: False)).verify(again(it)).decision is fixed
+        seen = verifier(situation=lambda: AUDIT_ALL).verify(again(it))
+        assert seen.decision is adaptive.decision
+        assert seen.baseline is not None
+        assert seen.baseline.decision is fixed
+        expected = None if fixed is Decision.INVALID else fixed is adaptive.decision
+        assert seen.agrees is expected
+
+
+def test_audits_are_chosen_by_the_target_alone() -> None:
+    situation = Situation(rollout="r", stage="canary", audit_fraction=0.3, audit_salt="salt")
+    it = verifier(situation=lambda: situation)
+    for i in range(200):
+        first = it.verify(case(i, 0.97))
+        second = it.verify(Case(f"other/{i}", f"t{i}", Trials(0.5), "elsewhere"))
+        assert first.audited is second.audited is audited(f"t{i}", "salt", 0.3)
+
+
+def test_an_adaptive_decision_draws_no_more_than_its_plan_says_and_an_audit_draws_n() -> None:
+    for it in cases(120):
+        served = verifier(situation=lambda: QUIET).verify(it)
+        assert served.arm is Arm.ADAPTIVE
+        if served.decision is Decision.INVALID:
+            # Draws come in the plan's looks: the one with the NaN is the last.
+            assert served.n <= drawn(it) < served.n + 8
+        else:
+            assert drawn(it) == served.n
+        seen = again(it)
+        result = verifier(situation=lambda: AUDIT_ALL).verify(seen)
+        assert drawn(seen) == N or result.decision is Decision.INVALID
+        assert drawn(seen) <= N
+
+
+def test_the_shadow_decides_fixed_and_costs_no_draw_of_its_own() -> None:
+    for it in cases(60):
+        served = verifier(situation=lambda: SHADOW).verify(it)
+        assert served.arm is Arm.FIXED
+        assert served.shadow
+        assert served.audited
+        assert served.decision is baseline_of(it)
+        assert drawn(it) == N
+        expected = decide(again(it), PLAN, SEED)
+        assert served.adaptive == expected
+
+
+def test_the_shadow_leaves_targets_that_are_not_audited_alone_and_is_off_when_fixed_is_forced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nobody = Situation(rollout="r", stage="staging", audit_fraction=0.0, shadow=True)
+    assert not verifier(situation=lambda: nobody).verify(case(1)).shadow
+    monkeypatch.setenv(FORCE_FIXED, "1")
+    assert not verifier(situation=lambda: SHADOW).verify(case(1)).shadow
+
+
+def failing(_: list[float]) -> list[float]:
+    raise ZeroDivisionError("the adaptive path broke")
+
+
+def to_nan(observed: list[float]) -> list[float]:
+    return [float("nan")] * len(observed)
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_the_baseline_takes_over_when_the_adaptive_path_fails(store: Store, shadow: bool, fraction: float) -> None:
+    broken = Situation(rollout="r", stage="s", audit_fraction=fraction, shadow=shadow, feed=failing)
+    it = verifier(store, situation=lambda: broken)
+    decided = [(c, it.verify(again(c))) for c in cases(40)]
+    it.flush()
+    took_part = not shadow or fraction > 0
+    for c, served in decided:
+        assert served.arm is Arm.FIXED
+        assert served.decision is baseline_of(c)
+        assert (served.fallback == "ZeroDivisionError: the adaptive path broke") is took_part
+    counts = it.counters.snapshot().counters
+    assert counts[Counter.FALLBACKS] == (40 if took_part else 0)
+    assert counts[Counter.ADAPTIVE_USED] == counts[Counter.AUDITS] == 0
+    assert {row.reason == FALLBACK for row in Ledger(store).rows("r")} == {took_part}
+
+
+def test_the_baseline_takes_over_when_only_the_adaptive_decision_is_invalid(store: Store) -> None:
+    for fraction in (0.0, 1.0):
+        broken = Situation(rollout=f"r{fraction}", stage="s", audit_fraction=fraction, feed=to_nan)
+        it = verifier(store, situation=lambda at=broken: at)  # type: ignore[misc]
+        for c in cases(40):
+            served = it.verify(again(c))
+            assert served.decision is baseline_of(c)
+            fell = baseline_of(c) is not Decision.INVALID
+            assert (served.arm, served.fallback is not None) == (Arm.FIXED if fell else Arm.ADAPTIVE, fell)
+        it.flush()
+        rows = Ledger(store).rows(f"r{fraction}")
+        assert sum(row.reason == FALLBACK for row in rows) == sum(not row.invalid for row in rows) > 0
+
+
+def test_a_flag_that_breaks_is_no_failure() -> None:
+    served = verifier(flag=Flags(None)).verify(case(1))
+    assert served.arm is Arm.FIXED
+    assert served.fallback == "RuntimeError: the flag broke"
+
+
+def test_errors_of_a_sampler_are_the_callers() -> None:
+    for adaptive in (True, False):
+        it = verifier(flag=Flags(lambda _, answer=adaptive: answer))  # type: ignore[misc]
+        with pytest.raises(DataError, match="sampler returned shape"):
+            it.verify(Case("k", "t", lambda rng, n: rng.random(n + 1)))
+        with pytest.raises(ZeroDivisionError):
+            it.verify(Case("k", "t", lambda rng, n: rng.random(n) / (1 // 0)))
+        assert it.counters.snapshot().decisions == 0
+
+
+def test_ledger_and_counters_agree(store: Store) -> None:
+    for name, changed in {
+        "some": {"flag": Flags(lambda target: int(target[1:]) % 2 == 0)},
+        "shadow": {"situation": lambda: Situation(rollout="shadow", stage="s", audit_fraction=0.5, shadow=True)},
+        "broken": {"situation": lambda: Situation(rollout="broken", stage="s", audit_fraction=0.5, feed=to_nan)},
+    }.items():
+        situation = changed.get("situation", lambda: Situation(rollout="some", stage="s", audit_fraction=0.3))
+        it = verifier(store, **{**changed, "situation": situation})
+        for c in cases(200):
+            it.verify(c)
+        it.flush()
+        rows = Ledger(store).rows(name)
+        assert len(rows) == 200
+        assert counters_of(rows).snapshot() == it.counters.snapshot()
+        assert by_hand(rows) == it.counters.snapshot().counters
+
+
+def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
+    adaptive = [row for row in rows if row.arm == "adaptive"]
+    audits = [row for row in rows if row.audited and row.agrees is not None]
+    return {
+        Counter.ADAPTIVE_USED: len(adaptive),
+        Counter.ADAPTIVE_SAMPLES: sum(row.n for row in adaptive),
+        Counter.ADAPTIVE_EARLY_STOP: sum(row.reason.endswith("BOUNDARY") for row in adaptive),
+        Counter.FIXED_SAMPLES: sum(row.n for row in rows if row.arm == "fixed"),
+        Counter.ROLLBACKS: 0,
+        Counter.ESCALATIONS: 0,
+        Counter.AUDITS: len(audits),
+        Counter.DISAGREEMENTS: sum(row.baseline_decision != row.adaptive_decision for row in audits),
+        Counter.INVALID: sum("invalid" in (row.decision, row.baseline_decision) for row in rows),
+        Counter.FALLBACKS: sum(row.reason == "FALLBACK" for row in rows),
+    }
+
+
+def test_rows_are_written_in_batches_and_when_they_have_waited(store: Store) -> None:
+    times = iter([0.0, 0.1, 0.2, 10.0, 12.0, 12.5])
+    it = verifier(store, batch=3, clock=lambda: next(times))
+    written = []
+    for c in cases(6):
+        it.verify(c)
+        written.append(len(Ledger(store).rows("r")))
+    assert written == [0, 0, 3, 3, 5, 5]
+    it.close()
+    assert len(Ledger(store).rows("r")) == 6
+
+
+def test_what_cannot_be_written_waits_and_a_retry_never_doubles(store: Store) -> None:
+    it = verifier(store, batch=4)
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE decisions RENAME TO elsewhere"))
+    for c in cases(10):
+        it.verify(c)
+    with pytest.raises(StoreError):
+        it.flush()
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO decisions"))
+    it.flush()
+    it.flush()
+    assert [row.key for row in Ledger(store).rows("r")] == [c.key for c in cases(10)]
+    twice = verifier(store)
+    for c in cases(10):
+        twice.verify(c)
+    twice.flush()
+    assert len(Ledger(store).rows("r")) == 10
+
+
+def test_threads_share_a_verifier(store: Store) -> None:
+    it = verifier(store, batch=7)
+
+    def work(first: int) -> None:
+        for i in range(first, first + 50):
+            it.verify(case(i, 0.9))
+
+    threads = [threading.Thread(target=work, args=(100 * t,)) for t in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    it.flush()
+    rows = Ledger(store).rows("r")
+    assert len({row.key for row in rows}) == len(rows) == 200
+    assert counters_of(rows).snapshot() == it.counters.snapshot()
+
+
+CONFIG = {
+    "verifier": {
+        "rule": "proportion",
+        "n_samples": 64,
+        "adaptive_sampling": {"enabled": True, "n_min": 8, "look_every": 8, "n0": 8},
+    }
+}
+
+
+def test_from_config_two_processes_decide_by_the_published_flag_and_lose_no_count(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    queue = tmp_path / "queue"
+    queue.mkdir()
+    publish(queue / "flag.json", Exposure(50, "salt", ("eu",)))
+    program = [sys.executable, str(Path(serving_world.__file__)), str(tmp_path)]
+    started = [
+        subprocess.Popen([*program, str(first), "150"], env={**os.environ, "PYTHONPATH": ""}, stdout=subprocess.PIPE)
+        for first in (0, 150)
+    ]
+    for process in started:
+        process.communicate()
+        assert process.returncode == 0
+    with open_store(queue / "store.db") as opened:
+        rows = Ledger(opened).rows("")
+    assert len(rows) == 300
+    adaptive = sum(row.arm == "adaptive" for row in rows)
+    assert 100 < adaptive < 200
+    assert read(queue / "metrics.json").counts == counters_of(rows).snapshot()
+    assert not [path for path in queue.iterdir() if path.suffix == ".tmp"]
+
+
+def test_from_config_a_flag_that_is_not_there_means_fixed_and_metrics_come_before_the_end(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
+        assert it.verify(case(1)).arm is Arm.FIXED
+        it.flush()
+        assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
+        assert it.store.name == str(tmp_path / "queue" / "store.db")
+    assert it.verify(case(2)).arm is Arm.FIXED
+
+
+def test_a_verifier_without_a_ledger_has_no_store() -> None:
+    with pytest.raises(StoreError, match="keeps no ledger"):
+        _ = verifier().store
