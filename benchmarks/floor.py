@@ -1,4 +1,4 @@
-"""The least that a decision can cost: its random numbers, from the same generator and keys, added up and thrown away."""
+"""The least that a decision can cost: its random numbers, from the same generator and keys, summed and thrown away."""
 
 from typing import Any
 
@@ -12,9 +12,11 @@ from suffice.verifier.ziggurat import next_normal
 
 
 @compiled
-def _draw(keys: Any, kinds: Any, pairs: Any, cases: Any, normal_words: Any, uniform_words: Any, sums: Any) -> None:
+def _draw(
+    keys: Any, kinds: Any, pairs: Any, start: Any, stop: Any, normal_words: Any, uniform_words: Any, sums: Any
+) -> None:
     normals, uniforms = pointer(normal_words), pointer(uniform_words)
-    for case in range(cases[0], cases[1]):
+    for case in range(start, stop):
         key0, key1 = keys[case, 0], keys[case, 1]
         at, counter, total = WORDS, np.uint64(0), 0.0
         for _ in range(2 * pairs[case]):
@@ -32,8 +34,8 @@ def draw(columns: Columns, pairs: np.typing.NDArray[np.int64], threads: int) -> 
     """Draw this many pairs of each case: normals, and uniforms where one of the two is split normal."""
     sums = np.empty(len(columns))
 
-    def part(cases: tuple[int, int]) -> None:
+    def part(start: int, stop: int) -> None:
         words = np.empty(WORDS, np.uint64), np.empty(WORDS, np.uint64)
-        _draw(columns.keys, columns.kinds, pairs, cases, *words, sums)
+        _draw(columns.keys, columns.kinds, pairs, start, stop, *words, sums)
 
     in_chunks(part, len(columns), threads)

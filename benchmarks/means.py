@@ -74,7 +74,9 @@ def _seconds(
         after += deltas[:, None]
         return after - before
 
-    work = {name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in made.items()}
+    work: dict[str, Any] = {
+        name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in made.items()
+    }
     work["bare draws, as many as optimal, 1 %"] = lambda: draw(columns, fewer, 1)
     work["bare draws, all"] = lambda: draw(columns, all_, 1)
     counts = dict.fromkeys(work, len(columns))

@@ -1,7 +1,6 @@
 """Rows of the tables: what a method costs, and how often it differs from the fixed decision."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +72,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{100 * row.worst:.2f} % at {row.worst_at:.3g}",
         f"{100 * row.at_null:.2f} %",
     )
-
-
-def plain(value: Any) -> Any:
-    """NumPy numbers as JSON values."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -200,6 +200,7 @@ def test_without_metrics_the_rollout_pauses_and_is_never_promoted(tmp_path: Path
     assert it.summary["stages"][-1]["name"] == stage
 
 
+@pytest.mark.campaign
 def test_paired_means_complete_and_their_margin_is_put_back(tmp_path: Path) -> None:
     means = config("paired_mean")
     assert Done(setup(tmp_path / "sound", chosen=means)).summary["status"] == "completed"
@@ -242,8 +243,9 @@ def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
             with pytest.raises(OutputError, match="another rehearsal is at work here") as refusal:
                 rehearse(it)
             refused.append(str(refusal.value))
+        raise KeyboardInterrupt
 
-    assert rehearse(setup(tmp_path), seen=second).status == "completed"
+    assert rehearse(setup(tmp_path), seen=second).status == "interrupted"
     assert refused
 
 
@@ -298,14 +300,15 @@ def test_going_on_with_something_else_is_refused(tmp_path: Path, changed: str) -
         rehearse(it, go_on=True)
 
 
-def test_beginning_anew_takes_nothing_of_what_was_there(tmp_path: Path, rolled_back: Done) -> None:
-    first = Done(setup(tmp_path, "canary:nan"))
+def test_beginning_anew_takes_nothing_of_what_was_there(tmp_path: Path) -> None:
+    expected = Done(setup(tmp_path / "fresh", "staging:margin"))
+    first = Done(setup(tmp_path, "staging:nan"))
     bundle = Path(first.summary["bundle"])
-    again = Done(setup(tmp_path, "canary:margin"))
-    assert again.rows == rolled_back.rows
+    again = Done(setup(tmp_path, "staging:margin"))
+    assert again.rows == expected.rows
     assert check(bundle) > 0
     assert again.summary["bundle"] != str(bundle)
     (Path(again.summary["bundle"]) / "TRIAGE.md").write_text("old", encoding="utf-8")
-    _, summary = rehearsed(setup(tmp_path, "canary:margin"))
+    _, summary = rehearsed(setup(tmp_path, "staging:margin"))
     assert summary == again.summary
     assert check(Path(summary["bundle"])) > 0

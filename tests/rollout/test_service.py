@@ -25,15 +25,21 @@ import suffice
 from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
+from suffice.rehearsal.reproduce import reproduce
 from suffice.rollout.controller import PublishStage
+from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
 from suffice.rollout.place import Place
 from suffice.rollout.service import Service, Start
 from suffice.rollout.triage import check
+from suffice.serving.situation import StoredSituation
+from suffice.serving.verifier import Verifier
+from suffice.sources.correction import Correction, Estimate
 from suffice.store.events import verify_audit
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.triage import items, receipt_of
+from suffice.telemetry.counters import Counters
 
 
 def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path) -> None:
@@ -463,3 +469,31 @@ def test_a_flag_file_that_is_published_again_after_its_deletion_is_newer_even_if
         made.place.flag.unlink()
         made.service.running.runner.reconcile()
         assert made.place.flag.stat().st_mtime_ns > 4_000_000_000_000_000_000
+
+
+def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path) -> None:
+    config = content()
+    config["verifier"]["adaptive_sampling"]["max_disagreement"] = 0.45
+    close = [
+        Correction(f"close{i}", f"t{i}", Estimate(0.0, 1.0, 1.0), Estimate(1.19, 1.0, 1.0), region="eu")
+        for i in range(400)
+    ]
+    place, clock = place_in(tmp_path, config), Clock()
+    with Service(place, clock=clock, corrections=lambda _: close) as service:
+        service.start("ann", Start(source={"source": "these"}))
+        situation, ledger = StoredSituation(service.store, seconds=0), Ledger(service.store)
+        plan = Subject.read(place.config).plan
+        with Verifier(
+            plan, 42, service.flag, enabled=True, counters=Counters(), clock=clock, ledger=ledger, situation=situation
+        ) as verifier:
+            for correction in close:
+                verifier.verify(correction.case())
+        clock.now += CYCLE
+        assert service.cycle().state.phase is Phase.ROLLED_BACK
+        differing = ledger.disagreements("verifier-000001", "staging")
+        bundle = place.queue / "triage" / "verifier-000001"
+        for row in differing[:5]:
+            found = reproduce(bundle, row.key)
+            assert found["differs"]
+            assert (found["baseline"], found["adaptive"]) == (row.baseline_decision, row.adaptive_decision)
+            assert (found["adaptive_n"], found["looks"][-1]["n"]) == (row.adaptive_n, 32)

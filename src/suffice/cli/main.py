@@ -1,5 +1,6 @@
 """The `suffice` command."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -69,7 +70,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    code = run()
+    # What is done is done: an interrupt while the interpreter shuts down must not change what the exit code says.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from suffice.cli import options
 
 
 def promote(
-    source: Annotated[str | None, typer.Option(help="pdg or codata, beside the even set [default: pdg].")] = None,
+    source: Annotated[str | None, typer.Option(help="pdg or codata, beside the even set (default: pdg).")] = None,
     records: Annotated[Path | None, typer.Option(help="Your records, as in suffice compare.")] = None,
     measurements: Annotated[Path | None, typer.Option(help="Your measurements of them.")] = None,
     branch: Annotated[
-        str | None, typer.Option(help="The new branch [default: suffice/promote- and the plan's id].")
+        str | None, typer.Option(help="The new branch (default: suffice/promote- and the plan's id).")
     ] = None,
     body: Annotated[Path, typer.Option(help="Where the text of the pull request is written.")] = Path(
         "TemporaryQueue/promotion/pull-request.md"

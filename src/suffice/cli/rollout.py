@@ -27,7 +27,7 @@ app = typer.Typer(
 
 Queue = Annotated[Path, typer.Option(help="The folder of store.db, flag.json and triage bundles.")]
 ServiceName = Annotated[str, typer.Option("--service", help="The service that the rollout is about.")]
-Who = Annotated[str | None, typer.Option(help="Who says so, for the audit trail [default: the user of this process].")]
+Who = Annotated[str | None, typer.Option(help="Who says so, for the audit trail (default: the user of this process).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would follow; store and publish nothing.")]
 LeaseSeconds = Annotated[
     float, typer.Option("--lease", min=0.1, help="Seconds without a sign of life after which a runner is replaced.")
@@ -35,7 +35,7 @@ LeaseSeconds = Annotated[
 Webhook = Annotated[
     str | None,
     typer.Option(
-        help="Send notifications there [default: $SUFFICE_WEBHOOK].", envvar="SUFFICE_WEBHOOK", show_envvar=False
+        help="Send notifications there (default: $SUFFICE_WEBHOOK).", envvar="SUFFICE_WEBHOOK", show_envvar=False
     ),
 ]
 
@@ -53,6 +53,14 @@ def start(
         list[str] | None,
         typer.Option(help="Go without this gate: determinism, where only the service can build its cases."),
     ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COMMAND",
+            help="A command that is a gate too: exit 0 holds, 3 cannot tell, any other fails; may stand several times.",
+        ),
+    ] = None,
+    check_every: Annotated[str, typer.Option(help="How old an answer of --check may get.")] = "6h",
     enable: Annotated[bool, typer.Option("--enable", help="Set verifier.adaptive_sampling.enabled first.")] = False,
     who: Who = None,
     queue: Queue = QUEUE,
@@ -67,9 +75,12 @@ def start(
     the configuration does not allow adaptive decisions at all. Without a source, decisions that suffice resolve made
     are recomputed from its provenance.
     """
+    from suffice.rollout.checks import check_of
     from suffice.rollout.service import Start
 
-    begin = Start(tuple(waive or ()), _source(source, records, measurements), enable)
+    every = _seconds(check_every)
+    checks = tuple(check_of(text, every) for text in check or ())
+    begin = Start(tuple(waive or ()), _source(source, records, measurements), checks, enable)
     with _service(config, queue, service) as opened:
         return _print_report(opened.start(who or user(), begin, dry_run=dry_run), json=json)
 
@@ -126,7 +137,7 @@ def explain(
 
 @app.command("history")
 def history(
-    rollout: Annotated[str | None, typer.Option(help="Which rollout [default: the newest].")] = None,
+    rollout: Annotated[str | None, typer.Option(help="Which rollout (default: the newest).")] = None,
     every: Annotated[bool, typer.Option("--all", help="Also the cycles that changed nothing.")] = False,
     queue: Queue = QUEUE,
     service: ServiceName = NAME,
@@ -340,6 +351,15 @@ def _source(source: str | None, records: Path | None, measurements: Path | None)
     corrections_of(source, records, measurements)
     paths = {"records": records, "measurements": measurements}
     return {"source": source, **{name: str(path.resolve()) if path else None for name, path in paths.items()}}
+
+
+def _seconds(text: str) -> float:
+    from suffice.config import parse_duration
+
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError:
+        raise RolloutError(f'--check-every is {text!r}; allowed: a duration like "90s", "15m", "24h" or "2d"') from None
 
 
 def _corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":

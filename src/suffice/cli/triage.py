@@ -69,7 +69,7 @@ def show(item: Item, queue: Queue = QUEUE, json: options.Json = False) -> int:
 def close(
     item: Item,
     note: Annotated[str, typer.Option(help="What it was, and what was done about it.")],
-    who: Annotated[str | None, typer.Option(help="Who says so [default: the user of this process].")] = None,
+    who: Annotated[str | None, typer.Option(help="Who says so (default: the user of this process).")] = None,
     queue: Queue = QUEUE,
     json: options.Json = False,
 ) -> int:

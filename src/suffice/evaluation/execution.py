@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -23,6 +23,10 @@ AHEAD = 2
 
 TRIES = 2
 CONNECT_SECONDS = 20
+LOOK_SECONDS = 1
+"""How often it is looked whether the workers are still there."""
+
+GONE = "the workers are gone: what they were given was cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,24 @@ class InProcess(Executor):
 
 
 class Pool:
-    """An executor of `width` workers that can be replaced by a new one when it broke. Use it in a `with` statement."""
+    """An executor of `width` workers that can be replaced by a new one when it broke.
+
+    `lost` tells that all workers are gone for good. An executor does not always tell so: Dask may leave a future open
+    for ever when its scheduler goes away.
+    """
 
     def __init__(
-        self, make: Callable[[], Executor], stop: Callable[[Executor], None], width: int, *, ahead: int = AHEAD
+        self,
+        make: Callable[[], Executor],
+        stop: Callable[[Executor], None],
+        width: int,
+        *,
+        ahead: int = AHEAD,
+        lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self._make = make
         self._stop = stop
+        self.lost = lost
         self._executor: Executor | None = None
         self.window = width * (1 + ahead)
 
@@ -63,7 +78,7 @@ class Pool:
 
     def close(self) -> None:
         """Let go of the executor; the next chunk makes a new one."""
-        if self._executor is not None:
+        if self._executor is not None and not self.lost():
             self._stop(self._executor)
         self._executor = None
 
@@ -104,7 +119,10 @@ def _cluster_pool(address: str, open_: ExitStack) -> Pool:
         raise ExecutionError(f"cluster {address}: has no workers; start some with `dask worker {address}`")
     # Not waiting, a Dask executor takes back what is not done; it has no other way to.
     return Pool(
-        lambda: client.get_executor(pure=False, retries=TRIES), lambda executor: executor.shutdown(wait=False), width
+        lambda: client.get_executor(pure=False, retries=TRIES),
+        lambda executor: executor.shutdown(wait=False),
+        width,
+        lost=lambda: client.status != "running",
     )
 
 
@@ -169,7 +187,7 @@ def _result(
             _submit(work, first, workers)
         try:
             if first.future is not None:
-                return first.future.result()
+                return _waited_for(first.future, workers)
             raise BrokenExecutor("the workers died")
         except BrokenExecutor as error:
             workers.close()
@@ -177,7 +195,7 @@ def _result(
                 _forget_unless_done(one)
             why = f"its worker died: {_one_line(error)}"
         except CancelledError as error:
-            raise ExecutionError("the workers are gone: what they were given was cancelled") from error
+            raise ExecutionError(GONE) from error
         except Exception as error:
             first.future, why = None, _one_line(error)
         first.failures += 1
@@ -191,6 +209,17 @@ def _submit(work: Callable[[Chunk], Result], one: _Pending[Chunk, Result], worke
         one.future = workers.submit(work, one.chunk)
     except BrokenExecutor:
         one.future = None
+    except Exception as error:
+        if workers.lost():
+            raise ExecutionError(GONE) from error
+        raise
+
+
+def _waited_for(future: "Future[Result]", workers: Pool) -> Result:
+    while not wait((future,), timeout=LOOK_SECONDS).done:
+        if workers.lost():
+            raise CancelledError
+    return future.result()
 
 
 def _forget_unless_done(one: "_Pending[Any, Any]") -> None:

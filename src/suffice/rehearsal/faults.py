@@ -18,9 +18,7 @@ class Kind(Enum):
     BIASED_SAMPLER = "the adaptive draws lean against the claim: decisions differ, and the rollout is rolled back"
     NAN = "the adaptive draws are NaN: the baseline takes over, and the rollout is rolled back"
     NO_METRICS = "nothing can be measured: the rollout pauses and is never promoted"
-    STORM = (
-        "the adaptive path rejects all it sees: decisions differ, and the rollout is rolled back before a storm breaks"
-    )
+    STORM = "the adaptive path rejects all it sees: decisions differ, and the rollout is rolled back before it storms"
 
     @property
     def spelling(self) -> str:

@@ -12,6 +12,7 @@ from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.acceptance import judge_all
+from suffice.rollout.checks import judge_checks
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.identity import Subject, changes, stored_config
 from suffice.rollout.measure import Measured, Measurement
@@ -142,7 +143,13 @@ class Running:
             *(result for result in judged if result.gate not in self.about["waived"]),
             self.measurement.plan_gate(stage, self.about["plan"]),
             judge_flag(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
+            *judge_checks(self.about["checks"], self._outputs, self.world.clock(), ask=not dry_run),
         )
+
+    @property
+    def _outputs(self) -> Path:
+        """Where the output of checks is kept; each rollout asks anew."""
+        return self.world.place.queue / "checks" / self.rollout
 
     def _measure(self, state: State) -> Measured:
         now = self.world.clock()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,6 +17,7 @@ from suffice.flag.file import publish
 from suffice.flag.probes import Probe, observe
 from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
+from suffice.rollout.checks import Check
 from suffice.rollout.controller import Paused, Resumed, Started, State
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
@@ -49,10 +50,11 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Start:
     """What a rollout is started with beside configuration and plan: gates that it goes without, the source that its
-    cases can be rebuilt from, and whether to set `enabled` first."""
+    cases can be rebuilt from, commands that are gates too, and whether to set `enabled` first."""
 
     waived: tuple[str, ...] = ()
     source: Mapping[str, Any] | None = None
+    checks: tuple[Check, ...] = ()
     enable: bool = False
 
 
@@ -228,6 +230,7 @@ class Service:
             "sample": {"salt": sample.salt, "evaluator": sample.evaluator, "buckets": dict(sample.buckets)},
             "waived": list(begin.waived),
             "source": dict(begin.source) if begin.source else None,
+            "checks": [asdict(check) for check in begin.checks],
         }
 
     def _targets(self) -> list[str]:

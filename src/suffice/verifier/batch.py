@@ -93,17 +93,17 @@ def _decide_counts(
 ) -> BatchResult:
     from suffice.verifier import kernels
 
-    reject_at, accept_at = np.full(size + 1, -1), np.full(size + 1, size + 1)
-    reject_at[size], accept_at[size] = rule.threshold(size) - 1, rule.threshold(size)
-    for b in boundaries:
-        reject_at[b.n] = -1 if b.reject_at is None else floor(b.reject_at)
-        accept_at[b.n] = size + 1 if b.accept_at is None else ceil(b.accept_at)
+    table = {b.n: (b.reject_at, b.accept_at) for b in boundaries}
+    stops = [table.get(n, (None, None)) for n in range(size)]
+    threshold = rule.threshold(size)
+    reject_at = np.array([*(-1 if low is None else floor(low) for low, _ in stops), threshold - 1])
+    accept_at = np.array([*(size + 1 if high is None else ceil(high) for _, high in stops), threshold])
     codes, n, successes = _results(columns, np.int8, np.int64, np.int64)
 
-    def decide(cases: tuple[int, int]) -> None:
+    def decide(start: int, stop: int) -> None:
         kernels.decide_counts(
-            *(columns.keys, columns.before, columns.after, columns.kinds, columns.directions, cases, _scratch()),
-            *((reject_at, accept_at), codes, n, successes),
+            *(columns.keys, columns.before, columns.after, columns.kinds, columns.directions, start, stop),
+            *(*_scratch(), reject_at, accept_at, codes, n, successes),
         )
 
     in_chunks(decide, len(columns), threads)
@@ -124,10 +124,10 @@ def _decide_means(
     decided_by = rule.critical(size), float(tally.min_effect), float(tally.value), tally.sign
     codes, n, statistics, estimates = _results(columns, np.int8, np.int64, np.float64, np.float64)
 
-    def decide(cases: tuple[int, int]) -> None:
+    def decide(start: int, stop: int) -> None:
         kernels.decide_means(
-            *(columns.keys, columns.before, columns.after, columns.kinds, cases, _scratch()),
-            *((looks, reject_at, accept_at), decided_by, codes, n, statistics, estimates),
+            *(columns.keys, columns.before, columns.after, columns.kinds, start, stop),
+            *(*_scratch(), looks, reject_at, accept_at, *decided_by, codes, n, statistics, estimates),
         )
 
     in_chunks(decide, len(columns), threads)
@@ -144,13 +144,13 @@ def _scratch() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     return np.empty(WORDS, np.uint64), np.empty(WORDS, np.uint64)
 
 
-def in_chunks(decide: Callable[[tuple[int, int]], None], cases: int, threads: int | None) -> None:
+def in_chunks(decide: Callable[[int, int], None], cases: int, threads: int | None) -> None:
     """Ranges of cases in threads of this process: kernels hold no lock, and cases differ in their draws."""
     workers = min(threads or os.cpu_count() or 1, ceil(cases / _LEAST_CHUNK))
 
     def quietly(part: tuple[int, int]) -> None:
         with np.errstate(all="ignore"):  # only the interpreted kernels can warn; the state is each thread's own
-            decide(part)
+            decide(*part)
 
     if workers <= 1:
         quietly((0, cases))

@@ -21,7 +21,9 @@ INTERPRETED = bool(_config.DISABLE_JIT)
 def compiled(function: Function) -> Function:
     """The function compiled at its first call, strictly in IEEE arithmetic; it runs without the interpreter's lock."""
     with _own_folder() as kept:
-        return cast(Function, numba.njit(nogil=True, cache=kept, error_model="numpy")(function))
+        # Not to be inlined is said, because Numba hands the option on from whoever calls.
+        made = numba.njit(nogil=True, cache=kept, error_model="numpy", forceinline=False)(function)
+    return cast(Function, made)
 
 
 def inlined(function: Function) -> Function:
@@ -65,6 +67,16 @@ def _pointer(typing: Any, array: Any) -> Any:  # noqa: ARG001
     return _types.CPointer(array.dtype)(array), generate
 
 
+@intrinsic
+def _rare(typing: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        for attribute in ("noinline", "cold"):
+            builder.function.attributes.add(attribute)
+        return context.get_dummy_value()
+
+    return _types.none(), generate
+
+
 def _product_interpreted(a: Any, b: Any) -> Any:
     from numpy import uint64
 
@@ -76,6 +88,10 @@ def _pointer_interpreted(array: Any) -> Any:
     return array
 
 
+def _rare_interpreted() -> None:
+    pass
+
+
 product: Any = _product_interpreted if INTERPRETED else _product
 """The upper and the lower 64 bits of the product of two unsigned 64-bit words: one instruction, where two
 multiplications would be two."""
@@ -83,3 +99,6 @@ multiplications would be two."""
 pointer: Any = _pointer_interpreted if INTERPRETED else _pointer
 """A view of an array that the caller holds, without a reference: an atomic count for each draw would cost more than the
 draw."""
+
+rare: Any = _rare_interpreted if INTERPRETED else _rare
+"""Said by a function that is seldom called: it is then kept apart, and takes no registers from those that call it."""

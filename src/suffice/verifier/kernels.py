@@ -11,7 +11,7 @@ import numpy as np
 
 from suffice.decision import steps
 from suffice.verifier.columns import AFTER_SPLIT, BEFORE_SPLIT
-from suffice.verifier.compiled import compiled, inlined, pointer
+from suffice.verifier.compiled import compiled, inlined, pointer, rare
 from suffice.verifier.philox import WORDS, fill, unit
 from suffice.verifier.ziggurat import next_normal
 
@@ -93,30 +93,34 @@ def decide_counts(
     after: Any,
     kinds: Any,
     directions: Any,
-    cases: Any,
-    scratch: Any,
-    table: Any,
+    start: Any,
+    stop: Any,
+    normal_words: Any,
+    uniform_words: Any,
+    reject_table: Any,
+    accept_table: Any,
     decisions: Any,
     drawn: Any,
     successes: Any,
 ) -> None:
-    """Decide cases `cases[0]` … `cases[1]` − 1 by a count rule; the last three arrays receive the results.
+    """Decide cases `start` … `stop` − 1 by a count rule; the last three arrays receive the results.
 
-    `table` is (reject_at, accept_at), whole numbers for each n up to N; at N they leave nothing between them.
+    The tables hold whole numbers for each n up to N; at N they leave nothing between them. The words are memory to work
+    in.
     """
-    normals, uniforms = pointer(scratch[0]), pointer(scratch[1])
-    reject_at, accept_at = pointer(table[0]), pointer(table[1])
-    size = len(table[0]) - 1
-    for case in range(cases[0], cases[1]):
+    normals, uniforms = pointer(normal_words), pointer(uniform_words)
+    reject_at, accept_at = pointer(reject_table), pointer(accept_table)
+    size = len(reject_table) - 1
+    for case in range(start, stop):
         key, kind, direction = (keys[case, 0], keys[case, 1]), kinds[case], float(directions[case])
         old = before[case, 0], before[case, 1], before[case, 2]
         new = after[case, 0], after[case, 1], after[case, 2]
         if kind == 0:
-            stop, count, finite = _count(old, new, 0, direction, normals, uniforms, key, reject_at, accept_at, size)
+            n, count, finite = _count(old, new, 0, direction, normals, uniforms, key, reject_at, accept_at, size)
         else:
-            stop, count, finite = _count(old, new, kind, direction, normals, uniforms, key, reject_at, accept_at, size)
-        decisions[case] = ACCEPTED if count >= accept_at[stop] else REJECTED
-        drawn[case], successes[case] = stop, count
+            n, count, finite = _count(old, new, kind, direction, normals, uniforms, key, reject_at, accept_at, size)
+        decisions[case] = ACCEPTED if count >= accept_at[n] else REJECTED
+        drawn[case], successes[case] = n, count
         if not finite:
             decisions[case] = INVALID
             drawn[case] = _invalid_after(old, new, kind, normals, uniforms, key, of_squares=False)
@@ -128,25 +132,29 @@ def decide_means(
     before: Any,
     after: Any,
     kinds: Any,
-    cases: Any,
-    scratch: Any,
-    table: Any,
-    rule: Any,
+    start: Any,
+    stop: Any,
+    normal_words: Any,
+    uniform_words: Any,
+    looks: Any,
+    reject_at: Any,
+    accept_at: Any,
+    critical: Any,
+    min_effect: Any,
+    value: Any,
+    sign: Any,
     decisions: Any,
     drawn: Any,
     statistics: Any,
     estimates: Any,
 ) -> None:
-    """Decide cases `cases[0]` … `cases[1]` − 1 by a mean rule; the last four arrays receive the results.
+    """Decide cases `start` … `stop` − 1 by a mean rule; the last four arrays receive the results.
 
-    `table` is (looks, reject_at, accept_at), the last look being N, where only the rule decides; `rule` is (critical,
-    min_effect, value, sign).
+    The last look is N, where only the rule decides: what stands from `critical` to `sign`.
     """
-    normals, uniforms = pointer(scratch[0]), pointer(scratch[1])
-    looks, reject_at, accept_at = table
-    critical, min_effect, value, sign = rule
+    normals, uniforms = pointer(normal_words), pointer(uniform_words)
     size = looks[-1]
-    for case in range(cases[0], cases[1]):
+    for case in range(start, stop):
         key, kind = (keys[case, 0], keys[case, 1]), kinds[case]
         old = before[case, 0], before[case, 1], before[case, 2]
         new = after[case, 0], after[case, 1], after[case, 2]
@@ -185,6 +193,7 @@ def decide_means(
 @compiled
 def _invalid_after(before: Any, after: Any, kind: Any, normals: Any, uniforms: Any, key: Any, of_squares: Any) -> Any:
     """How many draws it takes to the first whose change, or the sum of squares with it, is NaN or infinite."""
+    rare()
     at, counter, n, first, total, squares = WORDS, _START, 0, 0.0, 0.0, 0.0
     while True:
         change, at, counter = _next_change(before, after, kind, normals, uniforms, at, counter, n, key)

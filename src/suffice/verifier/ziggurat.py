@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.verifier.compiled import compiled, inlined
+from suffice.verifier.compiled import compiled, inlined, rare
 from suffice.verifier.philox import WORDS, fill, unit
 
 _LAYERS = 256
@@ -82,6 +82,7 @@ def next_normal(words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: A
 @compiled
 def _unsure(word: Any, words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
     """What becomes of the word in a hundred that is not surely below the density."""
+    rare()
     while True:
         point, layer = (word >> _NINE) & _POINT, word & _LAYER
         value = np.float64(np.int64(point)) * _SIGNED_SCALES[word & _SIGNED_LAYER]

@@ -18,7 +18,7 @@ from suffice.telemetry.counters import Counters
 from suffice.verifier.case import Case
 
 
-class CaseFailed(Exception):  # noqa: N818
+class CaseFailed(Exception):
     """What a case found wrong, as a sentence with its numbers."""
 
 

@@ -1,0 +1,101 @@
+"""Gates that are commands: the runbook's checks, run at a pace of their own, with what they printed kept."""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from suffice.errors import RolloutError
+from suffice.files import write_atomically
+from suffice.gates.outcome import GateResult, Outcome
+
+HOLDS, CANNOT_TELL = 0, 3
+"""Exit codes of the runbook's commands; any other one is a failure."""
+
+TIMEOUT_SECONDS = 3600.0
+
+_KEPT = 20_000
+"""Characters of output that are kept, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A command whose exit code is a gate's answer, asked again when its answer is `every` seconds old."""
+
+    name: str
+    command: str
+    every: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a check said: when (seconds since the epoch), its exit code (None: it did not end), the end of its
+    output."""
+
+    at: float
+    code: int | None
+    output: str
+
+
+def check_of(text: str, every: float) -> Check:
+    """The check that `NAME=COMMAND` names. Raises RolloutError."""
+    name, equals, command = text.partition("=")
+    if not (equals and name.replace("-", "").replace("_", "").isalnum() and command.strip()):
+        raise RolloutError(f"--check is {text!r}; allowed: NAME=COMMAND, the name of letters, digits, - and _")
+    return Check(name, command.strip(), every)
+
+
+def judge_checks(
+    checks: Iterable[Mapping[str, Any]], folder: Path, now: float, *, ask: bool = True
+) -> list[GateResult]:
+    """Each check's answer; those that are due are asked first, unless `ask` is False. Raises OutputError."""
+    return [_judge(Check(**check), folder, now, ask=ask) for check in checks]
+
+
+def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
+    path = folder / f"{check.name}.json"
+    answer = _kept(path)
+    # An answer from the future was given before the clock went back.
+    if ask and (answer is None or not 0 <= now - answer.at < check.every):
+        answer = _asked(check.command, now)
+        write_atomically(path, json.dumps(asdict(answer), indent=2) + "\n")
+    if answer is None:
+        return GateResult(check.name, Outcome.INCONCLUSIVE, "has not been asked yet (limit exit 0)", None, 0.0)
+    if answer.code is None:
+        return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
+    outcome = {HOLDS: Outcome.SUCCESSFUL, CANNOT_TELL: Outcome.ERROR}.get(answer.code, Outcome.FAILED)
+    said = (answer.output.strip().splitlines() or ["nothing"])[-1]
+    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {said}"
+    return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
+
+
+def _asked(command: str, now: float) -> Answer:
+    words = shlex.split(command, posix=os.name == "posix")
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(now, None, f"`{command}` did not end within {TIMEOUT_SECONDS:,.0f} s")
+    except OSError as error:
+        return Answer(now, None, f"`{command}` cannot be run: {error.strerror or error}")
+    return Answer(now, done.returncode, done.stdout[-_KEPT:])
+
+
+def _kept(path: Path) -> Answer | None:
+    try:
+        return Answer(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
