@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from suffice.config import load
+from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError, SufficeError
 from suffice.flag.arm import Arm, Flag
@@ -23,6 +24,7 @@ from suffice.serving.situation import SERVICE, StoredSituation
 from suffice.serving.situation import Situation as Situation
 from suffice.stopping.cache import default_cache
 from suffice.stopping.configured import configured_plan
+from suffice.stopping.guard import needs_guard
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store, open_store
@@ -45,6 +47,7 @@ WAIT_SECONDS = 1.0
 class Verifier:
     """Decides cases in production: by the arm that the flag names for the target, with audits, a ledger and counters.
 
+    Draws of unknown shape (a callable, resampled values) under a t rule take the fixed arm, unless the plan is guarded.
     Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
     decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not set, and that
     whether a case is audited depends on its target alone. Errors of a sampler are the caller's, and are raised. Ledger
@@ -169,6 +172,8 @@ class Verifier:
         plan = situation.plan or self.plan
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
+            if not _fits(plan, case):
+                return serve_fixed(case, self.plan, self.seed)
             if situation.shadow and audits and not _forced():
                 return serve_shadow(case, plan, self.seed, situation.feed)
             if not situation.shadow and self.arm(case) is Arm.ADAPTIVE:
@@ -193,6 +198,11 @@ class Verifier:
                 self.flush()
 
 
+def _fits(plan: Plan, case: Case) -> bool:
+    """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
+    return plan.guarded or not isinstance(plan.rule, MeanRule) or not needs_guard(case.sampler)
+
+
 def _forced() -> bool:
     return os.environ.get(FORCE_FIXED, "") not in ("", "0")
 
@@ -201,6 +211,7 @@ def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed:
     """The ledger row of a decision."""
     verdict, baseline, adaptive = served.verdict, served.baseline, served.adaptive
     invalid = Decision.INVALID in (verdict.decision, baseline.decision if baseline else None)
+    ran = adaptive or (verdict if served.arm is Arm.ADAPTIVE else None)
     return DecisionRow(
         key=case.key,
         target=case.target,
@@ -223,6 +234,7 @@ def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed:
         adaptive_decision=_decision(adaptive),
         adaptive_n=adaptive.n if adaptive else None,
         agrees=served.agrees,
+        guarded=None if ran is None else ran.guarded,
         invalid=invalid,
     )
 

@@ -18,7 +18,7 @@ from suffice.verifier.ziggurat import next_normal
 REJECTED, ACCEPTED, INVALID = 0, 1, 2
 """Codes of the decisions in the arrays that the kernels fill."""
 
-_NORMALS, _UNIFORMS, _START, _TWO = np.uint64(0), np.uint64(1), np.uint64(0), np.uint64(2)
+_NORMALS, _UNIFORMS, _START = np.uint64(0), np.uint64(1), np.uint64(0)
 
 _moves = inlined(steps.moves)
 _shifted_sums = inlined(steps.shifted_sums)
