@@ -23,8 +23,8 @@ from suffice.verifier.loop import decide, observations
 
 N, SHARE = 100, 0.8
 RULE = suffice.Proportion(SHARE)
-TRUTHS = tuple(round(0.6 + 0.015 * i, 3) for i in range(27))
-CASES_A_TRUTH = 600
+TRUTHS = tuple(round(0.6 + 0.02 * i, 2) for i in range(20))
+CASES_A_TRUTH = 1500
 LOOPED = 500
 
 

@@ -12,7 +12,7 @@ from time import perf_counter
 from benchmarks import counts, means, real
 from benchmarks.cases import CASES_A_DELTA, DELTAS
 from benchmarks.plot import plot
-from benchmarks.tables import Row, markdown
+from benchmarks.tables import Row, computed, markdown
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, ROUNDS_OF_RATIOS = 15, 60
@@ -77,15 +77,19 @@ def report(
         "",
         markdown(for_means, "δ", "at δ = 0"),
         "",
+        computed(means.plans()),
+        "",
         f"## Counts: at least 80 of {counts.N}, pass rates from {counts.TRUTHS[0]} to {counts.TRUTHS[-1]}",
         "",
         markdown(for_counts, "rate", "at rate 0.8"),
+        "",
+        computed(counts.plans()),
         "",
     ]
     for optimum in optima:
         lines.append(
             f"Over the uniform mix the plan for {100 * optimum.max_disagreement:g} % expects {optimum.plan:.2f} draws; "
-            f"no plan can expect fewer than {optimum.limit:.2f}."
+            f"no plan with that bound can expect fewer than {optimum.limit:.2f}."
         )
     lines += ["", "## Ratios on the pdg corrections", "", "| ratio | measured | aim | |", "| --- | ---: | ---: | --- |"]
     for ratio in ratios:

@@ -1,11 +1,13 @@
 """Rows of the tables: what a method costs, and how often it differs from the fixed decision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.alternatives import Answer
+from suffice.stopping.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{100 * row.worst:.2f} % at {row.worst_at:.3g}",
         f"{100 * row.at_null:.2f} %",
     )
+
+
+def computed(plans: Mapping[str, Plan]) -> str:
+    """A line with the worst cases of the tables, which the sampled ones scatter around."""
+    worst = ", ".join(f"{name}: {100 * plan.worst_disagreement:.2f} %" for name, plan in plans.items())
+    return f"Worst cases computed for these plans (those of the table are sampled): {worst}."

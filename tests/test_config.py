@@ -172,7 +172,7 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     ("verifier.p_threshold", 1, "1", "a number above 0 and below 1"),
     ("verifier.min_effect_size", -1e-9, "-1e-09", "a number, at least 0"),
     (f"{SAMPLING}.enabled", "false", '"false"', "true or false"),
-    (f"{SAMPLING}.method", "curtailed_exact", "did you mean curtailed-exact?", "optimal, curtailed-exact, margin"),
+    (f"{SAMPLING}.method", "curtailed_exact", "did you mean curtailed-exact?", "optimal, curtailed, curtailed-exact"),
     (f"{SAMPLING}.max_disagreement", 1, "1", "a number from 0 to below 1"),
     (f"{SAMPLING}.max_disagreement", True, "true", "a number from 0 to below 1"),
     (f"{SAMPLING}.max_disagreement", {"accept": 0.1}, '{"accept": 0.1}', "accept and reject, both"),

@@ -238,7 +238,7 @@ class VerifierConfig(_Section):
     @model_validator(mode="after")
     def _guarantee_is_about_n(self) -> "VerifierConfig":
         sampling = self.adaptive_sampling
-        if sampling.method in ("optimal", "curtailed-exact") and sampling.n_max != self.n_samples:
+        if sampling.method in ("optimal", "curtailed", "curtailed-exact") and sampling.n_max != self.n_samples:
             allowed = f"n_samples = {self.n_samples}, with method {sampling.method}"
             raise _refused(("adaptive_sampling", "n_max"), sampling.n_max, allowed)
         return self
