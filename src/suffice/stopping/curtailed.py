@@ -12,7 +12,6 @@ from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from suffice.decision.counts import CountRule
@@ -76,6 +75,9 @@ def design_means(request: Request, rule: MeanRule) -> Design:
 
 def _mean_boundary(rule: MeanRule, size: int, n: int, cut_off: float) -> Boundary:
     """Given S(t) = s and a flat prior for the drift, S(1) is normal with mean s/t and variance (1 − t)/t."""
+    # A plan from the cache needs no solver, and should not wait for one to load.
+    from scipy.optimize import brentq
+
     t, critical = n / size, z_of_t(rule.critical(size), size)
     spread = sqrt((1 - t) / t)
 

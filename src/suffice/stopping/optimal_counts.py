@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from suffice.sampling.distributions import Floats
 from suffice.stopping.operating_counts import Ints, count_operating, hypergeometric, log_choose, log_factorials
@@ -238,6 +237,9 @@ def _price(lattice: _Lattice, budgets: Floats) -> tuple[list[_Policy], Floats, f
 def _mix(policies: list[_Policy], budgets: Floats) -> tuple[Floats, float]:
     """The mixture of policies (and of never stopping, which is what is missing to 1) that saves most within the
     budgets."""
+    # A plan from the cache needs no solver, and should not wait for one to load.
+    from scipy.optimize import linprog
+
     saved = np.array([p.saved for p in policies])
     limits = np.vstack((_spent(policies, budgets).T, np.ones(len(policies))))
     solved = linprog(-saved, A_ub=limits, b_ub=np.append(budgets > 0, 1.0), method="highs-ds")
@@ -252,6 +254,9 @@ def _spent(policies: list[_Policy], budgets: Floats) -> Floats:
 def _next_multipliers(policies: list[_Policy], budgets: Floats, centre: Floats, radius: float) -> Floats:
     """Where the dual function, as far as the policies tell, is least inside the box; never stopping tells that it is ≥
     Σλε."""
+    # A plan from the cache needs no solver, and should not wait for one to load.
+    from scipy.optimize import linprog
+
     unit = np.where(budgets > 0, budgets, 1.0)
     slack = np.where(budgets > 0, 1.0, 0.0) - np.vstack((_spent(policies, budgets), np.zeros(2)))
     known = np.append([p.saved for p in policies], 0.0)

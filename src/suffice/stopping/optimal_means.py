@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.special import ndtr
 
 from suffice.sampling.distributions import Floats
@@ -272,6 +271,9 @@ def _price(lattice: _Lattice, budget: Budget) -> tuple[_Prices, float]:
 def _mix(policies: list[tuple[float, Floats]]) -> tuple[float, Floats]:
     """The least ASN of a mixture of policies (and of never stopping) that keeps every bound, and the price of each
     bound."""
+    # A plan from the cache needs no solver, and should not wait for one to load.
+    from scipy.optimize import linprog
+
     asn = np.array([1.0, *(asn for asn, _ in policies)])
     ratios = np.stack([np.zeros(policies[0][1].size), *(ratio.ravel() for _, ratio in policies)], axis=1)
     solved = linprog(
