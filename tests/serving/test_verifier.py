@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 import serving_world
+from openfeature import api
+from openfeature.flag_evaluation import FlagResolutionDetails
+from openfeature.provider.in_memory_provider import InMemoryProvider
+from openfeature.provider.no_op_provider import NoOpProvider
 from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
@@ -17,6 +21,7 @@ from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.flag.arm import Arm
 from suffice.flag.bucketing import audited
+from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import FALLBACK, counters_of
@@ -176,6 +181,23 @@ def test_a_flag_that_breaks_is_no_failure() -> None:
     served = verifier(flag=Flags(None)).verify(case(1))
     assert served.arm is Arm.FIXED
     assert served.fallback == "RuntimeError: the flag broke"
+
+
+class Interrupted(InMemoryProvider):
+    """A provider during whose evaluation somebody presses Ctrl-C."""
+
+    def resolve_string_details(self, *_: object, **__: object) -> FlagResolutionDetails[str]:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_flag_is_asked_is_no_failure_of_the_adaptive_path() -> None:
+    domain = "interrupted"
+    api.set_provider_and_wait(Interrupted({}), domain)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            verifier(flag=FlagClient(api.get_client(domain))).verify(case(1))
+    finally:
+        api.set_provider_and_wait(NoOpProvider(), domain)
 
 
 def test_errors_of_a_sampler_are_the_callers() -> None:

@@ -63,7 +63,14 @@ class FlagClient:
             return Answer(Arm.FIXED, resolved=False, reason=obstacle)
         # The region is always given, so that one in a context of the host application cannot stand in for it.
         context = EvaluationContext(target, {REGION: region or ""})
-        return _answer(self._client.get_string_details(FLAG, Arm.FIXED.value, context))
+        try:
+            return _answer(self._client.get_string_details(FLAG, Arm.FIXED.value, context))
+        except UnboundLocalError as error:
+            # OpenFeature 0.10 hides an interrupt behind this error of its own; taken for a failure, it would be lost.
+            hidden = error.__context__
+            if hidden is None or isinstance(hidden, Exception):
+                raise
+            raise hidden from None
 
     def close(self) -> None:
         """Stop watching the file; no thread is left. From then on every answer is FIXED. Closing twice is allowed."""
