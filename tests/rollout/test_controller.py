@@ -70,7 +70,7 @@ def test_a_stage_ends_when_time_exposure_and_proof_come_together() -> None:
 
 @pytest.mark.parametrize(
     ("cycle", "why"),
-    [(Cycle((GOOD,), 9), "9 of 10 audits"), (Cycle((GOOD, UNDECIDED), 10), "extension 1 of 4")],
+    [(Cycle((GOOD,), 9), "9 of 10 audits"), (Cycle((GOOD, UNDECIDED), 10), "extended, held 150 of 250 s")],
 )
 def test_a_stage_does_not_end_without_exposure_or_proof(cycle: Cycle, why: str) -> None:
     state = after(started(), (good(0), 50), (good(0), 100), (cycle, 150))
@@ -132,20 +132,35 @@ def test_one_good_cycle_ends_a_row_of_errors() -> None:
     assert state.errors == 0
 
 
-def test_a_stage_without_proof_is_extended_by_its_hold_and_then_pauses() -> None:
+def test_a_stage_without_proof_is_extended_once_by_its_hold_and_then_counts_cycles() -> None:
     undecided = Cycle((UNDECIDED,), 10)
-    state = after(started(), *((undecided, float(t)) for t in range(1, 100)))
-    assert (state.inconclusive, state.phase) == (0, Phase.PROGRESSING)
-    state = after(state, *((undecided, float(t)) for t in range(100, 500)))
+    state = after(started(), *((undecided, float(t)) for t in range(1, 200)))
+    assert (state.extended_to, state.inconclusive, state.phase) == (200, 0, Phase.PROGRESSING)
+    state = after(state, *((undecided, float(t)) for t in range(200, 204)))
     assert (state.inconclusive, state.phase) == (4, Phase.PROGRESSING)
-    state = after(state, (undecided, 500.0))
+    state = after(state, (undecided, 204.0))
     assert state.phase is Phase.PAUSED
-    assert "not proven after 4 extensions" in state.why
+    assert "5 inconclusive cycles, allowed 4" in state.why
 
 
-def test_a_stage_that_is_proven_in_an_extension_ends() -> None:
-    state = after(started(), *((Cycle((UNDECIDED,), 10), float(t)) for t in range(50, 300, 50)), (good(), 300.0))
-    assert (state.stage, state.inconclusive) == (1, 0)
+def test_the_extension_begins_when_the_exposure_is_reached_too() -> None:
+    state = after(started(), *((Cycle((UNDECIDED,), 9), float(t)) for t in range(0, 301, 50)))
+    assert state.extended_to is None
+    assert after(state, (Cycle((UNDECIDED,), 10), 350.0)).extended_to == 350 + STAGES[0].hold
+
+
+def test_a_stage_that_is_proven_in_its_extension_or_while_cycles_count_ends() -> None:
+    undecided = Cycle((UNDECIDED,), 10)
+    in_extension = after(started(), *((undecided, float(t)) for t in range(50, 200, 50)), (good(), 190.0))
+    counted = after(started(), *((undecided, float(t)) for t in range(50, 400, 50)), (good(), 390.0))
+    assert [(it.stage, it.inconclusive, it.extended_to) for it in (in_extension, counted)] == [(1, 0, None)] * 2
+
+
+def test_who_resumes_a_stage_that_was_not_proven_gives_it_another_extension() -> None:
+    undecided = Cycle((UNDECIDED,), 10)
+    paused = after(started(), *((undecided, float(t)) for t in range(1, 205)))
+    state = after(paused, (Resumed(), 300.0), (undecided, 301.0))
+    assert (state.phase, state.inconclusive, state.extended_to) == (Phase.PROGRESSING, 0, 305)
 
 
 def test_a_clock_jump_credits_at_most_two_cycles_and_never_less_than_nothing() -> None:

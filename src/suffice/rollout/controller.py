@@ -21,8 +21,9 @@ CREDIT_CYCLES = 2
 class State:
     """Where a rollout is, and what it has counted since its stage began.
 
-    `held` is the credited time in the stage (seconds); `why` is the sentence that explains the phase; `failed` holds
-    the gates that caused a rollback.
+    `held` is the credited time in the stage (seconds), and `extended_to` how much of it an unproven stage waits for
+    before it counts cycles as inconclusive; `why` is the sentence that explains the phase; `failed` holds the gates
+    that caused a rollback.
     """
 
     stages: tuple[Stage, ...]
@@ -33,7 +34,7 @@ class State:
     last_cycle: float | None = None
     failures: int = 0
     inconclusive: int = 0
-    extended_at: float = 0.0
+    extended_to: float | None = None
     errors: int = 0
     awaits_approval: bool = False
     approved: bool = False
@@ -146,7 +147,8 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
         case Resumed():
             moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
             approved = state.approved or state.awaits_approval
-            resumed = replace(moved, approved=approved, awaits_approval=False, inconclusive=0, errors=0, last_cycle=now)
+            fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
+            resumed = replace(fresh, approved=approved, awaits_approval=False, last_cycle=now)
             return resumed, (Record("resume", moved.why), PublishStage(resumed.current))
         case RollbackAsked(reason):
             return _roll_back(state, reason, ())
@@ -196,7 +198,7 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
         return _move(state, Signal.HOLD, f"{audits} of {stage.min_audits} audits"), ()
     undecided = [r for r in cycle.results if r.outcome is not Outcome.SUCCESSFUL]
     if undecided and stage.needs_proof:
-        return _count_inconclusive(state, undecided[0].sentence, cycle.results)
+        return _extend(state, undecided[0].sentence, cycle.results)
     if stage.approval and not state.approved:
         why = f"stage {stage.name} has passed and waits for approval"
         waiting = replace(_move(state, Signal.PAUSE, why), awaits_approval=True)
@@ -204,17 +206,19 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
     return _end_stage(state, cycle.results)
 
 
-def _count_inconclusive(
-    state: State, sentence: str, results: Sequence[GateResult]
-) -> tuple[State, tuple[Command, ...]]:
-    """Extend the stage by its hold, as often as the limit allows; a cycle within an extension does not count again."""
-    limit, hold = state.limits.inconclusive_limit, state.current.hold
-    if state.inconclusive and state.held < state.extended_at + hold:
-        return _move(state, Signal.HOLD, f"extension {state.inconclusive} of {limit}: {sentence}"), ()
-    state = replace(state, inconclusive=state.inconclusive + 1, extended_at=state.held)
+def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:
+    """Extend the stage once, by its hold; only what is inconclusive after that counts towards the limit."""
+    to = state.held + state.current.hold if state.extended_to is None else state.extended_to
+    state = replace(state, extended_to=to)
+    if state.held < to:
+        return _move(state, Signal.HOLD, f"extended, held {state.held:.0f} of {to:.0f} s: {sentence}"), ()
+    limit = state.limits.inconclusive_limit
+    state = replace(state, inconclusive=state.inconclusive + 1)
     if state.inconclusive <= limit:
-        return _move(state, Signal.HOLD, f"extension {state.inconclusive} of {limit}: {sentence}"), ()
-    why = f"not proven after {limit} extensions: {sentence}"
+        return _move(state, Signal.HOLD, f"inconclusive {state.inconclusive} of at most {limit}: {sentence}"), ()
+    why = (
+        f"not proven by the end of the extension: {state.inconclusive} inconclusive cycles, allowed {limit}: {sentence}"
+    )
     return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
 
 
@@ -224,7 +228,8 @@ def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tu
         return moved, (Record("complete", moved.why, results),)
     following = state.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
-    fresh = replace(moved, stage=state.stage + 1, held=0.0, failures=0, inconclusive=0, errors=0, approved=False)
+    uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
+    fresh = replace(uncounted, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
     return fresh, (Record("advance", f"stage {state.current.name} has passed", results), PublishStage(following))
 
 

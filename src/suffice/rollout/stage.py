@@ -30,8 +30,9 @@ class Stage:
 class Limits:
     """How a rollout is watched. `cycle` is the seconds between two cycles.
 
-    Failures, extensions and consecutive errors beyond their limit act: failures roll back, the others pause. A stage
-    whose hold and exposure have passed without proof is extended by its hold, `inconclusive_limit` times.
+    Failures, inconclusive cycles and consecutive errors beyond their limit act: failures roll back, the others pause.
+    A stage whose hold and exposure have passed without proof is extended once, by its hold; a cycle counts as
+    inconclusive only after that.
     """
 
     cycle: float
