@@ -64,6 +64,7 @@ def setup(folder: Path, fault: str | None = None, chosen: Config | None = None, 
         "source": "small",
         "directory": folder / "rehearsal",
         "fault": Fault(stage, known[kind]) if fault else None,
+        "checks": False,
     }
     return Setup(**{**made, **changes})
 
@@ -80,7 +81,8 @@ def write_files(folder: Path, made: Sequence[Correction] | None = None, **settin
     _write(folder / "records.csv", [(f"r-{c.key}", c.target, c.record) for c in made])
     _write(folder / "measurements.csv", [(c.key, f"r-{c.key}", c.measurement) for c in made])
     (folder / "config.json").write_text(config_text(**settings), encoding="utf-8")
-    return ["rehearse", "--records", "records.csv", "--measurements", "measurements.csv", "--dir", "rehearsal"]
+    named = ["--records", "records.csv", "--measurements", "measurements.csv"]
+    return ["rehearse", *named, "--dir", "rehearsal", "--no-checks"]
 
 
 def _write(path: Path, rows: list[tuple[str, str, Estimate]]) -> None:

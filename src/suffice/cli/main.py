@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from suffice import __version__
-from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, sweep, triage
+from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, runbook, sweep, triage
 from suffice.cli.eval import evaluate
 from suffice.errors import SufficeError
 
@@ -31,6 +31,7 @@ app.command("sweep")(sweep.sweep)
 app.command("verify-sweep")(sweep.verify_sweep)
 app.command("metrics")(metrics.metrics)
 app.command("gate")(gate.gate)
+app.command("runbook")(runbook.runbook)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(triage.app, name="triage")
 

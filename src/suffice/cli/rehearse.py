@@ -1,11 +1,14 @@
 """`suffice rehearse`: the rollout from staging to everywhere on recorded corrections, with a fault on demand."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from suffice.cli import options
+
+if TYPE_CHECKING:
+    from suffice.config import Config
 
 _CODES = {"completed": 0, "rolled_back": 2, "paused": 3, "interrupted": 130}
 
@@ -25,6 +28,9 @@ def rehearse(
         "TemporaryQueue/rehearsal"
     ),
     go_on: Annotated[bool, typer.Option("--continue", help="Go on with the rehearsal in the folder.")] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks/--no-checks", help="Run the runbook's checks once in each stage, as a gate.")
+    ] = True,
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
@@ -43,17 +49,15 @@ def rehearse(
     from suffice.rehearsal.report import write_report
     from suffice.rehearsal.setup import Setup
     from suffice.rehearsal.summary import summary_of
+    from suffice.stopping.cache import default_cache
+    from suffice.stopping.configured import configured_plan
 
-    read = options.read_config(config, required=False)
-    if seed is not None:
-        read = read.model_copy(update={"determinism": read.determinism.model_copy(update={"seed": seed})})
-    setting = options.setting_of(options.Choice(rule=rule), read)
-    stages = tuple(stage.name for stage in read.rollout.stages)
-    chosen = fault_of(fault, stages) if fault else None
-    plan = setting.plan(method or read.verifier.adaptive_sampling.method)
+    read = _chosen(options.read_config(config, required=False), rule, method, seed)
+    chosen = fault_of(fault, tuple(stage.name for stage in read.rollout.stages)) if fault else None
+    plan = configured_plan(read.verifier, default_cache(), (config or Path("config.json")).parent)
     named = None if records or measurements else source or "pdg"
     name, corrections = corrections_of(named or source, records, measurements)
-    setup = Setup(read, plan, corrections, name, directory, chosen)
+    setup = Setup(read, plan, corrections, name, directory, chosen, checks=checks)
     with watching(setup, quiet=json) as seen:
         ending = run(setup, go_on=go_on, seen=seen)
     summary = summary_of(setup, ending)
@@ -64,3 +68,19 @@ def rehearse(
     else:
         print_summary(summary, setup)
     return _CODES[ending.status]
+
+
+def _chosen(read: "Config", rule: str | None, method: str | None, seed: int | None) -> "Config":
+    """The configuration with what the command line says instead; another rule or method leaves a pinned plan behind."""
+    import json
+
+    from suffice.config import parse
+
+    content = read.model_dump(mode="json")
+    verifier = content["verifier"]
+    if seed is not None:
+        content["determinism"]["seed"] = seed
+    if rule or method:
+        verifier["rule"] = rule or verifier["rule"]
+        verifier["adaptive_sampling"].update(method=method or verifier["adaptive_sampling"]["method"], plan_file=None)
+    return parse(json.dumps(content), "the options")

@@ -14,7 +14,8 @@ from suffice.config import set_enabled
 from suffice.flag.probes import Receipt
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
-from suffice.rehearsal.setup import Setup
+from suffice.rehearsal.runbook import Runbook
+from suffice.rehearsal.setup import CHECKS, Setup
 from suffice.rehearsal.traffic import lasting
 from suffice.rollout.controller import State
 from suffice.rollout.stored import plain_result, plain_state
@@ -39,8 +40,8 @@ class Settled:
 class Bundler:
     """Settles the rollback of a rehearsal. Safe to call again: a bundle that is there is kept."""
 
-    def __init__(self, setup: Setup, ledger: Ledger, rollout: str) -> None:
-        self._setup, self._ledger, self._rollout = setup, ledger, rollout
+    def __init__(self, setup: Setup, ledger: Ledger, rollout: str, runbook: Runbook | None = None) -> None:
+        self._setup, self._ledger, self._rollout, self._runbook = setup, ledger, rollout, runbook
         self.evidence = Evidence()
         self.results: tuple[GateResult, ...] = ()
         self.settled: Settled | None = None
@@ -69,7 +70,13 @@ class Bundler:
             "receipt.json": _json(asdict(receipt) if receipt else None),
             "environment.json": _json(_environment()),
             "TRIAGE.md": _item(reason, state, cases, bundle),
+            **self._checks(state.current.name),
         }
+
+    def _checks(self, stage: str) -> dict[str, str]:
+        """What the runbook's checks of the stage said, waited for: the baseline is observed already."""
+        outputs = self._runbook.outputs(stage) if self._runbook else {}
+        return {f"{CHECKS}/{name}": text for name, text in outputs.items()}
 
     def _metrics(self) -> str:
         """The metrics file as it would be now."""

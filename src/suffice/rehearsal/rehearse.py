@@ -20,7 +20,8 @@ from suffice.rehearsal.bundle import Bundler
 from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
 from suffice.rehearsal.history import History, row_of
 from suffice.rehearsal.resolved import resolved
-from suffice.rehearsal.setup import Setup, begin_anew, remove_temporary_files
+from suffice.rehearsal.runbook import Runbook
+from suffice.rehearsal.setup import CHECKS, PLAN, Setup, begin_anew, pinned, remove_temporary_files
 from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
@@ -103,7 +104,11 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
             begin_anew(setup)
         store = stack.enter_context(open_store(setup.file("store.db"), durable=False))
         flag = stack.enter_context(FlagClient.from_file(setup.file("flag.json")))
-        return _Rehearsal(setup, store, flag).run(go_on=go_on, seen=seen)
+        runbook = None
+        if setup.checks:
+            runbook = Runbook(setup.file(CHECKS), setup.file("config.json"))
+            stack.callback(runbook.close)
+        return _Rehearsal(setup, store, flag, runbook).run(go_on=go_on, seen=seen)
 
 
 @contextmanager
@@ -124,8 +129,8 @@ def _locked(setup: Setup) -> Iterator[None]:
 
 
 class _Rehearsal:
-    def __init__(self, setup: Setup, store: Store, flag: FlagClient) -> None:
-        self.setup, self.store, self.flag = setup, store, flag
+    def __init__(self, setup: Setup, store: Store, flag: FlagClient, runbook: Runbook | None) -> None:
+        self.setup, self.store, self.flag, self.runbook = setup, store, flag, runbook
         self.clock = _Clock(setup.start)
         self.traffic = Traffic(setup.corrections, setup.regions)
         storms = setup.config.error_resolution.rollback_storm_policy
@@ -157,7 +162,7 @@ class _Rehearsal:
             batch=self.traffic.per_cycle(setup.cycle),
             flush=self.verifier.flush,
         )
-        self.bundler = Bundler(setup, self.ledger, ROLLOUT)
+        self.bundler = Bundler(setup, self.ledger, ROLLOUT, runbook)
         published = Published(setup.file("flag.json"), SALT, flag, self.traffic.targets(), setup.regions)
         self.runner = Runner(store, ROLLOUT, published, self.bundler, self.clock)
         self.results: dict[str, tuple[GateResult, ...]] = {}
@@ -187,7 +192,10 @@ class _Rehearsal:
     def _begin(self) -> State:
         section = self.setup.config.rollout
         # The rehearsal switches a configuration of its own on and off, never the one it was started with.
-        write_atomically(self.setup.file("config.json"), self.setup.config.model_dump_json(indent=2) + "\n")
+        self.setup.plan.save(self.setup.file(PLAN))
+        write_atomically(
+            self.setup.file("config.json"), pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n"
+        )
         set_enabled(self.setup.file("config.json"), enabled=True)
         state = State(stages_of(section), limits_of(section))
         self.runner.create(state, self.setup.source, self.setup.identity)
@@ -251,6 +259,7 @@ class _Rehearsal:
         evidence = self._evidence(state)
         weight = 0 if state.current.shadow else state.current.weight
         self.results[name] = judge_all(evidence, self.setup.config.rollout.acceptance, weight=weight)
+        self.results[name] += self._checked(state)
         self.bundler.evidence, self.bundler.results = evidence, self.results[name]
         audits = None if evidence.audits is None else int(evidence.audits)
         cycle = Cycle(self.results[name], audits)
@@ -266,6 +275,19 @@ class _Rehearsal:
             )
         )
         return self.runner.handle(cycle, "rehearsal")
+
+    def _checked(self, state: State) -> tuple[GateResult, ...]:
+        if self.runbook is None:
+            return ()
+        if state.phase is Phase.PROGRESSING:
+            self.runbook.begin(state.current.name)
+        return (self.runbook.judge(state.current.name, wait=self._could_end(state)),)
+
+    def _could_end(self, state: State) -> bool:
+        """Whether this cycle may be the last of its stage; a stage that needs no proof is watched to the end."""
+        if not state.current.needs_proof:
+            return self._watched_long_enough(state)
+        return state.phase is not Phase.PROGRESSING or state.held + self.setup.cycle >= state.current.hold
 
     def _evidence(self, state: State) -> Evidence:
         stage = state.current

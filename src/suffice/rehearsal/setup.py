@@ -22,7 +22,10 @@ PASSES = 14
 
 @dataclass(frozen=True)
 class Setup:
-    """The inputs of a rehearsal; its outcome is a function of these."""
+    """The inputs of a rehearsal; its outcome is a function of these.
+
+    With `checks` each stage runs the runbook's checks once, and their answer is a gate.
+    """
 
     config: Config
     plan: Plan
@@ -31,6 +34,7 @@ class Setup:
     directory: Path
     fault: Fault | None = None
     passes: int = PASSES
+    checks: bool = True
 
     @property
     def seed(self) -> int:
@@ -61,6 +65,7 @@ class Setup:
             "corrections": sha256(content.encode()).hexdigest(),
             "fault": self.fault.spelling if self.fault else None,
             "passes": self.passes,
+            "checks": self.checks,
             "config": self.config.model_dump(mode="json"),
         }
 
@@ -81,9 +86,15 @@ class Setup:
         return sha256(canonical(self.identity).encode()).hexdigest()[:8]
 
 
-TRIAGE = "triage"
-FILES = ("store.db", "store.db-wal", "store.db-shm", "flag.json", "config.json", "metrics.json", "history.jsonl")
+TRIAGE, CHECKS, PLAN = "triage", "checks", "plan.json"
+FILES = ("store.db", "store.db-wal", "store.db-shm", "flag.json", "config.json", PLAN, "metrics.json", "history.jsonl")
 RESULTS = ("report.html", "summary.json")
+
+
+def pinned(config: Config, plan_file: str) -> Config:
+    """The configuration with this plan pinned: whoever reads it judges the plan that is rehearsed."""
+    sampling = config.verifier.adaptive_sampling.model_copy(update={"plan_file": plan_file})
+    return config.model_copy(update={"verifier": config.verifier.model_copy(update={"adaptive_sampling": sampling})})
 
 
 def begin_anew(setup: Setup) -> None:
@@ -96,16 +107,16 @@ def begin_anew(setup: Setup) -> None:
         setup.directory.mkdir(parents=True, exist_ok=True)
         for name in (*FILES, *RESULTS):
             setup.file(name).unlink(missing_ok=True)
-        for bundle in setup.bundles:
-            shutil.rmtree(bundle)
+        for folder in (*setup.bundles, *setup.directory.glob(CHECKS)):
+            shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(f"{setup.directory}: cannot be used for a rehearsal: {error.strerror or error}") from error
 
 
 def remove_temporary_files(directory: Path) -> None:
     """Remove the parts that a killed rehearsal left; for who holds the rehearsal's lock."""
-    for folder in (directory, directory / TRIAGE):
-        for leftover in folder.glob(".*.tmp"):
+    for folder, pattern in ((directory, ".*.tmp"), (directory / TRIAGE, ".*.tmp"), (directory / CHECKS, "**/.*.tmp")):
+        for leftover in folder.glob(pattern):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

@@ -61,7 +61,8 @@ def pull_request(subject: Subject, evidence: Summaries) -> str:
         f"- sample reduction at least {_percent(acceptance.min_sample_reduction, 0)}; excess escalations at most "
         f"{_percent(acceptance.max_excess_escalations)}",
         f"- a cycle every {format_duration(limits.cycle)}; allowed: {limits.failure_limit} failures, "
-        f"{limits.inconclusive_limit} inconclusive cycles after a stage and its extension, {limits.consecutive_error_limit} errors in a row",
+        f"{limits.inconclusive_limit} inconclusive cycles after a stage and its extension, "
+        f"{limits.consecutive_error_limit} errors in a row",
         "",
         "| stage | weight | regions | hold | audits | audited |",
         "| --- | --- | --- | --- | --- | --- |",

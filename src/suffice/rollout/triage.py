@@ -26,6 +26,7 @@ def freeze(bundle: Path, files: Mapping[str, str]) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.", suffix=".tmp", dir=bundle.parent))
         try:
             for name, content in sorted(files.items()):
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).write_text(content, encoding="utf-8", newline="\n")
             (temporary / MANIFEST).write_text(_manifest(files), encoding="utf-8", newline="\n")
             temporary.replace(bundle)
@@ -53,7 +54,8 @@ def check(bundle: Path) -> int:
         path = bundle / name
         if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
             raise DataError(f"{path}: is not what the manifest vouches for")
-    added = {path.name for path in bundle.iterdir()} - listed.keys() - {MANIFEST}
+    there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if not path.is_dir()}
+    added = there - listed.keys() - {MANIFEST}
     if added:
         raise DataError(f"{bundle / min(added)}: is not in the manifest")
     return len(listed)

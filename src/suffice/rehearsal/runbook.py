@@ -1,0 +1,105 @@
+"""The runbook's checks of a rehearsal: once for each stage, in a process beside the traffic."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from suffice.errors import OutputError
+from suffice.gates.outcome import GateResult, Outcome
+
+GATE = "runbook"
+BUDGET = 12
+"""Runs of each sweep: one for each scenario."""
+
+_ANSWERS, _TROUBLE = "runbook.json", "trouble.out"
+_HOLDS, _CANNOT_TELL = 0, 3
+
+
+class Runbook:
+    """Runs `suffice runbook` under the rehearsal's own configuration; what the checks print stays in `folder`/STAGE.
+
+    What an earlier process asked and had answered is not asked again.
+    """
+
+    def __init__(self, folder: Path, config: Path) -> None:
+        self.folder, self._config = folder, config
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def begin(self, stage: str) -> None:
+        """Start the checks of a stage, unless they were. Raises OutputError."""
+        folder = self.folder / stage
+        if stage in self._running or (folder / _ANSWERS).exists():
+            return
+        command = [sys.executable, "-m", "suffice.cli.main", "runbook", "--tied", "--budget", str(BUDGET)]
+        command += ["--out-dir", str(folder), "--reports-dir", str(folder), "--config", str(self._config)]
+        try:
+            # What a killed rehearsal left unfinished is made anew.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with (folder / _TROUBLE).open("wb") as trouble:
+                self._running[stage] = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=trouble
+                )
+        except OSError as error:
+            raise OutputError(f"{folder}: the runbook's checks cannot be run: {error.strerror or error}") from error
+
+    def judge(self, stage: str, *, wait: bool) -> GateResult:
+        """What the checks of a stage say together; without `wait` that they were not waited for yet.
+
+        So the answer does not depend on which of two processes is faster.
+        """
+        if not wait:
+            return _result(
+                Outcome.INCONCLUSIVE, "the checks are waited for when the stage could end (limit 0 failures)"
+            )
+        self.end(stage)
+        try:
+            answers = json.loads((self.folder / stage / _ANSWERS).read_text(encoding="utf-8"))["checks"]
+        except (OSError, ValueError, KeyError):
+            trouble = self.folder / stage / _TROUBLE
+            return _result(Outcome.ERROR, f"the checks did not end; see {trouble.name} (limit 0 failures)")
+        return _judged(answers)
+
+    def end(self, stage: str) -> None:
+        """Wait for the checks of a stage, if they are running."""
+        process = self._running.pop(stage, None)
+        if process is not None:
+            process.wait()
+            _close(process)
+
+    def outputs(self, stage: str) -> dict[str, str]:
+        """What the checks of a stage left, as text by file name; waits for them."""
+        self.end(stage)
+        folder = self.folder / stage
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+        return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+    def close(self) -> None:
+        """End what is still running: nobody will ask."""
+        for process in self._running.values():
+            _close(process)
+            process.wait()
+        self._running.clear()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    # Its end of input is its end.
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _judged(answers: dict[str, int]) -> GateResult:
+    failed = [name for name, code in answers.items() if code not in (_HOLDS, _CANNOT_TELL)]
+    unknown = [name for name, code in answers.items() if code == _CANNOT_TELL]
+    outcome = Outcome.FAILED if failed else Outcome.ERROR if unknown or not answers else Outcome.SUCCESSFUL
+    sentence = f"{len(failed)} of {len(answers)} checks fail (limit 0)"
+    if failed or unknown:
+        sentence += f": {', '.join(failed or unknown)}{'' if failed else ' cannot tell'}"
+    return _result(outcome, sentence, float(len(failed)), {name: float(code) for name, code in answers.items()})
+
+
+def _result(outcome: Outcome, sentence: str, value: float | None = None, numbers: Any = None) -> GateResult:
+    return GateResult(GATE, outcome, sentence, value, 0.0, numbers or {})

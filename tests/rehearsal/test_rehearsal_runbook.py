@@ -1,0 +1,93 @@
+"""The runbook's checks inside a rehearsal: once for each stage, beside the traffic, as a gate, and in the bundle."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rehearsing import config, config_text, rehearsed, setup
+
+from suffice.gates.outcome import Outcome
+from suffice.rehearsal.runbook import Runbook
+from suffice.rollout.triage import check
+
+OUTPUTS = {"pytest_adversarial.out", "run_eval.out", "metrics_summary.out", "escalation_gate.out", "verify_sweep.out"}
+
+
+def answered(folder: Path, **codes: int) -> Runbook:
+    stage = folder / "staging"
+    stage.mkdir(parents=True)
+    (stage / "runbook.json").write_text(json.dumps({"checks": codes}), encoding="utf-8")
+    return Runbook(folder, folder / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("codes", "outcome", "said"),
+    [
+        ({"run_eval": 0, "compare": 0}, Outcome.SUCCESSFUL, "0 of 2 checks fail (limit 0)"),
+        ({"run_eval": 2, "compare": 3}, Outcome.FAILED, "1 of 2 checks fail (limit 0): run_eval"),
+        ({"run_eval": 0, "compare": 3}, Outcome.ERROR, "0 of 2 checks fail (limit 0): compare cannot tell"),
+        ({}, Outcome.ERROR, "0 of 0 checks fail (limit 0)"),
+    ],
+)
+def test_the_worst_answer_is_the_gates(tmp_path: Path, codes: dict[str, int], outcome: Outcome, said: str) -> None:
+    result = answered(tmp_path, **codes).judge("staging", wait=True)
+    assert (result.outcome, result.sentence) == (outcome, said)
+
+
+def test_checks_that_left_no_answer_are_an_error_and_ones_not_waited_for_prove_nothing(tmp_path: Path) -> None:
+    runbook = Runbook(tmp_path, tmp_path / "config.json")
+    assert runbook.judge("staging", wait=True).outcome is Outcome.ERROR
+    assert answered(tmp_path / "other", run_eval=0).judge("staging", wait=False).outcome is Outcome.INCONCLUSIVE
+
+
+def test_checks_that_cannot_start_are_an_error_with_the_reason_kept(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    runbook = Runbook(tmp_path / "checks", tmp_path / "config.json")
+    runbook.begin("staging")
+    assert runbook.judge("staging", wait=True).outcome is Outcome.ERROR
+    assert "config.json" in (tmp_path / "checks" / "staging" / "trouble.out").read_text(encoding="utf-8")
+
+
+def test_a_rolled_back_rehearsal_has_the_outputs_of_the_failing_stage_in_its_bundle(tmp_path: Path) -> None:
+    it = replace(setup(tmp_path, "staging:margin"), checks=True)
+    ending, summary = rehearsed(it)
+    assert (ending.status, summary["failed_gate"]) == ("rolled_back", "disagreement")
+    bundle = Path(str(ending.bundle))
+    assert check(bundle) > len(OUTPUTS)
+    kept = {path.name for path in (bundle / "checks").iterdir()}
+    assert kept >= OUTPUTS
+    assert {"sweep_a", "sweep_b", "metrics.json"} <= kept
+    # The fault is in the rehearsal's traffic, not in the plan that the checks are about.
+    answers = json.loads((bundle / "checks" / "runbook.json").read_text(encoding="utf-8"))
+    assert set(answers["checks"].values()) == {0}
+    assert [gate["gate"] for gate in summary["stages"][0]["gates"]][-1] == "runbook"
+
+
+def test_a_plan_that_breaks_decisions_fails_the_checks_and_each_says_so_in_its_own_output(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config_text(method="margin"), encoding="utf-8")
+    command = [sys.executable, "-m", "suffice.cli.main", "runbook", "--budget", "12", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    codes = json.loads(done.stdout)["checks"]
+    assert {name for name, code in codes.items() if code == 2} >= {"pytest_adversarial", "run_eval", "compare"}
+    assert codes["verify_sweep"] == codes["metrics_summary"] == codes["escalation_gate"] == 0
+    kept = tmp_path / "TemporaryQueue" / "runbook"
+    assert "- agreement_even: FAIL" in (kept / "run_eval.out").read_text(encoding="utf-8")
+    assert json.loads((kept / "runbook.json").read_text(encoding="utf-8"))["checks"] == codes
+
+
+def test_checks_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config().model_dump_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "suffice.cli.main", "runbook", "--tied"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        begun = tmp_path / "TemporaryQueue" / "runbook" / "pytest_adversarial.out"
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.01)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 2
+    assert not (tmp_path / "TemporaryQueue" / "runbook" / "runbook.json").exists()
