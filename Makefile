@@ -21,6 +21,7 @@ check: $(READY)
 
 bench: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.plans
 
 campaign: $(READY)
 	$(BIN)/python -m pytest -n auto -m campaign

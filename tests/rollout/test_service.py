@@ -324,13 +324,15 @@ def test_nan_in_the_numbers_is_an_error(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.traffic()
         made.cycle()
+        made.traffic()
+        newest = "WHERE id = (SELECT max(id) FROM decisions)"
         with made.store.write() as connection:
-            connection.exec_driver_sql("UPDATE decisions SET adaptive_n = 'NaN' WHERE id = 7")
+            connection.exec_driver_sql(f"UPDATE decisions SET adaptive_n = 'NaN' {newest}")
         state = again(made).cycle()
         assert state.current.name == "staging"
         assert "not measured" in state.why
         with made.store.write() as connection:
-            connection.exec_driver_sql("UPDATE decisions SET adaptive_n = 8 WHERE id = 7")
+            connection.exec_driver_sql(f"UPDATE decisions SET adaptive_n = 8 {newest}")
         assert made.cycle().current.name == "canary"
 
 

@@ -246,7 +246,7 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
 
 def test_rows_are_written_in_batches_and_when_they_have_waited(store: Store) -> None:
     times = iter([0.0, 0.1, 0.2, 10.0, 12.0, 12.5])
-    it = verifier(store, batch=3, clock=lambda: next(times))
+    it = verifier(store, batch=3, monotonic=lambda: next(times))
     written = []
     for c in cases(6):
         it.verify(c)
@@ -333,6 +333,9 @@ def test_from_config_a_flag_that_is_not_there_means_fixed_and_metrics_come_befor
         assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
         assert it.store.name == str(tmp_path / "queue" / "store.db")
     assert it.verify(case(2)).arm is Arm.FIXED
+    it.close()
+    with open_store(tmp_path / "queue" / "store.db") as opened:
+        assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
 
 
 def test_a_verifier_without_a_ledger_has_no_store() -> None:

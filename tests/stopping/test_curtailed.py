@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from benchmarks.simulated_runs import NORMAL, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from simulated_runs import NORMAL, simulate
 
 import suffice
 from suffice.decision.mean import Mean

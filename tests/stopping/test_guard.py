@@ -4,10 +4,10 @@ from math import inf, sqrt
 
 import numpy as np
 import pytest
+from benchmarks.simulated_runs import OUTSIDE, TESTED_FAMILY, execute, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from simulated_runs import OUTSIDE, TESTED_FAMILY, execute, simulate
 
 import suffice
 from suffice.decision.mean import Mean

@@ -5,11 +5,11 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from benchmarks.simulated_runs import NORMAL, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
-from simulated_runs import NORMAL, simulate
 
 import suffice
 from suffice.decision.mean import Mean

@@ -6,7 +6,7 @@ from suffice.gates.e_process import upper
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
-from suffice.rollout.evidence import Counted
+from suffice.rollout.counted import Counted
 from suffice.rollout.stage import Stage
 from suffice.rollout.stored import plain_result
 
@@ -52,7 +52,6 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
 
 
 def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Setup) -> dict[str, Any]:
-    adaptive, baseline = it.escalated()
     saved = 1 - it.stopping_draws / it.stopping_fixed_draws if it.stopped else None
     net = 1 - (it.stopping_draws + it.audit_draws) / it.stopping_fixed_draws if it.stopped else None
     confidence = setup.config.rollout.acceptance.confidence
@@ -70,7 +69,7 @@ def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Se
         "net_sample_reduction": None if stage.shadow else net,
         "fallbacks": it.fallbacks,
         "invalid": it.invalid,
-        "escalations_adaptive": len(adaptive),
-        "escalations_baseline": len(baseline),
+        "escalations_adaptive": it.escalated_adaptive,
+        "escalations_baseline": it.escalated_baseline,
         "gates": [plain_result(result) for result in results],
     }

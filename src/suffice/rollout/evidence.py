@@ -1,80 +1,49 @@
-"""Evidence of every stage, read from the ledger as it grows."""
+"""Evidence of every stage, from a ledger whose rows are each read once, however many processes ask in turn."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
-from suffice.decision.rule import Decision
+from sqlalchemy import Connection
+
+from suffice.errors import StoreConflict, StoreError
 from suffice.gates.evidence import Evidence
-from suffice.resolution.storm import StormPolicy, StormState
+from suffice.resolution.storm import StormPolicy
+from suffice.rollout.counted import Counted, ScopeOf, Tally, audits, place_of
 from suffice.rollout.stage import Stage
-from suffice.serving.counted import FALLBACK
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
 
-_ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
-
-
-@dataclass(slots=True)
-class World:
-    """The storm policy, replayed on one arm's decisions."""
-
-    storms: dict[str, StormState] = field(default_factory=dict)
-    escalated: set[str] = field(default_factory=set)
-
-    def decided(self, scope: str, policy: StormPolicy, *, accepted: bool) -> None:
-        """One more decision about a target."""
-        state = policy.after(self.storms.get(scope, StormState()), accepted=accepted)
-        self.storms[scope] = state
-        if state.needs_review:
-            self.escalated.add(scope)
-
-
-@dataclass(slots=True)
-class Counted:
-    """What the ledger has of one stage so far."""
-
-    decisions: int = 0
-    adaptive: int = 0
-    audits: int = 0
-    disagreements: int = 0
-    stopped: int = 0
-    stopping_draws: int = 0
-    stopping_fixed_draws: int = 0
-    audit_draws: int = 0
-    fixed_n: int = 0
-    fallbacks: int = 0
-    invalid: int = 0
-    newest: float | None = None
-    adaptive_targets: set[tuple[str | None, str]] = field(default_factory=set)
-    fixed_targets: set[tuple[str | None, str]] = field(default_factory=set)
-    adaptive_world: World = field(default_factory=World)
-    baseline_world: World = field(default_factory=World)
-
-    def escalated(self) -> tuple[set[str], set[str]]:
-        """The audited targets that escalate on adaptive decisions, and those that do on the baseline's."""
-        return self.adaptive_world.escalated, self.baseline_world.escalated
+PORTION = 10_000
+"""Rows that are counted in one transaction; a kill costs the counting of one portion at most."""
 
 
 class EvidenceReader:
     """Counts each ledger row of a rollout once, into its stage; numbers come from the ledger alone.
 
-    For audited decisions the storm policy is replayed in both worlds, by `scope` of a row (its target, unless given).
+    What was counted is kept in the store, so that the next reader, also of another process, goes on from there; readers
+    at once count no row twice and miss none. For audited decisions the storm policy is replayed in both worlds, by
+    `scope` of a row (its target, unless given), which must be the same for all readers of a rollout.
     """
 
     def __init__(
-        self, ledger: Ledger, rollout: str, policy: StormPolicy, scope: Callable[[DecisionRow], str] | None = None
+        self,
+        ledger: Ledger,
+        rollout: str,
+        policy: StormPolicy,
+        scope: ScopeOf | None = None,
+        portion: int = PORTION,
     ) -> None:
-        self._ledger, self._rollout, self._policy = ledger, rollout, policy
-        self._scope = scope or (lambda row: row.target)
-        self._last = 0
+        self._ledger, self._rollout, self._policy, self._portion = ledger, rollout, policy, portion
+        self._scope = scope or _target
+        self._rule = f"1, max_rollbacks {policy.max_rollbacks}"
         self.stages: dict[str, Counted] = {}
 
     def read(self, stage: Stage, began: float, now: float) -> Evidence:
         """The evidence of a stage that began then, with all that was written up to now (seconds). Raises StoreError."""
-        rows, self._last = self._ledger.rows_after(self._rollout, self._last)
-        for row in rows:
-            self._count(self.stages.setdefault(row.stage, Counted()), row)
+        self.catch_up()
         it = self.stages.setdefault(stage.name, Counted())
-        adaptive, baseline = it.escalated()
+        adaptive_targets, fixed_targets = it.targets_within(stage)
         return Evidence(
             decisions=it.decisions,
             adaptive=it.adaptive,
@@ -86,44 +55,60 @@ class EvidenceReader:
             fixed_n=it.fixed_n,
             audit_draws=it.audit_draws,
             fallbacks=it.fallbacks,
-            audited_targets=len(it.adaptive_world.storms),
-            excess=len(adaptive - baseline),
-            spared=len(baseline - adaptive),
-            adaptive_targets=_within(stage, it.adaptive_targets),
-            fixed_targets=_within(stage, it.fixed_targets - it.adaptive_targets),
+            audited_targets=it.audited_targets,
+            excess=it.excess,
+            spared=it.spared,
+            adaptive_targets=adaptive_targets,
+            fixed_targets=fixed_targets,
             age=0.0,
             silence=max(now - (began if it.newest is None else it.newest), 0.0),
         )
 
-    def _count(self, it: Counted, row: DecisionRow) -> None:
-        it.decisions += 1
-        it.newest = row.at if it.newest is None else max(it.newest, row.at)
-        it.fallbacks += row.reason == FALLBACK
-        it.invalid += row.invalid
-        it.adaptive += row.arm == "adaptive"
-        chosen = row.arm == "adaptive" or row.reason == FALLBACK
-        (it.adaptive_targets if chosen else it.fixed_targets).add((row.region, row.target))
-        if row.baseline_decision == _INVALID or row.decision == _INVALID:
-            return
-        stopping = row.adaptive_n if row.adaptive_n is not None else row.n if row.arm == "adaptive" else None
-        if stopping is not None and row.adaptive_decision != _INVALID:
-            it.stopped += 1
-            it.stopping_draws += stopping
-            it.stopping_fixed_draws += row.fixed_n
-            it.fixed_n = row.fixed_n
-            if row.audited and row.arm == "adaptive":
-                it.audit_draws += row.fixed_n - stopping
-        if row.audited and row.agrees is not None:
-            it.audits += 1
-            it.disagreements += not row.agrees
-            self._replay(it, row)
+    def catch_up(self) -> None:
+        """Count what was written since, into `stages`. Raises StoreError; what was counted until then is kept."""
+        while not self._count_portion():
+            pass
 
-    def _replay(self, it: Counted, row: DecisionRow) -> None:
-        scope = self._scope(row)
-        in_force = row.adaptive_decision if row.shadow else row.decision
-        for world, decision in ((it.adaptive_world, in_force), (it.baseline_world, row.baseline_decision)):
-            world.decided(scope, self._policy, accepted=decision == _ACCEPTED)
+    def _count_portion(self) -> bool:
+        """Count the next rows, and keep that; whether they were the last ones."""
+        with self._ledger.store.read() as connection:
+            seen = self._seen(connection)
+            rows, last = self._ledger.rows_after(self._rollout, seen.last, self._portion, connection)
+            tally = self._tally(connection, seen, rows)
+        for row in rows:
+            self._count(tally, row)
+        if last > seen.last:
+            counted = Rollup(seen.rollout, seen.rule, last, {name: asdict(it) for name, it in tally.stages.items()})
+            try:
+                with self._ledger.store.write() as connection:
+                    save_rollup(connection, seen, counted, tally.targets, tally.storms)
+            except StoreConflict:
+                # Another reader has counted these rows; go on behind them.
+                return False
+        self.stages = tally.stages
+        return len(rows) < self._portion
+
+    def _count(self, tally: Tally, row: DecisionRow) -> None:
+        try:
+            tally.count(row, self._scope(row))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"decision {row.key} of {self._rollout} cannot be counted: {error}") from error
+
+    def _seen(self, connection: Connection) -> Rollup:
+        found = load_rollup(connection, self._rollout) or Rollup(self._rollout, self._rule)
+        if found.rule != self._rule:
+            raise StoreError(f"{self._rollout} was counted by rule {found.rule}; allowed: {self._rule}")
+        return found
+
+    def _tally(self, connection: Connection, seen: Rollup, rows: list[DecisionRow]) -> Tally:
+        targets = known_targets(connection, self._rollout, map(place_of, rows))
+        scopes = ((row.stage, self._scope(row)) for row in rows if audits(row))
+        return Tally(self._policy, _stages(seen.counts), targets, known_storms(connection, self._rollout, scopes))
 
 
-def _within(stage: Stage, targets: set[tuple[str | None, str]]) -> int:
-    return sum(region in stage.regions for region, _ in targets) if stage.regions else len(targets)
+def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
+    return {stage: Counted(**values) for stage, values in counts.items()}
+
+
+def _target(row: DecisionRow) -> str:
+    return row.target

@@ -1,10 +1,7 @@
 """What production can be asked about a stage: the ledger, recomputed decisions, and whether they are about this
 rollout."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
-
-from sqlalchemy import func, select
 
 from suffice.errors import SufficeError
 from suffice.evaluation.recompute import differing
@@ -17,7 +14,6 @@ from suffice.rollout.stage import Stage
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger
-from suffice.store.schema import decisions
 
 RECOMPUTED = 20
 """Decisions of a stage that a fresh process decides again, the newest that the adaptive path took part in."""
@@ -38,30 +34,27 @@ class Measurement:
     be read is not measured."""
 
     def __init__(self, store: Store, rollout: str, policy: StormPolicy, plan: Plan | None, rebuild: Rebuild) -> None:
-        self._ledger, self._rollout, self._policy = Ledger(store), rollout, policy
+        self._ledger, self._rollout = Ledger(store), rollout
         self._plan, self._rebuild = plan, rebuild
         self._reader = EvidenceReader(self._ledger, rollout, policy)
         self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
-        self._made_by: Counter[tuple[str, str]] = Counter()
-        self._last = 0
 
     def measure(self, stage: Stage, began: float, now: float) -> Measured:
         """The evidence of a stage that began then, up to now (seconds)."""
         try:
             evidence = self._reader.read(stage, began, now)
-        except (SufficeError, TypeError, ValueError) as error:
-            # It may have counted a part already; the next cycle counts all of it again.
-            self._reader = EvidenceReader(self._ledger, self._rollout, self._policy)
+        except SufficeError as error:
             return Measured(NOTHING_MEASURED, (f"the ledger cannot be counted: {_one_line(error)}",))
         return self._with_recomputed(stage, evidence)
 
     def plan_gate(self, stage: Stage, plan_id: str) -> GateResult:
         """Whether the stage's decisions were made with the rollout's plan: others prove nothing about it."""
         try:
-            self._count_plans()
+            self._reader.catch_up()
         except SufficeError as error:
             return GateResult(PLAN_GATE, Outcome.ERROR, f"the plans of decisions cannot be read: {error}", None, 0.0)
-        made = {plan: n for (name, plan), n in self._made_by.items() if name == stage.name}
+        counted = self._reader.stages.get(stage.name)
+        made = counted.plans if counted else {}
         total = sum(made.values())
         foreign = total - made.get(plan_id, 0)
         outcome = Outcome.ERROR if foreign else Outcome.SUCCESSFUL if total else Outcome.INCONCLUSIVE
@@ -95,15 +88,6 @@ class Measurement:
         rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
         pairs = self._rebuild(rows)[:RECOMPUTED]
         return len(pairs), len(differing(pairs, plan)) if pairs else 0
-
-    def _count_plans(self) -> None:
-        c = decisions.c
-        query = select(c.stage, c.plan_id, func.count(), func.max(c.id)).group_by(c.stage, c.plan_id)
-        with self._ledger.store.read() as connection:
-            found = connection.execute(query.where((c.rollout == self._rollout) & (c.id > self._last))).all()
-        for stage, plan, count, last in found:
-            self._made_by[stage, plan] += count
-            self._last = max(self._last, last)
 
 
 def _one_line(error: Exception) -> str:

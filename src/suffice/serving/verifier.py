@@ -1,5 +1,6 @@
 """The verifier that production calls."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from suffice.serving.counted import FALLBACK, count
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, StoredSituation
 from suffice.serving.situation import Situation as Situation
+from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.stopping.cache import default_cache
 from suffice.stopping.configured import configured_plan
 from suffice.stopping.guard import needs_guard
@@ -43,6 +45,8 @@ BATCH = 500
 WAIT_SECONDS = 1.0
 """How long a ledger row may wait for others, until the next decision has it written: rollouts judge what is written."""
 
+_log = logging.getLogger(__name__)
+
 
 class Verifier:
     """Decides cases in production: by the arm that the flag names for the target, with audits, a ledger and counters.
@@ -51,8 +55,9 @@ class Verifier:
     Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
     decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not set, and that
     whether a case is audited depends on its target alone. Errors of a sampler are the caller's, and are raised. Ledger
-    rows and counters are written in batches; `flush`, `close` or leaving the context writes what is left. Safe to share
-    between threads.
+    rows and counters are written in batches; `flush`, `close` or leaving the context writes what is left. With a
+    `spool`, the row of each decision that `verify` returned outlives a SIGKILL; counters since the last batch do not.
+    Safe to share between threads; each process makes its own.
     """
 
     def __init__(
@@ -64,17 +69,19 @@ class Verifier:
         enabled: bool,
         counters: Counters,
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
         ledger: Ledger | None = None,
         situation: Callable[[], Situation] = Situation,
         metrics: Path | None = None,
         batch: int = BATCH,
+        spool: Spool | None = None,
     ) -> None:
         self.plan, self.seed = plan, seed
         self._flag, self._enabled = flag, enabled
-        self.counters, self.clock = counters, clock
+        self.counters, self.clock, self._monotonic = counters, clock, monotonic
         self._ledger = ledger
         self._situation = situation
-        self._metrics, self._batch = metrics, batch
+        self._metrics, self._batch, self._spool = metrics, batch, spool
         self._opened: list[FlagClient | Store] = []
         self._rows: list[DecisionRow] = []
         self._since = 0.0
@@ -99,13 +106,17 @@ class Verifier:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
-        decisions belong. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
-        PlanError, StoreError.
+        decisions belong. Rows that killed verifiers left are written to the ledger first. Close it, or use it as a
+        context: that writes ledger rows and counters. Raises ConfigError, PlanError, StoreError.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
         store = open_store(queue / "store.db")
+        ledger = Ledger(store)
+        # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
+        with suppress(SufficeError):
+            take_up(queue / FOLDER, ledger)
         flag = FlagClient.from_file(queue / "flag.json")
         verifier = cls(
             plan,
@@ -114,9 +125,10 @@ class Verifier:
             enabled=config.verifier.adaptive_sampling.enabled,
             counters=Counters(),
             clock=time.time,
-            ledger=Ledger(store),
+            ledger=ledger,
             situation=situation or StoredSituation(store, service),
             metrics=queue / "metrics.json",
+            spool=Spool(queue / FOLDER),
         )
         verifier._opened += [flag, store]
         return verifier
@@ -126,10 +138,12 @@ class Verifier:
 
         A full batch is written here; what cannot be written now waits for the next one, for `flush` or for `close`.
         """
+        # Before the flag is asked: a decision that is adaptive may still draw when a rollback is observed.
+        at = self.clock()
         situation = self._situation()
         served = self._decide(case, situation)
         plan = situation.plan or self.plan
-        row = row_of(case, served, situation, plan.id, self.seed, self.clock())
+        row = row_of(case, served, situation, plan.id, self.seed, at)
         count(row, self.counters)
         self._note(row)
         return served
@@ -142,14 +156,21 @@ class Verifier:
                 if self._rows:
                     self._ledger.append(self._rows)
                     self._rows = []
+                    if self._spool is not None:
+                        self._spool.clear()
         if self._metrics is not None:
             flush(self.counters, self._metrics)
 
     def close(self) -> None:
-        """Write ledger rows and counters, and close what `from_config` opened."""
+        """Write ledger rows and counters, and close what `from_config` opened. Allowed twice.
+
+        Raises what `flush` does; rows that could not be written then stay in the spool, for whoever takes them up.
+        """
         try:
             self.flush()
         finally:
+            if self._spool is not None:
+                self._spool.close()
             for opened in self._opened:
                 opened.close()
 
@@ -186,16 +207,21 @@ class Verifier:
         if self._ledger is None:
             return
         with self._lock:
+            now = self._monotonic()
             if not self._rows:
-                self._since = row.at
+                self._since = now
             self._rows.append(row)
-            due = len(self._rows) % self._batch == 0 or row.at - self._since >= WAIT_SECONDS
+            if self._spool is not None:
+                self._spool.add(row)
+            due = len(self._rows) % self._batch == 0 or now - self._since >= WAIT_SECONDS
             if due:
-                self._since = row.at
+                self._since = now
         if due:
-            # A decision that was made is not taken back because it cannot be written down yet.
-            with suppress(SufficeError):
+            try:
                 self.flush()
+            except Exception as error:
+                # A decision that was made is not taken back because it cannot be written down yet.
+                _log.warning("ledger rows or counters wait: %s", error)
 
 
 def _fits(plan: Plan, case: Case) -> bool:

@@ -95,6 +95,17 @@ def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows
     return connection.execute(ignoring, rows).rowcount
 
 
+def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows; those whose primary key is there already take the place of the old ones."""
+    if not rows:
+        return
+    statement: sqlite.Insert | postgresql.Insert
+    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    replacing: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    connection.execute(replacing, rows)
+
+
 def _url(where: str | Path) -> tuple[URL, str]:
     if isinstance(where, str) and "://" in where:
         try:

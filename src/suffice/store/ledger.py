@@ -1,19 +1,21 @@
 """The decision ledger: one row a decision, written once, and the evidence that gates ask of it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from math import isfinite
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from math import isfinite, nan
 from operator import attrgetter
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
 
 from suffice.store.database import Store, insert_new
-from suffice.store.schema import decisions
+from suffice.store.schema import ADAPTIVE_PATH, DISAGREEING, decisions
 
 Arm = Literal["fixed", "adaptive"]
 
 _BATCH = 10_000
+_LEDGER_LOCK = 0x5FF1CE
+"""The number of the lock that writers of the ledger take in turn on PostgreSQL; SQLite has one writer anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class StageEvidence:
 
 _NAMES = tuple(field.name for field in fields(DecisionRow))
 _values = attrgetter(*_NAMES)
+_ESTIMATE = _NAMES.index("estimate")
 _COLUMNS = [decisions.c[name] for name in _NAMES]
 
 
@@ -107,13 +110,26 @@ class Ledger:
         """All decisions, in ledger order."""
         return self._select(_within(rollout, stage))
 
-    def rows_after(self, rollout: str, last: int) -> tuple[list[DecisionRow], int]:
-        """The decisions written since the one numbered `last` (0: all), in ledger order, and the newest one's."""
-        query = select(decisions.c.id, *_COLUMNS).where((decisions.c.rollout == rollout) & (decisions.c.id > last))
-        with self.store.read() as connection:
-            found = connection.execute(query.order_by(decisions.c.id)).all()
-        numbers = [row.id for row in found]
-        return [_row(row) for row in found], numbers[-1] if numbers else last
+    def rows_after(
+        self, rollout: str, last: int, limit: int, connection: Connection | None = None
+    ) -> tuple[list[DecisionRow], int]:
+        """The first `limit` of the rollout's decisions behind the row numbered `last` (0: from the first), in ledger
+        order, and the number that the next portion begins behind.
+
+        Numbers rise in the order of commits, so that no row appears later behind that number.
+        """
+        if connection is None:
+            with self.store.read() as own:
+                return self.rows_after(rollout, last, limit, own)
+        # Not the bare column: SQLite would take an index over rollouts, and read all rows of this one.
+        within = decisions.c.rollout.concat("") == rollout
+        query = select(decisions.c.id, *_COLUMNS).where((decisions.c.id > last) & within)
+        query = query.order_by(decisions.c.id).limit(limit)
+        found = connection.execute(query).all()
+        if len(found) == limit:
+            return [_row(values[1:]) for values in found], found[-1].id
+        newest = connection.execute(select(func.max(decisions.c.id))).scalar_one()
+        return [_row(values[1:]) for values in found], max(last, newest or 0)
 
     def audited_rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions, in ledger order; those whose baseline is INVALID have `agrees` None."""
@@ -121,13 +137,13 @@ class Ledger:
 
     def disagreements(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
-        return self._select(_within(rollout, stage) & decisions.c.audited & decisions.c.agrees.is_(False))
+        return self._select(_within(rollout, stage) & DISAGREEING)
 
     def latest(self, rollout: str, stage: str, count: int, *, adaptive_path: bool = False) -> list[DecisionRow]:
         """The newest decisions of a stage, newest first; only those that the adaptive path took part in, if asked."""
         within = _within(rollout, stage)
         if adaptive_path:
-            within &= ~decisions.c.invalid & (decisions.c.shadow | (decisions.c.arm == "adaptive"))
+            within &= ADAPTIVE_PATH
         query = select(*_COLUMNS).where(within).order_by(decisions.c.id.desc()).limit(count)
         with self.store.read() as connection:
             return [_row(values) for values in connection.execute(query)]
@@ -145,6 +161,9 @@ class Ledger:
 
 
 def _insert(connection: Connection, rows: Iterable[DecisionRow]) -> int:
+    if connection.dialect.name == "postgresql":
+        # Numbers are given out before the commit: without this a reader could pass by one that is committed later.
+        connection.execute(select(func.pg_advisory_xact_lock(_LEDGER_LOCK)))
     values = [_as_columns(row) for row in rows]
     parts = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
     return sum(insert_new(connection, decisions, ["rollout", "key"], part) for part in parts)
@@ -157,12 +176,9 @@ def _as_columns(row: DecisionRow) -> dict[str, Any]:
     return values
 
 
-def _row(values: Any) -> DecisionRow:
-    mapping = values._mapping
-    found = {name: mapping[name] for name in _NAMES}
-    if found["estimate"] is None:
-        found["estimate"] = float("nan")
-    return DecisionRow(**found)
+def _row(values: Sequence[Any]) -> DecisionRow:
+    found = DecisionRow(*values)
+    return found if values[_ESTIMATE] is not None else replace(found, estimate=nan)
 
 
 def _within(rollout: str, stage: str | None) -> ColumnElement[bool]:

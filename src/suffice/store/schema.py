@@ -12,10 +12,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a store that is at it is opened without importing Alembic."""
+
+# Written as in a query: an index over some rows only serves queries that repeat its condition word for word.
+ADAPTIVE_PATH = text("NOT invalid AND (shadow OR arm = 'adaptive')")
+"""Decisions that the adaptive path took part in."""
+
+DISAGREEING = text("audited AND NOT agrees")
+"""Audited decisions that the baseline would have made otherwise."""
 
 # SQLite counts up by itself only in columns of type INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -83,7 +91,7 @@ provenance = Table(
     Column("seq", Serial, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
     Column("target", Text, nullable=False, index=True),
-    Column("correction_key", Text),
+    Column("correction_key", Text, index=True),
     Column("event", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("prev_hash", Text, nullable=False),
@@ -119,6 +127,55 @@ decisions = Table(
     Column("at", Double, nullable=False),
     UniqueConstraint("rollout", "key"),
     Index(None, "rollout", "stage"),
+    Index(
+        "ix_decisions_adaptive_path",
+        "rollout",
+        "stage",
+        "id",
+        sqlite_where=ADAPTIVE_PATH,
+        postgresql_where=ADAPTIVE_PATH,
+    ),
+    Index(
+        "ix_decisions_disagreeing",
+        "rollout",
+        "stage",
+        "id",
+        sqlite_where=DISAGREEING,
+        postgresql_where=DISAGREEING,
+    ),
+)
+
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("counts", Text, nullable=False),
+)
+
+rollup_targets = Table(
+    "rollup_targets",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("region", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("adaptive", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rollup_storms = Table(
+    "rollup_storms",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("adaptive_rollbacks", Integer, nullable=False),
+    Column("adaptive_review", Boolean, nullable=False),
+    Column("baseline_rollbacks", Integer, nullable=False),
+    Column("baseline_review", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 rollouts = Table(

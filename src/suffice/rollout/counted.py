@@ -1,0 +1,152 @@
+"""Counting ledger rows: what one decision adds to its stage, and to what is known of its target."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from suffice.decision.rule import Decision
+from suffice.resolution.storm import StormPolicy, StormState
+from suffice.rollout.stage import Stage
+from suffice.serving.counted import FALLBACK
+from suffice.store.ledger import DecisionRow
+from suffice.store.rollups import Place, Scope, StoredStorm
+
+_ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
+
+
+@dataclass(slots=True)
+class Counted:
+    """What the ledger has of one stage so far.
+
+    Of `audited_targets`, on which the storm policy was replayed in both worlds, so many `escalated` in each; `excess`
+    ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
+    decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
+    """
+
+    decisions: int = 0
+    adaptive: int = 0
+    audits: int = 0
+    disagreements: int = 0
+    stopped: int = 0
+    stopping_draws: int = 0
+    stopping_fixed_draws: int = 0
+    audit_draws: int = 0
+    fixed_n: int = 0
+    fallbacks: int = 0
+    invalid: int = 0
+    newest: float | None = None
+    audited_targets: int = 0
+    escalated_adaptive: int = 0
+    escalated_baseline: int = 0
+    excess: int = 0
+    spared: int = 0
+    adaptive_targets: dict[str, int] = field(default_factory=dict)
+    fixed_targets: dict[str, int] = field(default_factory=dict)
+    plans: dict[str, int] = field(default_factory=dict)
+
+    def targets_within(self, stage: Stage) -> tuple[int, int]:
+        """How many targets of the stage's regions were adaptive at least once, and how many never."""
+        return _within(stage, self.adaptive_targets), _within(stage, self.fixed_targets)
+
+    def escalations_change(self, storm: StoredStorm, by: int) -> None:
+        """Count, or with -1 count no more, what became of one audited target."""
+        self.audited_targets += by
+        self.escalated_adaptive += by * storm.adaptive_review
+        self.escalated_baseline += by * storm.baseline_review
+        self.excess += by * (storm.adaptive_review and not storm.baseline_review)
+        self.spared += by * (storm.baseline_review and not storm.adaptive_review)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts rows on top of what is known; `targets` and `storms` become those that changed.
+
+    `known_targets` and `known_storms` are of the targets that the rows are about, where they were seen before.
+    """
+
+    policy: StormPolicy
+    stages: dict[str, Counted]
+    known_targets: Mapping[Place, bool]
+    known_storms: Mapping[Scope, StoredStorm]
+    targets: dict[Place, bool] = field(default_factory=dict)
+    storms: dict[Scope, StoredStorm] = field(default_factory=dict)
+
+    def count(self, row: DecisionRow, scope: str) -> None:
+        """Count one more decision; its storm is that of `scope`."""
+        it = self.stages.setdefault(row.stage, Counted())
+        it.decisions += 1
+        it.newest = row.at if it.newest is None else max(it.newest, row.at)
+        it.fallbacks += row.reason == FALLBACK
+        it.invalid += row.invalid
+        it.adaptive += row.arm == "adaptive"
+        it.plans[row.plan_id] = it.plans.get(row.plan_id, 0) + 1
+        self._place(it, row)
+        if row.baseline_decision == _INVALID or row.decision == _INVALID:
+            return
+        _count_draws(it, row)
+        if audits(row):
+            it.audits += 1
+            it.disagreements += not row.agrees
+            self._replay(it, row, scope)
+
+    def _place(self, it: Counted, row: DecisionRow) -> None:
+        place = place_of(row)
+        before = self.targets.get(place, self.known_targets.get(place))
+        after = bool(before) or row.arm == "adaptive" or row.reason == FALLBACK
+        if after == before:
+            return
+        self.targets[place] = after
+        region = place[1]
+        if before is not None:
+            it.fixed_targets[region] -= 1
+        by_region = it.adaptive_targets if after else it.fixed_targets
+        by_region[region] = by_region.get(region, 0) + 1
+
+    def _replay(self, it: Counted, row: DecisionRow, scope: str) -> None:
+        key = row.stage, scope
+        before = self.storms.get(key, self.known_storms.get(key))
+        known = before or StoredStorm()
+        in_force = row.adaptive_decision if row.shadow else row.decision
+        adaptive = _after(self.policy, known.adaptive_rollbacks, known.adaptive_review, in_force)
+        baseline = _after(self.policy, known.baseline_rollbacks, known.baseline_review, row.baseline_decision)
+        after = StoredStorm(*adaptive, *baseline)
+        if after == before:
+            return
+        self.storms[key] = after
+        if before is not None:
+            it.escalations_change(before, -1)
+        it.escalations_change(after, +1)
+
+
+ScopeOf = Callable[[DecisionRow], str]
+"""What the storm policy counts for: a row's target, or the pass of one."""
+
+
+def place_of(row: DecisionRow) -> Place:
+    """Where a row's target is counted; an empty region is none."""
+    return row.stage, row.region or "", row.target
+
+
+def audits(row: DecisionRow) -> bool:
+    """Whether a row holds both decisions to compare."""
+    return row.audited and row.agrees is not None
+
+
+def _count_draws(it: Counted, row: DecisionRow) -> None:
+    stopping = row.adaptive_n if row.adaptive_n is not None else row.n if row.arm == "adaptive" else None
+    if stopping is None or row.adaptive_decision == _INVALID:
+        return
+    it.stopped += 1
+    it.stopping_draws += stopping
+    it.stopping_fixed_draws += row.fixed_n
+    it.fixed_n = row.fixed_n
+    if row.audited and row.arm == "adaptive":
+        it.audit_draws += row.fixed_n - stopping
+
+
+def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: str | None) -> tuple[int, bool]:  # noqa: FBT001
+    state = policy.after(StormState(rollbacks, review), accepted=decision == _ACCEPTED)
+    return state.consecutive_rollbacks, state.needs_review
+
+
+def _within(stage: Stage, by_region: Mapping[str, int]) -> int:
+    return sum(count for region, count in by_region.items() if not stage.regions or region in stage.regions)

@@ -1,0 +1,229 @@
+"""The spool: ledger rows on file from the decision until the ledger has them, so that a kill loses none.
+
+Each verifier appends to a file of its own, by one unbuffered write a decision, and empties it after each batch that the
+ledger has. The owner holds a lock beside the file, which the operating system frees when it dies; what a dead owner
+left is taken up by whoever comes next. Rows may be taken up twice: (rollout, key) is unique in the ledger.
+"""
+
+import json
+import logging
+import os
+import secrets
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+from io import FileIO
+from itertools import islice
+from math import isfinite, nan
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from suffice.errors import DataError, OutputError
+from suffice.store.ledger import DecisionRow, Ledger
+
+FOLDER = "spool"
+"""The folder's name, beside the store."""
+
+_BATCH = 10_000
+_NAMES = tuple(field.name for field in fields(DecisionRow))
+_values = attrgetter(*_NAMES)
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=str).encode
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A spool's file, and the lock that says that its owner lives."""
+
+    path: Path
+    file: FileIO
+    lock: FileLock
+
+
+class Spool:
+    """The rows of one verifier that the ledger does not have yet.
+
+    A row that `add` has written survives a SIGKILL of the process; a power failure may take it. What cannot be written
+    (no folder, no permission, a full disk) waits in memory and is written as soon as that is possible; the first
+    failure is logged. Not shared between processes; for several threads the caller locks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: _Open | None = None
+        self._waiting: deque[bytes] = deque()
+        self._failing = False
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are in memory only, because they could not be written."""
+        return len(self._waiting)
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None before the first row."""
+        return self._open.path if self._open else None
+
+    def add(self, row: DecisionRow) -> None:
+        """Write the row, and those before it that wait. Raises nothing."""
+        self._waiting.append(_line(row))
+        self._write()
+
+    def clear(self) -> None:
+        """Forget all rows: the ledger has them."""
+        self._waiting.clear()
+        if self._open is not None:
+            # Rows that stay are taken up again, which changes nothing.
+            with suppress(OSError):
+                self._open.file.truncate(0)
+
+    def close(self) -> None:
+        """Let go of the file: an empty one is removed, rows are left to whoever takes them up. Allowed twice."""
+        self._write()
+        if self._open is None:
+            return
+        it, self._open = self._open, None
+        empty = os.fstat(it.file.fileno()).st_size == 0
+        it.file.close()
+        if empty:
+            _remove(it.path)
+        _let_go(it.path, it.lock)
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                _write_whole(self._opened(), self._waiting[0])
+                self._waiting.popleft()
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                _log.warning("%s: ledger rows are kept in memory only: %s", self._folder, error.strerror or error)
+            self._failing = True
+
+    def _opened(self) -> FileIO:
+        if self._open is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._open = _create(self._folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl")
+        return self._open.file
+
+
+def take_up(folder: Path, ledger: Ledger) -> int:
+    """Write what dead verifiers left in the folder to the ledger; returns how many rows were new to it.
+
+    The spools of verifiers that live are left alone. A line that was cut off by a kill is dropped: its decision was not
+    returned to anybody. Safe to be called by several processes at once, and again after a kill. Raises StoreError when
+    the ledger cannot be written, DataError or OutputError when a spool cannot be read or removed; nothing of it is lost
+    then, and the others have been taken up.
+    """
+    new, wrong = 0, list[DataError | OutputError]()
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            with _dead(path) as dead:
+                new += _moved(path, ledger) if dead else 0
+        except (DataError, OutputError) as error:
+            wrong.append(error)
+    if wrong:
+        raise wrong[0]
+    return new
+
+
+def _moved(path: Path, ledger: Ledger) -> int:
+    new, rows = 0, _rows(path)
+    while batch := list(islice(rows, _BATCH)):
+        new += ledger.append(batch)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: its rows are in the ledger, but it cannot be removed: {error.strerror}") from error
+    return new
+
+
+def _rows(path: Path) -> Iterator[DecisionRow]:
+    try:
+        with path.open("rb") as file:
+            yield from (_row(line, path) for line in _whole(file))
+    except FileNotFoundError:
+        return  # Somebody else has taken it up.
+    except OSError as error:
+        raise DataError(f"{path}: the spool cannot be read: {error.strerror or error}") from error
+
+
+def _whole(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        # What is cut off has no closing brace, so it is no JSON.
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
+def _line(row: DecisionRow) -> bytes:
+    values = dict(zip(_NAMES, _values(row), strict=True))
+    if not isfinite(row.estimate):
+        values["estimate"] = None
+    # The line break comes first: it ends what a write that failed may have left.
+    return b"\n" + _encode(values).encode("ascii")
+
+
+def _row(values: Any, path: Path) -> DecisionRow:
+    try:
+        row = DecisionRow(**{**values, "estimate": nan if values["estimate"] is None else values["estimate"]})
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{path}: holds a row of another version of Suffice ({error}); left as it is") from error
+    return row
+
+
+def _write_whole(file: FileIO, line: bytes) -> None:
+    written = file.write(line)
+    if written != len(line):
+        raise OSError(f"only {written} of {len(line)} bytes were written")
+
+
+def _create(path: Path) -> _Open:
+    # The lock comes first: a file whose lock is free has no owner.
+    lock = _own(path)
+    try:
+        return _Open(path, FileIO(path, "ab"), lock)
+    except OSError:
+        _let_go(path, lock)
+        raise
+
+
+@contextmanager
+def _dead(path: Path) -> Iterator[bool]:
+    """Whether the spool's owner is gone; if so, it is ours within the block."""
+    try:
+        lock = _own(path)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be locked: {error.strerror or error}") from error
+    try:
+        yield True
+    finally:
+        _let_go(path, lock)
+
+
+def _own(path: Path) -> FileLock:
+    # Whichever thread closes the verifier lets go of the lock.
+    lock = FileLock(_lock_path(path), thread_local=False)
+    lock.acquire(timeout=0)
+    return lock
+
+
+def _let_go(path: Path, lock: FileLock) -> None:
+    lock.release()
+    if not path.exists():
+        _remove(_lock_path(path))
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""Ledger rows of every kind, and what a count of them by hand gives: the witness of every other count."""
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from suffice.gates.evidence import Evidence
+from suffice.rollout.stage import Stage
+from suffice.store.ledger import DecisionRow
+
+N = 64
+PLAIN = DecisionRow("k", "t", "fixed", "accepted", N, N, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="canary")
+WAYS = ("fixed", "shadow", "adaptive", "audited", "invalid", "late invalid", "fallback", "nan fallback")
+decided = st.sampled_from(["accepted", "rejected"])
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> DecisionRow:
+    """A decision as the verifier writes it, of every kind."""
+    n, baseline, adaptive = draw(st.integers(1, N)), draw(decided), draw(decided)
+    both = {
+        "baseline_decision": baseline,
+        "baseline_n": N,
+        "adaptive_decision": adaptive,
+        "adaptive_n": n,
+        "agrees": adaptive == baseline,
+    }
+    unclear = {**both, "baseline_decision": "invalid", "agrees": None, "invalid": True}
+    nan = {**both, "adaptive_decision": "invalid", "agrees": False, "decision": baseline, "reason": "FALLBACK"}
+    changed: dict[str, dict[str, object]] = {
+        "fixed": {"decision": baseline},
+        "shadow": {"shadow": True, "audited": True, "decision": baseline, **both},
+        "adaptive": {"arm": "adaptive", "n": n, "decision": adaptive},
+        "audited": {"arm": "adaptive", "n": n, "decision": adaptive, "audited": True, **both},
+        "invalid": {"arm": "adaptive", "n": n, "decision": "invalid", "invalid": True},
+        "late invalid": {"arm": "adaptive", "n": n, "decision": adaptive, "audited": True, **unclear},
+        "fallback": {"decision": baseline, "reason": "FALLBACK"},
+        "nan fallback": {"audited": draw(st.booleans()), **nan},
+    }
+    return replace(
+        PLAIN,
+        rollout=draw(st.sampled_from(["r", "r", "r", "other"])),
+        stage=draw(st.sampled_from(["canary", "expand"])),
+        target=f"t{draw(st.integers(0, 5))}",
+        plan_id=draw(st.sampled_from(["plan", "plan", "other"])),
+        region=draw(st.sampled_from([None, "eu", "us"])),
+        at=float(draw(st.integers(0, 100))),
+        **changed[draw(st.sampled_from(WAYS))],  # type: ignore[arg-type]
+    )
+
+
+def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) -> set[str]:
+    """Targets with so many rejections in a row; a third of them ends the count of a target for good."""
+    streak: dict[str, int] = defaultdict(int)
+    for row in audits:
+        decision = (row.adaptive_decision if row.shadow else row.decision) if adaptive else row.baseline_decision
+        if streak[row.target] < max_rollbacks:
+            streak[row.target] = 0 if decision == "accepted" else streak[row.target] + 1
+    return {target for target, count in streak.items() if count >= max_rollbacks}
+
+
+def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
+    mine = [row for row in found if row.rollout == "r" and row.stage == stage.name]
+    valid = [row for row in mine if "invalid" not in (row.decision, row.baseline_decision)]
+    stopped = [row for row in valid if (row.shadow or row.arm == "adaptive") and row.adaptive_decision != "invalid"]
+    audits = [row for row in valid if row.audited and row.agrees is not None]
+    more = escalated(audits, max_rollbacks, adaptive=True)
+    fewer = escalated(audits, max_rollbacks, adaptive=False)
+    here = [row for row in mine if not stage.regions or row.region in stage.regions]
+    tried = {(row.region, row.target) for row in here if row.arm == "adaptive" or row.reason == "FALLBACK"}
+    draws = [row.n if row.adaptive_n is None else row.adaptive_n for row in stopped]
+    return Evidence(
+        decisions=len(mine),
+        adaptive=sum(row.arm == "adaptive" for row in mine),
+        invalid=sum(row.invalid for row in mine),
+        audits=len(audits),
+        disagreements=sum(row.adaptive_decision != row.baseline_decision for row in audits),
+        stopped=len(stopped),
+        stopping_draws=sum(draws),
+        fixed_n=N if stopped else 0,
+        audit_draws=sum(N - n for row, n in zip(stopped, draws, strict=True) if row.audited and not row.shadow),
+        fallbacks=sum(row.reason == "FALLBACK" for row in mine),
+        audited_targets=len({row.target for row in audits}),
+        excess=len(more - fewer),
+        spared=len(fewer - more),
+        adaptive_targets=len(tried),
+        fixed_targets=len({(row.region, row.target) for row in here} - tried),
+        age=0.0,
+        silence=max(now - max((row.at for row in mine), default=began), 0.0),
+    )
+
+
+def plans_by_hand(found: list[DecisionRow], stage: str) -> dict[str, int]:
+    return dict(Counter(row.plan_id for row in found if row.rollout == "r" and row.stage == stage))

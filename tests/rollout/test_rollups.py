@@ -1,0 +1,235 @@
+"""What was counted is kept: each ledger row once, whoever counts, and whenever somebody is killed."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_rows import PLAIN, by_hand, plans_by_hand, rows
+from sqlalchemy import delete, event, func, select
+
+from suffice.errors import StoreError
+from suffice.resolution.storm import StormPolicy
+from suffice.rollout.evidence import EvidenceReader
+from suffice.rollout.stage import Stage
+from suffice.store.database import Store, open_store
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.schema import decisions, rollup_targets
+
+STAGES = (Stage("canary", 5, ("eu",)), Stage("expand", 50))
+STEPS = st.tuples(st.sampled_from(["append", "append", "read", "kill", "overtaken", "reopen"]), st.integers(1, 12))
+
+
+class KilledError(Exception):
+    """Ends a reader where a kill would: what it has not committed is gone."""
+
+
+def reader_of(store: Store, portion: int = 10_000) -> EvidenceReader:
+    return EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=portion)
+
+
+@contextmanager
+def at_statement(store: Store, number: int, act: Callable[[], None], *, of: str = "") -> Iterator[None]:
+    """Do something before the statement of this number, of those that begin so."""
+    with store.read() as connection:
+        engine = connection.engine
+    left = number
+
+    def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal left
+        left -= statement.startswith(of)
+        if left == 0 and statement.startswith(of):
+            act()
+
+    event.listen(engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", before)
+
+
+def killed() -> None:
+    raise KilledError
+
+
+def assert_counted(store: Store, found: list[DecisionRow], portion: int = 10_000) -> None:
+    reader = reader_of(store, portion)
+    for stage in STAGES:
+        assert reader.read(stage, 7.0, 90.0) == by_hand(found, stage, 7.0, 90.0, 2)
+        assert reader.stages[stage.name].plans == plans_by_hand(found, stage.name)
+
+
+@given(st.lists(rows(), max_size=80), st.lists(STEPS, max_size=14), st.integers(1, 9))
+@settings(max_examples=80)
+def test_the_kept_count_is_the_count_from_scratch(
+    found: list[DecisionRow], steps: list[tuple[str, int]], portion: int
+) -> None:
+    found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
+    with TemporaryDirectory() as folder:
+        path, waiting = Path(folder) / "store.db", iter(found)
+        store, other = open_store(path, durable=False), open_store(path, durable=False)
+
+        def overtake() -> None:
+            Ledger(other).append(islice(waiting, 12))
+            reader_of(other, portion).catch_up()
+
+        for step, number in (*steps, ("append", len(found))):
+            if step == "append":
+                Ledger(store).append(islice(waiting, number))
+            elif step == "read":
+                reader_of(store, portion).catch_up()
+            elif step == "kill":
+                with suppress(KilledError), at_statement(store, number, killed):
+                    reader_of(store, portion).catch_up()
+            elif step == "overtaken":
+                with at_statement(store, 2 + number % 4, overtake, of="SELECT"):
+                    reader_of(store, portion).catch_up()
+            else:
+                store.close()
+                store = open_store(path, durable=False)
+        assert_counted(store, found, portion)
+        store.close()
+        other.close()
+
+
+def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_count(tmp_path: Path) -> None:
+    random = Random(4)
+    found, more = ([made(random, f"{name}{i}") for i in range(8)] for name in "kl")
+    with open_store(tmp_path / "store.db") as store, open_store(tmp_path / "store.db") as other:
+        Ledger(store).append(found)
+        for number in range(1, 9):
+            with pytest.raises(KilledError), at_statement(store, number, killed):
+                reader_of(store).catch_up()
+
+        def overtake() -> None:
+            Ledger(other).append(more)
+            reader_of(other).catch_up()
+
+        with at_statement(store, 2, overtake, of="SELECT"):
+            reader_of(store).catch_up()
+        assert_counted(store, [*found, *more])
+
+
+COUNT = """
+import sys
+from suffice.resolution.storm import StormPolicy
+from suffice.rollout.evidence import EvidenceReader
+from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
+
+print("begun", flush=True)
+while True:
+    with open_store(sys.argv[1]) as store:
+        EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=7).catch_up()
+"""
+
+
+def test_processes_that_count_at_once_and_are_killed_count_every_row_once(tmp_path: Path) -> None:
+    path, random, found = tmp_path / "store.db", Random(7), list[DecisionRow]()
+    with open_store(path) as store:
+        ledger = Ledger(store)
+        for _ in range(4):
+            counting = [
+                subprocess.Popen([sys.executable, "-c", COUNT, str(path)], stdout=subprocess.PIPE) for _ in range(2)
+            ]
+            for process in counting:
+                assert process.stdout is not None
+                process.stdout.readline()
+            for _ in range(20):
+                first = len(found)
+                new = [made(random, f"k{i}") for i in range(first, first + random.randint(1, 40))]
+                ledger.append(new)
+                found += new
+            time.sleep(random.uniform(0, 0.2))
+            for process in counting:
+                process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+                process.communicate()
+        assert_counted(store, found)
+
+
+def made(random: Random, key: str) -> DecisionRow:
+    """An audited adaptive decision about one of a few targets."""
+    baseline, adaptive = random.choice(["accepted", "rejected"]), random.choice(["accepted", "rejected"])
+    return replace(
+        PLAIN,
+        key=key,
+        target=f"t{random.randrange(9)}",
+        region=random.choice([None, "eu", "us"]),
+        arm="adaptive",
+        n=random.randint(1, 64),
+        decision=adaptive,
+        audited=True,
+        baseline_decision=baseline,
+        baseline_n=64,
+        adaptive_decision=adaptive,
+        agrees=adaptive == baseline,
+    )
+
+
+def test_a_cycle_without_new_rows_reads_none_and_one_with_some_reads_those(tmp_path: Path) -> None:
+    read = list[int]()
+
+    class Watched(Ledger):
+        def rows_after(self, *arguments: Any) -> tuple[list[DecisionRow], int]:
+            found = super().rows_after(*arguments)
+            read.append(len(found[0]))
+            return found
+
+    with open_store(tmp_path / "store.db") as store:
+        for first in (0, 100, 105):
+            Ledger(store).append([replace(PLAIN, key=f"k{i}", target=f"t{i}") for i in range(first, first + 5)])
+            for _ in range(2):
+                EvidenceReader(Watched(store), "r", StormPolicy(2)).catch_up()
+    assert read == [5, 0, 5, 0, 5, 0]
+
+
+def test_what_was_counted_stays_when_the_rows_are_gone(tmp_path: Path) -> None:
+    found = [replace(PLAIN, key=f"k{i}", target=f"t{i}") for i in range(8)]
+    with open_store(tmp_path / "store.db") as store:
+        Ledger(store).append(found)
+        reader_of(store).catch_up()
+        with store.write() as connection:
+            connection.execute(delete(decisions).where(decisions.c.id < 8))
+        assert_counted(store, found)
+
+
+def test_targets_are_kept_once_however_often_they_are_decided(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        Ledger(store).append([replace(PLAIN, key=f"k{i}", target=f"t{i % 3}", region="eu") for i in range(30)])
+        reader_of(store, portion=4).catch_up()
+        with store.read() as connection:
+            assert connection.execute(select(func.count()).select_from(rollup_targets)).scalar_one() == 3
+
+
+def test_a_count_by_another_storm_policy_is_not_continued(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        Ledger(store).append([PLAIN])
+        reader_of(store).catch_up()
+        with pytest.raises(StoreError, match=r"r was counted by rule 1, max_rollbacks 2; allowed: 1, max_rollbacks 3"):
+            EvidenceReader(Ledger(store), "r", StormPolicy(3)).catch_up()
+
+
+def test_a_row_that_cannot_be_counted_is_named_and_nothing_of_its_portion_is_kept(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        Ledger(store).append([replace(PLAIN, key="good"), replace(PLAIN, key="bad", arm="adaptive")])
+        with store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET n = 'NaN' WHERE key = 'bad'")
+        reader = reader_of(store)
+        with pytest.raises(StoreError, match="decision bad of r cannot be counted"):
+            reader.catch_up()
+        assert reader.stages == {}
+        with store.write() as connection:
+            connection.exec_driver_sql("UPDATE decisions SET n = 8 WHERE key = 'bad'")
+        reader.catch_up()
+        assert reader.stages["canary"].decisions == 2

@@ -1,0 +1,51 @@
+"""What other processes do to a spool in the tests: decide until they are killed, and take up."""
+
+from pathlib import Path
+
+from serving_world import case, verifier
+
+from suffice.serving.spool import Spool, take_up
+from suffice.serving.verifier import Situation
+from suffice.store.database import open_store
+from suffice.store.ledger import DecisionRow, Ledger
+
+ROW = DecisionRow(
+    key="k",
+    target="t",
+    arm="adaptive",
+    decision="accepted",
+    n=8,
+    fixed_n=64,
+    estimate=0.9,
+    reason="ACCEPT_BOUNDARY",
+    seed=42,
+    plan_id="p",
+    at=1.8e9,
+    rollout="r",
+    stage="canary",
+)
+
+
+def decide(folder: Path, number: int) -> None:
+    """Decide until killed; note each decision, without a buffer, as soon as it is returned."""
+    store = open_store(folder / "store.db")
+    take_up(folder / "spool", Ledger(store))
+    situation = Situation(rollout="r", stage="canary")
+    it = verifier(store, spool=Spool(folder / "spool"), batch=40, situation=lambda: situation)
+    with (folder / f"returned-{number}").open("ab", buffering=0) as file:
+        i = number * 1_000_000
+        while True:
+            it.verify(case(i))
+            file.write(f"k{i}\n".encode())
+            i += 1
+
+
+def noted(folder: Path) -> set[str]:
+    """All decisions that were noted; a note that was cut off is of a decision that was returned."""
+    lines = (line for path in folder.glob("returned-*") for line in path.read_text("ascii").split("\n")[:-1])
+    return set(lines)
+
+
+def take(folder: Path) -> int:
+    with open_store(folder / "store.db") as store:
+        return take_up(folder / "spool", Ledger(store))

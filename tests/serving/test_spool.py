@@ -1,0 +1,398 @@
+"""The spool as a specification: whatever is killed, and whatever cannot be written, each decision that was returned is
+in the ledger once."""
+
+import errno
+import logging
+import math
+import multiprocessing
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spooling
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from serving_world import case, verifier
+from spooling import ROW, noted
+from sqlalchemy import Connection, text
+
+from suffice.errors import DataError, StoreError
+from suffice.serving import spool as spool_module
+from suffice.serving.spool import Spool, take_up
+from suffice.serving.verifier import Situation, Verifier
+from suffice.store.database import Store, open_store
+from suffice.store.ledger import DecisionRow, Ledger
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["suffice.serving.verifier", "suffice.serving.spool", "suffice.stopping.design"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "store.db") as opened:
+        yield opened
+
+
+def kill(spool: Spool) -> None:
+    """What the operating system does to a killed process: it closes its files and frees its locks."""
+    held, spool._open = spool._open, None
+    if held is not None:
+        held.file.close()
+        held.lock.release()
+
+
+def rows(count: int) -> list[DecisionRow]:
+    return [replace(ROW, key=f"k{i}") for i in range(count)]
+
+
+def keys(store: Store, rollout: str = "r") -> list[str]:
+    return [row.key for row in Ledger(store).rows(rollout)]
+
+
+def test_a_dead_owners_rows_are_taken_up_a_living_ones_are_left_alone(store: Store, tmp_path: Path) -> None:
+    ledger, folder = Ledger(store), tmp_path / "spool"
+    assert take_up(folder, ledger) == 0
+    spool = Spool(folder)
+    for row in rows(5):
+        spool.add(row)
+    assert take_up(folder, ledger) == 0
+    assert len(list(folder.iterdir())) == 2
+    kill(spool)
+    assert take_up(folder, ledger) == 5
+    assert ledger.rows("r") == rows(5)
+    assert list(folder.iterdir()) == []
+    assert take_up(folder, ledger) == 0
+
+
+def test_a_closed_spool_leaves_its_rows_and_an_empty_one_nothing(store: Store, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.add(ROW)
+    assert spool.path is not None
+    assert spool.path.stat().st_size > 0
+    spool.clear()
+    assert spool.path.stat().st_size == 0
+    spool.close()
+    spool.close()
+    assert list((tmp_path / "spool").iterdir()) == []
+    spool.add(ROW)
+    spool.close()
+    assert take_up(tmp_path / "spool", Ledger(store)) == 1
+
+
+STRANGE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+
+
+@given(
+    key=STRANGE,
+    target=STRANGE,
+    region=st.none() | STRANGE,
+    estimate=st.floats(),
+    at=st.floats(allow_nan=False, allow_infinity=False),
+    agrees=st.none() | st.booleans(),
+    baseline_n=st.none() | st.integers(0, 2**31),
+)
+def test_a_row_comes_back_as_it_was(**values: Any) -> None:
+    row = replace(ROW, **values)
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Spool(Path(folder))
+        spool.add(row)
+        spool.close()
+        kept: list[DecisionRow] = []
+        assert take_up(Path(folder), Keeping(kept)) == 1
+    finite = math.isfinite(row.estimate)
+    assert math.isnan(kept[0].estimate) is not finite
+    assert replace(kept[0], estimate=0.0) == replace(row, estimate=0.0)
+    assert not finite or kept[0].estimate == row.estimate
+
+
+class Keeping(Ledger):
+    """A ledger in memory."""
+
+    def __init__(self, kept: list[DecisionRow]) -> None:
+        self.kept = kept
+
+    def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
+        added = list(rows)
+        self.kept += added
+        return len(added)
+
+
+@given(cut=st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_a_file_that_is_cut_off_anywhere_gives_its_whole_lines(cut: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, kept = Path(name), list[DecisionRow]()
+        spool = Spool(folder)
+        for row in rows(4):
+            spool.add(row)
+        spool.close()
+        [path] = folder.glob("*.jsonl")
+        content = path.read_bytes()
+        path.write_bytes(content[:cut])
+        whole = content[: cut + 1].count(b"}") if cut < len(content) else 4
+        whole -= cut < len(content) and content[cut : cut + 1] == b"}"
+        assert take_up(folder, Keeping(kept)) == whole
+        assert kept == rows(whole)
+
+
+def test_rows_of_another_version_stay_and_keep_no_others_back(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    for row in rows(3):
+        spool = Spool(folder)
+        spool.add(row)
+        spool.close()
+    first = min(folder.glob("*.jsonl"))
+    first.write_bytes(first.read_bytes().replace(b'"guarded"', b'"of_version_9"'))
+    before = first.read_bytes()
+    with pytest.raises(DataError, match="of_version_9"):
+        take_up(folder, Ledger(store))
+    assert len(keys(store)) == 2
+    assert list(folder.glob("*.jsonl")) == [first]
+    assert first.read_bytes() == before
+
+
+def test_what_the_ledger_refuses_stays_in_the_spool(store: Store, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.add(ROW)
+    spool.close()
+    rename(store, "decisions", "elsewhere")
+    with pytest.raises(StoreError):
+        take_up(tmp_path / "spool", Ledger(store))
+    rename(store, "elsewhere", "decisions")
+    assert take_up(tmp_path / "spool", Ledger(store)) == 1
+
+
+def rename(store: Store, old: str, new: str) -> None:
+    with store.write() as connection:
+        connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+def test_a_folder_that_cannot_be_written_costs_no_decision_and_is_said_once(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "spool"
+    folder.write_text("a file where the folder should be", encoding="utf-8")
+    spool = Spool(folder)
+    it = verifier(store, spool=spool, batch=100)
+    with caplog.at_level(logging.WARNING):
+        for i in range(7):
+            it.verify(case(i))
+    assert (spool.waiting, len(caplog.records)) == (7, 1)
+    assert "kept in memory only" in caplog.text
+    assert it.counters.snapshot().decisions == 7
+    folder.unlink()
+    it.verify(case(7))
+    assert spool.waiting == 0
+    kill(spool)
+    assert take_up(folder, Ledger(store)) == 8
+
+
+def test_a_ledger_that_cannot_be_written_at_the_end_leaves_all_rows_to_the_next_verifier(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        it = verifier(store, spool=Spool(tmp_path / "spool"))
+        for i in range(5):
+            it.verify(case(i))
+        rename(store, "decisions", "elsewhere")
+        with pytest.raises(StoreError):
+            it.close()
+        rename(store, "elsewhere", "decisions")
+        assert take_up(tmp_path / "spool", Ledger(store)) == 5
+
+
+class Disk:
+    """A disk that may be full: then it takes the first bytes of a line, or none, and says so or says how many."""
+
+    full = False
+    rng = random.Random(0)
+
+
+class Filling(FileIO):
+    def write(self, line: Any) -> int:
+        if not Disk.full:
+            return super().write(line)
+        taken = super().write(line[: Disk.rng.randrange(len(line))])
+        if Disk.rng.random() < 0.5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return taken
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class Moody(Ledger):
+    """A ledger that works, refuses, or whose process is killed right after a commit."""
+
+    mood = "works"
+
+    def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
+        if self.mood == "refuses":
+            raise StoreError("the ledger refuses")
+        new = super().append(rows, connection)
+        if self.mood == "kills":
+            raise Killed
+        return new
+
+
+@dataclass
+class Process:
+    """A verifier with all that dies with it; `in_memory` are the decisions that only its memory has."""
+
+    verifier: Verifier
+    spool: Spool
+    ledger: Moody
+    in_memory: set[str] = field(default_factory=set)
+
+
+MOODS = st.sampled_from(["works", "refuses"])
+WHICH = st.integers(0, 3)
+
+
+class OnceAndNeverLost(RuleBasedStateMachine):
+    """Verifiers decide, die, and are followed by others, while the disk fills and the ledger refuses now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.store = open_store(self.folder / "store.db", durable=False)
+        self.processes = [self.process() for _ in range(4)]
+        self.returned: list[str] = []
+        self.lost: set[str] = set()
+
+    def process(self) -> Process:
+        spool, ledger = Spool(self.folder / "spool"), Moody(self.store)
+        situation = Situation(rollout="r", stage="canary")
+        return Process(verifier(ledger=ledger, spool=spool, batch=3, situation=lambda: situation), spool, ledger)
+
+    @rule(which=WHICH, full=st.lists(st.booleans(), min_size=1, max_size=5), mood=MOODS)
+    def decide(self, which: int, full: list[bool], mood: str) -> None:
+        it = self.processes[which]
+        it.ledger.mood = mood
+        for Disk.full in full:
+            it.verifier.verify(case(len(self.returned)))
+            self.returned.append(f"k{len(self.returned)}")
+            it.in_memory.add(self.returned[-1])
+            if not Disk.full or self.returned[-1] in keys(self.store):
+                it.in_memory.clear()
+
+    @rule(which=WHICH, mood=MOODS | st.just("kills"), torn=st.booleans())
+    def flush(self, which: int, mood: str, torn: bool) -> None:
+        it = self.processes[which]
+        it.ledger.mood = mood
+        try:
+            it.verifier.flush()
+            it.in_memory.clear()
+        except StoreError:
+            assert mood == "refuses"
+        except Killed:
+            it.in_memory.clear()
+            self.die(which, torn)
+
+    @rule(which=WHICH, torn=st.booleans())
+    def die(self, which: int, torn: bool) -> None:
+        it, self.processes[which] = self.processes[which], self.process()
+        self.lost |= it.in_memory
+        path = it.spool.path
+        kill(it.spool)
+        if torn and path is not None:
+            with path.open("ab") as file:
+                file.write(b'\n{"key":"never returned","tar')
+
+    @rule(which=WHICH, mood=MOODS)
+    def close(self, which: int, mood: str) -> None:
+        it, Disk.full = self.processes[which], False
+        it.ledger.mood = mood
+        with suppress(StoreError):
+            it.verifier.close()
+        it.in_memory.clear()
+        self.die(which, False)
+
+    @rule()
+    def take_up(self) -> None:
+        before = len(keys(self.store))
+        new = take_up(self.folder / "spool", Ledger(self.store))
+        assert len(keys(self.store)) == before + new
+
+    def teardown(self) -> None:
+        try:
+            for which in range(4):
+                self.die(which, False)
+            self.take_up()
+            found = keys(self.store)
+            assert len(set(found)) == len(found)
+            assert set(self.returned) - self.lost <= set(found) <= set(self.returned)
+            assert not list((self.folder / "spool").glob("*"))
+        finally:
+            Disk.full = False
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+
+@pytest.fixture
+def filling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "FileIO", Filling)
+
+
+OnceAndNeverLost.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
+# Only what was in memory alone, on a full disk, may be lost with its process.
+TestOnceAndNeverLost = pytest.mark.usefixtures("filling")(OnceAndNeverLost.TestCase)
+
+
+def test_a_verifier_that_is_killed_loses_no_decision_it_returned(tmp_path: Path) -> None:
+    check_kills(tmp_path, kills=8, seed=1)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(4))
+def test_verifiers_that_are_killed_lose_no_decision_they_returned(tmp_path: Path, seed: int) -> None:
+    check_kills(tmp_path, kills=50, seed=100 + seed)
+
+
+def check_kills(folder: Path, kills: int, seed: int) -> None:
+    """Two at a time, so that one takes up what the other left."""
+    rng = random.Random(seed)
+    open_store(folder / "store.db").close()
+    for number in range(0, kills, 2):
+        made = [PROCESSES.Process(target=spooling.decide, args=(folder, number + i)) for i in range(2)]
+        for process in made:
+            process.start()
+        while not (folder / f"returned-{number}").exists():
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.2))
+        for process in made:
+            process.kill()
+            process.join()
+            assert process.exitcode == -9
+    with open_store(folder / "store.db") as store:
+        take_up(folder / "spool", Ledger(store))
+        found = keys(store)
+    returned = noted(folder)
+    assert len(set(found)) == len(found)
+    assert returned <= set(found)
+    # The last decision of each may have been kept and never returned.
+    assert len(found) - len(returned) <= kills
+    assert len(returned) > 10 * kills
+
+
+def test_several_processes_take_up_the_same_spools_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        spool = Spool(tmp_path / "spool")
+        for row in rows(200):
+            spool.add(replace(row, key=f"{number}/{row.key}"))
+        spool.close()
+    open_store(tmp_path / "store.db").close()
+    with PROCESSES.Pool(4) as pool:
+        taken = pool.map(spooling.take, [tmp_path] * 8)
+    assert sum(taken) == 4_000
+    with open_store(tmp_path / "store.db") as store:
+        assert sorted(keys(store)) == sorted(f"{n}/k{i}" for n in range(20) for i in range(200))
+    assert list((tmp_path / "spool").iterdir()) == []
