@@ -36,6 +36,7 @@ from suffice.files import write_atomically
 
 RuleName = Literal["proportion", "paired_mean"]
 MethodName = Literal["optimal", "curtailed", "curtailed-exact", "margin", "fixed"]
+ReactionName = Literal["hold", "fail"]
 
 NEAR_MISS = 0.85
 """How like one of our names (difflib's ratio) a foreign name must be to be taken for a slip of the pen.
@@ -133,7 +134,8 @@ Switch = Annotated[bool, Allowed("true or false")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
 OptionalText = Annotated[str | None, Field(min_length=1), Allowed("a text that is not empty, or null")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of different names")]
-Whole = Annotated[int, Allowed("a whole number")]
+SeedNumber = Annotated[int, Field(ge=-(2**63), lt=2**63), Allowed("a whole number of at most 63 bits")]
+"""What the ledger can hold beside each decision."""
 Limit = Annotated[int, Field(ge=0, le=_MOST), Allowed(f"a whole number from 0 to {_MOST}")]
 Count = Annotated[int, Field(ge=1, le=_MOST), Allowed(f"a whole number from 1 to {_MOST}")]
 Percent = Annotated[int, Field(ge=0, le=100), Allowed("a whole number from 0 to 100")]
@@ -156,6 +158,7 @@ Timestamp = Annotated[
 ]
 Rule = Annotated[RuleName, Allowed(" or ".join(get_args(RuleName)))]
 Method = Annotated[MethodName, Allowed(", ".join(get_args(MethodName)))]
+Reaction = Annotated[ReactionName, Allowed(" or ".join(get_args(ReactionName)))]
 
 
 class _Section(BaseModel):
@@ -168,7 +171,7 @@ class DeterminismConfig(_Section):
     """Reproducibility. `deterministic_mode` and `fixed_timestamp` are for reports, never for the rollout's clock."""
 
     deterministic_mode: Switch = True
-    seed: Whole = 42
+    seed: SeedNumber = 42
     fixed_timestamp: Timestamp = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -274,6 +277,17 @@ class AcceptanceConfig(_Section):
     confidence: Level = 0.95
 
 
+class HealthConfig(_Section):
+    """What the health gate takes for healthy, and what each sign that it is not does: hold the stage or fail it."""
+
+    max_age: Duration = timedelta(hours=1)
+    max_silence: Duration = timedelta(hours=6)
+    max_fallback_rate: Share = 0.01
+    silence: Reaction = "hold"
+    fallbacks: Reaction = "fail"
+    mismatch: Reaction = "hold"
+
+
 class StageConfig(_Section):
     """One step of the rollout. No regions means all of them."""
 
@@ -303,6 +317,7 @@ class RolloutConfig(_Section):
     """The staged switch: what is demanded, how often it is judged, and the stages."""
 
     acceptance: AcceptanceConfig = AcceptanceConfig()
+    health: HealthConfig = HealthConfig()
     cycle: Duration = timedelta(minutes=15)
     failure_limit: Limit = 0
     inconclusive_limit: Limit = 4

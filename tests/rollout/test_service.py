@@ -66,6 +66,18 @@ def test_time_exposure_and_proof_are_all_needed(tmp_path: Path) -> None:
         assert made.state.why == "0 of 50 audits"
 
 
+@pytest.mark.parametrize(("reaction", "phase"), [("hold", Phase.PROGRESSING), ("fail", Phase.ROLLED_BACK)])
+def test_silence_holds_or_rolls_back_as_configured(tmp_path: Path, reaction: str, phase: Phase) -> None:
+    health = {"silence": reaction, "max_silence": "15m"}
+    with producing(tmp_path, content(health=health)) as made:
+        made.until("canary")
+        made.traffic(20)
+        assert made.cycle().phase is Phase.PROGRESSING
+        assert made.cycle().phase is phase
+        assert made.judged("health")["outcome"] == ("Inconclusive" if reaction == "hold" else "Failed")
+        assert made.judged("health")["sentence"].startswith("no decision for 1,200 s (limit 900 s)")
+
+
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
     place = place_in(tmp_path)
     clock = Clock()

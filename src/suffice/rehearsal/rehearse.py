@@ -258,7 +258,7 @@ class _Rehearsal:
         name = state.current.name
         evidence = self._evidence(state)
         weight = 0 if state.current.shadow else state.current.weight
-        self.results[name] = judge_all(evidence, self.setup.config.rollout.acceptance, weight=weight)
+        self.results[name] = judge_all(evidence, self.setup.config.rollout, weight=weight)
         self.results[name] += self._checked(state)
         self.bundler.evidence, self.bundler.results = evidence, self.results[name]
         audits = None if evidence.audits is None else int(evidence.audits)

@@ -1,18 +1,32 @@
 """All gates of a cycle."""
 
-from suffice.config import AcceptanceConfig
+from suffice.config import HealthConfig, RolloutConfig
 from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
 from suffice.gates.evidence import Evidence
+from suffice.gates.health import HealthLimits, Reaction
 from suffice.gates.outcome import GateResult
 
 
-def judge_all(evidence: Evidence, acceptance: AcceptanceConfig, *, weight: int) -> tuple[GateResult, ...]:
+def judge_all(evidence: Evidence, section: RolloutConfig, *, weight: int) -> tuple[GateResult, ...]:
     """Every gate's answer about a stage; `weight` is the percentage that is adaptive in force, 0 in the shadow."""
+    acceptance = section.acceptance
     sure = acceptance.confidence
     return (
         disagreement.judge(evidence, acceptance.max_disagreement_rate, sure),
         sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
         escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),
-        health.judge(evidence, weight),
+        health.judge(evidence, weight, health_limits(section.health)),
+    )
+
+
+def health_limits(section: HealthConfig) -> HealthLimits:
+    """The limits that a configuration describes."""
+    return HealthLimits(
+        max_age=section.max_age.total_seconds(),
+        max_silence=section.max_silence.total_seconds(),
+        max_fallback_rate=section.max_fallback_rate,
+        silence=Reaction(section.silence),
+        fallbacks=Reaction(section.fallbacks),
+        mismatch=Reaction(section.mismatch),
     )

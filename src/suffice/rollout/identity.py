@@ -30,9 +30,7 @@ class Subject:
 
     def identity(self) -> dict[str, Any]:
         """All that decisions and gates depend on, as plain JSON values."""
-        sections = json.loads(self.config.model_dump_json())
-        sections["determinism"] = {"seed": self.config.determinism.seed}
-        return {"plan": self.plan.id, "config": sections}
+        return {"plan": self.plan.id, "config": _plain(self.config)}
 
 
 def stored_config(identity: Mapping[str, Any], where: str) -> Config:
@@ -43,13 +41,21 @@ def stored_config(identity: Mapping[str, Any], where: str) -> Config:
 def changes(identity: Mapping[str, Any], subject: Subject) -> list[str]:
     """What is not as it was when the rollout started, a sentence each; empty when nothing changed."""
     now = subject.identity()
+    # Parsed again: a key that this version has and the one that stored it had not is at its default, and no change.
+    then = _plain(stored_config(identity, "the rollout"))
     found = [
         f"{path} is {_shown(value)}, the rollout was started with {_shown(was)}"
-        for path, was, value in _differences(identity["config"], now["config"], "")
+        for path, was, value in _differences(then, now["config"], "")
     ]
     if identity["plan"] != now["plan"]:
         found.append(f"the plan is {now['plan'][:12]}, the rollout was started with {identity['plan'][:12]}")
     return found
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    sections = dict(json.loads(config.model_dump_json()))
+    sections["determinism"] = {"seed": config.determinism.seed}
+    return sections
 
 
 def _differences(was: Any, now: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import Sample
 from suffice.flag.file import publish
+from suffice.gates.evidence import NOTHING_MEASURED
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.acceptance import judge_all
@@ -25,9 +26,10 @@ from suffice.rollout.settle import Judged, ProductionSettler
 from suffice.rollout.stored import plain_result
 from suffice.rollout.wiring import judge_flag, unreadable, wrong_with_file
 from suffice.serving.situation import Salts
+from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
 from suffice.store.events import AuditEvent, append_audit
-from suffice.store.ledger import DecisionRow
+from suffice.store.ledger import DecisionRow, Ledger
 
 JUDGED = "judge"
 """The audit event of a cycle, with the answer of every gate."""
@@ -120,7 +122,7 @@ class Running:
             if dry_run:
                 return replace(paused, notes=tuple(notes))
             state = paused.state
-        measured = self._measure(state)
+        measured = self._measure(state, dry_run=dry_run)
         results = (*self._gates(state, measured, dry_run=dry_run), *broken)
         self._last = Judged(measured.evidence, results)
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run)
@@ -132,7 +134,7 @@ class Running:
     def _gates(self, state: State, measured: Measured, *, dry_run: bool) -> tuple[GateResult, ...]:
         stage = state.current
         wanted = exposure_of(stage, Salts.of(self.rollout).arm)
-        judged = judge_all(measured.evidence, self._config.rollout.acceptance, weight=wanted.weight if wanted else 0)
+        judged = judge_all(measured.evidence, self._config.rollout, weight=wanted.weight if wanted else 0)
 
         def repair() -> object:
             if dry_run:
@@ -151,8 +153,13 @@ class Running:
         """Where the output of checks is kept; each rollout asks anew."""
         return self.world.place.queue / "checks" / self.rollout
 
-    def _measure(self, state: State) -> Measured:
+    def _measure(self, state: State, *, dry_run: bool = False) -> Measured:
         now = self.world.clock()
+        if not dry_run:
+            try:
+                take_up(self.world.place.queue / FOLDER, Ledger(self.world.store))
+            except SufficeError as error:
+                return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
         return self.measurement.measure(state.current, now - state.held, now)
 
     def _judged(self, state: State) -> Judged:
