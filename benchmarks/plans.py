@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 
 import suffice
+from benchmarks.looks import LOOKS, Share, measure
 from benchmarks.simulated_runs import OUTSIDE, TESTED_FAMILY, Shape, simulate
 from suffice.decision.mean import Mean
 from suffice.stopping.looks import geometric_looks
@@ -110,19 +111,19 @@ def simulated(plan_name: str, shape_name: str) -> Simulated:
 
 def main() -> int:
     start = perf_counter()
-    computed = list(counts())
-    plans = _plans()
+    shares, computed, plans = measure(), list(counts()), _plans()
     tasks = [(plan, "normal") for plan in ("1 %", "0.1 %")]
     tasks += [(plan, shape) for shape in _shapes() for plan in ("1 %", "1 %, guarded", "1 %, guarded, one-sided")]
     tasks = list(dict.fromkeys(tasks))
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(simulated, *zip(*tasks, strict=True)))
-    text = report(computed, plans, rows)
+    text = report(shares, computed, plans, rows)
     RESULTS.mkdir(exist_ok=True)
     found = {
         "counts": [asdict(row) for row in computed],
         "designed": {name: plan.uniform_asn / N for name, plan in plans.items()},
         "simulated": [asdict(row) for row in rows],
+        "ask_tell": [asdict(share) for share in shares],
     }
     (RESULTS / "plans.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "plans.md").write_text(text, encoding="utf-8")
@@ -130,7 +131,7 @@ def main() -> int:
     return 0
 
 
-def report(computed: list[Computed], plans: dict[str, Plan], rows: list[Simulated]) -> str:
+def report(shares: list[Share], computed: list[Computed], plans: dict[str, Plan], rows: list[Simulated]) -> str:
     lines = [
         "# Plans",
         "",
@@ -160,6 +161,13 @@ def report(computed: list[Computed], plans: dict[str, Plan], rows: list[Simulate
         ),
         "",
         f"Outside the tested family: {', '.join(OUTSIDE)}.",
+        "",
+        "## Ask/tell",
+        "",
+        "The Run's own share of a look of 8 draws (`need`, `observe`), the least of many rounds; starting one with "
+        f"{LOOKS} looks beside it:",
+        "",
+        *(f"- {it.rule}: {it.look:.2f} µs a look, started in {it.start:.0f} µs" for it in shares),
         "",
         f"The margin heuristic (0.01, looks 64, 128, 256) has a computed worst case of {margin():.1%}.",
     ]
