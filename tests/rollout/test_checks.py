@@ -12,6 +12,7 @@ from suffice.gates.outcome import Outcome
 from suffice.rollout.checks import check_of, judge_checks
 from suffice.rollout.phases import Phase
 from suffice.rollout.service import Start
+from suffice.rollout.triage import check
 
 PYTHON = sys.executable
 
@@ -61,3 +62,7 @@ def test_a_check_is_a_gate_of_the_rollout(tmp_path: Path, code: int, phase: Phas
     with producing(tmp_path, content(), begin) as made:
         assert made.cycle().phase is phase
         assert made.judged("eval")["value"] == code if code == 0 else "ended with 2" in made.state.why
+        if phase is Phase.ROLLED_BACK:
+            bundle = made.place.queue / "triage" / made.service.current.id
+            assert check(bundle)
+            assert (bundle / "checks" / "eval.out").read_text(encoding="utf-8") == "said\n"

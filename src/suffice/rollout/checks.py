@@ -56,6 +56,12 @@ def judge_checks(
     return [_judge(Check(**check), folder, now, ask=ask) for check in checks]
 
 
+def outputs(folder: Path) -> dict[str, str]:
+    """What each check printed when it was asked last, as NAME.out; a check without an answer has none."""
+    kept = ((path, _kept(path)) for path in sorted(folder.glob("*.json")))
+    return {f"{path.stem}.out": answer.output for path, answer in kept if answer is not None}
+
+
 def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     path = folder / f"{check.name}.json"
     answer = _kept(path)
@@ -74,7 +80,7 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
 
 
 def _asked(command: str, now: float) -> Answer:
-    words = shlex.split(command, posix=os.name == "posix")
+    words = shlex.split(command) if os.name == "posix" else command
     try:
         done = subprocess.run(
             words,

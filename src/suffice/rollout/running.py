@@ -47,7 +47,7 @@ class Running:
         policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
         plan = Plan.from_dict(about["table"])
         self.measurement = Measurement(world.store, rollout, policy, plan, self._rebuild)
-        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged)
+        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._outputs)
         self._sample = Sample(**about["sample"])
         self._last: Judged | None = None
 

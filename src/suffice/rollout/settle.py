@@ -11,6 +11,7 @@ from suffice.flag.probes import Receipt
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rollout.bundle import ROWS, evidence_files, item_text, ledger_files, subject_files
+from suffice.rollout.checks import outputs
 from suffice.rollout.controller import State
 from suffice.rollout.measure import Measurement
 from suffice.rollout.place import World
@@ -46,10 +47,11 @@ class ProductionSettler:
         about: Mapping[str, Any],
         measurement: Measurement,
         judged: Callable[[State], Judged],
+        checked: Path,
     ) -> None:
         self._store, self._place, self._clock = world.store, world.place, world.clock
         self._rollout, self._about = rollout, about
-        self._measurement, self._judged = measurement, judged
+        self._measurement, self._judged, self._checked = measurement, judged, checked
 
     @property
     def settled(self) -> bool:
@@ -107,6 +109,7 @@ class ProductionSettler:
             **evidence_files(state, judged.results, judged.evidence, receipt),
             **ledger_files(rows, differing, cases, events),
             **subject_files(self._about),
+            **{f"checks/{name}": text for name, text in outputs(self._checked).items()},
             "TRIAGE.md": item_text(self._rollout, reason, state, len(differing), first, self.bundle),
         }
         try:

@@ -15,6 +15,9 @@ from suffice.store.schema import HEAD
 BUSY_SECONDS = 30
 """How long a transaction waits for another process before it gives up."""
 
+WRITE_LOCK = 0x5375666669636500
+"""PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
+
 
 class Store:
     """An open store at the current schema. Safe to share between threads; each process opens its own."""
@@ -33,7 +36,8 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A transaction that changes the store: all of it or, after an exception or a kill, nothing.
 
-        On SQLite it takes the write lock at its start, so that what it reads cannot be outdated when it writes.
+        It takes the store's one write lock at its start, so that what it reads cannot be outdated when it writes, and
+        ledger rows are numbered in the order in which they are committed.
         Raises StoreConflict when a row exists already that must be unique, StoreError when the store cannot be written.
         """
         with (
@@ -92,6 +96,9 @@ def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows
     statement: sqlite.Insert | postgresql.Insert
     statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
     ignoring: Insert = statement.on_conflict_do_nothing(index_elements=list(unique))
+    if connection.dialect.name == "postgresql":
+        # psycopg does not say how many rows many statements have changed.
+        return len(connection.execute(ignoring.returning(table.c[unique[0]]), rows).all())
     return connection.execute(ignoring, rows).rowcount
 
 
@@ -132,7 +139,9 @@ def _check_file(url: URL, name: str, *, create: bool) -> None:
 
 def _engine(url: URL, *, durable: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url)
+        engine = create_engine(url)
+        event.listen(engine, "begin", _begin_on_server)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     if not durable:
@@ -156,6 +165,16 @@ def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("suffice_write", False)
     # A transaction that reads first and asks for the lock later fails at once when another wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_on_server(connection: Connection) -> None:
+    if not connection.get_execution_options().get("suffice_write", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return
+    # Without it, PostgreSQL numbers rows before they are committed: a later one may be seen first, and a reader that
+    # has gone on behind it would never see the earlier one. The lock ends with the transaction, whatever becomes of it.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
 def _bring_to_head(store: Store) -> None:
