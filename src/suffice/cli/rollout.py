@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from suffice.cli import options
+from suffice.cli import options, rollout_prune
 from suffice.errors import MissingDataError, RolloutError
 
 if TYPE_CHECKING:
@@ -314,6 +314,9 @@ def advance(
     """Judge now rather than at the next cycle, and end the stage if it is proven; skips no hold and no proof."""
     with _service(config, queue, service, create=False) as opened:
         return _print_report(opened.advance(who or user(), dry_run=dry_run), json=json)
+
+
+app.command("prune")(rollout_prune.prune)
 
 
 def _tell(command: str, reason: str, who: str | None, place: "Place", *, dry_run: bool, json: bool) -> int:

@@ -14,8 +14,6 @@ from suffice.store.schema import ADAPTIVE_PATH, DISAGREEING, decisions
 Arm = Literal["fixed", "adaptive"]
 
 _BATCH = 10_000
-_LEDGER_LOCK = 0x5FF1CE
-"""The number of the lock that writers of the ledger take in turn on PostgreSQL; SQLite has one writer anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +159,6 @@ class Ledger:
 
 
 def _insert(connection: Connection, rows: Iterable[DecisionRow]) -> int:
-    if connection.dialect.name == "postgresql":
-        # Numbers are given out before the commit: without this a reader could pass by one that is committed later.
-        connection.execute(select(func.pg_advisory_xact_lock(_LEDGER_LOCK)))
     values = [_as_columns(row) for row in rows]
     parts = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
     return sum(insert_new(connection, decisions, ["rollout", "key"], part) for part in parts)

@@ -14,13 +14,11 @@ from suffice.store.schema import decisions, rollouts, triage_items
 PORTION = 5_000
 """Rows that are looked at in one transaction; whoever writes decisions waits no longer than that takes."""
 
-_ROLLED_BACK = "RolledBack"
-
 
 class Kept(Enum):
     """Why old rows stay."""
 
-    WATCHED = "the rollout is the newest of its service, or not over: its rows are still asked for"
+    WATCHED = "the rollout is not over"
     TRIAGE = "its triage item is open"
     NEWEST = "the newest row of the ledger: SQLite would give its number again, and roll-ups end with numbers"
 
@@ -77,10 +75,18 @@ def _prune_portion(
 
 
 def _needed(connection: Connection) -> dict[str, Kept]:
-    """Rollouts whose rows must stay."""
+    """Rollouts whose rows must stay.
+
+    One that was rolled back is over when its triage item is closed: until the item is there, its bundle may not be.
+    """
     found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
-    newest = {service: max(r for r, of, _ in found if of == service) for _, service, _ in found}
-    over = {r for r, service, phase in found if r != newest[service] and phase in (_ROLLED_BACK, "Completed")}
-    needed = {r: Kept.WATCHED for r, _, _ in found if r not in over}
-    still_open = connection.execute(select(triage_items.c.id).where(triage_items.c.closed_at.is_(None))).scalars()
-    return {**needed, **dict.fromkeys(still_open, Kept.TRIAGE)}
+    items = connection.execute(select(triage_items.c.id, triage_items.c.closed_at)).all()
+    closed = {item for item, at in items if at is not None}
+    newest = {service: max(it.id for it in found if it.service == service) for service in {it.service for it in found}}
+    over = {
+        rollout
+        for rollout, service, phase in found
+        if (phase == "RolledBack" and rollout in closed) or (phase == "Completed" and rollout != newest[service])
+    }
+    needed = {rollout: Kept.WATCHED for rollout, _, _ in found if rollout not in over}
+    return {**needed, **{item: Kept.TRIAGE for item, at in items if at is None}}
