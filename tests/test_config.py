@@ -274,6 +274,9 @@ def test_only_the_last_stage_may_be_without_hold_and_audits() -> None:
         ("error_resolution.rollback_storm_policy.ci_gate.max_escalation", "max_escalations"),
         ("rollout.acceptence", "acceptance"),
         ("rollout.acceptance.confidense", "confidence"),
+        ("rollout.heatlh", "health"),
+        ("rollout.health.max_silense", "max_silence"),
+        ("rollout.health.fallback", "fallbacks"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_one_that_was_meant(path: str, meant: str) -> None:
