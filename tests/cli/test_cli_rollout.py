@@ -10,22 +10,15 @@ from typing import Any
 
 import pytest
 
+from suffice.cli import rollout, triage
 from suffice.cli.main import run
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 
 COMMANDS = (
-    "start",
-    "status",
-    "cycle",
-    "run",
-    "pause",
-    "resume",
-    "approve",
-    "advance",
-    "rollback",
-    "history",
-    "explain",
+    *(("rollout", it.name) for it in rollout.app.registered_commands),
+    *(("triage", it.name) for it in triage.app.registered_commands),
+    ("promote",),
 )
 
 CONFIG = {
@@ -55,11 +48,41 @@ def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_that_says_what_it_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["rollout", command, "--help"]) == 0
+def test_every_command_has_help_that_says_what_it_does(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--help"]) == 0
     said = capsys.readouterr().out
-    assert "Usage:" in said and "--json" in said
-    assert len(said.splitlines()) > 10
+    assert f" {' '.join(command)} [OPTIONS]" in said and "--json" in said
+    assert len(said.splitlines()) > 8
+
+
+def test_help_shows_what_stands_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rollout", "status", "--help"]) == 0
+    assert "[default: ./config.json]" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("before", "illegal", "legal"),
+    [
+        ((), ("resume", "approve"), "pause, advance, rollback"),
+        (("pause",), ("pause", "approve", "advance"), "resume, rollback"),
+        (("rollback", "--reason", "x"), ("pause", "resume", "approve", "advance"), "start, rollback"),
+    ],
+    ids=["Progressing", "Paused", "RolledBack"],
+)
+def test_what_the_phase_does_not_allow_is_refused_with_what_it_does(
+    before: tuple[str, ...], illegal: tuple[str, ...], legal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(capsys, "rollout", "start")
+    if before:
+        assert asked(capsys, "rollout", *before)[0] == 0
+    seen = asked(capsys, "rollout", "history")
+    for command in illegal:
+        code, printed, said = asked(capsys, "rollout", command)
+        assert (code, printed) == (2, None)
+        assert said.startswith(f"suffice: {command} is not possible while ") and said.endswith(f"possible: {legal}")
+    assert asked(capsys, "rollout", "history") == seen
 
 
 def test_without_a_rollout_it_cannot_tell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,16 @@ Webhook = Annotated[
         help="Send notifications there (default: $SUFFICE_WEBHOOK).", envvar="SUFFICE_WEBHOOK", show_envvar=False
     ),
 ]
+TriageCommand = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON LIST",
+        help="A command that opens a triage item elsewhere, with {title}, {body_file}, {item}, {stage}, {reason} and "
+        "{bundle} in its words (default: $SUFFICE_TRIAGE_COMMAND).",
+        envvar="SUFFICE_TRIAGE_COMMAND",
+        show_envvar=False,
+    ),
+]
 
 QUEUE, NAME, LEASE = Path("TemporaryQueue"), "verifier", 15.0
 
@@ -172,6 +182,7 @@ def cycle(
     wait: Annotated[float, typer.Option(help="Seconds to wait for a runner that is at work.")] = 60.0,
     lease: LeaseSeconds = LEASE,
     webhook: Webhook = None,
+    triage_command: TriageCommand = None,
     who: Who = None,
     queue: Queue = QUEUE,
     service: ServiceName = NAME,
@@ -182,8 +193,10 @@ def cycle(
     """One monitoring pass, for cron: measure, judge every gate, act, notify."""
     from suffice.rollout.lease import Lease
     from suffice.rollout.notify import check_url, deliver
+    from suffice.rollout.tracker import command_of
 
     url = check_url(webhook) if webhook else None
+    command = command_of(triage_command) if triage_command else None
     with _service(config, queue, service, create=False) as opened:
         if dry_run:
             return _print_report(opened.cycle(who or user(), dry_run=True), json=json)
@@ -193,7 +206,7 @@ def cycle(
             try:
                 report = opened.cycle(who or user())
             finally:
-                _, wrong = deliver(opened.store, url, opened.clock)
+                _, wrong = deliver(opened.store, url, opened.clock, command=command)
         for problem in wrong:
             _say(f"a notification waits: {problem}")
         return _print_report(report, json=json)
@@ -206,6 +219,7 @@ def run(
     ] = False,
     lease: LeaseSeconds = LEASE,
     webhook: Webhook = None,
+    triage_command: TriageCommand = None,
     queue: Queue = QUEUE,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
@@ -222,7 +236,9 @@ def run(
     from suffice.rollout.daemon import run as run_on
     from suffice.rollout.lease import Lease
     from suffice.rollout.notify import check_url
+    from suffice.rollout.tracker import command_of
 
+    command = command_of(triage_command) if triage_command else None
     url, stop = (check_url(webhook) if webhook else None), Event()
     if dry_run:
         return cycle(lease=lease, queue=queue, service=service, config=config, dry_run=True, json=json)
@@ -237,7 +253,13 @@ def run(
             raise
         held.start_beating()
         last = run_on(
-            opened, held, stop, webhook=url, until_done=until_done, seen=lambda it: _print_pass(it, json=json)
+            opened,
+            held,
+            stop,
+            webhook=url,
+            command=command,
+            until_done=until_done,
+            seen=lambda it: _print_pass(it, json=json),
         )
         if held.lost and not stop.is_set():
             raise RolloutError("the lease was lost to another runner; this one ends")

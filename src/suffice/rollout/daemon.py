@@ -1,6 +1,6 @@
 """The runner that is left alone: cycle after cycle, one runner at a time, until it is told to stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -31,6 +31,7 @@ def run(
     stop: Event,
     *,
     webhook: str | None = None,
+    command: Sequence[str] | None = None,
     until_done: bool = False,
     seen: Callable[[Pass], object] = lambda _: None,
 ) -> Pass | None:
@@ -42,7 +43,7 @@ def run(
     """
     last: Pass | None = None
     while not stop.is_set() and not lease.lost:
-        last = one_pass(service, webhook)
+        last = one_pass(service, webhook, command)
         seen(last)
         if until_done and _done(last):
             break
@@ -50,7 +51,7 @@ def run(
     return last
 
 
-def one_pass(service: Service, webhook: str | None) -> Pass:
+def one_pass(service: Service, webhook: str | None, command: Sequence[str] | None = None) -> Pass:
     """One cycle, and the notifications that are due; what goes wrong is a sentence, not an exception."""
     report, error = None, None
     try:
@@ -58,7 +59,7 @@ def one_pass(service: Service, webhook: str | None) -> Pass:
     except SufficeError as failed:
         error = str(failed)
     try:
-        delivered, wrong = deliver(service.store, webhook, service.clock)
+        delivered, wrong = deliver(service.store, webhook, service.clock, command=command)
     except SufficeError as failed:
         delivered, wrong = 0, [str(failed)]
     return Pass(report, error, delivered, tuple(wrong))

@@ -1,7 +1,8 @@
-"""Telling people: notifications by webhook, from an outbox in the store, until each was taken."""
+"""Telling people: notifications by webhook, and triage items by a command, from an outbox in the store, until each was
+taken."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from suffice.errors import RolloutError
 from suffice.rollout.settle import SETTLED
+from suffice.rollout.tracker import KIND, enqueue_items, run_command
 from suffice.store.database import Store
 from suffice.store.outbox import Message, due, enqueue_events, put_off, sent, waiting
 
@@ -53,20 +55,28 @@ def check_url(url: str) -> str:
 
 
 def deliver(
-    store: Store, url: str | None, clock: Callable[[], float], send: Callable[[str, Message], str | None] = send
+    store: Store,
+    url: str | None,
+    clock: Callable[[], float],
+    send: Callable[[str, Message], str | None] = send,
+    command: Sequence[str] | None = None,
 ) -> tuple[int, list[str]]:
     """Send what is due; returns how many were taken, and what went wrong with the others, which are tried again.
 
-    Without an address everything waits in the outbox. Killed between the answer and the note of it, a notification is
-    sent twice, with the same key.
+    Without an address notifications wait in the outbox; open triage items are put there for a `command` only. Killed
+    between the answer and the note of it, a notification is sent, or the command run, twice, with the same key.
     """
     now = clock()
     with store.write() as connection:
         enqueue_events(connection, ACTIONS, now)
-        messages = due(connection, now, LONGEST_WAIT) if url else []
+        if command:
+            enqueue_items(connection, now)
+        messages = due(connection, now, LONGEST_WAIT) if url or command else []
     taken, wrong = 0, []
     for message in messages:
-        problem = send(url or "", message)
+        if not (command if message.kind == KIND else url):
+            continue
+        problem = run_command(command or (), message) if message.kind == KIND else send(url or "", message)
         with store.write() as connection:
             if problem is None:
                 sent(connection, message.id, clock())
