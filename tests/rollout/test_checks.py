@@ -35,6 +35,7 @@ def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, 
     assert found is outcome
     assert f"ended with {code} (limit 0): because" in sentence
     assert json.loads((tmp_path / "eval.json").read_text(encoding="utf-8"))["output"] == "because\n"
+    assert (tmp_path / "eval.out").read_text(encoding="utf-8") == "because\n"
 
 
 def test_an_answer_is_used_until_it_is_old_or_from_the_future(tmp_path: Path) -> None:

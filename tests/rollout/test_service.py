@@ -380,6 +380,20 @@ def test_what_the_host_application_changes_in_its_own_sections_is_no_change(tmp_
         assert made.cycle().phase is Phase.PROGRESSING
 
 
+def test_a_key_that_the_version_which_started_the_rollout_did_not_have_is_no_change(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        about = json.loads(json.dumps(made.service.current.config))
+        del about["config"]["rollout"]["health"]
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE rollouts SET config = ?", (json.dumps(about),))
+        fresh = again(made)
+        assert fresh.cycle().phase is Phase.PROGRESSING
+        config = json.loads(made.place.config.read_text(encoding="utf-8"))
+        config["rollout"]["health"] = {"silence": "fail"}
+        made.place.config.write_text(json.dumps(config), encoding="utf-8")
+        assert 'rollout.health.silence is "fail", the rollout was started with "hold"' in fresh.cycle().why
+
+
 def test_a_configuration_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.traffic(300)

@@ -68,6 +68,7 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     # An answer from the future was given before the clock went back.
     if ask and (answer is None or not 0 <= now - answer.at < check.every):
         answer = _asked(check.command, now)
+        write_atomically(folder / f"{check.name}.out", answer.output)
         write_atomically(path, json.dumps(asdict(answer), indent=2) + "\n")
     if answer is None:
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not been asked yet (limit exit 0)", None, 0.0)

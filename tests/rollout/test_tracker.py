@@ -1,0 +1,104 @@
+"""A triage item is opened elsewhere by a command: retried until it succeeds, with one key, and never after that."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from production import producing
+
+from suffice.errors import RolloutError
+from suffice.rollout.explain import plain_status, status_of
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, deliver
+from suffice.rollout.tracker import command_of
+
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+calls = Path(sys.argv[1])
+made = calls.read_text(encoding="utf-8").splitlines() if calls.exists() else []
+said = {"title": sys.argv[2], "body": Path(sys.argv[3]).read_text(encoding="utf-8"), "reason": sys.argv[4],
+        "key": os.environ["SUFFICE_IDEMPOTENCY_KEY"]}
+calls.write_text("\\n".join([*made, json.dumps(said)]), encoding="utf-8")
+if len(made) < int(sys.argv[5]):
+    print("the tracker is away")
+    sys.exit(7)
+"""
+
+
+def template(folder: Path, failures: int = 0) -> tuple[str, ...]:
+    """A command that keeps what it was told, and fails so often at first."""
+    script = folder / "open_item.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    words = [sys.executable, str(script), str(folder / "calls"), "{title}", "{body_file}", "{reason}", str(failures)]
+    return command_of(json.dumps(words))
+
+
+def calls(folder: Path) -> list[dict[str, str]]:
+    path = folder / "calls"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def test_an_item_is_opened_once_with_its_words_and_text(tmp_path: Path) -> None:
+    command = template(tmp_path)
+    with producing(tmp_path) as made:
+        assert deliver(made.store, None, made.clock, command=command) == (0, [])
+        made.service.tell("rollback", "ann", "a; $(b) {title} 'c'")
+        for _ in range(3):
+            deliver(made.store, None, made.clock, command=command)
+            made.clock.now += LONGEST_WAIT
+    (said,) = calls(tmp_path)
+    assert said["title"] == "Triage: verifier-000001 was rolled back in stage staging"
+    assert said["reason"] == "a; $(b) {title} 'c'"
+    assert said["body"].startswith("# Triage: verifier-000001")
+    assert said["key"] == "triage/verifier-000001"
+
+
+def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(tmp_path: Path) -> None:
+    command = template(tmp_path, failures=2)
+    with producing(tmp_path) as made:
+        made.service.tell("rollback", "ann", "no appetite")
+        waits = plain_status(status_of(made.service))["notifications_waiting"]
+        for pause in (FIRST_WAIT, 2 * FIRST_WAIT):
+            taken, (problem,) = deliver(made.store, None, made.clock, command=command)
+            assert taken == 0
+            assert problem.endswith("ended with 7: the tracker is away")
+            assert plain_status(status_of(made.service))["notifications_waiting"] == waits + 6
+            made.clock.now += pause - 1
+            assert deliver(made.store, None, made.clock, command=command) == (0, [])
+            made.clock.now += 1
+        assert deliver(made.store, None, made.clock, command=command) == (1, [])
+    assert [said["key"] for said in calls(tmp_path)] == ["triage/verifier-000001"] * 3
+
+
+def test_a_command_that_is_not_there_is_a_sentence_and_the_item_waits_for_the_right_one(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.service.tell("rollback", "ann", "no appetite")
+        _, (problem,) = deliver(made.store, None, made.clock, command=("/no/such/command", "{title}"))
+        assert "triage command /no/such/command cannot be run: No such file" in problem
+        made.clock.now += LONGEST_WAIT
+        assert deliver(made.store, None, made.clock) == (0, [])
+        assert deliver(made.store, None, made.clock, command=template(tmp_path)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("gh issue create", "allowed: a JSON list like"),
+        ("[]", "allowed: a JSON list like"),
+        ('["gh", 1]', "allowed: a JSON list like"),
+        ('["gh", "{titel}"]', "no such placeholder; allowed: {title}, {body_file}, "),
+        ('["gh", "{}"]', "no such placeholder"),
+        ('["gh", "{title.x}"]', "no such placeholder"),
+        ('["gh", "{title:>9}"]', "no such placeholder"),
+        ('["gh", "{title"]', "expected '}'"),
+    ],
+)
+def test_what_is_no_template_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(RolloutError) as caught:
+        command_of(text)
+    assert sentence in str(caught.value)
+
+
+def test_a_doubled_brace_is_a_brace(tmp_path: Path) -> None:
+    assert command_of('["echo", "{{x}}"]') == ("echo", "{{x}}")
