@@ -20,6 +20,7 @@ from suffice.verifier.columns import AFTER_SPLIT, BEFORE_SPLIT, Columns
 N = 256
 LOOPED = 300
 CHUNK = 2000
+BULK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def measure(rounds: int) -> tuple[list[Ratio], dict[str, float]]:
             add(f"fixed, {rule}, {kind}, 1 threads", len(some), _decide(some, fixed[rule], 1))
     add("columns of cases", len(cases), lambda: Columns.of(cases, SEED))
     add("from cases, 2 threads", len(cases), lambda: decide_batch(cases, adaptive["proportion"], SEED, threads=2))
+    generator = np.random.Generator(np.random.Philox(SEED))
+    add("NumPy, one normal", BULK, lambda: generator.standard_normal(BULK))
     add("NumPy, fixed", CHUNK, _numpy_fixed(columns))
     add("SciPy ttest_rel", LOOPED, _scipy_loop(columns))
     least = least_seconds(work, rounds)

@@ -9,8 +9,8 @@ from numpy.random import Generator, Philox
 from suffice.sampling.streams import Stream, philox_key
 from suffice.verifier.columns import LARGEST_NORMAL, keys_of
 from suffice.verifier.compiled import compiled
-from suffice.verifier.philox import WORDS, fill, unit
-from suffice.verifier.ziggurat import next_normal, next_word
+from suffice.verifier.philox import BLOCK, block, unit
+from suffice.verifier.ziggurat import NORMALS, WORDS, next_normals
 
 KEYS = [0, 1, 2**64 - 1, 2**128 - 1, philox_key(42, "pump-17")]
 LANES = [0, 1, 5]
@@ -18,16 +18,15 @@ LANES = [0, 1, 5]
 
 @compiled
 def words_of(out, lane, key0, key1):
-    words, at, counter = np.empty(WORDS, np.uint64), WORDS, np.uint64(0)
-    for i in range(len(out)):
-        out[i], at, counter = next_word(words, at, counter, lane, key0, key1)
+    for place in range(0, len(out), BLOCK):
+        block(out, place, np.uint64(place // BLOCK), lane, key0, key1)
 
 
 @compiled
 def normals_of(out, lane, key0, key1):
     words, at, counter = np.empty(WORDS, np.uint64), WORDS, np.uint64(0)
-    for i in range(len(out)):
-        out[i], at, counter = next_normal(words, at, counter, lane, key0, key1)
+    for start in range(0, len(out), NORMALS):
+        at, counter = next_normals(out[start:], words, at, counter, lane, key0, key1)
 
 
 @compiled
@@ -38,7 +37,7 @@ def units_of(words, out):
 
 @compiled
 def block_after(words, counter, lane, key0, key1):
-    fill(words, counter, lane, key0, key1)
+    block(words, 0, counter, lane, key0, key1)
 
 
 def halves(key: int) -> tuple[np.uint64, np.uint64]:
@@ -52,15 +51,15 @@ def same_bits(left: np.ndarray, right: np.ndarray) -> bool:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("lane", LANES)
 def test_words_are_those_of_numpys_philox(key: int, lane: int) -> None:
-    found = np.empty(1001, np.uint64)
+    found = np.empty(1004, np.uint64)
     words_of(found, np.uint64(lane), *halves(key))
-    assert np.array_equal(found, Philox(key=key, counter=lane << 192).random_raw(1001))
+    assert np.array_equal(found, Philox(key=key, counter=lane << 192).random_raw(1004))
 
 
 def test_the_counter_counts_blocks_of_four_words() -> None:
-    words = np.empty(WORDS, np.uint64)
+    words = np.empty(BLOCK, np.uint64)
     block_after(words, np.uint64(10**15), np.uint64(1), *halves(KEYS[4]))
-    assert np.array_equal(words, Philox(key=KEYS[4], counter=(1 << 192) + 10**15).random_raw(WORDS))
+    assert np.array_equal(words, Philox(key=KEYS[4], counter=(1 << 192) + 10**15).random_raw(BLOCK))
 
 
 def test_units_are_those_of_numpys_random() -> None:
@@ -84,11 +83,11 @@ def test_normals_are_those_of_numpy_in_the_layers_the_wedges_and_the_tail(key: i
 
 def test_normals_are_the_stream_of_the_case() -> None:
     ((key0, key1),) = keys_of(["pump-17"], 42)
-    found = np.empty(1000)
+    found = np.empty(1008)
     normals_of(found, np.uint64(0), key0, key1)
-    assert same_bits(found, Stream(42, "pump-17").normals(1000))
+    assert same_bits(found, Stream(42, "pump-17").normals(1008))
     normals_of(found, np.uint64(1), key0, key1)
-    assert not np.isin(found, Stream(42, "pump-17").normals(1000)).any()
+    assert not np.isin(found, Stream(42, "pump-17").normals(1008)).any()
 
 
 def test_keys_are_the_hashes_of_seed_and_case_key() -> None:

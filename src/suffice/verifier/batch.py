@@ -93,17 +93,18 @@ def _decide_counts(
 ) -> BatchResult:
     from suffice.verifier import kernels
 
-    table = {b.n: (b.reject_at, b.accept_at) for b in boundaries}
-    stops = [table.get(n, (None, None)) for n in range(size)]
-    threshold = rule.threshold(size)
-    reject_at = np.array([*(-1 if low is None else floor(low) for low, _ in stops), threshold - 1])
-    accept_at = np.array([*(size + 1 if high is None else ceil(high) for _, high in stops), threshold])
+    reject_at, accept_at = np.full(size + 1, -1), np.full(size + 1, size + 1)
+    for b in boundaries:
+        reject_at[b.n] = -1 if b.reject_at is None else floor(b.reject_at)
+        accept_at[b.n] = size + 1 if b.accept_at is None else ceil(b.accept_at)
+    reject_at[size], accept_at[size] = rule.threshold(size) - 1, rule.threshold(size)
+    within = _looks_within([*(b.n for b in boundaries), size])
     codes, n, successes = _results(columns, np.int8, np.int64, np.int64)
 
     def decide(start: int, stop: int) -> None:
         kernels.decide_counts(
             *(columns.keys, columns.before, columns.after, columns.kinds, columns.directions, start, stop),
-            *(*_scratch(), reject_at, accept_at, codes, n, successes),
+            *(*_memory(), within, reject_at, accept_at, codes, n, successes),
         )
 
     in_chunks(decide, len(columns), threads)
@@ -127,7 +128,7 @@ def _decide_means(
     def decide(start: int, stop: int) -> None:
         kernels.decide_means(
             *(columns.keys, columns.before, columns.after, columns.kinds, start, stop),
-            *(*_scratch(), looks, reject_at, accept_at, *decided_by, codes, n, statistics, estimates),
+            *(*_memory(), looks, reject_at, accept_at, *decided_by, codes, n, statistics, estimates),
         )
 
     in_chunks(decide, len(columns), threads)
@@ -138,10 +139,20 @@ def _results(columns: Columns, *kinds: type) -> list[Any]:
     return [np.empty(len(columns), kind) for kind in kinds]
 
 
-def _scratch() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    from suffice.verifier.philox import WORDS
+def _looks_within(looks: Sequence[int]) -> Integers:
+    """For each block of pairs that are drawn at once: 1 where a look comes before its last pair, else 0."""
+    from suffice.verifier.ziggurat import NORMALS
 
-    return np.empty(WORDS, np.uint64), np.empty(WORDS, np.uint64)
+    pairs = NORMALS // 2
+    within = np.zeros(ceil(looks[-1] / pairs), np.int64)
+    within[[n // pairs for n in looks if n % pairs]] = 1
+    return within
+
+
+def _memory() -> tuple[NDArray[np.uint64], Floats, NDArray[np.uint64]]:
+    from suffice.verifier.ziggurat import NORMALS, WORDS
+
+    return np.empty(WORDS, np.uint64), np.empty(NORMALS), np.empty(NORMALS, np.uint64)
 
 
 def in_chunks(decide: Callable[[int, int], None], cases: int, threads: int | None) -> None:

@@ -1,7 +1,8 @@
 """Draw–decide–stop, fused, over a range of cases whose draws are pairs of normal and split normal values.
 
 Each kernel repeats what an ask/tell run does with the same stream: the draws of `Pair`, the tally of the rule (its
-formulas are those of `decision.steps`) and the looks of `Run`. No state of a case is kept in memory between draws.
+formulas are those of `decision.steps`) and the looks of `Run`. Draws are made eight pairs at once; what a case did not
+need of the last eight is thrown away.
 """
 
 from math import inf, nan
@@ -12,13 +13,14 @@ import numpy as np
 from suffice.decision import steps
 from suffice.verifier.columns import AFTER_SPLIT, BEFORE_SPLIT
 from suffice.verifier.compiled import compiled, inlined, pointer, rare
-from suffice.verifier.philox import WORDS, fill, unit
-from suffice.verifier.ziggurat import next_normal
+from suffice.verifier.philox import BLOCK, block, unit
+from suffice.verifier.ziggurat import NORMALS, WORDS, next_normals
 
 REJECTED, ACCEPTED, INVALID = 0, 1, 2
 """Codes of the decisions in the arrays that the kernels fill."""
 
-_NORMALS, _UNIFORMS, _START = np.uint64(0), np.uint64(1), np.uint64(0)
+_PAIRS = NORMALS // 2
+_NORMALS, _UNIFORMS, _START, _ONE = np.uint64(0), np.uint64(1), np.uint64(0), np.uint64(1)
 
 _moves = inlined(steps.moves)
 _shifted_sums = inlined(steps.shifted_sums)
@@ -41,49 +43,64 @@ def _split_normal(shape: Any, value: Any, uniform: Any) -> Any:
 
 
 @inlined
-def _next_change(
-    before: Any, after: Any, kind: Any, normals: Any, uniforms: Any, at: Any, counter: Any, drawn: Any, key: Any
-) -> Any:
-    """The difference of the next drawn pair, and where the normal lane then is: (change, at, counter).
+def _draw(kind: Any, memory: Any, at: Any, counter: Any, drawn: Any, key: Any) -> Any:
+    """What the next eight pairs are made from; returns where the normal lane then is: (at, counter).
 
     `drawn` pairs came before; the uniform lane has two words for each, so its place follows from that.
     """
-    old, at, counter = next_normal(normals, at, counter, _NORMALS, key[0], key[1])
-    new, at, counter = next_normal(normals, at, counter, _NORMALS, key[0], key[1])
+    words, normals, uniforms = memory
+    if kind:
+        first = np.uint64(drawn // 2)
+        for place in range(0, NORMALS, BLOCK):
+            block(uniforms, place, first, _UNIFORMS, key[0], key[1])
+            first += _ONE
+    return next_normals(normals, words, at, counter, _NORMALS, key[0], key[1])
+
+
+@inlined
+def _change(before: Any, after: Any, kind: Any, memory: Any, place: Any) -> Any:
+    """The difference of one of the eight drawn pairs."""
+    _, normals, uniforms = memory
+    old, new = normals[2 * place], normals[2 * place + 1]
     if kind == 0:
-        return _normal(after, new) - _normal(before, old), at, counter
-    place = 2 * drawn % WORDS
-    if place == 0:
-        fill(uniforms, np.uint64(drawn // 2), _UNIFORMS, key[0], key[1])
-    first, second = unit(uniforms[place]), unit(uniforms[place + 1])
+        return _normal(after, new) - _normal(before, old)
+    first, second = unit(uniforms[2 * place]), unit(uniforms[2 * place + 1])
     was = _split_normal(before, old, first) if kind & BEFORE_SPLIT else _normal(before, old)
     now = _split_normal(after, new, second) if kind & AFTER_SPLIT else _normal(after, new)
-    return now - was, at, counter
+    return now - was
+
+
+@inlined
+def _counted(old: Any, new: Any, kind: Any, direction: Any, memory: Any, place: Any, count: Any, finite: Any) -> Any:
+    change = _change(old, new, kind, memory, place)
+    return count + (1 if _moves(change, direction) else 0), finite and (kind == 0 or abs(change) < inf)
 
 
 @inlined
 def _count(
-    old: Any,
-    new: Any,
-    kind: Any,
-    direction: Any,
-    normals: Any,
-    uniforms: Any,
-    key: Any,
-    reject_at: Any,
-    accept_at: Any,
-    size: Any,
+    old: Any, new: Any, kind: Any, direction: Any, memory: Any, key: Any, within: Any, reject_at: Any, accept_at: Any
 ) -> Any:
-    at, counter, count, stop, finite = WORDS, _START, 0, 0, True
-    for n in range(1, size + 1):
-        change, at, counter = _next_change(old, new, kind, normals, uniforms, at, counter, n - 1, key)
-        count += 1 if _moves(change, direction) else 0
-        if kind:
-            finite &= abs(change) < inf
-        stop = n
-        if count >= accept_at[n] or count <= reject_at[n]:
-            break
-    return stop, count, finite
+    at, counter, n, count, finite = WORDS, _START, 0, 0, True
+    while True:
+        at, counter = _draw(kind, memory, at, counter, n, key)
+        if within[n // _PAIRS] != 0:
+            for place in range(_PAIRS):
+                count, finite = _counted(old, new, kind, direction, memory, place, count, finite)
+                n += 1
+                if count >= accept_at[n] or count <= reject_at[n]:
+                    return n, count, finite
+        else:
+            for place in range(_PAIRS):
+                count, finite = _counted(old, new, kind, direction, memory, place, count, finite)
+            n += _PAIRS
+            if count >= accept_at[n] or count <= reject_at[n]:
+                return n, count, finite
+
+
+@inlined
+def _mirrored(shape: Any, direction: Any) -> Any:
+    """A normal as seen from the claimed direction; the draws, and their differences, then change their sign exactly."""
+    return shape[0] * direction, shape[1] * direction, shape[2]
 
 
 @compiled
@@ -96,7 +113,9 @@ def decide_counts(
     start: Any,
     stop: Any,
     normal_words: Any,
+    normal_values: Any,
     uniform_words: Any,
+    within_table: Any,
     reject_table: Any,
     accept_table: Any,
     decisions: Any,
@@ -105,25 +124,74 @@ def decide_counts(
 ) -> None:
     """Decide cases `start` … `stop` − 1 by a count rule; the last three arrays receive the results.
 
-    The tables hold whole numbers for each n up to N; at N they leave nothing between them. The words are memory to work
-    in.
+    Two tables hold whole numbers for each n up to N, where they leave nothing between them; the first one tells of each
+    eight pairs whether there is a look before their last. The words and values are memory to work in.
     """
-    normals, uniforms = pointer(normal_words), pointer(uniform_words)
-    reject_at, accept_at = pointer(reject_table), pointer(accept_table)
-    size = len(reject_table) - 1
+    memory = pointer(normal_words), pointer(normal_values), pointer(uniform_words)
+    within, reject_at, accept_at = pointer(within_table), pointer(reject_table), pointer(accept_table)
     for case in range(start, stop):
         key, kind, direction = (keys[case, 0], keys[case, 1]), kinds[case], float(directions[case])
         old = before[case, 0], before[case, 1], before[case, 2]
         new = after[case, 0], after[case, 1], after[case, 2]
         if kind == 0:
-            n, count, finite = _count(old, new, 0, direction, normals, uniforms, key, reject_at, accept_at, size)
+            was, now = _mirrored(old, direction), _mirrored(new, direction)
+            n, count, finite = _count(was, now, 0, 1.0, memory, key, within, reject_at, accept_at)
         else:
-            n, count, finite = _count(old, new, kind, direction, normals, uniforms, key, reject_at, accept_at, size)
+            n, count, finite = _count(old, new, kind, direction, memory, key, within, reject_at, accept_at)
         decisions[case] = ACCEPTED if count >= accept_at[n] else REJECTED
         drawn[case], successes[case] = n, count
         if not finite:
             decisions[case] = INVALID
-            drawn[case] = _invalid_after(old, new, kind, normals, uniforms, key, of_squares=False)
+            drawn[case] = _invalid_after(old, new, kind, memory, key, of_squares=False)
+
+
+@inlined
+def _summed(
+    old: Any, new: Any, kind: Any, memory: Any, first: Any, last: Any, origin: Any, total: Any, squares: Any
+) -> Any:
+    for place in range(first, last):
+        total, squares = _shifted_sums((_change(old, new, kind, memory, place),), origin, total, squares)
+    return total, squares
+
+
+@inlined
+def _mean(
+    old: Any, new: Any, kind: Any, memory: Any, key: Any, looks: Any, reject_at: Any, accept_at: Any, decided_by: Any
+) -> Any:
+    """The decision, and n, t and estimate when it fell; (INVALID, 0, NaN, NaN) where the sums are not finite."""
+    critical, min_effect, value, sign = decided_by
+    size = looks[-1]
+    at, counter, n, look = WORDS, _START, 0, 0
+    origin, total, squares = 0.0, 0.0, 0.0
+    while True:
+        while n < looks[look]:
+            first = n % _PAIRS
+            if first == 0:
+                at, counter = _draw(kind, memory, at, counter, n, key)
+            if n == 0:
+                origin = _change(old, new, kind, memory, 0)
+            last = min(_PAIRS, first + looks[look] - n)
+            if last - first == _PAIRS:  # a loop of known length
+                total, squares = _summed(old, new, kind, memory, 0, _PAIRS, origin, total, squares)
+            else:
+                total, squares = _summed(old, new, kind, memory, first, last, origin, total, squares)
+            n += last - first
+        if not squares < inf:
+            return INVALID, 0, nan, nan
+        estimate, spread = _mean_estimate(n, origin, total), _mean_spread(n, total, squares)
+        t = _t_statistic(n, estimate, spread, value, sign)
+        if n == size:
+            accepted = t > critical and _large_enough(estimate, min_effect)
+            return ACCEPTED if accepted else REJECTED, n, t, estimate
+        if (
+            t >= accept_at[look]
+            and _large_enough(estimate, min_effect)
+            and _effect_follows(n, spread, min_effect, size, critical)
+        ):
+            return ACCEPTED, n, t, estimate
+        if t <= reject_at[look]:
+            return REJECTED, n, t, estimate
+        look += 1
 
 
 @compiled
@@ -135,6 +203,7 @@ def decide_means(
     start: Any,
     stop: Any,
     normal_words: Any,
+    normal_values: Any,
     uniform_words: Any,
     looks: Any,
     reject_at: Any,
@@ -152,53 +221,32 @@ def decide_means(
 
     The last look is N, where only the rule decides: what stands from `critical` to `sign`.
     """
-    normals, uniforms = pointer(normal_words), pointer(uniform_words)
-    size = looks[-1]
+    memory = pointer(normal_words), pointer(normal_values), pointer(uniform_words)
+    decided_by = critical, min_effect, value, sign
     for case in range(start, stop):
         key, kind = (keys[case, 0], keys[case, 1]), kinds[case]
         old = before[case, 0], before[case, 1], before[case, 2]
         new = after[case, 0], after[case, 1], after[case, 2]
-        at, counter, n = WORDS, _START, 0
-        first, total, squares = 0.0, 0.0, 0.0
-        decision, t, estimate = INVALID, nan, nan
-        for look in range(len(looks)):
-            for place in range(n, looks[look]):
-                if kind == 0:
-                    change, at, counter = _next_change(old, new, 0, normals, uniforms, at, counter, place, key)
-                else:
-                    change, at, counter = _next_change(old, new, kind, normals, uniforms, at, counter, place, key)
-                first = change if place == 0 else first
-                total, squares = _shifted_sums((change,), first, total, squares)
-            n = looks[look]
-            if not squares < inf:
-                n, t, estimate = _invalid_after(old, new, kind, normals, uniforms, key, of_squares=True), nan, nan
-                break
-            estimate, spread = _mean_estimate(n, first, total), _mean_spread(n, total, squares)
-            t = _t_statistic(n, estimate, spread, value, sign)
-            if n == size:
-                decision = ACCEPTED if t > critical and _large_enough(estimate, min_effect) else REJECTED
-            elif (
-                t >= accept_at[look]
-                and _large_enough(estimate, min_effect)
-                and _effect_follows(n, spread, min_effect, size, critical)
-            ):
-                decision = ACCEPTED
-                break
-            elif t <= reject_at[look]:
-                decision = REJECTED
-                break
+        if kind == 0:
+            decision, n, t, estimate = _mean(old, new, 0, memory, key, looks, reject_at, accept_at, decided_by)
+        else:
+            decision, n, t, estimate = _mean(old, new, kind, memory, key, looks, reject_at, accept_at, decided_by)
+        if decision == INVALID:
+            n = _invalid_after(old, new, kind, memory, key, of_squares=True)
         decisions[case], drawn[case], statistics[case], estimates[case] = decision, n, t, estimate
 
 
 @compiled
-def _invalid_after(before: Any, after: Any, kind: Any, normals: Any, uniforms: Any, key: Any, of_squares: Any) -> Any:
+def _invalid_after(before: Any, after: Any, kind: Any, memory: Any, key: Any, of_squares: Any) -> Any:
     """How many draws it takes to the first whose change, or the sum of squares with it, is NaN or infinite."""
     rare()
-    at, counter, n, first, total, squares = WORDS, _START, 0, 0.0, 0.0, 0.0
+    at, counter, n, origin, total, squares = WORDS, _START, 0, 0.0, 0.0, 0.0
     while True:
-        change, at, counter = _next_change(before, after, kind, normals, uniforms, at, counter, n, key)
-        first = change if n == 0 else first
-        total, squares = _shifted_sums((change,), first, total, squares)
+        if n % _PAIRS == 0:
+            at, counter = _draw(kind, memory, at, counter, n, key)
+        change = _change(before, after, kind, memory, n % _PAIRS)
+        origin = change if n == 0 else origin
+        total, squares = _shifted_sums((change,), origin, total, squares)
         n += 1
         if not (squares < inf if of_squares else abs(change) < inf):
             return n

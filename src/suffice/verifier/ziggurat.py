@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suffice.verifier.compiled import compiled, inlined, rare
-from suffice.verifier.philox import WORDS, fill, unit
+from suffice.verifier.philox import BLOCK, block, unit
+
+NORMALS = 16
+"""Normals made at once."""
+
+_KEPT = 8
+WORDS = _KEPT + NORMALS
+"""Words of a lane that are in memory: what the normals before may have left over, and as many new ones."""
 
 _LAYERS = 256
 _TAIL = 3.6541528853610088
@@ -53,36 +60,48 @@ def _tables() -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float
 
 _SURE, _SIGNED_SCALES, _DENSITIES = _tables()
 _LAYER, _SIGNED_LAYER, _POINT = np.uint64(0xFF), np.uint64(0x1FF), np.uint64(0x000FFFFFFFFFFFFF)
-_NINE, _SIGN_OF_TAIL, _TWO = np.uint64(9), np.uint64(1 << 8), np.uint64(2)
+_NINE, _SIGN_OF_TAIL, _ONE = np.uint64(9), np.uint64(1 << 8), np.uint64(1)
 
 
 @inlined
-def next_word(words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
-    """The next word of a lane, and where the lane then is: (word, at, counter).
+def next_normals(values: Any, words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
+    """The next 16 standard normals of a lane into `values`; returns where the lane then is: (at, counter).
 
-    A lane starts with `at` = WORDS and `counter` = 0. Its state travels in values, so that it stays in registers.
+    A lane has 24 words of memory, and starts with `at` = WORDS and `counter` = 0. Words are made before they are asked
+    for: whether there is one then needs no question for each normal.
     """
-    if at == WORDS:
-        fill(words, counter, lane, key0, key1)
-        at, counter = 0, counter + _TWO
-    return words[at], at + 1, counter
-
-
-@inlined
-def next_normal(words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
-    """The next standard normal of a lane, and where the lane then is: (value, at, counter)."""
-    word, at, counter = next_word(words, at, counter, lane, key0, key1)
-    point = (word >> _NINE) & _POINT
-    value = np.float64(np.int64(point)) * _SIGNED_SCALES[word & _SIGNED_LAYER]
-    if point < _SURE[word & _LAYER]:
-        return value, at, counter
-    return _unsure(word, words, at, counter, lane, key0, key1)
+    for i in range(_KEPT):
+        words[i] = words[NORMALS + i]
+    for place in range(_KEPT, WORDS, BLOCK):
+        block(words, place, counter, lane, key0, key1)
+        counter += _ONE
+    at -= NORMALS
+    for i in range(NORMALS):
+        word = words[at]
+        at += 1
+        point = (word >> _NINE) & _POINT
+        value = np.float64(np.int64(point)) * _SIGNED_SCALES[word & _SIGNED_LAYER]
+        if point >= _SURE[word & _LAYER]:
+            value, at, counter = _unsure(word, words, at, NORMALS - 1 - i, counter, lane, key0, key1)
+        values[i] = value
+    return at, counter
 
 
 @compiled
-def _unsure(word: Any, words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
-    """What becomes of the word in a hundred that is not surely below the density."""
+def _unsure(word: Any, words: Any, at: Any, to_come: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
+    """What becomes of the word in a hundred that is not surely below the density: (value, at, counter).
+
+    Afterwards there are words for the normals that are `to_come`.
+    """
     rare()
+    value, at, counter = _resolved(word, words, at, counter, lane, key0, key1)
+    while at + to_come > WORDS:
+        at, counter = _more(words, at, counter, lane, key0, key1)
+    return value, at, counter
+
+
+@inlined
+def _resolved(word: Any, words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
     while True:
         point, layer = (word >> _NINE) & _POINT, word & _LAYER
         value = np.float64(np.int64(point)) * _SIGNED_SCALES[word & _SIGNED_LAYER]
@@ -90,14 +109,32 @@ def _unsure(word: Any, words: Any, at: Any, counter: Any, lane: Any, key0: Any, 
             return value, at, counter
         if layer == 0:
             while True:
-                first, at, counter = next_word(words, at, counter, lane, key0, key1)
-                second, at, counter = next_word(words, at, counter, lane, key0, key1)
+                first, at, counter = _next_word(words, at, counter, lane, key0, key1)
+                second, at, counter = _next_word(words, at, counter, lane, key0, key1)
                 beyond, height = -_INVERSE_TAIL * log1p(-unit(first)), -log1p(-unit(second))
                 if height + height > beyond * beyond:
                     tail = _TAIL + beyond
                     return -tail if point & _SIGN_OF_TAIL else tail, at, counter
-        height_word, at, counter = next_word(words, at, counter, lane, key0, key1)
+        height_word, at, counter = _next_word(words, at, counter, lane, key0, key1)
         below, above = _DENSITIES[layer], _DENSITIES[layer - np.uint64(1)]
         if (above - below) * unit(height_word) + below < exp(-0.5 * value * value):
             return value, at, counter
-        word, at, counter = next_word(words, at, counter, lane, key0, key1)
+        word, at, counter = _next_word(words, at, counter, lane, key0, key1)
+
+
+@inlined
+def _next_word(words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
+    if at == WORDS:
+        at, counter = _more(words, at, counter, lane, key0, key1)
+    return words[at], at + 1, counter
+
+
+@inlined
+def _more(words: Any, at: Any, counter: Any, lane: Any, key0: Any, key1: Any) -> Any:
+    """Eight words more, in place of the eight that were taken first."""
+    for i in range(NORMALS):
+        words[i] = words[_KEPT + i]
+    for place in range(NORMALS, WORDS, BLOCK):
+        block(words, place, counter, lane, key0, key1)
+        counter += _ONE
+    return at - _KEPT, counter
