@@ -6,20 +6,24 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import suffice
 from suffice.decision.mean import Mean
 from suffice.decision.monte_carlo_p import MonteCarloP
+from suffice.decision.steps import t_statistic
 from suffice.errors import DataError, PlanError
 from suffice.sampling.distributions import Empirical, Normal, SplitNormal
 from suffice.sampling.sampler import Pair
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin
-from suffice.verifier import compiled, kernel_cache
+from suffice.verifier import compiled, kernel_cache, kernels
 from suffice.verifier.batch import DECISIONS, BatchResult, decide_batch, supports
 from suffice.verifier.case import Case
 from suffice.verifier.columns import fits
@@ -212,3 +216,25 @@ for command in (["--help"], ["plan", "--rule", "proportion", "--at-least", "0.8"
         assert end.code in (0, None), end.code
 assert "numba" not in sys.modules
 """)
+
+
+@given(
+    n=st.integers(2, 10_000),
+    above=st.floats(0, allow_infinity=False),
+    spread=st.floats(0, allow_infinity=False),
+    off=st.sampled_from([0.0, 1e-16, 4e-16, 1e-13, 1e-11, 0.1]),
+    side=st.sampled_from([-1, 1]),
+)
+@example(n=257, above=1.5e-162, spread=5e-324, off=0.1, side=-1)
+@example(n=8, above=1.0, spread=1.0, off=0.1, side=1)
+def test_where_the_square_leaves_a_look_open_t_is_between_the_boundaries(
+    n: int, above: float, spread: float, off: float, side: int
+) -> None:
+    surely_open = getattr(kernels._surely_open, "py_func", kernels._surely_open)
+    t = t_statistic(n, above, spread, 0.0, 0)
+    near = t * (1 + side * off)
+    for reject_at, accept_at in ((-inf, near), (near, inf), (near, 2 * near)):
+        if surely_open(n, above, spread, reject_at, accept_at):
+            assert reject_at < t < accept_at
+    if 1e-100 < above < 1e100 and 1e-200 < spread < 1e200 and 0.01 < t < 1e6:
+        assert surely_open(n, above, spread, t * (1 - 1e-11), t * (1 + 1e-11))

@@ -117,10 +117,12 @@ def _decide_means(
 ) -> BatchResult:
     from suffice.verifier import kernels
 
-    used = [b for b in boundaries if not (b.reject_at is None and b.accept_at is None)]
-    looks = np.array([*(b.n for b in used), size])
-    reject_at = np.array([-inf if b.reject_at is None else b.reject_at for b in used], np.float64)
-    accept_at = np.array([inf if b.accept_at is None else b.accept_at for b in used], np.float64)
+    reject_at, accept_at = np.full(size + 1, -inf), np.full(size + 1, inf)
+    for b in boundaries:
+        reject_at[b.n] = -inf if b.reject_at is None else b.reject_at
+        accept_at[b.n] = inf if b.accept_at is None else b.accept_at
+    accept_at[size] = rule.critical(size)
+    within = _looks_within([*(b.n for b in boundaries), size])
     tally = rule.tally()
     decided_by = rule.critical(size), float(tally.min_effect), float(tally.value), tally.sign
     codes, n, statistics, estimates = _results(columns, np.int8, np.int64, np.float64, np.float64)
@@ -128,7 +130,7 @@ def _decide_means(
     def decide(start: int, stop: int) -> None:
         kernels.decide_means(
             *(columns.keys, columns.before, columns.after, columns.kinds, start, stop),
-            *(*_memory(), looks, reject_at, accept_at, *decided_by, codes, n, statistics, estimates),
+            *(*_memory(), within, reject_at, accept_at, *decided_by, codes, n, statistics, estimates),
         )
 
     in_chunks(decide, len(columns), threads)

@@ -19,6 +19,9 @@ from suffice.verifier.ziggurat import NORMALS, WORDS, next_normals
 REJECTED, ACCEPTED, INVALID = 0, 1, 2
 """Codes of the decisions in the arrays that the kernels fill."""
 
+_OPEN = 3
+_SMALL, _SMALL_SPREAD, _MARGIN = 1e-3, 1e-270, 1e-12
+
 _PAIRS = NORMALS // 2
 _NORMALS, _UNIFORMS, _START, _ONE = np.uint64(0), np.uint64(1), np.uint64(0), np.uint64(1)
 
@@ -146,52 +149,74 @@ def decide_counts(
 
 
 @inlined
-def _summed(
-    old: Any, new: Any, kind: Any, memory: Any, first: Any, last: Any, origin: Any, total: Any, squares: Any
-) -> Any:
-    for place in range(first, last):
-        total, squares = _shifted_sums((_change(old, new, kind, memory, place),), origin, total, squares)
-    return total, squares
+def _summed(old: Any, new: Any, kind: Any, memory: Any, place: Any, origin: Any, total: Any, squares: Any) -> Any:
+    return _shifted_sums((_change(old, new, kind, memory, place),), origin, total, squares)
+
+
+@inlined
+def _surely_open(n: Any, above: Any, spread: Any, reject_at: Any, accept_at: Any) -> Any:
+    """Whether |t| is between the boundaries by far more than rounding, told from its square.
+
+    The processor would wait for the divisions and the root of t at every look. Products and t are rounded by some
+    1e-16, as long as nothing is so small that it loses digits.
+    """
+    square = above * above * (n * (n - 1))
+    return (
+        spread > _SMALL_SPREAD
+        and min(abs(reject_at), accept_at) > _SMALL
+        and reject_at * abs(reject_at) * (1 + _MARGIN) * spread < square
+        and square < accept_at * accept_at * (1 - _MARGIN) * spread
+    )
+
+
+@inlined
+def _judged(n: Any, origin: Any, total: Any, squares: Any, reject_at: Any, accept_at: Any, decided_by: Any) -> Any:
+    """The decision at a look, or OPEN; with t and estimate where it fell: (decision, t, estimate)."""
+    size, critical, min_effect, value, sign = decided_by
+    if not squares < inf:
+        return INVALID, nan, nan
+    estimate, spread = _mean_estimate(n, origin, total), _mean_spread(n, total, squares)
+    if n < size and sign == 0 and _surely_open(n, estimate - value, spread, reject_at, accept_at):
+        return _OPEN, nan, nan
+    t = _t_statistic(n, estimate, spread, value, sign)
+    if n == size:
+        return ACCEPTED if t > critical and _large_enough(estimate, min_effect) else REJECTED, t, estimate
+    if (
+        t >= accept_at
+        and _large_enough(estimate, min_effect)
+        and _effect_follows(n, spread, min_effect, size, critical)
+    ):
+        return ACCEPTED, t, estimate
+    return REJECTED if t <= reject_at else _OPEN, t, estimate
 
 
 @inlined
 def _mean(
-    old: Any, new: Any, kind: Any, memory: Any, key: Any, looks: Any, reject_at: Any, accept_at: Any, decided_by: Any
+    old: Any, new: Any, kind: Any, memory: Any, key: Any, within: Any, reject_at: Any, accept_at: Any, decided_by: Any
 ) -> Any:
-    """The decision, and n, t and estimate when it fell; (INVALID, 0, NaN, NaN) where the sums are not finite."""
-    critical, min_effect, value, sign = decided_by
-    size = looks[-1]
-    at, counter, n, look = WORDS, _START, 0, 0
+    """The decision, and n, t and estimate when it fell."""
+    at, counter, n = WORDS, _START, 0
     origin, total, squares = 0.0, 0.0, 0.0
     while True:
-        while n < looks[look]:
-            first = n % _PAIRS
-            if first == 0:
-                at, counter = _draw(kind, memory, at, counter, n, key)
-            if n == 0:
-                origin = _change(old, new, kind, memory, 0)
-            last = min(_PAIRS, first + looks[look] - n)
-            if last - first == _PAIRS:  # a loop of known length
-                total, squares = _summed(old, new, kind, memory, 0, _PAIRS, origin, total, squares)
-            else:
-                total, squares = _summed(old, new, kind, memory, first, last, origin, total, squares)
-            n += last - first
-        if not squares < inf:
-            return INVALID, 0, nan, nan
-        estimate, spread = _mean_estimate(n, origin, total), _mean_spread(n, total, squares)
-        t = _t_statistic(n, estimate, spread, value, sign)
-        if n == size:
-            accepted = t > critical and _large_enough(estimate, min_effect)
-            return ACCEPTED if accepted else REJECTED, n, t, estimate
-        if (
-            t >= accept_at[look]
-            and _large_enough(estimate, min_effect)
-            and _effect_follows(n, spread, min_effect, size, critical)
-        ):
-            return ACCEPTED, n, t, estimate
-        if t <= reject_at[look]:
-            return REJECTED, n, t, estimate
-        look += 1
+        at, counter = _draw(kind, memory, at, counter, n, key)
+        if n == 0:
+            origin = _change(old, new, kind, memory, 0)
+        if within[n // _PAIRS] != 0:
+            for place in range(_PAIRS):
+                total, squares = _summed(old, new, kind, memory, place, origin, total, squares)
+                n += 1
+                if accept_at[n] < inf or reject_at[n] > -inf:
+                    decision, t, estimate = _judged(n, origin, total, squares, reject_at[n], accept_at[n], decided_by)
+                    if decision != _OPEN:
+                        return decision, n, t, estimate
+        else:
+            for place in range(_PAIRS):
+                total, squares = _summed(old, new, kind, memory, place, origin, total, squares)
+            n += _PAIRS
+            if accept_at[n] < inf or reject_at[n] > -inf:
+                decision, t, estimate = _judged(n, origin, total, squares, reject_at[n], accept_at[n], decided_by)
+                if decision != _OPEN:
+                    return decision, n, t, estimate
 
 
 @compiled
@@ -205,9 +230,9 @@ def decide_means(
     normal_words: Any,
     normal_values: Any,
     uniform_words: Any,
-    looks: Any,
-    reject_at: Any,
-    accept_at: Any,
+    within_table: Any,
+    reject_table: Any,
+    accept_table: Any,
     critical: Any,
     min_effect: Any,
     value: Any,
@@ -219,18 +244,19 @@ def decide_means(
 ) -> None:
     """Decide cases `start` … `stop` − 1 by a mean rule; the last four arrays receive the results.
 
-    The last look is N, where only the rule decides: what stands from `critical` to `sign`.
+    The tables are those of `decide_counts`; at N only the rule decides: what stands from `critical` to `sign`.
     """
     memory = pointer(normal_words), pointer(normal_values), pointer(uniform_words)
-    decided_by = critical, min_effect, value, sign
+    within, reject_at, accept_at = pointer(within_table), pointer(reject_table), pointer(accept_table)
+    decided_by = len(reject_table) - 1, critical, min_effect, value, sign
     for case in range(start, stop):
         key, kind = (keys[case, 0], keys[case, 1]), kinds[case]
         old = before[case, 0], before[case, 1], before[case, 2]
         new = after[case, 0], after[case, 1], after[case, 2]
         if kind == 0:
-            decision, n, t, estimate = _mean(old, new, 0, memory, key, looks, reject_at, accept_at, decided_by)
+            decision, n, t, estimate = _mean(old, new, 0, memory, key, within, reject_at, accept_at, decided_by)
         else:
-            decision, n, t, estimate = _mean(old, new, kind, memory, key, looks, reject_at, accept_at, decided_by)
+            decision, n, t, estimate = _mean(old, new, kind, memory, key, within, reject_at, accept_at, decided_by)
         if decision == INVALID:
             n = _invalid_after(old, new, kind, memory, key, of_squares=True)
         decisions[case], drawn[case], statistics[case], estimates[case] = decision, n, t, estimate
