@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -420,6 +421,35 @@ def test_a_plan_file_that_is_swapped_pauses_and_one_that_is_broken_is_an_error(t
         state = made.cycle()
         assert (state.phase, state.current.name) == (Phase.PAUSED, "staging")
         assert "the plan is" in state.why
+
+
+@pytest.mark.parametrize("stage", ["canary", "completed"])
+def test_a_process_that_restarts_with_another_plan_decides_fixed_until_a_rollout_has_proven_it(
+    tmp_path: Path, stage: str
+) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        if stage == "completed":
+            made.until("full")
+            made.traffic()
+            assert made.cycle().phase is Phase.COMPLETED
+        exposed = [it for it in corrections(10_000, 200) if made.flag.ask(it.target, it.region).arm == "adaptive"]
+        assert len(exposed) > 20
+        assert restarted(made, exposed) == {"adaptive"}
+        edit(made.place, adaptive_sampling={"enabled": True, "max_disagreement": 0.02})
+        for _ in range(2):
+            assert restarted(made, exposed) == {"fixed"}
+            made.cycle()
+        judged = made.judged("plan")
+        assert judged["outcome"] == "Error" and "restart those processes" in judged["sentence"]
+
+
+def restarted(made: Production, cases: list[Correction]) -> set[str]:
+    """The arms of these cases in a process that starts now; each case is decided once only."""
+    with Verifier.from_config(made.place.config, queue=made.place.queue) as verifier:
+        verifier.clock = made.clock
+        made.sent += 1
+        return {verifier.verify(replace(it, key=f"{it.key}/{made.sent}").case()).arm.value for it in cases}
 
 
 def test_decisions_of_another_plan_prove_nothing(tmp_path: Path) -> None:

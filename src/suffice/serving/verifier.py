@@ -53,11 +53,11 @@ class Verifier:
 
     Draws of unknown shape (a callable, resampled values) under a t rule take the fixed arm, unless the plan is guarded.
     Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
-    decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not set, and that
-    whether a case is audited depends on its target alone. Errors of a sampler are the caller's, and are raised. Ledger
-    rows and counters are written in batches; `flush`, `close` or leaving the context writes what is left. With a
-    `spool`, the row of each decision that `verify` returned outlives a SIGKILL; counters since the last batch do not.
-    Safe to share between threads; each process makes its own.
+    decision is adaptive only when `enabled` is true, the flag says so, the newest rollout is about this plan and
+    SUFFICE_FORCE_FIXED is not set, and that whether a case is audited depends on its target alone. Errors of a sampler
+    are the caller's, and are raised. Ledger rows and counters are written in batches; `flush`, `close` or leaving the
+    context writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
+    counters since the last batch do not. Safe to share between threads; each process makes its own.
     """
 
     def __init__(
@@ -184,20 +184,27 @@ class Verifier:
 
     def arm(self, case: Case) -> Arm:
         """The arm that a case would take now."""
-        if not self._enabled or _forced():
+        return self._arm(case, self._situation())
+
+    def _arm(self, case: Case, situation: Situation) -> Arm:
+        if not self._enabled or _forced() or self._foreign(situation):
             return Arm.FIXED
         return self._flag.ask(case.target, case.region).arm
+
+    def _foreign(self, situation: Situation) -> bool:
+        """Whether the rollout is about another plan: this one has proven nothing, whatever the flag says."""
+        return situation.plan_id not in (None, self.plan.id)
 
     def _decide(self, case: Case, situation: Situation) -> Served:
         audits = audited(case.target, situation.audit_salt, situation.audit_fraction)
         plan = situation.plan or self.plan
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
-            if not _fits(plan, case):
+            if not _fits(plan, case) or self._foreign(situation):
                 return serve_fixed(case, self.plan, self.seed)
             if situation.shadow and audits and not _forced():
                 return serve_shadow(case, plan, self.seed, situation.feed)
-            if not situation.shadow and self.arm(case) is Arm.ADAPTIVE:
+            if not situation.shadow and self._arm(case, situation) is Arm.ADAPTIVE:
                 return serve_adaptive(case, plan, self.seed, audited=audits, feed=situation.feed)
         except Exception as error:
             return replace(serve_fixed(case, self.plan, self.seed), fallback=f"{type(error).__name__}: {error}")
