@@ -27,6 +27,7 @@ from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutErro
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rehearsal.reproduce import reproduce
+from suffice.rollout import deleted
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
@@ -462,17 +463,83 @@ def test_decisions_of_another_plan_prove_nothing(tmp_path: Path) -> None:
         assert "10 of 300 decisions were made with another plan" in made.state.why
 
 
+def delete_rollout(made: Production, rollout: str = "verifier-000001") -> None:
+    with made.store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM rollouts WHERE id = ?", (rollout,))
+
+
 def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.until("canary")
-        with made.store.write() as connection:
-            connection.exec_driver_sql("DELETE FROM rollouts")
+        made.traffic()
+        made.cycle(0)
+        delete_rollout(made)
+        with pytest.raises(RolloutError, match="the rollback of verifier-000001 is not settled"):
+            made.service.start("ann", WAIVED)
         with pytest.raises(RolloutError, match=r"50 % adaptive in eu.* no rollout, so the baseline was published"):
             made.service.cycle()
         assert published(made.place.flag) is None
         assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
         with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
             made.service.cycle()
+        assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
+        with made.store.read() as connection:
+            receipt, (item,) = receipt_of(connection, "verifier-000001"), items(connection)
+        # Of 20 targets in no region and in the one that the stages name.
+        assert receipt is not None and receipt.asked == receipt.fixed == 40
+        assert (item.stage, item.reason) == ("canary", "the rollout was deleted from the store")
+        assert check(Path(item.bundle)) == 10
+        rows = (Path(item.bundle) / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(rows) == Ledger(made.store).evidence("verifier-000001", "canary").decisions > 0
+
+
+def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_the_next(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        delete_rollout(made)
+        with pytest.raises(RolloutError, match="there is no rollout"):
+            made.service.cycle()
+        again_ = made.service.start("ann", Start(waived=("determinism",), enable=True))
+        assert again_.rollout == "verifier-000002"
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 0
+        made.service.tell("rollback", "ann", "enough")
+        assert made.actions()[-4:] == ["observed", "receipt", "triage", "settle"]
+
+
+def test_a_completed_rollout_does_not_come_back_when_the_one_after_it_is_deleted(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("full")
+        made.traffic()
+        assert made.cycle().phase is Phase.COMPLETED
+        made.service.start("ann", WAIVED)
+        made.until("canary")
+        delete_rollout(made, "verifier-000002")
+        fresh = again(made)
+        with pytest.raises(RolloutError, match="there is no rollout, so the baseline was published, and observed"):
+            fresh.service.tell("rollback", "ann", "where is it?")
+        for command in (fresh.service.cycle, lambda: fresh.service.tell("rollback", "ann", "and now?")):
+            with pytest.raises(MissingDataError, match="there is no rollout"):
+                command()
+        assert published(made.place.flag) is None
+
+
+def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with producing(tmp_path) as made:
+        made.until("canary")
+        delete_rollout(made)
+        for step in ("observe", "keep_receipt", "set_enabled", "freeze", "open_item"):
+            with monkeypatch.context() as patched:
+                patched.setattr(deleted, step, killed)
+                with pytest.raises(KeyboardInterrupt):
+                    again(made).service.cycle()
+        with pytest.raises(RolloutError, match="published, and observed"):
+            again(made).service.cycle()
+        assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
+        assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
 
 
 def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: Path) -> None:
