@@ -17,6 +17,10 @@ CREDIT_CYCLES = 2
 """A cycle credits at most this many of its intervals to a hold, so that a clock jump shortens nothing."""
 
 
+NOT_OBSERVED = "not observed"
+"""The audit event of a baseline that was not seen, or could not even be published."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Where a rollout is, and what it has counted since its stage began.
@@ -242,7 +246,7 @@ def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tup
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
     if not all_fixed:
-        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record("not observed", sentence))
+        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record(NOT_OBSERVED, sentence))
     moved = _move(state, Signal.OBSERVED, state.why)
     return moved, (Record("observed", sentence), Settle(state.why, state.failed))
 

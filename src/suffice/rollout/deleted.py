@@ -7,11 +7,12 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from suffice.config import load, set_enabled
-from suffice.errors import RolloutError, SufficeError
+from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import buckets
 from suffice.flag.file import publish
 from suffice.flag.probes import Probe, observe
 from suffice.rollout.bundle import ROWS, environment_files, ledger_files, plain_json, triage_text
+from suffice.rollout.controller import NOT_OBSERVED
 from suffice.rollout.place import World
 from suffice.rollout.runner import ATTEMPTS, PROBES
 from suffice.rollout.running import JUDGED
@@ -57,12 +58,17 @@ def put_back(world: World, rollout: str | None) -> None:
     if wrong is None and (rollout is None or is_settled(world.store, rollout)):
         return
     what = wrong or f"{rollout} was deleted"
-    _publish_baseline(world, rollout)
+    try:
+        _publish_baseline(world, rollout)
+    except OutputError as error:
+        if rollout is not None:
+            _note(world, rollout, NOT_OBSERVED, f"the baseline cannot be published: {error}")
+        raise
     receipt = observe(world.flag(), _probes(world, rollout), attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
     seen = f"{receipt.fixed} of {receipt.asked} probes answer fixed"
     if not receipt.observed:
         if rollout is not None:
-            _note(world, rollout, "not observed", seen)
+            _note(world, rollout, NOT_OBSERVED, seen)
         raise RolloutError(f"{what}; there is no rollout, so the baseline was published, but only {seen}")
     if rollout is not None:
         keep_receipt(world, rollout, receipt)
@@ -77,6 +83,7 @@ def _publish_baseline(world: World, rollout: str | None) -> None:
     with world.store.write() as connection:
         if rollout is not None and last_audit(connection, rollout, ROLL_BACK) is None:
             append_audit(connection, [AuditEvent(world.clock(), rollout, "runner", ROLL_BACK, WHY)])
+    with world.store.write() as connection:
         done = publish(world.place.flag, None, newer_than_ns=last_publication(connection))
         note_publication(connection, done.mtime_ns)
 
