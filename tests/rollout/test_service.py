@@ -40,6 +40,7 @@ from suffice.sources.correction import Correction, Estimate
 from suffice.store.events import verify_audit
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, note_publication
+from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of
 from suffice.telemetry.counters import Counters
 
@@ -78,6 +79,38 @@ def test_silence_holds_or_rolls_back_as_configured(tmp_path: Path, reaction: str
         assert made.cycle().phase is phase
         assert made.judged("health")["outcome"] == ("Inconclusive" if reaction == "hold" else "Failed")
         assert made.judged("health")["sentence"].startswith("no decision for 1,200 s (limit 900 s)")
+
+
+def test_production_that_gives_no_sign_of_life_is_an_error_and_one_without_traffic_is_not(tmp_path: Path) -> None:
+    health = {"max_age": "15m", "max_silence": "30d"}
+    with producing(tmp_path, content(health=health)) as made:
+        assert made.cycle().held == CYCLE
+        made.cycle()
+        assert made.state.why.startswith("error 1 of at most 4 in a row: no sign of life of production for 1,200 s (")
+        assert made.state.held == CYCLE
+        made.traffic()
+        made.cycle()
+        assert (made.state.errors, made.state.current.name) == (0, "canary")
+        with made.store.write() as connection:
+            note_sign(connection, "another", made.clock() + CYCLE)
+        made.cycle(1_000)
+        assert "no sign of life of production for 1,600 s" in made.state.why
+        # A process that decides nothing, but lives.
+        with made.store.write() as connection:
+            note_sign(connection, "verifier", made.clock() + CYCLE)
+        assert made.cycle().errors == 0
+        assert "no sign of life" not in made.judged("health")["sentence"]
+
+
+def test_every_process_from_a_configuration_gives_signs_of_life(tmp_path: Path) -> None:
+    with producing(tmp_path, clock=Clock(time.time())) as made:
+        with Verifier.from_config(made.place.config, queue=made.place.queue):
+            pass
+        # The first sign is given at once, and the end waits for it.
+        made.clock.now = time.time() + 3_000
+        assert made.cycle(0).errors == 0
+        made.clock.now += 700
+        assert "no sign of life" in made.cycle(0).why
 
 
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
@@ -247,14 +280,27 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
     with producing(tmp_path, content(stages=[{**STAGES[0], "hold": "2d"}, *STAGES[1:]])) as made:
         made.traffic()
         made.cycle()
-        made.cycle(-5 * 86_400)
-        assert made.state.held == 600
-        made.cycle(30 * 86_400)
-        assert made.state.held == 600 + 2 * CYCLE
+        for jump in (-5 * 86_400, 30 * 86_400):
+            made.clock.now += jump
+            made.traffic(5)
+            made.cycle(0)
+            assert made.state.held == 600 + (2 * CYCLE if jump > 0 else 0)
         assert made.state.current.name == "staging"
         back, on = made.said
         assert back == "the clock went back by 432,000 s since the last cycle; nothing is credited"
         assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
+
+
+@pytest.mark.parametrize("jump", [-5 * 86_400, 30 * 86_400])
+def test_a_clock_that_jumps_for_the_runner_alone_knows_of_no_sign_of_life_and_credits_nothing(
+    tmp_path: Path, jump: float
+) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        made.cycle()
+        state = made.cycle(jump)
+        assert (state.current.name, state.held) == ("staging", CYCLE)
+        assert "error 1 of at most 4 in a row: no sign of life of production for" in state.why
 
 
 @pytest.mark.parametrize("shift", ["2026-03-29T00:50:00", "2026-10-25T00:50:00"])

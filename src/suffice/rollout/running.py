@@ -48,7 +48,7 @@ class Running:
         storms = self._config.error_resolution.rollback_storm_policy
         policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
         plan = Plan.from_dict(about["table"])
-        self.measurement = Measurement(world.store, rollout, policy, plan, self._rebuild)
+        self.measurement = Measurement(world.store, rollout, world.place.service, policy, plan, self._rebuild)
         self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._outputs)
         self._sample = Sample(**about["sample"])
         self._last: Judged | None = None
@@ -172,7 +172,13 @@ class Running:
                 take_up(self.world.place.queue / FOLDER, Ledger(self.world.store))
             except SufficeError as error:
                 return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
-        return self.measurement.measure(state.current, now - state.held, now)
+        return self.measurement.measure(state.current, self._stage_began(), now)
+
+    def _stage_began(self) -> float:
+        """When the stage began, on the clock of then; what was credited since may be less."""
+        with self.world.store.read() as connection:
+            begun = last_audit(connection, self.rollout, "advance") or last_audit(connection, self.rollout, "start")
+        return begun.at if begun else self.world.clock()
 
     def _judged(self, state: State) -> Judged:
         """For the bundle: the last cycle's view or, in a process that has had none, the view from now."""

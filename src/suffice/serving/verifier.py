@@ -20,6 +20,7 @@ from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.serving.counted import FALLBACK, count
+from suffice.serving.pulse import PULSE_SECONDS, Pulse
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, StoredSituation
 from suffice.serving.situation import Situation as Situation
@@ -31,6 +32,7 @@ from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.case import Case
@@ -43,7 +45,8 @@ BATCH = 500
 """Ledger rows that are written together."""
 
 WAIT_SECONDS = 1.0
-"""How long a ledger row may wait for others, until the next decision has it written: rollouts judge what is written."""
+"""How long a ledger row may wait for others, until the next decision (or the pulse) has it written: rollouts judge what
+is written."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class Verifier:
         self._metrics, self._batch, self._spool = metrics, batch, spool
         self._opened: list[FlagClient | Store] = []
         self._rows: list[DecisionRow] = []
+        self._pulse: Pulse | None = None
         self._since = 0.0
         self._lock = Lock()
 
@@ -106,8 +110,9 @@ class Verifier:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
-        decisions belong. Rows that killed verifiers left are written to the ledger first. Close it, or use it as a
-        context: that writes ledger rows and counters. Raises ConfigError, PlanError, StoreError.
+        decisions belong, and gives signs of life (`start_pulse`). Rows that killed verifiers left are written to the
+        ledger first. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
+        PlanError, StoreError.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
@@ -131,7 +136,24 @@ class Verifier:
             spool=Spool(queue / FOLDER),
         )
         verifier._opened += [flag, store]
+        verifier.start_pulse(service)
         return verifier
+
+    def start_pulse(self, service: str = SERVICE, seconds: float = PULSE_SECONDS) -> None:
+        """Tell the store every so often that this process lives, and write the rows that wait; until `close`.
+
+        Without traffic nothing else says so: a rollout whose verifiers give no sign for `rollout.health.max_age` knows
+        nothing. Raises StoreError when there is no ledger.
+        """
+        store = self.store
+
+        def beat() -> None:
+            if self._rows:
+                self.flush()
+            with store.write() as connection:
+                note_sign(connection, service, self.clock())
+
+        self._pulse = Pulse(beat, seconds)
 
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use.
@@ -166,6 +188,8 @@ class Verifier:
 
         Raises what `flush` does; rows that could not be written then stay in the spool, for whoever takes them up.
         """
+        if self._pulse is not None:
+            self._pulse.stop()
         try:
             self.flush()
         finally:
