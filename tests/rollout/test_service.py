@@ -27,7 +27,7 @@ from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutErro
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rehearsal.reproduce import reproduce
-from suffice.rollout import deleted
+from suffice.rollout import deleted, emergency
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
@@ -588,6 +588,25 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
             again(made).service.cycle()
         assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
         assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
+
+
+def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        word = made.place.queue / emergency.ASKED
+        made.until("canary")
+        made.service.tell("pause", "ann", "lunch")
+        word.write_text('{"who": "bob", "reason": "fire"}', encoding="utf-8")
+        assert made.service.cycle(dry_run=True).state.phase is Phase.PAUSED
+        assert (made.cycle().phase, made.state.why) == (Phase.ROLLED_BACK, "fire")
+        assert not word.exists()
+        word.touch()
+        assert made.cycle().why == "fire"
+        assert made.actions().count("roll back") == 1
+        word.touch()
+        delete_rollout(made)
+        with pytest.raises(MissingDataError, match="there is no rollout"):
+            made.cycle()
+        assert not word.exists()
 
 
 def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: Path) -> None:

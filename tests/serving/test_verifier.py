@@ -353,6 +353,23 @@ def test_from_config_a_flag_that_is_not_there_means_fixed_and_metrics_come_befor
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
 
 
+def test_from_config_a_store_that_is_broken_keeps_nobody_from_the_forced_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "store.db").write_bytes(b"no database at all" * 100)
+    publish(tmp_path / "queue" / "flag.json", Exposure(100, "salt"))
+    with pytest.raises(StoreError):
+        Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue")
+    monkeypatch.setenv(FORCE_FIXED, "1")
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
+        served = it.verify(case(1))
+    assert (served.arm, served.n) == (Arm.FIXED, N)
+    assert "decisions are fixed, and not in the ledger" in caplog.text
+    assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
+
+
 def test_a_verifier_without_a_ledger_has_no_store() -> None:
     with pytest.raises(StoreError, match="keeps no ledger"):
         _ = verifier().store

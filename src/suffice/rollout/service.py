@@ -15,6 +15,7 @@ from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
 from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
+from suffice.rollout import emergency
 from suffice.rollout.checks import Check
 from suffice.rollout.controller import Paused, Resumed, Started, State
 from suffice.rollout.deleted import deleted_rollout, next_id, put_back
@@ -141,6 +142,16 @@ class Service:
         Raises MissingDataError when there is no rollout, RolloutError or StoreError when something cannot be done; the
         next cycle goes on from there.
         """
+        word = None if dry_run else emergency.asked(self.place)
+        if word is not None:
+            try:
+                report = self.tell("rollback", *word)
+            except MissingDataError:
+                # Nothing is left that could be rolled back.
+                emergency.done(self.place)
+                raise
+            emergency.done(self.place)
+            return report
         if self.newest is None and not dry_run:
             put_back(self.world, self._deleted)
         return _patiently(lambda: self.running.cycle(who, dry_run=dry_run))
@@ -206,6 +217,10 @@ class Service:
         self._check_none_active()
 
     def _check_none_active(self) -> None:
+        if emergency.asked(self.place) is not None:
+            raise RolloutError(
+                f"{self.place.queue / emergency.ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
+            )
         with self.store.read() as connection:
             found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
         for rollout, service, phase in found:

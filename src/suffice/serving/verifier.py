@@ -112,16 +112,17 @@ class Verifier:
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
         decisions belong, and gives signs of life (`start_pulse`). Rows that killed verifiers left are written to the
         ledger first. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
-        PlanError, StoreError.
+        PlanError, StoreError; the last not when SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
-        store = open_store(queue / "store.db")
-        ledger = Ledger(store)
-        # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
-        with suppress(SufficeError):
-            take_up(queue / FOLDER, ledger)
+        store = _opened(queue / "store.db")
+        ledger = Ledger(store) if store else None
+        if ledger is not None:
+            # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
+            with suppress(SufficeError):
+                take_up(queue / FOLDER, ledger)
         flag = FlagClient.from_file(queue / "flag.json")
         verifier = cls(
             plan,
@@ -131,12 +132,14 @@ class Verifier:
             counters=Counters(),
             clock=time.time,
             ledger=ledger,
-            situation=situation or StoredSituation(store, service),
+            situation=situation or (StoredSituation(store, service) if store else Situation),
             metrics=queue / "metrics.json",
             spool=Spool(queue / FOLDER),
         )
-        verifier._opened += [flag, store]
-        verifier.start_pulse(service)
+        verifier._opened.append(flag)
+        if store is not None:
+            verifier._opened.append(store)
+            verifier.start_pulse(service)
         return verifier
 
     def start_pulse(self, service: str = SERVICE, seconds: float = PULSE_SECONDS) -> None:
@@ -253,6 +256,17 @@ class Verifier:
             except Exception as error:
                 # A decision that was made is not taken back because it cannot be written down yet.
                 _log.warning("ledger rows or counters wait: %s", error)
+
+
+def _opened(path: Path) -> Store | None:
+    """The store; None when it cannot be opened and fixed is forced: the way out when all else is broken needs none."""
+    try:
+        return open_store(path)
+    except StoreError as error:
+        if not _forced():
+            raise
+        _log.warning("%s is set: decisions are fixed, and not in the ledger: %s", FORCE_FIXED, error)
+        return None
 
 
 def _fits(plan: Plan, case: Case) -> bool:
