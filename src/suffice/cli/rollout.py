@@ -103,7 +103,10 @@ def status(
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
-    """What percent am I at, why am I waiting, what is missing. Reads what the last cycle saw; changes nothing."""
+    """What percent am I at, why am I waiting, what would make me advance or roll back.
+
+    Reads what the last cycle saw; measures and changes nothing.
+    """
     import time
 
     from suffice.cli.console import print_json
@@ -130,16 +133,15 @@ def explain(
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
-    """What would make me advance, what would roll me back, and what each gate saw last."""
+    """The status, and what each gate saw last, with its numbers."""
     from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_explanation
-    from suffice.rollout.explain import advances_when, plain_status, rolls_back_when, status_of
+    from suffice.rollout.explain import plain_status, status_of
 
     with _service(config, queue, service, create=False) as opened:
         found = status_of(opened)
         if json:
-            answers = {"advances_when": advances_when(found), "rolls_back_when": rolls_back_when(found)}
-            print_json({**plain_status(found), **answers})
+            print_json(plain_status(found))
         else:
             print_explanation(found, opened.clock())
     return 0

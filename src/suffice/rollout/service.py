@@ -29,7 +29,7 @@ from suffice.rollout.stored import limits_of, stages_of, state_of
 from suffice.serving.situation import Salts
 from suffice.store.database import open_store
 from suffice.store.events import AuditEvent, audit_of
-from suffice.store.rollouts import StoredRollout, newest_rollout
+from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
 from suffice.store.schema import records, rollouts
 
 ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
@@ -196,9 +196,9 @@ class Service:
         running = self.running
         self.check(running.runner.state, command)
         if command == "rollback":
-            return running.roll_back(who, reason, dry_run=dry_run)
+            return running.roll_back(who, reason.strip() or f"{who} rolled it back", dry_run=dry_run)
         if command == "pause":
-            return running.handle(Paused(reason or f"{who} paused it"), who, dry_run=dry_run)
+            return running.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
         running.refuse_changes(command)
         return running.handle(Resumed(), who, dry_run=dry_run)
 
@@ -223,10 +223,15 @@ class Service:
             )
         with self.store.read() as connection:
             found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
+            states = {row.id: row.state for row in rollouts_of(connection, self.place.service)}
         for rollout, service, phase in found:
-            if Phase(phase) in ACTIVE:
-                other = "" if service == self.place.service else f" of service {service}, whose flag this is,"
-                raise RolloutError(f"rollout {rollout}{other} is {phase}; allowed: one active rollout at a time")
+            if Phase(phase) not in ACTIVE:
+                continue
+            if service != self.place.service:
+                whose = f"rollout {rollout} of service {service}, whose flag this is, is {phase}"
+                raise RolloutError(f"{whose}; allowed: one active rollout at a time")
+            possible = ", ".join(legal_commands(state_of(states[rollout])))
+            raise RolloutError(f"start is not possible while rollout {rollout} is {phase}; possible: {possible}")
         newest, deleted = self.newest, self._deleted
         unsettled = deleted is not None and not is_settled(self.store, deleted)
         if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK:
