@@ -1,7 +1,10 @@
 """A rollout in production: it advances on proof, rolls back with a receipt, and nothing that breaks advances it."""
 
 import json
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +26,10 @@ from production import (
 )
 
 import suffice
+from suffice.cli.main import run
 from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.flag.arm import Flag
+from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rehearsal.reproduce import reproduce
@@ -289,6 +295,35 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
         back, on = made.said
         assert back == "the clock went back by 432,000 s since the last cycle; nothing is credited"
         assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
+
+
+def test_targets_that_move_to_other_buckets_are_an_error_in_every_cycle_and_then_a_pause(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        about = json.loads(json.dumps(made.service.current.config))
+        first = next(iter(about["sample"]["buckets"]))
+        # As an upgrade of the evaluator would have it: the recorded bucket is not the one that it gives now.
+        about["sample"]["buckets"][first] = (about["sample"]["buckets"][first] + 1) % 100
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE rollouts SET config = ?", (json.dumps(about),))
+        fresh = again(made)
+        fresh.traffic(300)
+        for number in range(1, 5):
+            why = fresh.cycle().why
+            assert f"error {number} of at most 4" in why
+            assert f"1 of 20 recorded targets have moved to another bucket (limit 0), the first is {first}" in why
+        assert (fresh.cycle().phase, fresh.state.current.name) == (Phase.PAUSED, "staging")
+        assert fresh.actions() == ["start", "pause"]
+
+
+def test_a_guardrail_that_fails_while_a_person_paused_rolls_back(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        made.service.tell("pause", "ann", "lunch")
+        made.traffic()
+        assert made.cycle().phase is Phase.PAUSED
+        made.disagreements(60, "canary")
+        assert made.cycle().phase is Phase.ROLLED_BACK
+        assert "60 of" in made.state.why
 
 
 @pytest.mark.parametrize("jump", [-5 * 86_400, 30 * 86_400])
@@ -622,6 +657,61 @@ def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: 
         assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
 
 
+@contextmanager
+def process_of(made: Production, told: StoredSituation, flag: Flag) -> Iterator[Verifier]:
+    """A process that decides by what it was told of the stage, and by this flag."""
+    ledger, counters = Ledger(made.store), Counters()
+    with Verifier(
+        made.plan(), 42, flag, enabled=True, counters=counters, clock=made.clock, ledger=ledger, situation=told
+    ) as it:
+        yield it
+
+
+def test_decisions_of_a_process_that_does_not_know_of_the_next_stage_yet_are_no_evidence_about_it(
+    tmp_path: Path,
+) -> None:
+    with producing(tmp_path) as made:
+        passed = [0.0]
+        told = StoredSituation(made.store, seconds=1.0, clock=lambda: passed[0])
+        assert told().stage == "staging"
+        made.until("canary")
+        exposed = [it for it in corrections(50_000, 400) if made.flag.ask(it.target, it.region).arm == "adaptive"]
+        before = Ledger(made.store).evidence("verifier-000001", "staging").decisions
+        with process_of(made, told, made.flag) as it:
+            late = [it.verify(correction.case()) for correction in exposed[:60]]
+        # Told of the shadow, nobody is adaptive, whatever the flag says already.
+        assert {served.arm for served in late} == {"fixed"}
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 0
+        assert Ledger(made.store).evidence("verifier-000001", "staging").decisions == before + 60
+        passed[0] = 1.0
+        with process_of(made, told, made.flag) as it:
+            assert {it.verify(correction.case()).arm for correction in exposed[60:80]} == {"adaptive"}
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 20
+
+
+def test_a_process_that_knows_of_the_stage_before_it_sees_its_flag_audits_only_what_the_stage_exposes_too(
+    tmp_path: Path,
+) -> None:
+    stages = [*STAGES[:2], {**STAGES[1], "name": "half", "weight": 80, "regions": []}, STAGES[2]]
+    with producing(tmp_path, content(stages=stages)) as made:
+        told, seen = StoredSituation(made.store, seconds=0.0), dict[str, int]()
+        for stage in ("canary", "half"):
+            old_path = tmp_path / f"before-{stage}.json"
+            publish(old_path, published(made.place.flag))
+            made.until(stage)
+            with FlagClient.from_file(old_path) as old, process_of(made, told, old) as it:
+                for correction in corrections(50_000 + 1_000 * len(seen), 400):
+                    it.verify(correction.case())
+            rows = [row for row in Ledger(made.store).rows("verifier-000001", stage) if row.audited]
+            seen[stage] = len(rows)
+            assert all(made.flag.ask(row.target, row.region).arm == "adaptive" for row in rows)
+        # After the shadow there is nothing adaptive to audit; after the slice, the slice.
+        assert seen["canary"] == 0
+        assert seen["half"] > 50
+
+
 def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.service.tell("pause", "ann", "lunch")
@@ -663,7 +753,7 @@ def test_a_flag_file_that_is_published_again_after_its_deletion_is_newer_even_if
         assert made.place.flag.stat().st_mtime_ns > 4_000_000_000_000_000_000
 
 
-def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path) -> None:
+def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = content()
     config["verifier"]["adaptive_sampling"]["max_disagreement"] = 0.45
     close = [
@@ -689,3 +779,17 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path) -> N
             assert found["differs"]
             assert (found["baseline"], found["adaptive"]) == (row.baseline_decision, row.adaptive_decision)
             assert (found["adaptive_n"], found["looks"][-1]["n"]) == (row.adaptive_n, 32)
+        # The item's own commands, pasted one after the other.
+        pasted = [
+            shlex.split(line)[1:]
+            for line in (bundle / "TRIAGE.md").read_text("utf-8").splitlines()
+            if line[:8] == "suffice "
+        ]
+        assert [words[:2] for words in pasted] == [
+            ["triage", "check"],
+            ["triage", "reproduce"],
+            ["rollout", "history"],
+            ["triage", "close"],
+        ]
+        assert [run(words) for words in pasted] == [0, 0, 0, 0]
+        assert f"{differing[0].key}: fixed " in capsys.readouterr().out

@@ -96,7 +96,10 @@ def triage_text(
 ) -> str:
     """The triage item, in Markdown: why, which gates, and the commands to begin with."""
     gates = [f"- {result.gate}: {result.sentence}" for result in failed] or ["- none: a person asked for it"]
-    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}"
+    # A bundle lies in the folder `triage` of its queue.
+    queue = bundle.parent.parent
+    there = "" if queue == Path("TemporaryQueue") else f" --queue {shlex.quote(str(queue))}"
+    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}{there}"
     begin = f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt"
     lines = [
         f"# Triage: {rollout} was rolled back in stage {stage}",
@@ -113,8 +116,8 @@ def triage_text(
         "```sh",
         f"suffice triage check {shlex.quote(str(bundle))}",
         begin,
-        f"suffice rollout history --rollout {shlex.quote(rollout)}",
-        f"suffice triage close {shlex.quote(rollout)} --note 'what it was'",
+        f"suffice rollout history --rollout {shlex.quote(rollout)}{there}",
+        f"suffice triage close {shlex.quote(rollout)}{there} --note 'what it was'",
         "```",
     ]
     return "\n".join(lines) + "\n"
