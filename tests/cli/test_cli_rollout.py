@@ -5,6 +5,8 @@ import resource
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 
 from suffice.cli import rollout, triage
 from suffice.cli.main import run
+from suffice.flag.arm import Arm
+from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 
@@ -207,23 +211,88 @@ def test_the_daemon_until_done_ends_with_the_code_of_the_end(capsys: pytest.Capt
     assert process.returncode == 2
 
 
-def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked(capsys, "rollout", "start")
-    before = asked(capsys, "rollout", "status")[1]
+def on_a_full_disk(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command none of whose files can grow."""
 
     def full() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    command = [sys.executable, "-m", "suffice.cli.main", "rollout", "cycle"]
-    done = subprocess.run(command, preexec_fn=full, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1 and "store.db" in done.stderr
+    command = [sys.executable, "-m", "suffice.cli.main", "rollout", *arguments]
+    return subprocess.run(command, preexec_fn=full, capture_output=True, text=True, check=False)
+
+
+def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(capsys, "rollout", "start")
+    before, seen = asked(capsys, "rollout", "status")[1], asked(capsys, "rollout", "history")
+    for command in (["cycle"], ["pause"], ["advance"], ["rollback", "--reason", "x"]):
+        done = on_a_full_disk(*command)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1 and "store.db" in done.stderr
+    assert asked(capsys, "rollout", "history") == seen
     after = asked(capsys, "rollout", "status")[1]
     assert (after["stage"], after["phase"], after["held_seconds"]) == ("staging", "Progressing", before["held_seconds"])
     assert published(tmp_path / "TemporaryQueue" / "flag.json") is None
+
+
+@pytest.fixture
+def exposed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[FlagClient]:
+    """A rollout that has come to 100 %, and a client that sees it."""
+    from suffice.rollout.place import Place
+    from suffice.rollout.service import Service
+
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["rollout"]["stages"] = [{"name": "full", "weight": 100, "audit_fraction": 0.1}]
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with Service(Place(Path("config.json"))) as service:
+        service.start("ann")
+    with FlagClient.from_file(Path("TemporaryQueue/flag.json")) as flag:
+        assert flag.arm("anybody") is Arm.ADAPTIVE
+        yield flag
+
+
+def everybody_becomes_fixed(flag: FlagClient) -> bool:
+    return any(flag.arm("anybody") is Arm.FIXED or time.sleep(0.05) for _ in range(600))
+
+
+def test_a_rollback_on_a_full_disk_takes_the_flag_away_and_is_carried_out_when_there_is_room(
+    exposed: FlagClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = on_a_full_disk("rollback", "--reason", "the disk is full", "--who", "ann")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "flag.json cannot be written and was removed, and 20 of 20 probes answer fixed" in done.stderr
+    assert "the next `suffice rollout cycle` that can write the store carries the rollback out" in done.stderr
+    assert everybody_becomes_fixed(exposed)
+    code, _, said = asked(capsys, "rollout", "start")
+    assert code == 2 and "rollback.asked: a rollback was asked for" in said
+    code, report, _ = asked(capsys, "rollout", "cycle")
+    assert (code, report["phase"]) == (2, "RolledBack")
+    (back,) = [it for it in asked(capsys, "rollout", "history")[1]["events"] if it["action"] == "roll back"]
+    assert back["who"] == "somebody" and "while the store did not answer" in back["why"]
+    assert asked(capsys, "rollout", "status")[1]["triage_open"]
+    assert not Path("TemporaryQueue/rollback.asked").exists()
+
+
+@pytest.mark.parametrize("broken", ["damaged", "gone"])
+def test_a_rollback_without_a_store_publishes_the_baseline_and_remembers_who_asked(
+    broken: str, exposed: FlagClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, aside = Path("TemporaryQueue/store.db"), Path("TemporaryQueue/aside")
+    store.rename(aside)
+    if broken == "damaged":
+        store.write_bytes(b"no database at all" * 100)
+    code, printed, said = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
+    assert (code, printed) == (2, None)
+    assert "the baseline was published without it, and 20 of 20 probes answer fixed" in said and "\n" not in said
+    assert everybody_becomes_fixed(exposed)
+    assert published(Path("TemporaryQueue/flag.json")) is None
+    aside.replace(store)
+    code, report, _ = asked(capsys, "rollout", "cycle")
+    assert (code, report["phase"], report["why"]) == (2, "RolledBack", "no appetite")
+    (back,) = [it for it in asked(capsys, "rollout", "history")[1]["events"] if it["action"] == "roll back"]
+    assert back["who"] == "ann"
 
 
 def test_promote_refuses_outside_of_git_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

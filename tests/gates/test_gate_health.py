@@ -39,7 +39,7 @@ def test_all_is_well() -> None:
         ({"fallbacks": 4}, Outcome.SUCCESSFUL, "4 of 504 adaptive decisions fell back, 0.794 % (limit 1 %)"),
         ({"fallbacks": 9}, Outcome.INCONCLUSIVE, "9 of 509 adaptive decisions fell back, 1.77 % (limit 1 %)"),
         ({"fallbacks": 40}, Outcome.FAILED, "40 of 540 adaptive decisions fell back, 7.41 % (limit 1 %)"),
-        ({"age": 3601.0}, Outcome.ERROR, "the numbers are 3,601 s old (limit 3,600 s)"),
+        ({"age": 3601.0}, Outcome.ERROR, "no sign of life of production for 3,601 s (limit 3,600 s)"),
         ({"silence": 21601.0}, Outcome.INCONCLUSIVE, "no decision for 21,601 s (limit 21,600 s), 10,000 before that"),
         ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
         ({"adaptive_targets": 500}, Outcome.INCONCLUSIVE, "500 of 1,450 targets are adaptive, 34.5 % (weight 5 %)"),
@@ -65,7 +65,7 @@ def test_it_holds_or_fails_as_configured(limits: HealthLimits, changed: dict[str
 
 
 def test_the_worst_sign_is_told() -> None:
-    assert "s old" in judged(age=1e9, silence=1e9, fallbacks=9).sentence
+    assert "no sign of life" in judged(age=1e9, silence=1e9, fallbacks=9).sentence
 
 
 def test_no_decision_yet_is_not_health() -> None:

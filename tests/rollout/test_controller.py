@@ -169,6 +169,15 @@ def test_a_clock_jump_credits_at_most_two_cycles_and_never_less_than_nothing() -
     assert after(started(), (good(), -1_000_000), (good(), -999_990)).held == 10
 
 
+@pytest.mark.parametrize("broken", [Cycle((GOOD, BROKEN), 10), Cycle((), 10), Cycle((GOOD,), None)])
+def test_time_that_could_not_be_measured_is_not_credited(broken: Cycle) -> None:
+    state = after(started(), (good(), 50), (broken, 100), (broken, 150))
+    assert state.held == 50
+    state = after(state, (good(), 160))
+    assert (state.stage, state.held) == (0, 60)
+    assert after(state, (good(), 200)).stage == 1
+
+
 def test_a_pause_is_not_credited() -> None:
     state = after(started(), (good(), 40), (Paused("lunch"), 40), (good(), 80), (Resumed(), 90), (good(), 100))
     assert state.held == 50

@@ -12,8 +12,13 @@ import pytest
 from production import producing
 
 from suffice.errors import RolloutError
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish, published
+from suffice.rollout import runner
 from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, check_url, deliver, undelivered, wait
+from suffice.rollout.phases import Phase
 from suffice.store.outbox import Message
+from suffice.store.triage import receipt_of
 
 
 @contextmanager
@@ -64,6 +69,55 @@ def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> No
             "idempotency_key": got[1][0],
         }
         assert len({key for key, _ in got}) == 6
+
+
+@contextmanager
+def deleting(path: Path) -> Iterator[None]:
+    """Somebody who deletes a file whenever it is there."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            path.unlink(missing_ok=True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_every_cycle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "ATTEMPTS", 20)
+    with producing(tmp_path) as made, webhook() as (url, got):
+        made.until("canary")
+        with deleting(made.place.flag):
+            report = made.service.tell("rollback", "ann", "enough")
+            assert report.state.phase is Phase.ROLLING_BACK
+            assert report.notes[0].startswith("the baseline is not observed yet: ")
+            assert made.cycle().phase is Phase.ROLLING_BACK
+        deliver(made.store, url, made.clock)
+        assert [body["action"] for _, body in got][-3:] == ["roll back", "not observed", "not observed"]
+        with made.store.read() as connection:
+            assert receipt_of(connection, "verifier-000001") is None
+        assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
+        assert made.cycle().phase is Phase.ROLLED_BACK
+        deliver(made.store, url, made.clock)
+        assert [body["action"] for _, body in got][-3:] == ["receipt", "triage", "settle"]
+
+
+def test_a_flag_that_somebody_raises_after_a_rollback_is_put_back_and_told(tmp_path: Path) -> None:
+    with producing(tmp_path) as made, webhook() as (url, got):
+        made.service.tell("rollback", "ann", "enough")
+        publish(made.place.flag, Exposure(100, "mine"))
+        assert "says 100 % adaptive" in made.service.cycle().notes[0]
+        assert published(made.place.flag) is None
+        deliver(made.store, url, made.clock)
+        assert got[-1][1]["action"] == "repair"
 
 
 def test_a_retry_waits_longer_each_time_and_has_the_same_key(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from suffice.store.events import AuditEvent, verify_audit
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.triage import items, receipt_of
 
+ROOT = Path(__file__).parents[2]
 ID = "verifier-000001"
 STAGES: list[dict[str, Any]] = [
     {"name": "staging", "weight": 0, "shadow": True, "hold": "1s", "min_audits": 100},
@@ -158,6 +159,28 @@ def test_a_rollout_with_four_verifier_processes_completes_and_a_client_process_s
     exposed = [view["adaptive"] for view in observed(place) if view["adaptive"] + view["fixed"] == TARGETS]
     assert exposed == sorted(exposed)
     assert (exposed[0], exposed[-1]) == (0, TARGETS)
+
+
+@pytest.mark.campaign
+def test_the_shipped_stages_of_96_hours_complete_with_four_verifier_processes(tmp_path: Path) -> None:
+    """Limits, stages and pace as in the configuration that we ship, at an hour a second. A sign of life may be older
+    than an hour then, for rows are written once a second; and the plan is a strict one, for a day has few audits."""
+    shipped = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))["rollout"]
+    shipped["stages"][1]["regions"] = ["eu"]
+    config = content() | {"rollout": {**shipped, "health": {"max_age": "2d", "max_silence": "2d"}}}
+    config["verifier"] |= {"n_samples": 128, "adaptive_sampling": {"enabled": True, "max_disagreement": 0.001}}
+    clock = Clock(time.time(), AN_HOUR_A_SECOND)
+    place = place_in(tmp_path, config)
+    with Service(place, clock=clock) as service:
+        service.start("ann", WAIVED)
+    with at_work(tmp_path, clock, 4, pause=0.002):
+        runner = daemon(tmp_path, clock)
+        runner.join(4 * PATIENCE)
+        runner.kill()
+    assert actions_of(place) == ["start", "advance", "advance", "advance", "complete"]
+    rows = check_ledger(place)
+    check_stages(place, rows)
+    print(f"the shipped stages, an hour a second: completed after {len(rows):,} decisions")  # noqa: T201
 
 
 def regions_of(rows: list[DecisionRow], stage: str, until: float) -> set[str | None]:

@@ -1,7 +1,11 @@
 """A rollout in production: it advances on proof, rolls back with a receipt, and nothing that breaks advances it."""
 
 import json
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,10 +26,14 @@ from production import (
 )
 
 import suffice
+from suffice.cli.main import run
 from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.flag.arm import Flag
+from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rehearsal.reproduce import reproduce
+from suffice.rollout import deleted, emergency
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
@@ -38,6 +46,7 @@ from suffice.sources.correction import Correction, Estimate
 from suffice.store.events import verify_audit
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, note_publication
+from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of
 from suffice.telemetry.counters import Counters
 
@@ -76,6 +85,38 @@ def test_silence_holds_or_rolls_back_as_configured(tmp_path: Path, reaction: str
         assert made.cycle().phase is phase
         assert made.judged("health")["outcome"] == ("Inconclusive" if reaction == "hold" else "Failed")
         assert made.judged("health")["sentence"].startswith("no decision for 1,200 s (limit 900 s)")
+
+
+def test_production_that_gives_no_sign_of_life_is_an_error_and_one_without_traffic_is_not(tmp_path: Path) -> None:
+    health = {"max_age": "15m", "max_silence": "30d"}
+    with producing(tmp_path, content(health=health)) as made:
+        assert made.cycle().held == CYCLE
+        made.cycle()
+        assert made.state.why.startswith("error 1 of at most 4 in a row: no sign of life of production for 1,200 s (")
+        assert made.state.held == CYCLE
+        made.traffic()
+        made.cycle()
+        assert (made.state.errors, made.state.current.name) == (0, "canary")
+        with made.store.write() as connection:
+            note_sign(connection, "another", made.clock() + CYCLE)
+        made.cycle(1_000)
+        assert "no sign of life of production for 1,600 s" in made.state.why
+        # A process that decides nothing, but lives.
+        with made.store.write() as connection:
+            note_sign(connection, "verifier", made.clock() + CYCLE)
+        assert made.cycle().errors == 0
+        assert "no sign of life" not in made.judged("health")["sentence"]
+
+
+def test_every_process_from_a_configuration_gives_signs_of_life(tmp_path: Path) -> None:
+    with producing(tmp_path, clock=Clock(time.time())) as made:
+        with Verifier.from_config(made.place.config, queue=made.place.queue):
+            pass
+        # The first sign is given at once, and the end waits for it.
+        made.clock.now = time.time() + 3_000
+        assert made.cycle(0).errors == 0
+        made.clock.now += 700
+        assert "no sign of life" in made.cycle(0).why
 
 
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
@@ -197,7 +238,7 @@ def test_a_start_is_refused_with_the_reason_and_stores_nothing(tmp_path: Path) -
 
 def test_one_rollout_is_active_at_a_time_and_one_service_has_the_flag(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        with pytest.raises(RolloutError, match="rollout verifier-000001 is Progressing; allowed: one active"):
+        with pytest.raises(RolloutError, match=r"verifier-000001 is Progressing; possible: pause, advance, rollback$"):
             made.service.start("bob", WAIVED)
         other = Place(made.place.config, made.place.queue, "other")
         with Service(other, clock=made.clock) as service, pytest.raises(RolloutError, match="whose flag this is"):
@@ -245,14 +286,56 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
     with producing(tmp_path, content(stages=[{**STAGES[0], "hold": "2d"}, *STAGES[1:]])) as made:
         made.traffic()
         made.cycle()
-        made.cycle(-5 * 86_400)
-        assert made.state.held == 600
-        made.cycle(30 * 86_400)
-        assert made.state.held == 600 + 2 * CYCLE
+        for jump in (-5 * 86_400, 30 * 86_400):
+            made.clock.now += jump
+            made.traffic(5)
+            made.cycle(0)
+            assert made.state.held == 600 + (2 * CYCLE if jump > 0 else 0)
         assert made.state.current.name == "staging"
         back, on = made.said
         assert back == "the clock went back by 432,000 s since the last cycle; nothing is credited"
         assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
+
+
+def test_targets_that_move_to_other_buckets_are_an_error_in_every_cycle_and_then_a_pause(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        about = json.loads(json.dumps(made.service.current.config))
+        first = next(iter(about["sample"]["buckets"]))
+        # As an upgrade of the evaluator would have it: the recorded bucket is not the one that it gives now.
+        about["sample"]["buckets"][first] = (about["sample"]["buckets"][first] + 1) % 100
+        with made.store.write() as connection:
+            connection.exec_driver_sql("UPDATE rollouts SET config = ?", (json.dumps(about),))
+        fresh = again(made)
+        fresh.traffic(300)
+        for number in range(1, 5):
+            why = fresh.cycle().why
+            assert f"error {number} of at most 4" in why
+            assert f"1 of 20 recorded targets have moved to another bucket (limit 0), the first is {first}" in why
+        assert (fresh.cycle().phase, fresh.state.current.name) == (Phase.PAUSED, "staging")
+        assert fresh.actions() == ["start", "pause"]
+
+
+def test_a_guardrail_that_fails_while_a_person_paused_rolls_back(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        made.service.tell("pause", "ann", "lunch")
+        made.traffic()
+        assert made.cycle().phase is Phase.PAUSED
+        made.disagreements(60, "canary")
+        assert made.cycle().phase is Phase.ROLLED_BACK
+        assert "60 of" in made.state.why
+
+
+@pytest.mark.parametrize("jump", [-5 * 86_400, 30 * 86_400])
+def test_a_clock_that_jumps_for_the_runner_alone_knows_of_no_sign_of_life_and_credits_nothing(
+    tmp_path: Path, jump: float
+) -> None:
+    with producing(tmp_path) as made:
+        made.traffic(300)
+        made.cycle()
+        state = made.cycle(jump)
+        assert (state.current.name, state.held) == ("staging", CYCLE)
+        assert "error 1 of at most 4 in a row: no sign of life of production for" in state.why
 
 
 @pytest.mark.parametrize("shift", ["2026-03-29T00:50:00", "2026-10-25T00:50:00"])
@@ -310,9 +393,11 @@ def test_a_read_only_flag_file_is_replaced_and_one_that_cannot_be_is_an_error(tm
             assert f"error {number} of at most 4" in state.why
             assert "cannot be published again" in state.why
         assert (made.cycle().phase, made.state.current.name) == (Phase.PAUSED, "canary")
-        with pytest.raises(SufficeError, match="cannot be written"):
-            made.service.tell("rollback", "ann", "flag")
-        assert made.state.phase is Phase.ROLLING_BACK
+        report = made.service.tell("rollback", "ann", "flag")
+        assert report.state.phase is made.state.phase is Phase.ROLLING_BACK
+        (note,) = report.notes
+        assert "the baseline cannot be published" in note and "cannot be written" in note
+        assert made.actions()[-2:] == ["roll back", "not observed"]
         with made.store.read() as connection:
             assert receipt_of(connection, "verifier-000001") is None
         assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
@@ -422,6 +507,35 @@ def test_a_plan_file_that_is_swapped_pauses_and_one_that_is_broken_is_an_error(t
         assert "the plan is" in state.why
 
 
+@pytest.mark.parametrize("stage", ["canary", "completed"])
+def test_a_process_that_restarts_with_another_plan_decides_fixed_until_a_rollout_has_proven_it(
+    tmp_path: Path, stage: str
+) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        if stage == "completed":
+            made.until("full")
+            made.traffic()
+            assert made.cycle().phase is Phase.COMPLETED
+        exposed = [it for it in corrections(10_000, 200) if made.flag.ask(it.target, it.region).arm == "adaptive"]
+        assert len(exposed) > 20
+        assert restarted(made, exposed) == {"adaptive"}
+        edit(made.place, adaptive_sampling={"enabled": True, "max_disagreement": 0.02})
+        for _ in range(2):
+            assert restarted(made, exposed) == {"fixed"}
+            made.cycle()
+        judged = made.judged("plan")
+        assert judged["outcome"] == "Error" and "restart those processes" in judged["sentence"]
+
+
+def restarted(made: Production, cases: list[Correction]) -> set[str]:
+    """The arms of these cases in a process that starts now; each case is decided once only."""
+    with Verifier.from_config(made.place.config, queue=made.place.queue) as verifier:
+        verifier.clock = made.clock
+        made.sent += 1
+        return {verifier.verify(replace(it, key=f"{it.key}/{made.sent}").case()).arm.value for it in cases}
+
+
 def test_decisions_of_another_plan_prove_nothing(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.traffic(300)
@@ -432,17 +546,102 @@ def test_decisions_of_another_plan_prove_nothing(tmp_path: Path) -> None:
         assert "10 of 300 decisions were made with another plan" in made.state.why
 
 
+def delete_rollout(made: Production, rollout: str = "verifier-000001") -> None:
+    with made.store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM rollouts WHERE id = ?", (rollout,))
+
+
 def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.until("canary")
-        with made.store.write() as connection:
-            connection.exec_driver_sql("DELETE FROM rollouts")
+        made.traffic()
+        made.cycle(0)
+        delete_rollout(made)
+        with pytest.raises(RolloutError, match="the rollback of verifier-000001 is not settled"):
+            made.service.start("ann", WAIVED)
         with pytest.raises(RolloutError, match=r"50 % adaptive in eu.* no rollout, so the baseline was published"):
             made.service.cycle()
         assert published(made.place.flag) is None
         assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
         with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
             made.service.cycle()
+        assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
+        with made.store.read() as connection:
+            receipt, (item,) = receipt_of(connection, "verifier-000001"), items(connection)
+        # Of 20 targets in no region and in the one that the stages name.
+        assert receipt is not None and receipt.asked == receipt.fixed == 40
+        assert (item.stage, item.reason) == ("canary", "the rollout was deleted from the store")
+        assert check(Path(item.bundle)) == 10
+        rows = (Path(item.bundle) / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(rows) == Ledger(made.store).evidence("verifier-000001", "canary").decisions > 0
+
+
+def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_the_next(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        delete_rollout(made)
+        with pytest.raises(RolloutError, match="there is no rollout"):
+            made.service.cycle()
+        again_ = made.service.start("ann", Start(waived=("determinism",), enable=True))
+        assert again_.rollout == "verifier-000002"
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 0
+        made.service.tell("rollback", "ann", "enough")
+        assert made.actions()[-4:] == ["observed", "receipt", "triage", "settle"]
+
+
+def test_a_completed_rollout_does_not_come_back_when_the_one_after_it_is_deleted(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("full")
+        made.traffic()
+        assert made.cycle().phase is Phase.COMPLETED
+        made.service.start("ann", WAIVED)
+        made.until("canary")
+        delete_rollout(made, "verifier-000002")
+        fresh = again(made)
+        with pytest.raises(RolloutError, match="there is no rollout, so the baseline was published, and observed"):
+            fresh.service.tell("rollback", "ann", "where is it?")
+        for command in (fresh.service.cycle, lambda: fresh.service.tell("rollback", "ann", "and now?")):
+            with pytest.raises(MissingDataError, match="there is no rollout"):
+                command()
+        assert published(made.place.flag) is None
+
+
+def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with producing(tmp_path) as made:
+        made.until("canary")
+        delete_rollout(made)
+        for step in ("observe", "keep_receipt", "set_enabled", "freeze", "open_item"):
+            with monkeypatch.context() as patched:
+                patched.setattr(deleted, step, killed)
+                with pytest.raises(KeyboardInterrupt):
+                    again(made).service.cycle()
+        with pytest.raises(RolloutError, match="published, and observed"):
+            again(made).service.cycle()
+        assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
+        assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
+
+
+def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        word = made.place.queue / emergency.ASKED
+        made.until("canary")
+        made.service.tell("pause", "ann", "lunch")
+        word.write_text('{"who": "bob", "reason": "fire"}', encoding="utf-8")
+        assert made.service.cycle(dry_run=True).state.phase is Phase.PAUSED
+        assert (made.cycle().phase, made.state.why) == (Phase.ROLLED_BACK, "fire")
+        assert not word.exists()
+        word.touch()
+        assert made.cycle().why == "fire"
+        assert made.actions().count("roll back") == 1
+        word.touch()
+        delete_rollout(made)
+        with pytest.raises(MissingDataError, match="there is no rollout"):
+            made.cycle()
+        assert not word.exists()
 
 
 def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: Path) -> None:
@@ -456,6 +655,61 @@ def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: 
         state = fresh.cycle()
         assert (state.current.name, state.phase) == ("canary", Phase.PROGRESSING)
         assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
+
+
+@contextmanager
+def process_of(made: Production, told: StoredSituation, flag: Flag) -> Iterator[Verifier]:
+    """A process that decides by what it was told of the stage, and by this flag."""
+    ledger, counters = Ledger(made.store), Counters()
+    with Verifier(
+        made.plan(), 42, flag, enabled=True, counters=counters, clock=made.clock, ledger=ledger, situation=told
+    ) as it:
+        yield it
+
+
+def test_decisions_of_a_process_that_does_not_know_of_the_next_stage_yet_are_no_evidence_about_it(
+    tmp_path: Path,
+) -> None:
+    with producing(tmp_path) as made:
+        passed = [0.0]
+        told = StoredSituation(made.store, seconds=1.0, clock=lambda: passed[0])
+        assert told().stage == "staging"
+        made.until("canary")
+        exposed = [it for it in corrections(50_000, 400) if made.flag.ask(it.target, it.region).arm == "adaptive"]
+        before = Ledger(made.store).evidence("verifier-000001", "staging").decisions
+        with process_of(made, told, made.flag) as it:
+            late = [it.verify(correction.case()) for correction in exposed[:60]]
+        # Told of the shadow, nobody is adaptive, whatever the flag says already.
+        assert {served.arm for served in late} == {"fixed"}
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 0
+        assert Ledger(made.store).evidence("verifier-000001", "staging").decisions == before + 60
+        passed[0] = 1.0
+        with process_of(made, told, made.flag) as it:
+            assert {it.verify(correction.case()).arm for correction in exposed[60:80]} == {"adaptive"}
+        made.cycle()
+        assert made.judged("disagreement")["numbers"]["audits"] == 20
+
+
+def test_a_process_that_knows_of_the_stage_before_it_sees_its_flag_audits_only_what_the_stage_exposes_too(
+    tmp_path: Path,
+) -> None:
+    stages = [*STAGES[:2], {**STAGES[1], "name": "half", "weight": 80, "regions": []}, STAGES[2]]
+    with producing(tmp_path, content(stages=stages)) as made:
+        told, seen = StoredSituation(made.store, seconds=0.0), dict[str, int]()
+        for stage in ("canary", "half"):
+            old_path = tmp_path / f"before-{stage}.json"
+            publish(old_path, published(made.place.flag))
+            made.until(stage)
+            with FlagClient.from_file(old_path) as old, process_of(made, told, old) as it:
+                for correction in corrections(50_000 + 1_000 * len(seen), 400):
+                    it.verify(correction.case())
+            rows = [row for row in Ledger(made.store).rows("verifier-000001", stage) if row.audited]
+            seen[stage] = len(rows)
+            assert all(made.flag.ask(row.target, row.region).arm == "adaptive" for row in rows)
+        # After the shadow there is nothing adaptive to audit; after the slice, the slice.
+        assert seen["canary"] == 0
+        assert seen["half"] > 50
 
 
 def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
@@ -499,7 +753,7 @@ def test_a_flag_file_that_is_published_again_after_its_deletion_is_newer_even_if
         assert made.place.flag.stat().st_mtime_ns > 4_000_000_000_000_000_000
 
 
-def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path) -> None:
+def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = content()
     config["verifier"]["adaptive_sampling"]["max_disagreement"] = 0.45
     close = [
@@ -525,3 +779,17 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path) -> N
             assert found["differs"]
             assert (found["baseline"], found["adaptive"]) == (row.baseline_decision, row.adaptive_decision)
             assert (found["adaptive_n"], found["looks"][-1]["n"]) == (row.adaptive_n, 32)
+        # The item's own commands, pasted one after the other.
+        pasted = [
+            shlex.split(line)[1:]
+            for line in (bundle / "TRIAGE.md").read_text("utf-8").splitlines()
+            if line[:8] == "suffice "
+        ]
+        assert [words[:2] for words in pasted] == [
+            ["triage", "check"],
+            ["triage", "reproduce"],
+            ["rollout", "history"],
+            ["triage", "close"],
+        ]
+        assert [run(words) for words in pasted] == [0, 0, 0, 0]
+        assert f"{differing[0].key}: fixed " in capsys.readouterr().out

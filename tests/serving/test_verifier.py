@@ -177,6 +177,21 @@ def test_the_baseline_takes_over_when_only_the_adaptive_decision_is_invalid(stor
         assert sum(row.reason == FALLBACK for row in rows) == sum(not row.invalid for row in rows) > 0
 
 
+@pytest.mark.parametrize("shadow", [False, True])
+def test_a_plan_that_the_rollout_is_not_about_decides_nothing_and_proves_nothing(store: Store, shadow: bool) -> None:
+    for plan_id, arm in ((None, Arm.ADAPTIVE), (PLAN.id, Arm.ADAPTIVE), ("another", Arm.FIXED)):
+        said = Situation(str(plan_id), "canary", audit_fraction=1.0, shadow=shadow, plan_id=plan_id)
+        it = verifier(store, situation=lambda said=said: said)
+        served = [it.verify(case(i)) for i in range(20)]
+        it.flush()
+        known = arm is Arm.ADAPTIVE
+        assert {one.arm for one in served} == {Arm.FIXED if shadow else arm}
+        assert {one.audited for one in served} == {known}
+        assert {it.arm(case(i)) for i in range(20)} == {arm}
+        assert Ledger(store).evidence(str(plan_id)).audits == (20 if known else 0)
+        assert {row.plan_id for row in Ledger(store).rows(str(plan_id))} == {PLAN.id}
+
+
 def test_a_flag_that_breaks_is_no_failure() -> None:
     served = verifier(flag=Flags(None)).verify(case(1))
     assert served.arm is Arm.FIXED
@@ -336,6 +351,23 @@ def test_from_config_a_flag_that_is_not_there_means_fixed_and_metrics_come_befor
     it.close()
     with open_store(tmp_path / "queue" / "store.db") as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
+
+
+def test_from_config_a_store_that_is_broken_keeps_nobody_from_the_forced_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "store.db").write_bytes(b"no database at all" * 100)
+    publish(tmp_path / "queue" / "flag.json", Exposure(100, "salt"))
+    with pytest.raises(StoreError):
+        Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue")
+    monkeypatch.setenv(FORCE_FIXED, "1")
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
+        served = it.verify(case(1))
+    assert (served.arm, served.n) == (Arm.FIXED, N)
+    assert "decisions are fixed, and not in the ledger" in caplog.text
+    assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
 
 
 def test_a_verifier_without_a_ledger_has_no_store() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from suffice.cli import options, rollout_prune
-from suffice.errors import MissingDataError, RolloutError
+from suffice.errors import MissingDataError, RolloutError, StoreConflict, StoreError, SufficeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,10 @@ def status(
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
-    """What percent am I at, why am I waiting, what is missing. Reads what the last cycle saw; changes nothing."""
+    """What percent am I at, why am I waiting, what would make me advance or roll back.
+
+    Reads what the last cycle saw; measures and changes nothing.
+    """
     import time
 
     from suffice.cli.console import print_json
@@ -130,16 +133,15 @@ def explain(
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
-    """What would make me advance, what would roll me back, and what each gate saw last."""
+    """The status, and what each gate saw last, with its numbers."""
     from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_explanation
-    from suffice.rollout.explain import advances_when, plain_status, rolls_back_when, status_of
+    from suffice.rollout.explain import plain_status, status_of
 
     with _service(config, queue, service, create=False) as opened:
         found = status_of(opened)
         if json:
-            answers = {"advances_when": advances_when(found), "rolls_back_when": rolls_back_when(found)}
-            print_json({**plain_status(found), **answers})
+            print_json(plain_status(found))
         else:
             print_explanation(found, opened.clock())
     return 0
@@ -342,13 +344,28 @@ app.command("prune")(rollout_prune.prune)
 
 
 def _tell(command: str, reason: str, who: str | None, place: "Place", *, dry_run: bool, json: bool) -> int:
-    with _opened(place, create=False) as opened:
-        report = opened.tell(command, who or user(), reason, dry_run=dry_run)
-        code = _print_report(report, json=json)
+    try:
+        with _opened(place, create=False) as opened:
+            report = opened.tell(command, who or user(), reason, dry_run=dry_run)
+            code = _print_report(report, json=json)
+    except (StoreError, MissingDataError) as error:
+        if command != "rollback" or dry_run or isinstance(error, StoreConflict):
+            raise
+        _force_baseline(place, who or user(), reason, error)
+        raise
     if command == "rollback":
         # What was asked for has happened, so it is no failure here.
         return 0 if dry_run or report.state.phase.value == "RolledBack" else 2
     return 0 if command == "pause" else code
+
+
+def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) -> None:
+    """Raises RolloutError, saying what came of it, unless the flag is at the baseline already."""
+    from suffice.rollout.emergency import force_baseline
+    from suffice.rollout.wiring import wrong_with_file
+
+    if place.flag.exists() and wrong_with_file(place.flag, None) is not None:
+        raise RolloutError(force_baseline(place, who, reason, cause)) from cause
 
 
 def _place(config: Path | None, queue: Path, service: str) -> "Place":

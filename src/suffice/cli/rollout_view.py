@@ -59,32 +59,26 @@ def print_report(report: Report) -> None:
 
 
 def print_status(status: Status, now: float) -> None:
-    """The short answer: where, how much, why."""
+    """Where, how much, why, what is missing, and what would roll back."""
     it = plain_status(status)
     where = ", ".join(it["regions"]) or "all regions"
     shadow = " in the shadow" if it["shadow"] else ""
     _line(f"{it['rollout']}: {it['phase']}, stage {it['stage']} ({_position(status)}){shadow}")
     _line(f"{it['percent']} % of targets in {where} may be adaptive; flag: {it['flag']}")
     _line(f"why: {it['why']}")
-    missing = advances_when(status)
-    if missing:
-        _line(
-            f"missing: {missing[0]}"
-            + (f", and {len(missing) - 1} more (suffice rollout explain)" if missing[1:] else "")
-        )
+    _print_list("this stage ends when all of this has come:", advances_when(status))
+    _print_list("it is rolled back when:", rolls_back_when(status))
     _line(f"{_ago(it['judged_at'], now)}; runner: {it['runner'] or 'none at work'}")
     if it["notifications_waiting"]:
-        _line(f"{it['notifications_waiting']} notifications wait to be sent")
+        _line(f"notifications that wait to be sent: {it['notifications_waiting']}")
     if it["bundle"]:
         _line(f"evidence: {it['bundle']}" + (" (triage is open)" if it["triage_open"] else ""))
     _line(f"possible: {', '.join(it['possible'])}")
 
 
 def print_explanation(status: Status, now: float) -> None:
-    """The long answer: every gate, what is missing, what would roll back."""
+    """The status, and what each gate saw last."""
     print_status(status, now)
-    _print_list("\nThis stage ends when all of this has come:", advances_when(status))
-    _print_list("\nIt is rolled back when:", rolls_back_when(status))
     if status.gates:
         out().print()
         _print_gates(status.gates)

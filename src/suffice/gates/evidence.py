@@ -25,8 +25,8 @@ class Evidence:
     `adaptive_targets` and `fixed_targets` are the targets (as the flag knows them) of the stage's regions that each arm
     has decided about.
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise. `age` is
-    how old these numbers are, and `silence` how long there was no decision (since the stage began, if there was none),
-    in seconds.
+    how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
+    if there was none), in seconds.
     """
 
     decisions: Measured = None

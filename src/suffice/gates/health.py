@@ -1,5 +1,5 @@
-"""Gate: health. Whether the numbers are fresh and possible, traffic comes, the arms have their shares, and the adaptive
-path answers."""
+"""Gate: health. Whether production lives, its numbers are possible, traffic comes, the arms have their shares, and the
+adaptive path answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Reaction(Enum):
 class HealthLimits:
     """What counts as healthy (durations in seconds), and what happens otherwise.
 
-    Numbers older than `max_age` are an Error, whatever they say. Each of the others has its reaction.
+    No sign of life for `max_age` is an Error, whatever the numbers say. Each of the others has its reaction.
     """
 
     max_age: float = 3600.0
@@ -45,7 +45,7 @@ class HealthLimits:
 
 
 def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
-    """The worst of: age of the numbers, silence, fallbacks, shares of the arms; its sentence and numbers are given.
+    """The worst of: signs of life, silence, fallbacks, shares of the arms; its sentence and numbers are given.
 
     `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
     well, the result is about fallbacks.
@@ -73,7 +73,7 @@ def _worst_of(checks: Sequence[GateResult]) -> GateResult:
 def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:
     age = evidence.seconds("age")
     outcome = Outcome.ERROR if age > limits.max_age else Outcome.SUCCESSFUL
-    sentence = f"the numbers are {age:,.0f} s old (limit {limits.max_age:,.0f} s)"
+    sentence = f"no sign of life of production for {age:,.0f} s (limit {limits.max_age:,.0f} s)"
     return GateResult(GATE, outcome, sentence, age, limits.max_age)
 
 

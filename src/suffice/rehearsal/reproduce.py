@@ -75,7 +75,9 @@ def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
     for asked in map(json.loads, lines):
         if key is None or asked["key"] == key:
             return dict(asked)
-    raise DataError(f"{bundle}: has no disagreeing decision {key or ''}; it holds {len(lines)}")
+    if key is None:
+        raise DataError(f"{bundle}: has no disagreeing decision that can be decided again; a --source at the start can")
+    raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
 
 
 def _margin(bundle: Path) -> Margin:

@@ -31,19 +31,25 @@ def evidence_files(
 ) -> dict[str, str]:
     """What was judged, and what came of it."""
     return {
-        "gates.json": _json([plain_result(result) for result in results]),
-        "evidence.json": _json(asdict(evidence)),
-        "state.json": _json(plain_state(state)),
-        "receipt.json": _json(asdict(receipt) if receipt else None),
-        "environment.json": _json(
-            {"python": platform.python_version(), "system": platform.system(), **{p: version(p) for p in PACKAGES}}
-        ),
+        "gates.json": plain_json([plain_result(result) for result in results]),
+        "evidence.json": plain_json(asdict(evidence)),
+        "state.json": plain_json(plain_state(state)),
+        "receipt.json": plain_json(asdict(receipt) if receipt else None),
+        **environment_files(),
+    }
+
+
+def environment_files() -> dict[str, str]:
+    """The versions that were at work."""
+    versions = {package: version(package) for package in PACKAGES}
+    return {
+        "environment.json": plain_json({"python": platform.python_version(), "system": platform.system(), **versions})
     }
 
 
 def subject_files(identity: Mapping[str, Any]) -> dict[str, str]:
     """The plan and our sections of the configuration, as the rollout was started with them."""
-    return {"plan.json": _json(identity["table"]), "config.json": _json(identity["config"])}
+    return {"plan.json": plain_json(identity["table"]), "config.json": plain_json(identity["config"])}
 
 
 def ledger_files(
@@ -79,13 +85,24 @@ def plain_case(row: DecisionRow, estimates: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def item_text(rollout: str, reason: str, state: State, differing: int, first: str | None, bundle: Path) -> str:
+def triage_text(
+    rollout: str,
+    reason: str,
+    stage: str,
+    failed: Sequence[GateResult],
+    differing: int,
+    first: str | None,
+    bundle: Path,
+) -> str:
     """The triage item, in Markdown: why, which gates, and the commands to begin with."""
-    gates = [f"- {result.gate}: {result.sentence}" for result in state.failed] or ["- none: a person asked for it"]
-    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}"
+    gates = [f"- {result.gate}: {result.sentence}" for result in failed] or ["- none: a person asked for it"]
+    # A bundle lies in the folder `triage` of its queue.
+    queue = bundle.parent.parent
+    there = "" if queue == Path("TemporaryQueue") else f" --queue {shlex.quote(str(queue))}"
+    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}{there}"
     begin = f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt"
     lines = [
-        f"# Triage: {rollout} was rolled back in stage {state.current.name}",
+        f"# Triage: {rollout} was rolled back in stage {stage}",
         "",
         reason,
         "",
@@ -99,8 +116,8 @@ def item_text(rollout: str, reason: str, state: State, differing: int, first: st
         "```sh",
         f"suffice triage check {shlex.quote(str(bundle))}",
         begin,
-        f"suffice rollout history --rollout {shlex.quote(rollout)}",
-        f"suffice triage close {shlex.quote(rollout)} --note 'what it was'",
+        f"suffice rollout history --rollout {shlex.quote(rollout)}{there}",
+        f"suffice triage close {shlex.quote(rollout)}{there} --note 'what it was'",
         "```",
     ]
     return "\n".join(lines) + "\n"
@@ -121,5 +138,6 @@ def _lines(values: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
-def _json(value: Any) -> str:
+def plain_json(value: Any) -> str:
+    """The text of a JSON file."""
     return json.dumps(value, indent=2) + "\n"

@@ -17,6 +17,10 @@ CREDIT_CYCLES = 2
 """A cycle credits at most this many of its intervals to a hold, so that a clock jump shortens nothing."""
 
 
+NOT_OBSERVED = "not observed"
+"""The audit event of a baseline that was not seen, or could not even be published."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Where a rollout is, and what it has counted since its stage began.
@@ -131,9 +135,9 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
     """The next state and what to do about it. `now` is in seconds and only its differences matter.
 
     Guarantees: a stage ends only when its hold, its audits and a Successful answer of every gate come together in one
-    cycle; a failed gate or a person's word rolls back from every phase that has not; time that was not watched is not
-    credited. Raises RolloutError, with the legal signals named, for an event that the phase does not allow; the
-    caller's state is then still valid.
+    cycle; a failed gate or a person's word rolls back from every phase that has not; time that was not watched, or
+    ended in a cycle with an Error, is not credited. Raises RolloutError, with the legal signals named, for an event
+    that the phase does not allow; the caller's state is then still valid.
     """
     match event:
         case Started():
@@ -159,7 +163,7 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
 def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command, ...]]:
     if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
         raise RolloutError(f"a cycle has nothing to judge while {state.phase.value}")
-    state = _credit(state, now)
+    watched, state = state.held, _credit(state, now)
     failed = tuple(r for r in cycle.results if r.outcome is Outcome.FAILED)
     if failed:
         state = replace(state, failures=state.failures + 1)
@@ -170,7 +174,8 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
     broken = [r for r in cycle.results if r.outcome is Outcome.ERROR]
     if broken or not cycle.results or cycle.audits is None:
         sentence = broken[0].sentence if broken else "no gate gave an answer"
-        return _count_error(state, sentence, cycle.results)
+        # What could not be measured was not watched.
+        return _count_error(replace(state, held=watched), sentence, cycle.results)
     state = replace(state, errors=0)
     return _judge(state, cycle)
 
@@ -242,7 +247,7 @@ def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tup
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
     if not all_fixed:
-        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record("not observed", sentence))
+        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record(NOT_OBSERVED, sentence))
     moved = _move(state, Signal.OBSERVED, state.why)
     return moved, (Record("observed", sentence), Settle(state.why, state.failed))
 

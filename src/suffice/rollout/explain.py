@@ -108,6 +108,8 @@ def plain_status(status: Status) -> dict[str, Any]:
         "notes": list(status.notes),
         "judged_at": status.judged_at,
         "updated_at": status.updated_at,
+        "advances_when": advances_when(status),
+        "rolls_back_when": rolls_back_when(status),
         **status.extra,
     }
 
@@ -118,6 +120,8 @@ def advances_when(status: Status) -> list[str]:
     if state.phase is Phase.PAUSED:
         word = "approve" if state.awaits_approval else "resume"
         return [f"a person says `suffice rollout {word}`", *_missing(status)]
+    if state.phase is Phase.PENDING:
+        return ["the next cycle (`suffice rollout cycle`) begins the first stage"]
     if state.phase is not Phase.PROGRESSING:
         return []
     if stage.approval and not state.approved:

@@ -14,6 +14,7 @@ from suffice.rollout.stage import Stage
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.signs import last_sign
 
 RECOMPUTED = 20
 """Decisions of a stage that a fresh process decides again, the newest that the adaptive path took part in."""
@@ -33,8 +34,10 @@ class Measurement:
     """Measures one rollout again and again; what the ledger had before is not read twice. Raises nothing: what cannot
     be read is not measured."""
 
-    def __init__(self, store: Store, rollout: str, policy: StormPolicy, plan: Plan | None, rebuild: Rebuild) -> None:
-        self._ledger, self._rollout = Ledger(store), rollout
+    def __init__(
+        self, store: Store, rollout: str, service: str, policy: StormPolicy, plan: Plan | None, rebuild: Rebuild
+    ) -> None:
+        self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
         self._plan, self._rebuild = plan, rebuild
         self._reader = EvidenceReader(self._ledger, rollout, policy)
         self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
@@ -43,9 +46,18 @@ class Measurement:
         """The evidence of a stage that began then, up to now (seconds)."""
         try:
             evidence = self._reader.read(stage, began, now)
+            evidence = replace(evidence, age=self._age(began, now))
         except SufficeError as error:
             return Measured(NOTHING_MEASURED, (f"the ledger cannot be counted: {_one_line(error)}",))
         return self._with_recomputed(stage, evidence)
+
+    def _age(self, began: float, now: float) -> float:
+        """Seconds since production last showed that it lives: a sign of life, or a row of any stage."""
+        with self._store.read() as connection:
+            sign = last_sign(connection, self._service)
+        seen = [sign, *(counted.newest for counted in self._reader.stages.values())]
+        # A moment in the future was before the clock went back; how long ago that is nobody knows.
+        return min((abs(now - moment) for moment in seen if moment is not None), default=max(now - began, 0.0))
 
     def plan_gate(self, stage: Stage, plan_id: str) -> GateResult:
         """Whether the stage's decisions were made with the rollout's plan: others prove nothing about it."""

@@ -9,12 +9,17 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from suffice.errors import RolloutError
+from suffice.rollout.controller import NOT_OBSERVED
+from suffice.rollout.running import REPAIR
 from suffice.rollout.settle import SETTLED
 from suffice.rollout.tracker import KIND, enqueue_items, run_command
 from suffice.store.database import Store
 from suffice.store.outbox import Message, due, enqueue_events, put_off, sent, waiting
 
-ACTIONS = ("start", "advance", "pause", "resume", "roll back", "not observed", "receipt", "triage", SETTLED, "complete")
+ACTIONS = (
+    *("start", "advance", "pause", "resume", "complete"),
+    *("roll back", NOT_OBSERVED, "receipt", "triage", SETTLED, REPAIR),
+)
 """The audit events that people are told of; the pass of a cycle is not one."""
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 900.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from suffice.errors import RolloutError
+from suffice.errors import OutputError, RolloutError
 from suffice.flag.arm import Flag
 from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.document import Exposure
@@ -129,6 +129,10 @@ class Runner:
             self._do(Settle(state.why, state.failed))
         return self.state
 
+    def keep_baseline(self) -> None:
+        """Publish the baseline again. Raises OutputError."""
+        self._publish(None, lambda state: state.phase not in _IN_FORCE)
+
     def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
         stored, now = self.stored, self._clock()
         state, commands = advance(state_of(stored.state), event, now)
@@ -184,7 +188,11 @@ class Runner:
 
     def _publish_baseline(self) -> Event:
         it = self._published
-        self._publish(None, lambda state: state.phase not in _IN_FORCE)
+        try:
+            self.keep_baseline()
+        except OutputError as error:
+            # Not an exception to the caller alone: people must be told of a rollback that is stuck.
+            return Probed(all_fixed=False, sentence=f"the baseline cannot be published: {error}")
         slice_ = self._old_slice()
         probes = [Probe(target, region) for target in slice_ for region in (it.regions or (None,))]
         self._receipt = observe(it.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)

@@ -8,13 +8,12 @@ from typing import Any
 
 from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import Sample
-from suffice.flag.file import publish
 from suffice.gates.evidence import NOTHING_MEASURED
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.acceptance import judge_all
 from suffice.rollout.checks import judge_checks
-from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
+from suffice.rollout.controller import NOT_OBSERVED, Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.identity import Subject, changes, stored_config
 from suffice.rollout.measure import Measured, Measurement
 from suffice.rollout.phases import Phase
@@ -28,11 +27,14 @@ from suffice.rollout.wiring import judge_flag, unreadable, wrong_with_file
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
-from suffice.store.events import AuditEvent, append_audit
+from suffice.store.events import AuditEvent, append_audit, last_audit
 from suffice.store.ledger import DecisionRow, Ledger
 
 JUDGED = "judge"
 """The audit event of a cycle, with the answer of every gate."""
+
+REPAIR = "repair"
+"""The audit event of a flag file that did not say the baseline after a rollback."""
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
@@ -46,7 +48,7 @@ class Running:
         storms = self._config.error_resolution.rollback_storm_policy
         policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
         plan = Plan.from_dict(about["table"])
-        self.measurement = Measurement(world.store, rollout, policy, plan, self._rebuild)
+        self.measurement = Measurement(world.store, rollout, world.place.service, policy, plan, self._rebuild)
         self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._outputs)
         self._sample = Sample(**about["sample"])
         self._last: Judged | None = None
@@ -82,7 +84,7 @@ class Running:
         """Let an event happen; in a dry run, only say what would follow."""
         if dry_run:
             return foreseen(self.rollout, self.runner.state, event, self.world.clock())
-        return Report(self.rollout, self.runner.handle(event, who, insist=False))
+        return self._reported(self.runner.handle(event, who, insist=False))
 
     def refuse_changes(self, command: str) -> None:
         """Raises RolloutError when plan or configuration are not those that the rollout was started with."""
@@ -102,15 +104,25 @@ class Running:
             if self.runner.state.phase is state.phase:
                 raise
             after = self.runner.reconcile(insist=False)
-        notes = () if after.phase is Phase.ROLLED_BACK else ("the baseline is published, but not observed yet",)
-        return Report(self.rollout, after, notes=notes)
+        return self._reported(after)
+
+    def _reported(self, state: State) -> Report:
+        """The report of a state; of a rollback that is not done, why it is not."""
+        if state.phase is not Phase.ROLLING_BACK:
+            return Report(self.rollout, state)
+        with self.world.store.read() as connection:
+            stuck = last_audit(connection, self.rollout, NOT_OBSERVED)
+        sentence = f": {stuck.why}" if stuck else ""
+        return Report(
+            self.rollout, state, notes=(f"the baseline is not observed yet{sentence}; each cycle tries again",)
+        )
 
     def _keep_baseline(self, state: State, *, dry_run: bool) -> Report:
         wrong = wrong_with_file(self.world.place.flag, None)
         if wrong is not None and not dry_run:
-            publish(self.world.place.flag, None)
+            self.runner.keep_baseline()
             wrong = f"{wrong}; published again"
-            self._note("repair", wrong)
+            self._note(REPAIR, wrong)
         return Report(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
 
     def _judge(self, state: State, who: str, *, dry_run: bool) -> Report:
@@ -160,7 +172,13 @@ class Running:
                 take_up(self.world.place.queue / FOLDER, Ledger(self.world.store))
             except SufficeError as error:
                 return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
-        return self.measurement.measure(state.current, now - state.held, now)
+        return self.measurement.measure(state.current, self._stage_began(), now)
+
+    def _stage_began(self) -> float:
+        """When the stage began, on the clock of then; what was credited since may be less."""
+        with self.world.store.read() as connection:
+            begun = last_audit(connection, self.rollout, "advance") or last_audit(connection, self.rollout, "start")
+        return begun.at if begun else self.world.clock()
 
     def _judged(self, state: State) -> Judged:
         """For the bundle: the last cycle's view or, in a process that has had none, the view from now."""

@@ -13,20 +13,19 @@ from suffice.config import set_enabled
 from suffice.errors import MissingDataError, RolloutError, StoreConflict
 from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
-from suffice.flag.file import publish
-from suffice.flag.probes import Probe, observe
 from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
+from suffice.rollout import emergency
 from suffice.rollout.checks import Check
 from suffice.rollout.controller import Paused, Resumed, Started, State
+from suffice.rollout.deleted import deleted_rollout, next_id, put_back
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
 from suffice.rollout.place import Corrections, Place, World
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.runner import ATTEMPTS
 from suffice.rollout.running import Running
+from suffice.rollout.settle import is_settled
 from suffice.rollout.stored import limits_of, stages_of, state_of
-from suffice.rollout.wiring import wrong_with_file
 from suffice.serving.situation import Salts
 from suffice.store.database import open_store
 from suffice.store.events import AuditEvent, audit_of
@@ -98,13 +97,14 @@ class Service:
 
     @property
     def newest(self) -> StoredRollout | None:
-        """The rollout that counts, None when there never was one."""
+        """The rollout that counts, None when there never was one, or the newest was deleted from the store."""
+        service = self.place.service
         with self.store.read() as connection:
-            return newest_rollout(connection, self.place.service)
+            return None if deleted_rollout(connection, service) else newest_rollout(connection, service)
 
     @property
     def current(self) -> StoredRollout:
-        """The rollout that counts. Raises MissingDataError when there never was one."""
+        """The rollout that counts. Raises MissingDataError when there is none."""
         found = self.newest
         if found is None:
             service = self.place.service
@@ -142,13 +142,25 @@ class Service:
         Raises MissingDataError when there is no rollout, RolloutError or StoreError when something cannot be done; the
         next cycle goes on from there.
         """
-        if self.newest is None:
-            self._put_back()
+        word = None if dry_run else emergency.asked(self.place)
+        if word is not None:
+            try:
+                report = self.tell("rollback", *word)
+            except MissingDataError:
+                # Nothing is left that could be rolled back.
+                emergency.done(self.place)
+                raise
+            emergency.done(self.place)
+            return report
+        if self.newest is None and not dry_run:
+            put_back(self.world, self._deleted)
         return _patiently(lambda: self.running.cycle(who, dry_run=dry_run))
 
     def tell(self, command: str, who: str, reason: str = "", *, dry_run: bool = False) -> Report:
         """Carry out an operator's word: pause, resume, approve or rollback. Raises RolloutError, with what is possible
         named, when the rollout's phase does not allow it."""
+        if command == "rollback" and self.newest is None and not dry_run:
+            put_back(self.world, self._deleted)
         return _patiently(lambda: self._tell(command, who, reason, dry_run=dry_run))
 
     def advance(self, who: str, *, dry_run: bool = False) -> Report:
@@ -168,7 +180,7 @@ class Service:
 
     def history(self, rollout: str | None = None) -> list[AuditEvent]:
         """Everything that was done to a rollout, or to the current one, in order."""
-        chosen = rollout or self.current.id
+        chosen = rollout or self._deleted or self.current.id
         with self.store.read() as connection:
             return audit_of(connection, chosen)
 
@@ -184,9 +196,9 @@ class Service:
         running = self.running
         self.check(running.runner.state, command)
         if command == "rollback":
-            return running.roll_back(who, reason, dry_run=dry_run)
+            return running.roll_back(who, reason.strip() or f"{who} rolled it back", dry_run=dry_run)
         if command == "pause":
-            return running.handle(Paused(reason or f"{who} paused it"), who, dry_run=dry_run)
+            return running.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
         running.refuse_changes(command)
         return running.handle(Resumed(), who, dry_run=dry_run)
 
@@ -205,20 +217,37 @@ class Service:
         self._check_none_active()
 
     def _check_none_active(self) -> None:
+        if emergency.asked(self.place) is not None:
+            raise RolloutError(
+                f"{self.place.queue / emergency.ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
+            )
         with self.store.read() as connection:
             found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
+            states = {row.id: row.state for row in rollouts_of(connection, self.place.service)}
         for rollout, service, phase in found:
-            if Phase(phase) in ACTIVE:
-                other = "" if service == self.place.service else f" of service {service}, whose flag this is,"
-                raise RolloutError(f"rollout {rollout}{other} is {phase}; allowed: one active rollout at a time")
-        newest = self.newest
-        if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK and not self.running.settler.settled:
-            raise RolloutError(f"the rollback of {newest.id} is not settled; suffice rollout cycle finishes it")
+            if Phase(phase) not in ACTIVE:
+                continue
+            if service != self.place.service:
+                whose = f"rollout {rollout} of service {service}, whose flag this is, is {phase}"
+                raise RolloutError(f"{whose}; allowed: one active rollout at a time")
+            possible = ", ".join(legal_commands(state_of(states[rollout])))
+            raise RolloutError(f"start is not possible while rollout {rollout} is {phase}; possible: {possible}")
+        newest, deleted = self.newest, self._deleted
+        unsettled = deleted is not None and not is_settled(self.store, deleted)
+        if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK:
+            unsettled = not is_settled(self.store, newest.id)
+        if unsettled:
+            which = deleted or (newest.id if newest else "")
+            raise RolloutError(f"the rollback of {which} is not settled; suffice rollout cycle finishes it")
 
     def _next_id(self) -> str:
         with self.store.read() as connection:
-            made = len(rollouts_of(connection, self.place.service))
-        return f"{self.place.service}-{made + 1:06d}"
+            return next_id(connection, self.place.service)
+
+    @property
+    def _deleted(self) -> str | None:
+        with self.store.read() as connection:
+            return deleted_rollout(connection, self.place.service)
 
     def _about(self, subject: Subject, begin: Start, rollout: str) -> dict[str, Any]:
         targets = self._targets()
@@ -238,22 +267,6 @@ class Service:
         with self.store.read() as connection:
             known = connection.execute(select(records.c.target).order_by(records.c.target).limit(SAMPLE)).scalars()
             return [*known, *(f"suffice/probe/{number:03d}" for number in range(PROBED))]
-
-    def _put_back(self) -> None:
-        """A flag that no rollout stands behind goes back to the baseline: so deleting a rollout is a rollback."""
-        path = self.place.flag
-        wrong = wrong_with_file(path, None) if path.exists() else None
-        if wrong is None:
-            return
-        publish(path, None)
-        probes = [Probe(f"suffice/probe/{number:03d}") for number in range(SAMPLE)]
-        receipt = observe(self.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
-        if not receipt.observed:
-            seen = f"{receipt.fixed} of {receipt.asked} probes answer fixed"
-            raise RolloutError(f"{wrong}; there is no rollout, so the baseline was published, but only {seen}")
-        if self.place.config.exists():
-            set_enabled(self.place.config, enabled=False)
-        raise RolloutError(f"{wrong}; there is no rollout, so the baseline was published, and observed")
 
 
 def _patiently(act: Callable[[], T]) -> T:

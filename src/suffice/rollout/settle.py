@@ -10,12 +10,13 @@ from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.probes import Receipt
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
-from suffice.rollout.bundle import ROWS, evidence_files, item_text, ledger_files, subject_files
+from suffice.rollout.bundle import ROWS, evidence_files, ledger_files, subject_files, triage_text
 from suffice.rollout.checks import outputs
 from suffice.rollout.controller import State
 from suffice.rollout.measure import Measurement
 from suffice.rollout.place import World
 from suffice.rollout.triage import freeze
+from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
 from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item, receipt_of
@@ -30,6 +31,23 @@ class Judged:
 
     evidence: Evidence
     results: tuple[GateResult, ...]
+
+
+def is_settled(store: Store, rollout: str) -> bool:
+    """Whether everything that follows a rollback has been done."""
+    with store.read() as connection:
+        return last_audit(connection, rollout, SETTLED) is not None
+
+
+def keep_receipt(world: World, rollout: str, receipt: Receipt) -> None:
+    """Store a rollout's receipt, and that there is one; the first one stays."""
+    now = world.clock()
+    stored = StoredReceipt(rollout, now, receipt.asked, receipt.fixed, receipt.attempts, receipt.seconds)
+    why = f"{receipt.fixed} of {receipt.asked} probes answer fixed, after {receipt.seconds:.2f} s"
+    with world.store.write() as connection:
+        if add_receipt(connection, stored):
+            numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds}
+            append_audit(connection, [AuditEvent(now, rollout, "runner", "receipt", why, numbers)])
 
 
 class ProductionSettler:
@@ -49,15 +67,14 @@ class ProductionSettler:
         judged: Callable[[State], Judged],
         checked: Path,
     ) -> None:
-        self._store, self._place, self._clock = world.store, world.place, world.clock
+        self._world, self._store, self._place, self._clock = world, world.store, world.place, world.clock
         self._rollout, self._about = rollout, about
         self._measurement, self._judged, self._checked = measurement, judged, checked
 
     @property
     def settled(self) -> bool:
         """Whether everything has been done."""
-        with self._store.read() as connection:
-            return last_audit(connection, self._rollout, SETTLED) is not None
+        return is_settled(self._store, self._rollout)
 
     @property
     def bundle(self) -> Path:
@@ -71,7 +88,7 @@ class ProductionSettler:
         """
         if receipt is None or not receipt.observed:
             raise RolloutError(f"{self._rollout}: the baseline is not observed to be in force; nothing else is done")
-        self._keep(receipt)
+        keep_receipt(self._world, self._rollout, receipt)
         wrong: list[str] = []
         for step in (self._switch_off, lambda: self._freeze(state, reason), lambda: self._open(state, reason)):
             try:
@@ -81,15 +98,6 @@ class ProductionSettler:
         if wrong:
             raise RolloutError(f"{self._rollout}: rolled back and observed, but not settled: {'; '.join(wrong)}")
         self._record_settled()
-
-    def _keep(self, receipt: Receipt) -> None:
-        now = self._clock()
-        stored = StoredReceipt(self._rollout, now, receipt.asked, receipt.fixed, receipt.attempts, receipt.seconds)
-        why = f"{receipt.fixed} of {receipt.asked} probes answer fixed, after {receipt.seconds:.2f} s"
-        with self._store.write() as connection:
-            if add_receipt(connection, stored):
-                numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds}
-                append_audit(connection, [AuditEvent(now, self._rollout, "runner", "receipt", why, numbers)])
 
     def _switch_off(self) -> None:
         set_enabled(self._place.config, enabled=False)
@@ -105,12 +113,14 @@ class ProductionSettler:
         first = cases[0][0].key if cases else None
         rows = ledger.latest(self._rollout, stage, ROWS)
         files = {
-            "flag.json": _text(self._place.flag),
+            "flag.json": text_of(self._place.flag),
             **evidence_files(state, judged.results, judged.evidence, receipt),
             **ledger_files(rows, differing, cases, events),
             **subject_files(self._about),
             **{f"checks/{name}": text for name, text in outputs(self._checked).items()},
-            "TRIAGE.md": item_text(self._rollout, reason, state, len(differing), first, self.bundle),
+            "TRIAGE.md": triage_text(
+                self._rollout, reason, state.current.name, state.failed, len(differing), first, self.bundle
+            ),
         }
         try:
             freeze(self.bundle, files)
@@ -135,7 +145,8 @@ class ProductionSettler:
                 append_audit(connection, [AuditEvent(self._clock(), self._rollout, "runner", SETTLED, why)])
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What the file says. Raises OutputError."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

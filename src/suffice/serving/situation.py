@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 from suffice.errors import StoreError
 from suffice.serving.served import Feed
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
-from suffice.store.rollouts import newest_rollout
+from suffice.store.rollouts import StoredRollout, newest_rollout
 
 SERVICE = "verifier"
 """The service that a rollout is about when nobody names one."""
@@ -25,8 +24,9 @@ _IN_FORCE = ("Progressing", "Paused", "Completed")
 class Situation:
     """What a rollout says about decisions right now: where they belong, and which targets are audited.
 
-    In the `shadow` nobody is adaptive; audited targets get both decisions and use the fixed one. `plan` and `feed`
-    stand in for the verifier's own adaptive path where a rehearsal makes it faulty.
+    In the `shadow` nobody is adaptive; audited targets get both decisions and use the fixed one. `plan_id` is the plan
+    that the rollout is about (None: any); a verifier with another one decides fixed. `plan` and `feed` stand in for the
+    verifier's own adaptive path where a rehearsal makes it faulty.
     """
 
     rollout: str = ""
@@ -34,6 +34,7 @@ class Situation:
     audit_fraction: float = 0.0
     audit_salt: str = "audit"
     shadow: bool = False
+    plan_id: str | None = None
     plan: Plan | None = None
     feed: Feed | None = None
 
@@ -73,7 +74,7 @@ class StoredSituation:
                 newest = newest_rollout(connection, self._service)
         except StoreError:
             return self._known
-        return Situation() if newest is None else _situation(newest.id, newest.phase, newest.state)
+        return Situation() if newest is None else _situation(newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,16 @@ class Salts:
         return cls(arm=rollout, audit=f"{rollout}/audit")
 
 
-def _situation(rollout: str, phase: str, state: Any) -> Situation:
-    if phase not in _IN_FORCE:
-        return Situation(rollout=rollout)
-    stage = state["stages"][state["stage"]]
+def _situation(newest: StoredRollout) -> Situation:
+    plan = newest.config.get("plan")
+    if newest.phase not in _IN_FORCE:
+        return Situation(rollout=newest.id, plan_id=plan)
+    stage = newest.state["stages"][newest.state["stage"]]
     return Situation(
-        rollout=rollout,
+        rollout=newest.id,
         stage=stage["name"],
         audit_fraction=stage["audit_fraction"],
-        audit_salt=Salts.of(rollout).audit,
+        audit_salt=Salts.of(newest.id).audit,
         shadow=stage["shadow"],
+        plan_id=plan,
     )

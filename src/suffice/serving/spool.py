@@ -29,6 +29,7 @@ FOLDER = "spool"
 """The folder's name, beside the store."""
 
 _BATCH = 10_000
+_SWEEP_SECONDS = 5.0
 _NAMES = tuple(field.name for field in fields(DecisionRow))
 _values = attrgetter(*_NAMES)
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=str).encode
@@ -126,9 +127,18 @@ def take_up(folder: Path, ledger: Ledger) -> int:
                 new += _moved(path, ledger) if dead else 0
         except (DataError, OutputError) as error:
             wrong.append(error)
+    for lock in folder.glob("*.lock"):
+        _sweep(lock.with_suffix(".jsonl"))
     if wrong:
         raise wrong[0]
     return new
+
+
+def _sweep(path: Path) -> None:
+    """Remove the lock of a spool that is not there: its owner was killed before it made the file, or after."""
+    if not path.exists():
+        with suppress(OutputError), _dead(path):
+            pass
 
 
 def _moved(path: Path, ledger: Ledger) -> int:
@@ -182,8 +192,8 @@ def _write_whole(file: FileIO, line: bytes) -> None:
 
 
 def _create(path: Path) -> _Open:
-    # The lock comes first: a file whose lock is free has no owner.
-    lock = _own(path)
+    # The lock comes first: a file whose lock is free has no owner. A sweep may have it for a moment.
+    lock = _own(path, _SWEEP_SECONDS)
     try:
         return _Open(path, FileIO(path, "ab"), lock)
     except OSError:
@@ -207,16 +217,20 @@ def _dead(path: Path) -> Iterator[bool]:
         _let_go(path, lock)
 
 
-def _own(path: Path) -> FileLock:
+def _own(path: Path, patience: float = 0.0) -> FileLock:
     # Whichever thread closes the verifier lets go of the lock.
     lock = FileLock(_lock_path(path), thread_local=False)
-    lock.acquire(timeout=0)
+    lock.acquire(timeout=patience)
     return lock
 
 
 def _let_go(path: Path, lock: FileLock) -> None:
+    needless, posix = not path.exists(), os.name == "posix"
+    if needless and posix:
+        # While it is held: released first, it might be another's by now. (Windows removes no file that is open.)
+        _remove(_lock_path(path))
     lock.release()
-    if not path.exists():
+    if needless and not posix:
         _remove(_lock_path(path))
 
 

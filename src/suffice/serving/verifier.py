@@ -20,6 +20,7 @@ from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.serving.counted import FALLBACK, count
+from suffice.serving.pulse import PULSE_SECONDS, Pulse
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, StoredSituation
 from suffice.serving.situation import Situation as Situation
@@ -31,6 +32,7 @@ from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.case import Case
@@ -43,7 +45,8 @@ BATCH = 500
 """Ledger rows that are written together."""
 
 WAIT_SECONDS = 1.0
-"""How long a ledger row may wait for others, until the next decision has it written: rollouts judge what is written."""
+"""How long a ledger row may wait for others, until the next decision (or the pulse) has it written: rollouts judge what
+is written."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +56,11 @@ class Verifier:
 
     Draws of unknown shape (a callable, resampled values) under a t rule take the fixed arm, unless the plan is guarded.
     Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
-    decision is adaptive only when `enabled` is true, the flag says so and SUFFICE_FORCE_FIXED is not set, and that
-    whether a case is audited depends on its target alone. Errors of a sampler are the caller's, and are raised. Ledger
-    rows and counters are written in batches; `flush`, `close` or leaving the context writes what is left. With a
-    `spool`, the row of each decision that `verify` returned outlives a SIGKILL; counters since the last batch do not.
-    Safe to share between threads; each process makes its own.
+    decision is adaptive only when `enabled` is true, the flag says so, the newest rollout is about this plan and
+    SUFFICE_FORCE_FIXED is not set, and that whether a case is audited depends on its target alone. Errors of a sampler
+    are the caller's, and are raised. Ledger rows and counters are written in batches; `flush`, `close` or leaving the
+    context writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
+    counters since the last batch do not. Safe to share between threads; each process makes its own.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Verifier:
         self._metrics, self._batch, self._spool = metrics, batch, spool
         self._opened: list[FlagClient | Store] = []
         self._rows: list[DecisionRow] = []
+        self._pulse: Pulse | None = None
         self._since = 0.0
         self._lock = Lock()
 
@@ -106,17 +110,19 @@ class Verifier:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
-        decisions belong. Rows that killed verifiers left are written to the ledger first. Close it, or use it as a
-        context: that writes ledger rows and counters. Raises ConfigError, PlanError, StoreError.
+        decisions belong, and gives signs of life (`start_pulse`). Rows that killed verifiers left are written to the
+        ledger first. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
+        PlanError, StoreError; the last not when SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
-        store = open_store(queue / "store.db")
-        ledger = Ledger(store)
-        # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
-        with suppress(SufficeError):
-            take_up(queue / FOLDER, ledger)
+        store = _opened(queue / "store.db")
+        ledger = Ledger(store) if store else None
+        if ledger is not None:
+            # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
+            with suppress(SufficeError):
+                take_up(queue / FOLDER, ledger)
         flag = FlagClient.from_file(queue / "flag.json")
         verifier = cls(
             plan,
@@ -126,12 +132,31 @@ class Verifier:
             counters=Counters(),
             clock=time.time,
             ledger=ledger,
-            situation=situation or StoredSituation(store, service),
+            situation=situation or (StoredSituation(store, service) if store else Situation),
             metrics=queue / "metrics.json",
             spool=Spool(queue / FOLDER),
         )
-        verifier._opened += [flag, store]
+        verifier._opened.append(flag)
+        if store is not None:
+            verifier._opened.append(store)
+            verifier.start_pulse(service)
         return verifier
+
+    def start_pulse(self, service: str = SERVICE, seconds: float = PULSE_SECONDS) -> None:
+        """Tell the store every so often that this process lives, and write the rows that wait; until `close`.
+
+        Without traffic nothing else says so: a rollout whose verifiers give no sign for `rollout.health.max_age` knows
+        nothing. Raises StoreError when there is no ledger.
+        """
+        store = self.store
+
+        def beat() -> None:
+            if self._rows:
+                self.flush()
+            with store.write() as connection:
+                note_sign(connection, service, self.clock())
+
+        self._pulse = Pulse(beat, seconds)
 
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use.
@@ -166,6 +191,8 @@ class Verifier:
 
         Raises what `flush` does; rows that could not be written then stay in the spool, for whoever takes them up.
         """
+        if self._pulse is not None:
+            self._pulse.stop()
         try:
             self.flush()
         finally:
@@ -184,20 +211,27 @@ class Verifier:
 
     def arm(self, case: Case) -> Arm:
         """The arm that a case would take now."""
-        if not self._enabled or _forced():
+        return self._arm(case, self._situation())
+
+    def _arm(self, case: Case, situation: Situation) -> Arm:
+        if not self._enabled or _forced() or self._foreign(situation):
             return Arm.FIXED
         return self._flag.ask(case.target, case.region).arm
+
+    def _foreign(self, situation: Situation) -> bool:
+        """Whether the rollout is about another plan: this one has proven nothing, whatever the flag says."""
+        return situation.plan_id not in (None, self.plan.id)
 
     def _decide(self, case: Case, situation: Situation) -> Served:
         audits = audited(case.target, situation.audit_salt, situation.audit_fraction)
         plan = situation.plan or self.plan
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
-            if not _fits(plan, case):
+            if not _fits(plan, case) or self._foreign(situation):
                 return serve_fixed(case, self.plan, self.seed)
             if situation.shadow and audits and not _forced():
                 return serve_shadow(case, plan, self.seed, situation.feed)
-            if not situation.shadow and self.arm(case) is Arm.ADAPTIVE:
+            if not situation.shadow and self._arm(case, situation) is Arm.ADAPTIVE:
                 return serve_adaptive(case, plan, self.seed, audited=audits, feed=situation.feed)
         except Exception as error:
             return replace(serve_fixed(case, self.plan, self.seed), fallback=f"{type(error).__name__}: {error}")
@@ -222,6 +256,17 @@ class Verifier:
             except Exception as error:
                 # A decision that was made is not taken back because it cannot be written down yet.
                 _log.warning("ledger rows or counters wait: %s", error)
+
+
+def _opened(path: Path) -> Store | None:
+    """The store; None when it cannot be opened and fixed is forced: the way out when all else is broken needs none."""
+    try:
+        return open_store(path)
+    except StoreError as error:
+        if not _forced():
+            raise
+        _log.warning("%s is set: decisions are fixed, and not in the ledger: %s", FORCE_FIXED, error)
+        return None
 
 
 def _fits(plan: Plan, case: Case) -> bool:

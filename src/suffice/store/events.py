@@ -91,6 +91,12 @@ def audit_of(connection: Connection, rollout: str) -> list[AuditEvent]:
     return [_audit_event(row) for row in connection.execute(query)]
 
 
+def audit_knows(connection: Connection, rollout: str) -> bool:
+    """Whether anything was ever done to such a rollout; the trail outlives it."""
+    query = select(audit_events.c.seq).where(audit_events.c.rollout == rollout).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
 def last_audit(connection: Connection, rollout: str, action: str) -> AuditEvent | None:
     """The newest event of an action, None when there is none; for rollouts whose trail has become long."""
     c = audit_events.c

@@ -1,0 +1,166 @@
+"""Every operator command in every phase: what is possible is done, what is not is refused with what is, in one line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suffice.cli.main import run
+from suffice.rollout.phases import Phase
+from suffice.rollout.place import Place
+from suffice.rollout.service import Service, Start
+from suffice.rollout.stored import plain_state
+from suffice.store.rollouts import save_rollout
+
+CONFIG = {
+    "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
+    "rollout": {
+        "cycle": "1s",
+        "stages": [
+            {"name": "half", "weight": 50, "hold": "1h", "min_audits": 10, "approval": True},
+            {"name": "full", "weight": 100, "audit_fraction": 0.1},
+        ],
+    },
+}
+
+COMMANDS = ("start", "pause", "resume", "approve", "advance", "rollback")
+APPROVAL = "Paused for approval"
+
+POSSIBLE = {
+    "Pending": ("rollback",),
+    "Progressing": ("pause", "advance", "rollback"),
+    "Paused": ("resume", "rollback"),
+    APPROVAL: ("approve", "rollback"),
+    "RollingBack": ("rollback",),
+    "RolledBack": ("start", "rollback"),
+    "Completed": ("start", "rollback"),
+}
+"""What an operator may say, written down apart from the code."""
+
+AFTER = {
+    "start": (0, "Progressing"),
+    "pause": (0, "Paused"),
+    "resume": (0, "Progressing"),
+    "approve": (0, "Progressing"),
+    "rollback": (0, "RolledBack"),
+}
+"""Exit code and phase after a command that was possible. `advance` skips no proof: without one it ends with 2."""
+
+CYCLED = {"Pending": 0, "Progressing": 0, "Paused": 3, APPROVAL: 3, "RollingBack": 2, "RolledBack": 2, "Completed": 0}
+
+phases = pytest.mark.parametrize("phase", POSSIBLE)
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+
+
+def bring_to(phase: str) -> None:
+    """A rollout in this phase, with the flag that belongs to it."""
+    with Service(Place(Path("config.json"))) as service:
+        service.start("ann", Start(waived=("determinism",)))
+        if phase == "RolledBack":
+            service.tell("rollback", "ann", "enough")
+            return
+        stored, it = service.current, Phase(phase.split()[0])
+        stage = 1 if it is Phase.COMPLETED else 0
+        state = replace(service.state, phase=it, stage=stage, awaits_approval=phase == APPROVAL)
+        with service.store.write() as connection:
+            save_rollout(connection, replace(stored, phase=it.value, state=plain_state(state)))
+        if it is Phase.COMPLETED:
+            service.running.runner.reconcile()
+
+
+def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple[int, Any, str]:
+    """Exit code, the JSON on stdout (None for nothing), the text on stderr."""
+    options = {"start": ["--enable", "--waive", "determinism"], "rollback": ["--reason", "enough"]}.get(command, [])
+    code = run(["rollout", command, *options, *more, "--json"])
+    said = capsys.readouterr()
+    return code, json.loads(said.out) if said.out else None, said.err
+
+
+def everything() -> tuple[Any, ...]:
+    """All that a command could have changed."""
+    with Service(Place(Path("config.json"))) as service:
+        stored = service.current
+        flag = Path("TemporaryQueue/flag.json")
+        return stored, service.history(), flag.read_text(), flag.stat().st_mtime_ns, Path("config.json").read_text()
+
+
+@phases
+def test_what_is_not_possible_is_refused_and_names_all_that_is(phase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bring_to(phase)
+    before = everything()
+    for command in COMMANDS:
+        if command in POSSIBLE[phase]:
+            continue
+        for more in ((), ("--dry-run",)):
+            code, printed, said = asked(capsys, command, *more)
+            assert (code, printed) == (2, None)
+            assert said.startswith(f"suffice: {command} is not possible while ")
+            assert said.endswith(f"; possible: {', '.join(POSSIBLE[phase])}\n") and said.count("\n") == 1
+    assert everything() == before
+
+
+@phases
+def test_what_is_possible_is_done_and_a_dry_run_only_says_so(phase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in POSSIBLE[phase]:
+        for path in Path("TemporaryQueue").glob("**/*"):
+            if path.is_file():
+                path.unlink()
+        Path("config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+        bring_to(phase)
+        before = everything()
+        dry, foreseen, said = asked(capsys, command, "--dry-run")
+        assert everything() == before
+        code, report, _ = asked(capsys, command)
+        if command == "advance":
+            assert (dry, code) == (2, 2)
+            assert "is not over" in said and "advance skips no proof" in said
+            continue
+        assert (dry, foreseen["dry_run"]) == (0, True)
+        assert (code, report["phase"], report["dry_run"]) == (*AFTER[command], False)
+        assert everything() != before or phase == "RolledBack"
+
+
+@phases
+def test_whoever_looks_gets_an_answer_in_every_phase(phase: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bring_to(phase)
+    before = everything()
+    for command in ("status", "explain"):
+        code, found, said = asked(capsys, command)
+        assert (code, said, found["phase"]) == (0, "", phase.split()[0])
+        assert tuple(found["possible"]) == POSSIBLE[phase]
+        assert found["percent"] == {"Progressing": 50, "Paused": 50, "Completed": 100}.get(found["phase"], 0)
+        assert found["why"] and isinstance(found["advances_when"], list)
+        assert bool(found["advances_when"]) == (found["phase"] in ("Pending", "Progressing", "Paused"))
+        assert bool(found["rolls_back_when"]) == (found["phase"] in ("Progressing", "Paused", "Completed"))
+        assert run(["rollout", command]) == 0
+        text = capsys.readouterr().out
+        for sentence in (*found["advances_when"], *found["rolls_back_when"]):
+            assert f"- {sentence}" in text.splitlines()
+    code, found, _ = asked(capsys, "history")
+    assert (code, found["intact"], found["events"][0]["action"]) == (0, True, "start")
+    code, foreseen, _ = asked(capsys, "cycle", "--dry-run")
+    assert (code, foreseen["dry_run"]) == (CYCLED[phase], True)
+    assert everything() == before
+
+
+@phases
+def test_a_cycle_is_possible_in_every_phase_and_its_exit_code_says_where_it_is(
+    phase: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bring_to(phase)
+    code, report, _ = asked(capsys, "cycle")
+    assert code == CYCLED[phase]
+    assert report["phase"] == {"Pending": "Progressing", "RollingBack": "RolledBack"}.get(phase, phase.split()[0])
+
+
+def test_a_rollback_without_a_reason_has_who_asked_for_one(capsys: pytest.CaptureFixture[str]) -> None:
+    bring_to("Progressing")
+    assert run(["rollout", "rollback", "--reason", " ", "--who", "ann", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["why"] == "ann rolled it back"
