@@ -29,6 +29,7 @@ from suffice.stopping.configured import configured_plan
 from suffice.stopping.guard import needs_guard
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
+from suffice.store.address import STORE_URL, store_of
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.counters import Counters
@@ -100,11 +101,13 @@ class Verifier:
         path: Path | str = "config.json",
         *,
         queue: Path | str = "TemporaryQueue",
+        store: str | None = None,
         service: str = SERVICE,
         situation: Callable[[], Situation] | None = None,
     ) -> Self:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
+        The store is in the database that the URL `store`, or else $SUFFICE_STORE_URL, names, if one does.
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
         decisions belong. Rows that killed verifiers left are written to the ledger first. Close it, or use it as a
         context: that writes ledger rows and counters. Raises ConfigError, PlanError, StoreError.
@@ -112,8 +115,8 @@ class Verifier:
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
-        store = open_store(queue / "store.db")
-        ledger = Ledger(store)
+        opened = open_store(store_of(queue, store or os.environ.get(STORE_URL)))
+        ledger = Ledger(opened)
         # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
         with suppress(SufficeError):
             take_up(queue / FOLDER, ledger)
@@ -126,11 +129,11 @@ class Verifier:
             counters=Counters(),
             clock=time.time,
             ledger=ledger,
-            situation=situation or StoredSituation(store, service),
+            situation=situation or StoredSituation(opened, service),
             metrics=queue / "metrics.json",
             spool=Spool(queue / FOLDER),
         )
-        verifier._opened += [flag, store]
+        verifier._opened += [flag, opened]
         return verifier
 
     def verify(self, case: Case) -> Served:
