@@ -10,10 +10,13 @@ from sqlalchemy import Engine, create_engine, delete
 
 from suffice.store.address import address_of
 from suffice.store.database import Store, open_store
+from suffice.store.ledger import DecisionRow
 from suffice.store.schema import metadata
 
 Place: TypeAlias = str | Path
 """A path or a URL, as `open_store` takes it."""
+
+ROW = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="s")
 
 
 @dataclass

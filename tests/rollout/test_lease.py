@@ -5,10 +5,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from store_places import Place
 from suffice.errors import RolloutError
 from suffice.rollout.lease import Lease
 from suffice.store.database import Store, open_store
@@ -28,8 +28,8 @@ class Times:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as opened:
         yield opened
 
 
@@ -127,11 +127,10 @@ print("held", flush=True); time.sleep(60)
 """
 
 
-def test_a_killed_process_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+def test_a_killed_process_is_replaced_and_a_living_one_is_not(place: Place) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(place)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
-    with open_store(path) as store, Lease(store, "verifier", seconds=0.6) as second:
+    with open_store(place) as store, Lease(store, "verifier", seconds=0.6) as second:
         with pytest.raises(RolloutError):
             second.acquire(patience=1.5)
         process.kill()
