@@ -15,7 +15,7 @@ from typing import Self
 from suffice.config import load
 from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError, SufficeError
+from suffice.errors import DataError, StoreError, SufficeError
 from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
@@ -137,10 +137,12 @@ class Verifier:
         return verifier
 
     def verify(self, case: Case) -> Served:
-        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use.
+        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
+        its key, target or region cannot be stored.
 
         A full batch is written here; what cannot be written now waits for the next one, for `flush` or for `close`.
         """
+        _check_storable(case)
         # Before the flag is asked: a decision that is adaptive may still draw when a rollback is observed.
         at = self.clock()
         situation = self._situation()
@@ -230,6 +232,23 @@ class Verifier:
 def _fits(plan: Plan, case: Case) -> bool:
     """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
     return plan.guarded or not isinstance(plan.rule, MeanRule) or not needs_guard(case.sampler)
+
+
+def _check_storable(case: Case) -> None:
+    # One row that the database refuses would keep all that come after it from the ledger.
+    text = f"{case.key}{case.target}{case.region}"
+    if "\0" not in text and (text.isascii() or _is_unicode(text)):
+        return
+    named = f"case {case.key!r} of target {case.target!r} in region {case.region!r}"
+    raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _forced() -> bool:
