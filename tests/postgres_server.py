@@ -41,6 +41,16 @@ class Server:
         self.execute(f"CREATE SCHEMA {schema}")
         return self.url(query=f"?options=-csearch_path%3D{schema}")
 
+    @contextmanager
+    def away(self, database: str) -> Iterator[None]:
+        """While this lasts, a database ends its connections and takes none."""
+        self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        self.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{database}'")
+        try:
+            yield
+        finally:
+            self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+
     def execute(self, statement: str, database: str = DATABASE) -> list[Any]:
         """Run a statement as the role that may do all; the rows that it gives."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:

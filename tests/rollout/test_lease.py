@@ -92,6 +92,20 @@ def test_signs_of_life_keep_it(store: Store) -> None:
     assert not first.lost
 
 
+def test_a_sign_of_life_that_was_given_but_not_confirmed_may_be_given_again(store: Store) -> None:
+    it = lease(store, "one", Times())
+    it.acquire()
+    before = it._held
+    assert it.beat()
+    # The commit went through; the connection ended before its answer came.
+    it._held = before
+    assert it.beat() and it.beat()
+    assert not lease(store, "two", Times())._try(before, 10.0)
+    it._held = before
+    it.release()
+    lease(store, "two", Times()).acquire(patience=0)
+
+
 @pytest.mark.parametrize("jump", [-1e9, 1e9])
 def test_no_jump_of_the_wall_clock_takes_it_from_its_holder(store: Store, jump: float) -> None:
     times = Times()

@@ -3,15 +3,18 @@
 import json
 from pathlib import Path
 
-from production import producing
+import pytest
+from production import CYCLE, corrections, producing
 from test_notify import webhook
 
 from postgres_server import Server
+from suffice.errors import StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import published
 from suffice.rollout.notify import deliver
 from suffice.rollout.phases import Phase
 from suffice.rollout.triage import check
+from suffice.serving.verifier import Verifier
 from suffice.store.events import verify_audit
 from suffice.store.ledger import Ledger
 from suffice.store.triage import items, receipt_of
@@ -62,3 +65,29 @@ def test_it_is_rolled_back_by_a_gate_with_receipt_bundle_item_and_notifications(
         assert len(list(bundle.parent.iterdir())) == 1
     files = [path.read_text("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 8 and not [text for text in files if postgres.password in text]
+
+
+def test_while_the_server_is_away_decisions_are_made_nothing_advances_and_nothing_is_lost(
+    tmp_path: Path, postgres: Server
+) -> None:
+    postgres.execute("CREATE DATABASE leaving")
+    url, cases = postgres.url("leaving"), [it.case() for it in corrections(10_000, 30)]
+    with producing(tmp_path, url=url) as made:
+        made.until("canary")
+        made.traffic(300)
+        before = made.state
+        with Verifier.from_config(made.place.config, queue=made.place.queue, store=url) as verifier:
+            served = [verifier.verify(case) for case in cases[:10]]
+            with postgres.away("leaving"):
+                served += [verifier.verify(case) for case in cases[10:20]]
+                with pytest.raises(StoreError, match="is not currently accepting connections"):
+                    verifier.flush()
+                made.clock.now += CYCLE
+                with pytest.raises(StoreError, match="is not currently accepting connections"):
+                    made.service.cycle()
+            assert made.state == before
+            served += [verifier.verify(case) for case in cases[20:]]
+        rows = {row.key: row for row in Ledger(made.store).rows(ID)}
+        assert [rows[case.key].decision for case in cases] == [it.verdict.decision.value for it in served]
+        assert {rows[case.key].stage for case in cases} == {"canary"}
+        made.until("full")
