@@ -1,11 +1,28 @@
 """Opening a store, and its transactions."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, inspect, text
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    create_engine,
+    event,
+    exc,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from suffice.errors import MissingDataError, StoreConflict, StoreError
@@ -89,27 +106,35 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
-    """Insert the rows whose `unique` columns are not there yet; returns how many were new."""
+    """Insert the rows, all with the same columns, whose `unique` columns are not there yet; how many were new."""
     if not rows:
         return 0
-    statement: sqlite.Insert | postgresql.Insert
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    ignoring: Insert = statement.on_conflict_do_nothing(index_elements=list(unique))
-    if connection.dialect.name == "postgresql":
-        # psycopg does not say how many rows many statements have changed.
-        return len(connection.execute(ignoring.returning(table.c[unique[0]]), rows).all())
-    return connection.execute(ignoring, rows).rowcount
+    statement, values = _insert(connection, table, rows)
+    ignoring = statement.on_conflict_do_nothing(index_elements=list(unique))
+    return connection.execute(ignoring.execution_options(preserve_rowcount=True), values).rowcount
 
 
 def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows; those whose primary key is there already take the place of the old ones."""
+    """Insert the rows, all with the same columns; those whose primary key is there already take the place of the old
+    ones. No key may come twice."""
     if not rows:
         return
-    statement: sqlite.Insert | postgresql.Insert
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    statement, values = _insert(connection, table, rows)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    replacing: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
-    connection.execute(replacing, rows)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
+
+
+def _insert(
+    connection: Connection, table: Table, rows: list[dict[str, Any]]
+) -> tuple[sqlite.Insert | postgresql.Insert, Any]:
+    """A statement that inserts rows, and what it is to be executed with."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table), rows
+    # One statement with one value: a statement a row, or a value a cell, takes many times as long.
+    names = list(rows[0])
+    given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
+    source = given.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
+    return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows, allow_nan=False)}
 
 
 def _check_file(address: Address, *, create: bool) -> None:
@@ -136,10 +161,14 @@ def _file_engine(address: Address, *, durable: bool) -> Engine:
 
 
 def _server_engine(address: Address) -> Engine:
-    patience = {} if "connect_timeout" in address.url.query else {"connect_timeout": CONNECT_SECONDS}
+    # A statement that is prepared is planned without its values: a list of 500 targets is then compared one by one with
+    # each row. A pool of connections before the server could not keep it either.
+    arguments: dict[str, Any] = {"prepare_threshold": None}
+    if "connect_timeout" not in address.url.query:
+        arguments["connect_timeout"] = CONNECT_SECONDS
     try:
         # Asked before each use whether it is still there, a connection outlives a restart of the server.
-        engine = create_engine(address.url, connect_args=patience, pool_pre_ping=True)
+        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
