@@ -134,7 +134,7 @@ def _insert(
     names = list(rows[0])
     given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
     source = given.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
-    return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows, allow_nan=False)}
+    return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows)}
 
 
 def _check_file(address: Address, *, create: bool) -> None:
