@@ -12,7 +12,11 @@ from small_rehearsal import OWN, write
 
 from postgres_server import Server
 from suffice.cli.main import run
-from suffice.store.address import STORE_URL, address_of
+from suffice.errors import StoreError
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish, published
+from suffice.serving.verifier import Verifier
+from suffice.store.address import NOTE, STORE_URL, address_of
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
 
@@ -91,9 +95,29 @@ def test_the_variable_names_it_too_and_the_option_comes_first(
     assert asked(capsys, "rollout", "start")[0] == 0
     assert asked(capsys, "rollout", "status")[1]["phase"] == "Progressing"
     assert asked(capsys, "rollout", "status", "--store", f"sqlite:///{here / 'other.db'}")[0] == 3
+
+
+def test_a_process_that_lacks_it_is_refused_and_takes_nothing_back(
+    here: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runner that finds no rollout takes the flag to the baseline, and sets `enabled` to false."""
+    place = postgres.place()
+    assert asked(capsys, "rollout", "start", "--store", place)[0] == 0
+    flag, config = here / "TemporaryQueue" / "flag.json", (here / "config.json").read_bytes()
+    publish(flag, Exposure(100, "verifier-000001"))
     monkeypatch.setenv(STORE_URL, "")
-    code, _, said = asked(capsys, "rollout", "status")
-    assert (code, said) == (3, "suffice: TemporaryQueue/store.db: there is no store")
+    for command in WITH_STORE:
+        code, printed, said = asked(capsys, *command)
+        assert (code, printed) == (2, None)
+        elsewhere = f"TemporaryQueue: its store is {address_of(place).name}; allowed: to name it by --store or"
+        assert elsewhere in said and "\n" not in said
+    with pytest.raises(StoreError, match="its store is postgresql://"):
+        Verifier.from_config(queue="TemporaryQueue")
+    assert published(flag) == Exposure(100, "verifier-000001")
+    assert (here / "config.json").read_bytes() == config
+    assert not (here / "TemporaryQueue" / "store.db").exists()
+    (here / "TemporaryQueue" / NOTE).unlink()
+    assert asked(capsys, "rollout", "status")[::2] == (3, "suffice: TemporaryQueue/store.db: there is no store")
 
 
 @pytest.mark.parametrize("command", WITH_STORE, ids=lambda it: " ".join(it[:2]))

@@ -29,7 +29,7 @@ from suffice.stopping.configured import configured_plan
 from suffice.stopping.guard import needs_guard
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
-from suffice.store.address import STORE_URL, store_of
+from suffice.store.address import STORE_URL, note_store, store_of
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.counters import Counters
@@ -115,7 +115,10 @@ class Verifier:
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
-        opened = open_store(store_of(queue, store or os.environ.get(STORE_URL)))
+        url = store or os.environ.get(STORE_URL)
+        opened = open_store(store_of(queue, url))
+        if url:
+            note_store(queue, url)
         ledger = Ledger(opened)
         # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
         with suppress(SufficeError):

@@ -7,9 +7,13 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from suffice.errors import StoreError
+from suffice.files import write_atomically
 
 STORE_URL = "SUFFICE_STORE_URL"
 """The environment variable that names the store's database where a caller does not."""
+
+NOTE = "store.url"
+"""The file that says where a queue folder's store is, when that is not in it."""
 
 _ALLOWED = "allowed: a database URL like postgresql://user@host/database, or sqlite:///file"
 _DRIVERS = {"sqlite": ("", "pysqlite"), "postgresql": ("", "psycopg")}
@@ -33,13 +37,28 @@ class Address:
 def store_of(queue: Path, url: str | None = None) -> str | Path:
     """Where the store of a queue folder is: at the URL if there is one, else in its `store.db`.
 
-    Raises StoreError for a URL that is none; one that was mistyped must not become a file of that name.
+    Raises StoreError for a URL that is none (one that was mistyped must not become a file of that name), and without
+    one for a folder whose store is noted to be elsewhere: a runner that found no rollout there would end it.
     """
-    if not url:
-        return queue / "store.db"
-    if "://" not in url:
+    if url and "://" in url:
+        return url
+    if url:
         raise _unreadable()
-    return url
+    note = queue / NOTE
+    if note.exists():
+        elsewhere = note.read_text(encoding="utf-8", errors="replace").strip()
+        raise StoreError(
+            f"{queue}: its store is {elsewhere}; allowed: to name it by --store or ${STORE_URL}, or to remove {note}"
+        )
+    return queue / "store.db"
+
+
+def note_store(queue: Path, url: str) -> None:
+    """Note in a queue folder that its store is at this URL; the password is left out. Raises OutputError."""
+    text = f"{address_of(url).name}\n".encode()
+    note = queue / NOTE
+    if not note.exists() or note.read_bytes() != text:
+        write_atomically(note, text)
 
 
 def address_of(where: str | Path) -> Address:
