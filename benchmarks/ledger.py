@@ -1,11 +1,19 @@
-"""What the ledger and its spool cost a decision, and a large ledger a cycle: `python -m benchmarks.ledger --rows N`."""
+"""What the ledger and its spool cost a decision, and a large ledger a cycle: `python -m benchmarks.ledger --rows N`.
+
+With `--store URL` in an empty database of a server, whose tables are emptied again at the end.
+"""
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
+from sqlalchemy import delete, select
 
 from benchmarks.timing import least_seconds
 from suffice.resolution.storm import StormPolicy
@@ -15,6 +23,7 @@ from suffice.serving.spool import Spool
 from suffice.serving.verifier import BATCH
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.schema import metadata
 
 ROWS = 50_000
 ROUNDS = 3
@@ -38,10 +47,10 @@ ROW = DecisionRow(
 )
 
 
-def write(rows: list[DecisionRow], *, spooled: bool) -> None:
+def write(rows: list[DecisionRow], where: str | Path, folder: Path, *, spooled: bool) -> None:
     """What a verifier does with its rows: each into the spool, batches into the ledger."""
-    with TemporaryDirectory(prefix="suffice-") as folder, open_store(Path(folder) / "store.db") as store:
-        ledger, spool = Ledger(store), Spool(Path(folder) / "spool")
+    with open_store(where) as store:
+        ledger, spool = Ledger(store), Spool(folder / "spool")
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
             for row in batch if spooled else ():
@@ -51,20 +60,20 @@ def write(rows: list[DecisionRow], *, spooled: bool) -> None:
         spool.close()
 
 
-def cycle(path: Path) -> float:
+def cycle(where: str | Path) -> float:
     """Seconds of what a cycle asks of the ledger, by a reader that knows nothing yet."""
     start = perf_counter()
-    with open_store(path) as store:
+    with open_store(where) as store:
         reader = EvidenceReader(Ledger(store), ROW.rollout, StormPolicy(3))
         reader.read(Stage(ROW.stage, 5), ROW.at, ROW.at)
     return perf_counter() - start
 
 
-def fill(path: Path, first: int, count: int) -> None:
+def fill(where: str | Path, first: int, size: int) -> None:
     """That many decisions more, each tenth audited."""
-    with open_store(path, durable=False) as store:
+    with open_store(where, durable=False) as store:
         ledger = Ledger(store)
-        for start in range(first, first + count, PORTION):
+        for start in range(first, first + size, PORTION):
             ledger.append(
                 replace(
                     ROW,
@@ -75,38 +84,61 @@ def fill(path: Path, first: int, count: int) -> None:
                     baseline_decision="accepted" if i % 10 == 0 else None,
                     baseline_n=256 if i % 10 == 0 else None,
                 )
-                for i in range(start, min(start + PORTION, first + count))
+                for i in range(start, min(start + PORTION, first + size))
             )
 
 
-def cycles(rows: int) -> None:
+def cycles(where: str | Path, rows: int) -> None:
     """Print what a cycle costs on a ledger of so many rows: the first one, the next, one with new rows."""
-    with TemporaryDirectory(prefix="suffice-") as folder:
-        path = Path(folder) / "store.db"
-        fill(path, 0, rows)
-        first, idle = cycle(path), cycle(path)
-        fill(path, rows, NEW)
-        sys.stdout.write(
-            f"{rows:,} rows: the first cycle {first:.2f} s, the next {idle:.3f} s, one with {NEW:,} new rows "
-            f"{cycle(path):.3f} s\n"
-        )
+    fill(where, 0, rows)
+    first, idle = cycle(where), cycle(where)
+    fill(where, rows, NEW)
+    sys.stdout.write(
+        f"{rows:,} rows: the first cycle {first:.2f} s, the next {idle:.3f} s, one with {NEW:,} new rows "
+        f"{cycle(where):.3f} s\n"
+    )
 
 
-def main() -> None:
-    """Print µs a row and rows a second, with and without the spool; the store waits for the disk, as in production.
-    With --rows, what cycles cost on a ledger of so many."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=0)
-    large = parser.parse_args().rows
-    rows = [replace(ROW, key=f"case-{i}") for i in range(ROWS)]
+def writes(place: Callable[[], str | Path], folder: Path) -> None:
+    """Print µs a row and rows a second, with and without the spool; each round writes rows of its own."""
+    lots = ([replace(ROW, rollout=f"round-{number}", key=f"case-{i}") for i in range(ROWS)] for number in count())
+    waiting = [next(lots) for _ in range(2 * ROUNDS)]
     work = {
-        "ledger": lambda: write(rows, spooled=False),
-        "ledger and spool": lambda: write(rows, spooled=True),
+        "ledger": lambda: write(waiting.pop(), place(), folder, spooled=False),
+        "ledger and spool": lambda: write(waiting.pop(), place(), folder, spooled=True),
     }
     for name, seconds in least_seconds(work, ROUNDS).items():
         sys.stdout.write(f"{name:<17} {seconds / ROWS * 1e6:5.1f} µs a row, {ROWS / seconds:9,.0f} rows/s\n")
-    if large:
-        cycles(large)
+
+
+@contextmanager
+def emptied(url: str) -> Iterator[None]:
+    """Refuses a store that holds anything; empties it at the end."""
+    with open_store(url) as store:
+        with store.read() as connection:
+            held = [it.name for it in metadata.sorted_tables if connection.execute(select(it).limit(1)).first()]
+        if held:
+            sys.exit(f"{store.name}: its table {held[0]} is not empty; allowed: a database for this measurement only")
+        try:
+            yield
+        finally:
+            with store.write() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    connection.execute(delete(table))
+
+
+def main() -> None:
+    """Print what writing costs, and with --rows what cycles cost on a ledger of so many; the store waits for the disk,
+    as in production."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=0, help="also measure cycles on a ledger of so many rows")
+    parser.add_argument("--store", metavar="URL", help="an empty database, instead of a SQLite file")
+    asked = parser.parse_args()
+    with TemporaryDirectory(prefix="suffice-") as name, emptied(asked.store) if asked.store else nullcontext():
+        folder, files = Path(name), count()
+        writes(lambda: asked.store or folder / f"{next(files)}.db", folder)
+        if asked.rows:
+            cycles(asked.store or folder / "cycles.db", asked.rows)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Settings of all tests: equal runs, and a plan cache of each test's own."""
+"""Settings of all tests: equal runs, a plan cache of each test's own, and places for stores on each database."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from postgres_server import Server, running
+from store_places import Place, Reused, reused_at
 
 settings.register_profile("suffice", derandomize=True, deadline=None)
 settings.load_profile("suffice")
@@ -12,3 +16,37 @@ settings.load_profile("suffice")
 @pytest.fixture(autouse=True)
 def own_plan_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUFFICE_CACHE_DIR", str(tmp_path / "plan-cache"))
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUFFICE_STORE_URL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One server for each process of the tests that asks for it."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Gives an empty place for a store, in every database that stores may be in."""
+    if request.param == "sqlite":
+        return lambda: tmp_path_factory.mktemp("stores") / "store.db"
+    server: Server = request.getfixturevalue("postgres")
+    return server.place
+
+
+@pytest.fixture
+def place(new_place: Callable[[], Place]) -> Place:
+    """An empty place for a store."""
+    return new_place()
+
+
+@pytest.fixture(scope="session")
+def reused(new_place: Callable[[], Place]) -> Iterator[Reused]:
+    """One store for tests with many examples, which empty it."""
+    with reused_at(new_place()) as found:
+        yield found

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from resolving import Answer, by_hash, corrections, resolver, verify
 from sqlalchemy import select
 
+from store_places import Place, Reused
 from suffice.decision.rule import Decision
 from suffice.errors import DataError
 from suffice.resolution.judge import Outcome, Resolution
@@ -32,8 +32,8 @@ TABLES = (records, record_versions, resolutions, provenance)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.sqlite") as store:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as store:
         yield store
 
 
@@ -180,22 +180,26 @@ def test_a_record_that_cannot_be_used_is_refused_with_all_others(store: Store) -
     assert content(store)[0] == []
 
 
-@given(st.lists(st.integers(0, 29), max_size=80), st.integers(1, 40), st.data())
-@settings(max_examples=25, deadline=None)
 def test_duplicates_restarts_and_batch_size_change_nothing(
-    tmp_path_factory: pytest.TempPathFactory, picks: list[int], batch: int, data: st.DataObject
+    reused: Reused, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The same corrections, each once in one go; and with duplicates, in batches, stopped and started again."""
-    folder, pool = tmp_path_factory.mktemp("resolve"), corrections(30, targets=4)
-    once = [pool[i] for i in dict.fromkeys(picks)]
-    stop = data.draw(st.integers(0, len(picks)))
-    with open_store(folder / "a.sqlite") as plain, open_store(folder / "b.sqlite") as other:
-        expected = summarise(Resolver(plain, by_hash, StormPolicy(3), lambda: 1.5).resolve(once))
-        again = Resolver(other, by_hash, StormPolicy(3), lambda: 1.5, batch=batch)
-        parts = [summarise(again.resolve([pool[i] for i in part])) for part in (picks[:stop], picks)]
-        assert content(other) == content(plain)
-        for name in ("committed", "rolled_back", "skipped", "escalations", "draws"):
-            assert sum(getattr(part, name) for part in parts) == getattr(expected, name)
+
+    @given(st.lists(st.integers(0, 29), max_size=80), st.integers(1, 40), st.data())
+    @settings(max_examples=reused.examples(25))
+    def holds(picks: list[int], batch: int, data: st.DataObject) -> None:
+        other, pool = reused.emptied(), corrections(30, targets=4)
+        once = [pool[i] for i in dict.fromkeys(picks)]
+        stop = data.draw(st.integers(0, len(picks)))
+        with open_store(tmp_path_factory.mktemp("resolve") / "store.db", durable=False) as plain:
+            expected = summarise(Resolver(plain, by_hash, StormPolicy(3), lambda: 1.5).resolve(once))
+            again = Resolver(other, by_hash, StormPolicy(3), lambda: 1.5, batch=batch)
+            parts = [summarise(again.resolve([pool[i] for i in part])) for part in (picks[:stop], picks)]
+            assert content(other) == content(plain)
+            for name in ("committed", "rolled_back", "skipped", "escalations", "draws"):
+                assert sum(getattr(part, name) for part in parts) == getattr(expected, name)
+
+    holds()
 
 
 def test_what_resolve_escalates_is_what_the_policy_replays(store: Store) -> None:

@@ -48,10 +48,10 @@ def content(**rollout: Any) -> dict[str, Any]:
     }
 
 
-def place_in(folder: Path, config: dict[str, Any] | None = None) -> Place:
+def place_in(folder: Path, config: dict[str, Any] | None = None, url: str | None = None) -> Place:
     path = folder / "config.json"
     path.write_text(json.dumps(config or content(), indent=2), encoding="utf-8")
-    return Place(path, folder / "queue")
+    return Place(path, folder / "queue", url=url)
 
 
 def edit(place: Place, **verifier: Any) -> None:
@@ -173,10 +173,14 @@ class Production:
 
 @contextmanager
 def producing(
-    folder: Path, config: dict[str, Any] | None = None, begin: Start | None = WAIVED, clock: Clock | None = None
+    folder: Path,
+    config: dict[str, Any] | None = None,
+    begin: Start | None = WAIVED,
+    clock: Clock | None = None,
+    url: str | None = None,
 ) -> Iterator[Production]:
-    """A service with a rollout that has been started, unless `begin` is None."""
-    place, clock = place_in(folder, config), clock or Clock()
+    """A service with a rollout that has been started, unless `begin` is None; its store may be at a `url`."""
+    place, clock = place_in(folder, config, url), clock or Clock()
     with Service(place, clock=clock) as service:
         if begin is not None:
             service.start("ann", begin)

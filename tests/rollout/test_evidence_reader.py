@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import PLAIN, by_hand, rows
 
+from store_places import Place, Reused
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.stage import Stage
@@ -17,15 +16,13 @@ from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger
 
 
-@given(st.lists(rows(), max_size=60), st.lists(st.integers(0, 60), max_size=3), st.sampled_from([(), ("eu",)]))
-@settings(max_examples=60)
-def test_evidence_is_what_a_count_by_hand_gives(
-    found: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]
-) -> None:
-    found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
-    stages = [Stage("canary", 5, regions), Stage("expand", 50)]
-    with TemporaryDirectory() as folder, open_store(Path(folder) / "store.db", durable=False) as store:
-        ledger = Ledger(store)
+def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
+    @given(st.lists(rows(), max_size=60), st.lists(st.integers(0, 60), max_size=3), st.sampled_from([(), ("eu",)]))
+    @settings(max_examples=reused.examples(60))
+    def holds(found: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]) -> None:
+        found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
+        stages = [Stage("canary", 5, regions), Stage("expand", 50)]
+        ledger = Ledger(reused.emptied())
         reader = EvidenceReader(ledger, "r", StormPolicy(2))
         start = 0
         for cut in (*sorted(cuts), len(found)):
@@ -34,18 +31,20 @@ def test_evidence_is_what_a_count_by_hand_gives(
             for stage in stages:
                 assert reader.read(stage, 7.0, 90.0) == by_hand(found[:start], stage, 7.0, 90.0, 2)
 
+    holds()
 
-def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none() -> None:
-    with TemporaryDirectory() as folder, open_store(Path(folder) / "store.db", durable=False) as store:
+
+def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none(place: Place) -> None:
+    with open_store(place, durable=False) as store:
         found = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage("canary", 5), 10.0, 25.0)
     assert (found.decisions, found.audits, found.silence) == (0, 0, 15.0)
 
 
 @pytest.mark.parametrize(("scope", "escalated"), [(None, 1), (lambda row: row.key.partition("/")[0], 0)])
-def test_a_scope_keeps_passes_apart(scope: Callable[[DecisionRow], str] | None, escalated: int) -> None:
+def test_a_scope_keeps_passes_apart(place: Place, scope: Callable[[DecisionRow], str] | None, escalated: int) -> None:
     audit = {"audited": True, "baseline_decision": "rejected", "adaptive_decision": "rejected", "agrees": True}
     found = [replace(PLAIN, key=f"k#{i % 2}/{i}", decision="rejected", **audit) for i in range(4)]  # type: ignore[arg-type]
-    with TemporaryDirectory() as folder, open_store(Path(folder) / "store.db", durable=False) as store:
+    with open_store(place, durable=False) as store:
         Ledger(store).append(found)
         reader = EvidenceReader(Ledger(store), "r", StormPolicy(3), scope)
         reader.read(Stage("canary", 5), 0.0, 0.0)

@@ -5,10 +5,10 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from store_places import Place
 from suffice.errors import RolloutError
 from suffice.rollout.lease import Lease
 from suffice.store.database import Store, open_store
@@ -28,8 +28,8 @@ class Times:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as opened:
         yield opened
 
 
@@ -92,6 +92,20 @@ def test_signs_of_life_keep_it(store: Store) -> None:
     assert not first.lost
 
 
+def test_a_sign_of_life_that_was_given_but_not_confirmed_may_be_given_again(store: Store) -> None:
+    it = lease(store, "one", Times())
+    it.acquire()
+    before = it._held
+    assert it.beat()
+    # The commit went through; the connection ended before its answer came.
+    it._held = before
+    assert it.beat() and it.beat()
+    assert not lease(store, "two", Times())._try(before, 10.0)
+    it._held = before
+    it.release()
+    lease(store, "two", Times()).acquire(patience=0)
+
+
 @pytest.mark.parametrize("jump", [-1e9, 1e9])
 def test_no_jump_of_the_wall_clock_takes_it_from_its_holder(store: Store, jump: float) -> None:
     times = Times()
@@ -127,11 +141,10 @@ print("held", flush=True); time.sleep(60)
 """
 
 
-def test_a_killed_process_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+def test_a_killed_process_is_replaced_and_a_living_one_is_not(place: Place) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(place)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
-    with open_store(path) as store, Lease(store, "verifier", seconds=0.6) as second:
+    with open_store(place) as store, Lease(store, "verifier", seconds=0.6) as second:
         with pytest.raises(RolloutError):
             second.acquire(patience=1.5)
         process.kill()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from openfeature.provider.no_op_provider import NoOpProvider
 from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
+from store_places import Place
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.flag.arm import Arm
@@ -26,6 +28,7 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import FALLBACK, counters_of
 from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
+from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.counters import Counter
@@ -368,6 +371,33 @@ def test_from_config_a_store_that_is_broken_keeps_nobody_from_the_forced_baselin
     assert (served.arm, served.n) == (Arm.FIXED, N)
     assert "decisions are fixed, and not in the ledger" in caplog.text
     assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("part", ["key", "target", "region"])
+def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store, part: str, text: str) -> None:
+    """Once noted, it would keep every later row from the ledger."""
+    with verifier(store) as it:
+        it.verify(case(1))
+        wrong = replace(case(2), **{part: text})  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="cannot be stored; allowed: text without NUL") as caught:
+            it.verify(wrong)
+        assert str(caught.value).isprintable() and drawn(wrong) == 0
+        it.verify(case(3, region="Zürich"))
+    assert [row.key for row in Ledger(store).rows("r")] == ["k1", "k3"]
+
+
+def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    url = place if isinstance(place, str) else f"sqlite:///{place}"
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue", store=url) as it:
+        it.verify(case(1))
+    monkeypatch.setenv(STORE_URL, url)
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
+        it.verify(case(2))
+    with open_store(place) as opened:
+        assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
+    assert not (tmp_path / "queue" / "store.db").exists()
 
 
 def test_a_verifier_without_a_ledger_has_no_store() -> None:

@@ -1,12 +1,13 @@
 """The hash chain: what was appended holds; any change, anywhere, is found and named."""
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, text, update
 
+from store_places import Place
 from suffice.store.chain import GENESIS, canonical
 from suffice.store.database import Store, open_store
 from suffice.store.events import (
@@ -30,21 +31,21 @@ def event(i: int) -> ProvenanceEvent:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = open_store(tmp_path_factory.mktemp("chain") / "store.sqlite")
-    with store.write() as connection:
-        append_provenance(connection, map(event, range(5)))
-    with store.write() as connection:
-        append_provenance(connection, map(event, range(5, ROWS)))
-    return store
+def store(new_place: Callable[[], Place]) -> Iterator[Store]:
+    with open_store(new_place()) as store:
+        with store.write() as connection:
+            append_provenance(connection, map(event, range(5)))
+        with store.write() as connection:
+            append_provenance(connection, map(event, range(5, ROWS)))
+        yield store
 
 
 class UndoneError(Exception):
     """Takes a tampered chain back, so that the next example starts from the whole one."""
 
 
-def test_an_empty_chain_is_intact(tmp_path: Path) -> None:
-    with open_store(tmp_path / "s.sqlite") as store, store.read() as connection:
+def test_an_empty_chain_is_intact(place: Place) -> None:
+    with open_store(place) as store, store.read() as connection:
         found = verify_provenance(connection)
     assert (found.intact, found.verified, found.head) == (True, 0, GENESIS)
 
@@ -104,9 +105,9 @@ def test_a_lost_head_is_found(store: Store) -> None:
         raise UndoneError
 
 
-def test_audit_events_are_a_chain_of_their_own(tmp_path: Path) -> None:
+def test_audit_events_are_a_chain_of_their_own(place: Place) -> None:
     events = [AuditEvent(1, "r1", "machine", "advance", "proved", {"upper": 0.009, "lower": float("nan")})]
-    with open_store(tmp_path / "s.sqlite") as store:
+    with open_store(place) as store:
         with store.write() as connection:
             append_audit(connection, events)
             append_provenance(connection, [event(0)])

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from math import isnan
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store_places import Place, Reused
 from suffice.errors import StoreError
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger, StageEvidence
@@ -18,8 +18,8 @@ PLAIN = DecisionRow("k", "t", "fixed", "accepted", N, N, 0.9, "REACHED_N", 42, "
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.sqlite") as store:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as store:
         yield store
 
 
@@ -70,13 +70,11 @@ def by_hand(rows: list[DecisionRow]) -> StageEvidence:
     )
 
 
-@given(given_rows=st.lists(rows(), max_size=60, unique_by=lambda row: row.key), batch=st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
-def test_evidence_is_what_one_counts_by_hand(
-    tmp_path_factory: pytest.TempPathFactory, given_rows: list[DecisionRow], batch: int
-) -> None:
-    with open_store(tmp_path_factory.mktemp("ledger") / "store.sqlite") as store:
-        ledger = Ledger(store)
+def test_evidence_is_what_one_counts_by_hand(reused: Reused) -> None:
+    @given(given_rows=st.lists(rows(), max_size=60, unique_by=lambda row: row.key), batch=st.integers(1, 20))
+    @settings(max_examples=reused.examples(25))
+    def holds(given_rows: list[DecisionRow], batch: int) -> None:
+        ledger = Ledger(reused.emptied())
         for start in range(0, len(given_rows), batch):
             ledger.append(given_rows[start : start + batch])
         canary = [row for row in given_rows if row.stage == "canary"]
@@ -85,6 +83,15 @@ def test_evidence_is_what_one_counts_by_hand(
         assert [row.key for row in ledger.rows("r")] == [row.key for row in given_rows]
         assert [row.key for row in ledger.audited_rows("r", "canary")] == [row.key for row in canary if row.audited]
         assert ledger.disagreements("r") == [row for row in given_rows if row.agrees is False]
+
+    holds()
+
+
+def test_squares_of_many_draws_are_summed_in_full(store: Store) -> None:
+    n = 100_000
+    Ledger(store).append([replace(PLAIN, key=f"k{i}", arm="adaptive", n=n, fixed_n=2 * n) for i in range(3)])
+    found = Ledger(store).evidence("r")
+    assert (found.stopping_draws, found.stopping_draws_squared, found.stopping_fixed_draws) == (3 * n, 3 * n**2, 6 * n)
 
 
 def test_no_evidence_is_all_zero(store: Store) -> None:

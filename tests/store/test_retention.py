@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store_places import Place, Reused
 from suffice.store.database import Store, open_store
 from suffice.store.events import AuditEvent, append_audit, audit_of, verify_audit
 from suffice.store.ledger import DecisionRow, Ledger
@@ -45,24 +44,23 @@ def fill(store: Store) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.db") as store:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as store:
         fill(store)
         yield store
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(ROLLOUTS)), st.integers(0, 20)), max_size=60),
-    st.integers(0, 21),
-    st.integers(1, 9),
-)
-@settings(max_examples=30)
-def test_exactly_the_old_rows_that_nobody_needs_are_removed(
-    found: list[tuple[str, int]], before: int, portion: int
-) -> None:
-    rows = [replace(PLAIN, key=f"k{i}", rollout=name, at=float(at)) for i, (name, at) in enumerate(found)]
-    gone = [row for row in rows[:-1] if row.at < before and row.rollout not in NEEDED]
-    with TemporaryDirectory() as folder, open_store(Path(folder) / "store.db", durable=False) as store:
+def test_exactly_the_old_rows_that_nobody_needs_are_removed(reused: Reused) -> None:
+    @given(
+        st.lists(st.tuples(st.sampled_from(sorted(ROLLOUTS)), st.integers(0, 20)), max_size=60),
+        st.integers(0, 21),
+        st.integers(1, 9),
+    )
+    @settings(max_examples=reused.examples(30))
+    def holds(found: list[tuple[str, int]], before: int, portion: int) -> None:
+        rows = [replace(PLAIN, key=f"k{i}", rollout=name, at=float(at)) for i, (name, at) in enumerate(found)]
+        gone = [row for row in rows[:-1] if row.at < before and row.rollout not in NEEDED]
+        store = reused.emptied()
         fill(store)
         ledger = Ledger(store)
         ledger.append(rows)
@@ -77,6 +75,8 @@ def test_exactly_the_old_rows_that_nobody_needs_are_removed(
         assert sum(done.removed.values()) + sum(done.kept.values()) == old
         assert {name: why for name, why in done.kept if why is not Kept.NEWEST}.items() <= NEEDED.items()
         assert prune(store, float(before), portion=portion).removed == {}
+
+    holds()
 
 
 def test_the_numbers_of_removed_rows_are_not_given_again(store: Store) -> None:

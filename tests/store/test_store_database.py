@@ -1,6 +1,5 @@
 """Opening a store: made when empty, migrated when old, refused when newer or foreign, whole after every transaction."""
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, select
+from sqlalchemy import insert, inspect, select, text
 
 import suffice.store.migrations
+from store_places import Place, bare
 from suffice.errors import MissingDataError, StoreConflict, StoreError
 from suffice.store.database import Store, open_store
 from suffice.store.schema import HEAD, metadata, store_meta
@@ -34,15 +34,15 @@ def put(store: Store, *keys: str) -> None:
             connection.execute(insert(store_meta).values(key=key, value="x"))
 
 
-def test_the_migrations_lead_to_exactly_the_tables_of_the_schema(path: Path) -> None:
+def test_the_migrations_lead_to_exactly_the_tables_of_the_schema(place: Place) -> None:
     options = {"target_metadata": metadata, "compare_type": True, "compare_server_default": True}
-    with open_store(path) as store, store.read() as connection:
+    with open_store(place) as store, store.read() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_table_that_no_migration_makes_would_be_noticed(path: Path) -> None:
-    with open_store(path) as store:
+def test_a_table_that_no_migration_makes_would_be_noticed(place: Place) -> None:
+    with open_store(place) as store:
         with store.write() as connection:
             connection.exec_driver_sql("DROP TABLE outbox")
         with store.read() as connection:
@@ -56,17 +56,24 @@ def test_the_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_a_store_at_the_head_is_opened_without_alembic(path: Path) -> None:
-    open_store(path).close()
+def test_a_store_at_the_head_is_opened_without_alembic(place: Place) -> None:
+    open_store(place).close()
     code = (
         "import sys; from suffice.store.database import open_store; open_store(sys.argv[1]);"
         "print([name for name in sys.modules if name.split('.')[0] in ('alembic', 'mako')])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
+def test_what_was_written_is_there_after_opening_again(place: Place) -> None:
+    with open_store(place) as store:
+        put(store, "a")
+    with open_store(place, create=False) as store:
+        assert meta(store) == {"a": "x"}
+
+
+def test_a_file_is_found_by_its_url_too(path: Path) -> None:
     with open_store(path) as store:
         put(store, "a")
     with open_store(f"sqlite:///{path}") as store:
@@ -80,8 +87,8 @@ def test_sqlite_runs_with_write_ahead_log_full_sync_foreign_keys_and_patience(pa
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
 
 
-def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
-    with open_store(path) as store:
+def test_a_transaction_that_fails_leaves_nothing(place: Place) -> None:
+    with open_store(place) as store:
         with pytest.raises(ZeroDivisionError), store.write() as connection:
             connection.execute(insert(store_meta).values(key="a", value="x"))
             raise ZeroDivisionError
@@ -90,43 +97,39 @@ def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
         assert meta(store) == {}
 
 
-def test_a_reader_sees_one_moment_while_another_writes(path: Path) -> None:
-    with open_store(path) as store, store.read() as reading:
+def test_a_reader_sees_one_moment_while_another_writes(place: Place) -> None:
+    with open_store(place) as store, store.read() as reading:
         before = reading.execute(select(store_meta)).all()
         put(store, "a")
         assert reading.execute(select(store_meta)).all() == before == []
 
 
-def test_processes_that_open_an_empty_store_at_once_all_succeed(path: Path) -> None:
+def test_processes_that_open_an_empty_store_at_once_all_succeed(place: Place) -> None:
     code = "import sys; from suffice.store.database import open_store; open_store(sys.argv[1]).close()"
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(4)]
+    running = [subprocess.Popen([sys.executable, "-c", code, str(place)]) for _ in range(4)]
     assert [process.wait() for process in running] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("revision", "sentence"), [("9999", f"schema 9999 is newer than {HEAD}"), ("f00", "'f00' is not one of Suffice's")]
 )
-def test_a_newer_or_unknown_schema_is_refused_in_one_line(path: Path, revision: str, sentence: str) -> None:
-    open_store(path).close()
-    with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE alembic_version SET version_num = ?", (revision,))
-    raw.close()
+def test_a_newer_or_unknown_schema_is_refused_in_one_line(place: Place, revision: str, sentence: str) -> None:
+    with open_store(place) as store, store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
     with pytest.raises(StoreError, match=sentence) as caught:
-        open_store(path)
-    assert str(path) in str(caught.value)
+        open_store(place)
+    assert store.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_database_of_something_else_is_refused_and_left_as_it_is(path: Path) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as raw:
-        raw.execute("CREATE TABLE measurements (id INTEGER)")
-    raw.close()
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(place: Place) -> None:
+    engine = bare(place)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE measurements (id INTEGER)"))
     with pytest.raises(StoreError, match="is a database but not a store of Suffice"):
-        open_store(path)
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("measurements",)]
-    raw.close()
+        open_store(place)
+    assert inspect(engine).get_table_names() == ["measurements"]
+    engine.dispose()
 
 
 def test_what_cannot_be_a_store_is_refused_in_one_line(path: Path, tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ def test_what_cannot_be_a_store_is_refused_in_one_line(path: Path, tmp_path: Pat
         str(tmp_path): "is a folder",
         str(tmp_path / "file" / "store.sqlite"): "folder cannot be made",
         "sqlite://": "a store needs a file",
-        "nosuchdb://host/name": "cannot be opened",
+        "nosuchdb://host/name": "nosuchdb://… is no store; allowed: a database URL like postgresql://",
     }
     for where, sentence in refused.items():
         with pytest.raises(StoreError, match=sentence) as caught:
@@ -146,7 +149,12 @@ def test_what_cannot_be_a_store_is_refused_in_one_line(path: Path, tmp_path: Pat
         assert "\n" not in str(caught.value)
 
 
-def test_a_missing_store_is_not_made_when_it_was_only_asked_for(path: Path) -> None:
+def test_a_missing_store_is_not_made_when_it_was_only_asked_for(place: Place) -> None:
     with pytest.raises(MissingDataError, match="there is no store"):
-        open_store(path, create=False)
-    assert not path.exists()
+        open_store(place, create=False)
+    if isinstance(place, Path):
+        assert not place.exists()
+    else:
+        engine = bare(place)
+        assert inspect(engine).get_table_names() == []
+        engine.dispose()

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from store_places import Place
 from suffice.errors import StoreConflict
 from suffice.store.database import Store, open_store
 from suffice.store.events import AuditEvent, append_audit, audit_of
@@ -15,8 +15,8 @@ FIRST = StoredRollout("r1", "checker", "Pending", {"stage": 0}, {"cycle": "15m"}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "store.sqlite") as store:
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as store:
         with store.write() as connection:
             create_rollout(connection, FIRST)
         yield store

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Engine, event, inspect, text
 
 import suffice.store.migrations
+from store_places import Place, bare
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
@@ -19,9 +20,9 @@ from suffice.store.schema import HEAD, rollups
 PLAIN = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="s")
 
 
-def store_at(path: Path, revision: str) -> Engine:
+def store_at(place: Place, revision: str) -> Engine:
     """A database as an older version left it."""
-    engine = create_engine(f"sqlite:///{path}")
+    engine = bare(place)
     config = Config()
     config.set_main_option("script_location", suffice.store.migrations.__path__[0])
     config.set_main_option("path_separator", "os")
@@ -32,20 +33,19 @@ def store_at(path: Path, revision: str) -> Engine:
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_a_store_of_an_older_schema_keeps_its_rows_and_counts_them(tmp_path: Path, revision: str) -> None:
-    path = tmp_path / "store.db"
-    engine = store_at(path, revision)
+def test_a_store_of_an_older_schema_keeps_its_rows_and_counts_them(place: Place, revision: str) -> None:
+    engine = store_at(place, revision)
     with engine.begin() as connection:
         assert "rollups" not in inspect(connection).get_table_names()
         connection.execute(
             text(
                 "INSERT INTO decisions (rollout, stage, key, target, arm, audited, shadow, decision, n, fixed_n,"
-                " reason, invalid, seed, plan_id, at) VALUES ('r', 's', 'old', 't', 'fixed', 0, 0, 'accepted', 64, 64,"
-                " 'REACHED_N', 0, 42, 'plan', 1.0)"
+                " reason, invalid, seed, plan_id, at) VALUES ('r', 's', 'old', 't', 'fixed', false, false, 'accepted',"
+                " 64, 64, 'REACHED_N', false, 42, 'plan', 1.0)"
             )
         )
     engine.dispose()
-    with open_store(path) as store:
+    with open_store(place) as store:
         assert Ledger(store).append([replace(PLAIN, key="old"), PLAIN]) == 1
         assert [row.key for row in Ledger(store).rows_after("r", 0, 10)[0]] == ["old", "k"]
         with store.read() as connection:

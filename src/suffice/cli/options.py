@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file [default: ./config.json].")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="The store's database, like postgresql://user@host/database (default: $SUFFICE_STORE_URL, else store.db "
+        "in --queue). What stands on a command line is seen by others: leave a password to the variable or ~/.pgpass.",
+        envvar="SUFFICE_STORE_URL",
+        show_envvar=False,
+    ),
+]
 RuleName = Annotated[
     str | None, typer.Option("--rule", help="proportion, paired_mean, mean, binary_mean or monte_carlo_p.")
 ]

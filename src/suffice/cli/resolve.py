@@ -19,6 +19,7 @@ def resolve(
     queue: Annotated[Path, typer.Option(help="The folder of store.db, flag.json and metrics.json.")] = Path(
         "TemporaryQueue"
     ),
+    store: options.StoreUrl = None,
     verify_chain: Annotated[
         bool, typer.Option("--verify-chain", help="Check the store's provenance chain instead.")
     ] = False,
@@ -30,8 +31,10 @@ def resolve(
     Can be stopped at any moment and started again: a correction is applied once, whatever happens. With --verify-chain,
     exits 0 when the chain is intact and 2 when it is not.
     """
+    from suffice.store.address import store_of
+
     if verify_chain:
-        return _verify(queue, json=json)
+        return _verify(store_of(queue, store), json=json)
     from suffice.cli.console import track
     from suffice.cli.sources import corrections_of
     from suffice.resolution.resolve import Resolver, Summary
@@ -44,7 +47,7 @@ def resolve(
     name, corrections = corrections_of(source, records, measurements)
     storms = read.error_resolution.rollback_storm_policy
     summary = Summary()
-    with Verifier.from_config(path, queue=queue) as verifier:
+    with Verifier.from_config(path, queue=queue, store=store) as verifier:
         resolver = Resolver(
             verifier.store,
             verifier.verify,
@@ -73,12 +76,12 @@ def _print(source: str, summary: "Summary", *, json: bool) -> None:
         print_table(f"Corrections of {source}", ("what became of them", "count"), rows)
 
 
-def _verify(queue: Path, *, json: bool) -> int:
+def _verify(where: str | Path, *, json: bool) -> int:
     from suffice.cli.console import print_json
     from suffice.store.database import open_store
     from suffice.store.events import verify_provenance
 
-    with open_store(queue / "store.db", create=False) as store, store.read() as connection:
+    with open_store(where, create=False) as store, store.read() as connection:
         found = verify_provenance(connection)
     if json:
         print_json({"intact": found.intact, "verified": found.verified, "broken": found.broken_seq, "what": found.what})

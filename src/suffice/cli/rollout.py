@@ -74,6 +74,7 @@ def start(
     enable: Annotated[bool, typer.Option("--enable", help="Set verifier.adaptive_sampling.enabled first.")] = False,
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
@@ -91,7 +92,7 @@ def start(
     every = _seconds(check_every)
     checks = tuple(check_of(text, every) for text in check or ())
     begin = Start(tuple(waive or ()), _source(source, records, measurements), checks, enable)
-    with _service(config, queue, service) as opened:
+    with _service(config, queue, store, service) as opened:
         return _print_report(opened.start(who or user(), begin, dry_run=dry_run), json=json)
 
 
@@ -99,6 +100,7 @@ def start(
 def status(
     watch: Annotated[float | None, typer.Option(help="Print it again every so many seconds, until Ctrl-C.")] = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     json: options.Json = False,
@@ -113,7 +115,7 @@ def status(
     from suffice.cli.rollout_view import print_status
     from suffice.rollout.explain import plain_status, status_of
 
-    with _service(config, queue, service, create=False) as opened:
+    with _service(config, queue, store, service, create=False) as opened:
         while True:
             found = status_of(opened)
             if json:
@@ -129,6 +131,7 @@ def status(
 @app.command("explain")
 def explain(
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     json: options.Json = False,
@@ -138,7 +141,7 @@ def explain(
     from suffice.cli.rollout_view import print_explanation
     from suffice.rollout.explain import plain_status, status_of
 
-    with _service(config, queue, service, create=False) as opened:
+    with _service(config, queue, store, service, create=False) as opened:
         found = status_of(opened)
         if json:
             print_json(plain_status(found))
@@ -152,6 +155,7 @@ def history(
     rollout: Annotated[str | None, typer.Option(help="Which rollout (default: the newest).")] = None,
     every: Annotated[bool, typer.Option("--all", help="Also the cycles that changed nothing.")] = False,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     json: options.Json = False,
@@ -164,7 +168,7 @@ def history(
     from suffice.rollout.running import JUDGED
     from suffice.store.events import verify_audit
 
-    with _service(config, queue, service, create=False) as opened:
+    with _service(config, queue, store, service, create=False) as opened:
         events = [event for event in opened.history(rollout) if every or event.action != JUDGED]
         with opened.store.read() as connection:
             chain = verify_audit(connection)
@@ -187,6 +191,7 @@ def cycle(
     triage_command: TriageCommand = None,
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
@@ -199,7 +204,7 @@ def cycle(
 
     url = check_url(webhook) if webhook else None
     command = command_of(triage_command) if triage_command else None
-    with _service(config, queue, service, create=False) as opened:
+    with _service(config, queue, store, service, create=False) as opened:
         if dry_run:
             return _print_report(opened.cycle(who or user(), dry_run=True), json=json)
         with Lease(opened.store, service, seconds=lease) as held:
@@ -223,6 +228,7 @@ def run(
     webhook: Webhook = None,
     triage_command: TriageCommand = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
@@ -243,10 +249,10 @@ def run(
     command = command_of(triage_command) if triage_command else None
     url, stop = (check_url(webhook) if webhook else None), Event()
     if dry_run:
-        return cycle(lease=lease, queue=queue, service=service, config=config, dry_run=True, json=json)
+        return cycle(lease=lease, queue=queue, store=store, service=service, config=config, dry_run=True, json=json)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with _service(config, queue, service) as opened, Lease(opened.store, service, seconds=lease) as held:
+    with _service(config, queue, store, service) as opened, Lease(opened.store, service, seconds=lease) as held:
         try:
             held.acquire(waiting=_say, given_up=stop.is_set)
         except RolloutError:
@@ -273,39 +279,42 @@ def pause(
     reason: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
     json: options.Json = False,
 ) -> int:
     """Hold the stage as it is. Gates are judged on, and a failed one still rolls back."""
-    return _tell("pause", reason, who, _place(config, queue, service), dry_run=dry_run, json=json)
+    return _tell("pause", reason, who, _place(config, queue, store, service), dry_run=dry_run, json=json)
 
 
 @app.command("resume")
 def resume(
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
     json: options.Json = False,
 ) -> int:
     """Let a paused rollout go on. Refused while plan or configuration are not those that it was started with."""
-    return _tell("resume", "", who, _place(config, queue, service), dry_run=dry_run, json=json)
+    return _tell("resume", "", who, _place(config, queue, store, service), dry_run=dry_run, json=json)
 
 
 @app.command("approve")
 def approve(
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
     json: options.Json = False,
 ) -> int:
     """Approve a stage that has passed and waits for it."""
-    return _tell("approve", "", who, _place(config, queue, service), dry_run=dry_run, json=json)
+    return _tell("approve", "", who, _place(config, queue, store, service), dry_run=dry_run, json=json)
 
 
 @app.command("rollback")
@@ -313,6 +322,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; it opens the triage item.")],
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
@@ -322,7 +332,7 @@ def rollback(
 
     Exits 0 when the baseline was observed, 2 when it was not yet: then `suffice rollout cycle` or `run` goes on.
     """
-    place = _place(config, queue, service)
+    place = _place(config, queue, store, service)
     return _tell("rollback", reason, who, place, dry_run=dry_run, json=json)
 
 
@@ -330,13 +340,14 @@ def rollback(
 def advance(
     who: Who = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     service: ServiceName = NAME,
     config: options.ConfigFile = None,
     dry_run: DryRun = False,
     json: options.Json = False,
 ) -> int:
     """Judge now rather than at the next cycle, and end the stage if it is proven; skips no hold and no proof."""
-    with _service(config, queue, service, create=False) as opened:
+    with _service(config, queue, store, service, create=False) as opened:
         return _print_report(opened.advance(who or user(), dry_run=dry_run), json=json)
 
 
@@ -368,14 +379,14 @@ def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) 
         raise RolloutError(force_baseline(place, who, reason, cause)) from cause
 
 
-def _place(config: Path | None, queue: Path, service: str) -> "Place":
+def _place(config: Path | None, queue: Path, store: str | None, service: str) -> "Place":
     from suffice.rollout.place import Place
 
-    return Place(config or Path("config.json"), queue, service)
+    return Place(config or Path("config.json"), queue, service, store)
 
 
-def _service(config: Path | None, queue: Path, service: str, *, create: bool = True) -> "Service":
-    return _opened(_place(config, queue, service), create=create)
+def _service(config: Path | None, queue: Path, store: str | None, service: str, *, create: bool = True) -> "Service":
+    return _opened(_place(config, queue, store, service), create=create)
 
 
 def _opened(place: "Place", *, create: bool) -> "Service":

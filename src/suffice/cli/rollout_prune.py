@@ -17,6 +17,7 @@ QUEUE = Path("TemporaryQueue")
 def prune(
     older_than: Annotated[str, typer.Option(help='The age from which decisions go: "90d", "24h".')],
     queue: Annotated[Path, typer.Option(help="The folder of store.db.")] = QUEUE,
+    store: options.StoreUrl = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
     json: options.Json = False,
 ) -> int:
@@ -28,12 +29,13 @@ def prune(
     import time
 
     from suffice.cli.console import print_json
+    from suffice.store.address import store_of
     from suffice.store.database import open_store
     from suffice.store.retention import prune as prune_store
 
     before = time.time() - _seconds(older_than)
-    with open_store(queue / "store.db", create=False) as store:
-        done = prune_store(store, before, dry_run=dry_run)
+    with open_store(store_of(queue, store), create=False) as opened:
+        done = prune_store(opened, before, dry_run=dry_run)
     if json:
         print_json(_plain(done, before, dry_run=dry_run))
     else:

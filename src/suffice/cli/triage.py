@@ -29,6 +29,7 @@ QUEUE = Path("TemporaryQueue")
 def list_items(
     every: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     json: options.Json = False,
 ) -> int:
     """The open items, one for each rollout that was rolled back."""
@@ -37,7 +38,7 @@ def list_items(
     from suffice.cli.console import print_json, print_table
     from suffice.store.triage import items
 
-    with _store(queue) as store, store.read() as connection:
+    with _store(queue, store) as opened, opened.read() as connection:
         found = items(connection, closed=every)
     if json:
         print_json([{**asdict(item), "open": item.open} for item in found])
@@ -48,13 +49,13 @@ def list_items(
 
 
 @app.command("show")
-def show(item: Item, queue: Queue = QUEUE, json: options.Json = False) -> int:
+def show(item: Item, queue: Queue = QUEUE, store: options.StoreUrl = None, json: options.Json = False) -> int:
     """An item: why, which gates failed, where its evidence is, and the commands to begin with."""
     from dataclasses import asdict
 
     from suffice.cli.console import print_json
 
-    found = _item(item, queue)
+    found = _item(item, queue, store)
     text = Path(found.bundle) / "TRIAGE.md"
     if json:
         print_json({**asdict(found), "open": found.open, "intact": text.is_file()})
@@ -71,6 +72,7 @@ def close(
     note: Annotated[str, typer.Option(help="What it was, and what was done about it.")],
     who: Annotated[str | None, typer.Option(help="Who says so (default: the user of this process).")] = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     json: options.Json = False,
 ) -> int:
     """Close an item, with what it was. The bundle stays; from then on retention may remove the rollout's old rows."""
@@ -81,8 +83,8 @@ def close(
     from suffice.store.events import AuditEvent, append_audit
     from suffice.store.triage import close_item
 
-    found, now, said = _item(item, queue), time.time(), who or user()
-    with _store(queue) as store, store.write() as connection:
+    found, now, said = _item(item, queue, store), time.time(), who or user()
+    with _store(queue, store) as opened, opened.write() as connection:
         closed = close_item(connection, found.id, now, said, note)
         if closed:
             append_audit(connection, [AuditEvent(now, found.id, said, "close", note)])
@@ -96,12 +98,12 @@ def close(
 
 
 @app.command("check")
-def check(bundle: Bundle, queue: Queue = QUEUE, json: options.Json = False) -> int:
+def check(bundle: Bundle, queue: Queue = QUEUE, store: options.StoreUrl = None, json: options.Json = False) -> int:
     """Check every file of a bundle against its manifest. Exits 2 when one was changed, added or removed."""
     from suffice.cli.console import print_json
     from suffice.rollout.triage import check as check_bundle
 
-    bundle = _bundle(bundle, queue)
+    bundle = _bundle(bundle, queue, store)
     count = check_bundle(bundle)
     if json:
         print_json({"bundle": str(bundle), "files": count, "intact": True})
@@ -115,6 +117,7 @@ def reproduce(
     bundle: Bundle,
     key: Annotated[str | None, typer.Option(help="The decision [default: the bundle's first].")] = None,
     queue: Queue = QUEUE,
+    store: options.StoreUrl = None,
     json: options.Json = False,
 ) -> int:
     """Decide a disagreeing decision of a bundle again from its seed, and print both paths look by look.
@@ -124,7 +127,7 @@ def reproduce(
     from suffice.cli.console import print_json, print_table
     from suffice.rehearsal.reproduce import reproduce as reproduced
 
-    found = reproduced(_bundle(bundle, queue), key)
+    found = reproduced(_bundle(bundle, queue, store), key)
     if json:
         print_json(found)
     else:
@@ -137,25 +140,26 @@ def reproduce(
     return 0 if found["differs"] else 2
 
 
-def _store(queue: Path) -> "Store":
+def _store(queue: Path, url: str | None) -> "Store":
+    from suffice.store.address import store_of
     from suffice.store.database import open_store
 
-    return open_store(queue / "store.db", create=False)
+    return open_store(store_of(queue, url), create=False)
 
 
-def _item(item: str, queue: Path) -> "TriageItem":
+def _item(item: str, queue: Path, url: str | None) -> "TriageItem":
     from suffice.store.triage import item_of
 
-    with _store(queue) as store, store.read() as connection:
+    with _store(queue, url) as store, store.read() as connection:
         found = item_of(connection, item)
     if found is None:
-        raise MissingDataError(f"{queue / 'store.db'}: there is no triage item {item}; suffice triage list shows them")
+        raise MissingDataError(f"{store.name}: there is no triage item {item}; suffice triage list shows them")
     return found
 
 
-def _bundle(given: Path, queue: Path) -> Path:
+def _bundle(given: Path, queue: Path, url: str | None) -> Path:
     """A folder as it is; anything else is an item's id."""
-    return given if given.is_dir() or len(given.parts) > 1 else Path(_item(str(given), queue).bundle)
+    return given if given.is_dir() or len(given.parts) > 1 else Path(_item(str(given), queue, url).bundle)
 
 
 def _number(value: float | None) -> str:

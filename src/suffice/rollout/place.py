@@ -1,13 +1,14 @@
 """Where a rollout in production lives, and what it needs of the world."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from suffice.flag.client import FlagClient
 from suffice.serving.situation import SERVICE
 from suffice.sources.correction import Correction
+from suffice.store.address import store_of
 from suffice.store.database import Store
 
 Corrections: TypeAlias = Callable[[Mapping[str, Any]], Iterable[Correction]]
@@ -18,16 +19,17 @@ Corrections: TypeAlias = Callable[[Mapping[str, Any]], Iterable[Correction]]
 class Place:
     """Where a service keeps its configuration, and the folder of its store, flag and triage bundles.
 
-    A folder has one flag, so it belongs to one service.
+    A folder has one flag, so it belongs to one service. `url` names the store's database if it is not in the folder.
     """
 
     config: Path = Path("config.json")
     queue: Path = Path("TemporaryQueue")
     service: str = SERVICE
+    url: str | None = field(default=None, repr=False)
 
     @property
-    def store(self) -> Path:
-        return self.queue / "store.db"
+    def store(self) -> str | Path:
+        return store_of(self.queue, self.url)
 
     @property
     def flag(self) -> Path:

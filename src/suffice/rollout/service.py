@@ -27,6 +27,7 @@ from suffice.rollout.running import Running
 from suffice.rollout.settle import is_settled
 from suffice.rollout.stored import limits_of, stages_of, state_of
 from suffice.serving.situation import Salts
+from suffice.store.address import note_store
 from suffice.store.database import open_store
 from suffice.store.events import AuditEvent, audit_of
 from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
@@ -74,6 +75,8 @@ class Service:
     ) -> None:
         self.place, self.clock = place, clock
         self.store = open_store(place.store, create=create)
+        if create and place.url:
+            note_store(place.queue, place.url)
         self.world = World(place, self.store, clock, lambda: self.flag, corrections)
         self._running: Running | None = None
 

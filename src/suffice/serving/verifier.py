@@ -15,7 +15,7 @@ from typing import Self
 from suffice.config import load
 from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError, SufficeError
+from suffice.errors import DataError, OutputError, StoreError, SufficeError
 from suffice.flag.arm import Arm, Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
@@ -30,6 +30,7 @@ from suffice.stopping.configured import configured_plan
 from suffice.stopping.guard import needs_guard
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
+from suffice.store.address import STORE_URL, note_store, store_of
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.signs import note_sign
@@ -104,11 +105,13 @@ class Verifier:
         path: Path | str = "config.json",
         *,
         queue: Path | str = "TemporaryQueue",
+        store: str | None = None,
         service: str = SERVICE,
         situation: Callable[[], Situation] | None = None,
     ) -> Self:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
+        The store is in the database that the URL `store`, or else $SUFFICE_STORE_URL, names, if one does.
         It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
         decisions belong, and gives signs of life (`start_pulse`). Rows that killed verifiers left are written to the
         ledger first. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
@@ -117,8 +120,8 @@ class Verifier:
         path, queue = Path(path), Path(queue)
         config = load(path)
         plan = configured_plan(config.verifier, default_cache(), path.parent)
-        store = _opened(queue / "store.db")
-        ledger = Ledger(store) if store else None
+        opened = _opened(queue, store or os.environ.get(STORE_URL))
+        ledger = Ledger(opened) if opened else None
         if ledger is not None:
             # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
             with suppress(SufficeError):
@@ -132,13 +135,13 @@ class Verifier:
             counters=Counters(),
             clock=time.time,
             ledger=ledger,
-            situation=situation or (StoredSituation(store, service) if store else Situation),
+            situation=situation or (StoredSituation(opened, service) if opened else Situation),
             metrics=queue / "metrics.json",
             spool=Spool(queue / FOLDER),
         )
         verifier._opened.append(flag)
-        if store is not None:
-            verifier._opened.append(store)
+        if opened is not None:
+            verifier._opened.append(opened)
             verifier.start_pulse(service)
         return verifier
 
@@ -159,10 +162,12 @@ class Verifier:
         self._pulse = Pulse(beat, seconds)
 
     def verify(self, case: Case) -> Served:
-        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use.
+        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
+        its key, target or region cannot be stored.
 
         A full batch is written here; what cannot be written now waits for the next one, for `flush` or for `close`.
         """
+        _check_storable(case)
         # Before the flag is asked: a decision that is adaptive may still draw when a rollback is observed.
         at = self.clock()
         situation = self._situation()
@@ -258,20 +263,46 @@ class Verifier:
                 _log.warning("ledger rows or counters wait: %s", error)
 
 
-def _opened(path: Path) -> Store | None:
+def _opened(queue: Path, url: str | None) -> Store | None:
     """The store; None when it cannot be opened and fixed is forced: the way out when all else is broken needs none."""
     try:
-        return open_store(path)
+        opened = open_store(store_of(queue, url))
     except StoreError as error:
         if not _forced():
             raise
         _log.warning("%s is set: decisions are fixed, and not in the ledger: %s", FORCE_FIXED, error)
         return None
+    try:
+        if url:
+            note_store(queue, url)
+    except OutputError as error:
+        if not _forced():
+            opened.close()
+            raise
+        _log.warning("%s is set: decisions are fixed; where the store is cannot be noted: %s", FORCE_FIXED, error)
+    return opened
 
 
 def _fits(plan: Plan, case: Case) -> bool:
     """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
     return plan.guarded or not isinstance(plan.rule, MeanRule) or not needs_guard(case.sampler)
+
+
+def _check_storable(case: Case) -> None:
+    # One row that the database refuses would keep all that come after it from the ledger.
+    text = f"{case.key}{case.target}{case.region}"
+    if "\0" not in text and (text.isascii() or _is_unicode(text)):
+        return
+    named = f"case {case.key!r} of target {case.target!r} in region {case.region!r}"
+    raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _forced() -> bool:

@@ -1,19 +1,39 @@
 """Opening a store, and its transactions."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    create_engine,
+    event,
+    exc,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from suffice.errors import MissingDataError, StoreConflict, StoreError
+from suffice.store.address import Address, address_of
 from suffice.store.schema import HEAD
 
 BUSY_SECONDS = 30
-"""How long a transaction waits for another process before it gives up."""
+"""How long a transaction waits for another process before it gives up, and a server for one that has fallen silent."""
+
+CONNECT_SECONDS = 10
+"""How long an answer of a database server is waited for."""
 
 WRITE_LOCK = 0x5375666669636500
 """PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
@@ -60,9 +80,9 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError as error:
+        except exc.IntegrityError as error:
             raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
-        except DBAPIError as error:
+        except (exc.DBAPIError, exc.TimeoutError) as error:
             raise StoreError(f"{self.name}: {_one_line(error)}") from error
 
 
@@ -71,18 +91,14 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
 
     A SQLite store that is not `durable` does not wait for the disk: for one that is thrown away in the same process.
     Raises MissingDataError when there is none and `create` is False; StoreError when it was written by a newer version,
-    is no store, or cannot be reached. A store that was refused is left as it was.
+    is no store, or cannot be reached. A store that was refused is left as it was. No message holds a password.
     """
-    url, name = _url(where)
-    if url.get_backend_name() == "sqlite":
-        _check_file(url, name, create=create)
+    address = address_of(where)
+    if address.file:
+        _check_file(address, create=create)
+    store = Store(_file_engine(address, durable=durable) if address.file else _server_engine(address), address.name)
     try:
-        engine = _engine(url, durable=durable)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"{name}: cannot be opened: {_one_line(error)}") from error
-    store = Store(engine, name)
-    try:
-        _bring_to_head(store)
+        _bring_to_head(store, create=create)
     except BaseException:
         store.close()
         raise
@@ -90,43 +106,41 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
-    """Insert the rows whose `unique` columns are not there yet; returns how many were new."""
+    """Insert the rows, all with the same columns, whose `unique` columns are not there yet; how many were new."""
     if not rows:
         return 0
-    statement: sqlite.Insert | postgresql.Insert
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    ignoring: Insert = statement.on_conflict_do_nothing(index_elements=list(unique))
-    if connection.dialect.name == "postgresql":
-        # psycopg does not say how many rows many statements have changed.
-        return len(connection.execute(ignoring.returning(table.c[unique[0]]), rows).all())
-    return connection.execute(ignoring, rows).rowcount
+    statement, values = _insert(connection, table, rows)
+    ignoring = statement.on_conflict_do_nothing(index_elements=list(unique))
+    return connection.execute(ignoring.execution_options(preserve_rowcount=True), values).rowcount
 
 
 def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows; those whose primary key is there already take the place of the old ones."""
+    """Insert the rows, all with the same columns; those whose primary key is there already take the place of the old
+    ones. No key may come twice."""
     if not rows:
         return
-    statement: sqlite.Insert | postgresql.Insert
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    statement, values = _insert(connection, table, rows)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    replacing: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
-    connection.execute(replacing, rows)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
 
 
-def _url(where: str | Path) -> tuple[URL, str]:
-    if isinstance(where, str) and "://" in where:
-        try:
-            url = make_url(where)
-        except (ArgumentError, ValueError) as error:
-            raise StoreError(f"the store's URL cannot be read: {_one_line(error)}") from error
-        return url, url.render_as_string(hide_password=True)
-    return URL.create("sqlite", database=str(where)), str(where)
+def _insert(
+    connection: Connection, table: Table, rows: list[dict[str, Any]]
+) -> tuple[sqlite.Insert | postgresql.Insert, Any]:
+    """A statement that inserts rows, and what it is to be executed with."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table), rows
+    # One statement with one value: a statement a row, or a value a cell, takes many times as long.
+    names = list(rows[0])
+    given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
+    source = given.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
+    return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows)}
 
 
-def _check_file(url: URL, name: str, *, create: bool) -> None:
-    if url.database in (None, "", ":memory:"):
+def _check_file(address: Address, *, create: bool) -> None:
+    name, path = address.name, Path(address.url.database or "")
+    if address.url.database in (None, "", ":memory:"):
         raise StoreError(f"{name}: a store needs a file, several processes share it; allowed: a path or a database URL")
-    path = Path(str(url.database))
     if path.is_dir():
         raise StoreError(f"{name}: is a folder; allowed: a file")
     if not create and not path.exists():
@@ -137,16 +151,28 @@ def _check_file(url: URL, name: str, *, create: bool) -> None:
         raise StoreError(f"{name}: its folder cannot be made: {error.strerror or error}") from error
 
 
-def _engine(url: URL, *, durable: bool) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        engine = create_engine(url)
-        event.listen(engine, "begin", _begin_on_server)
-        return engine
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+def _file_engine(address: Address, *, durable: bool) -> Engine:
+    engine = create_engine(address.url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)
     event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _server_engine(address: Address) -> Engine:
+    # A statement that is prepared is planned without its values: a list of 500 targets is then compared one by one with
+    # each row. A pool of connections before the server could not keep it either.
+    arguments: dict[str, Any] = {"prepare_threshold": None}
+    if "connect_timeout" not in address.url.query:
+        arguments["connect_timeout"] = CONNECT_SECONDS
+    try:
+        # Asked before each use whether it is still there, a connection outlives a restart of the server.
+        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)
+    except ImportError as error:
+        needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
+        raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
+    event.listen(engine, "begin", _begin_on_server)
     return engine
 
 
@@ -174,17 +200,30 @@ def _begin_on_server(connection: Connection) -> None:
     # Without it, PostgreSQL numbers rows before they are committed: a later one may be seen first, and a reader that
     # has gone on behind it would never see the earlier one. The lock ends with the transaction, whatever becomes of it.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+    # A machine that vanishes without a word would hold the lock until the server's TCP gives up, two hours later.
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_SECONDS}s'")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
-def _bring_to_head(store: Store) -> None:
+def _bring_to_head(store: Store, *, create: bool) -> None:
     with store.read() as connection:
-        if _revision(connection, store.name) == HEAD:
+        found = _revision(connection, store.name)
+        if found == HEAD:
             return
+        if found is None and not create:
+            raise MissingDataError(f"{store.name}: there is no store")
     with store.write() as connection:
         # Another process may have migrated it while this one waited for the lock.
         if _revision(connection, store.name) != HEAD:
+            _check_encoding(connection, store.name)
             _upgrade(connection)
+
+
+def _check_encoding(connection: Connection, name: str) -> None:
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise StoreError(f"{name}: the database's encoding is {encoding}; allowed: UTF8, a target may be any text")
 
 
 def _revision(connection: Connection, name: str) -> str | None:
@@ -214,4 +253,8 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    # psycopg's whole text repeats the statement; SQLite's is what is wrong and nothing else.
+    diagnosis = getattr(cause, "diag", None)
+    words = (getattr(diagnosis, "message_primary", None), getattr(diagnosis, "message_detail", None))
+    return " ".join((": ".join(filter(None, words)) or str(cause)).split())

@@ -34,11 +34,14 @@ def take_lease(connection: Connection, seen: LeaseRow | None, name: str, holder:
     if seen is None:
         first = LeaseRow(name, holder, token=1, beat=0, at=at)
         return first if insert_new(connection, leases, ["name"], [asdict(first)]) == 1 else None
-    return _change(connection, seen, holder, seen.token + 1, 0, at)
+    return _change(connection, seen, holder, seen.token + 1, 0, at, silent=True)
 
 
 def beat_lease(connection: Connection, held: LeaseRow, at: float) -> LeaseRow | None:
-    """The lease with one more sign of life; None when somebody else has taken it."""
+    """The lease with one more sign of life; None when somebody else has taken it.
+
+    A sign whose commit was not confirmed, as when a server ends the connection, may be given again.
+    """
     return _change(connection, held, held.holder, held.token, held.beat + 1, at)
 
 
@@ -47,8 +50,13 @@ def free_lease(connection: Connection, held: LeaseRow, at: float) -> None:
     _change(connection, held, "", held.token, held.beat, at)
 
 
-def _change(connection: Connection, seen: LeaseRow, holder: str, token: int, beat: int, at: float) -> LeaseRow | None:
+def _change(
+    connection: Connection, seen: LeaseRow, holder: str, token: int, beat: int, at: float, *, silent: bool = False
+) -> LeaseRow | None:
+    """Change a lease that still has this holder, and for one that is `silent` has given no sign of life since."""
     c = leases.c
-    same = (c.name == seen.name) & (c.holder == seen.holder) & (c.token == seen.token) & (c.beat == seen.beat)
+    same = (c.name == seen.name) & (c.holder == seen.holder) & (c.token == seen.token)
+    if silent:
+        same &= c.beat == seen.beat
     statement = update(leases).where(same).values(holder=holder, token=token, beat=beat, at=at)
     return LeaseRow(seen.name, holder, token, beat, at) if connection.execute(statement).rowcount == 1 else None

@@ -6,7 +6,7 @@ from math import isfinite, nan
 from operator import attrgetter
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
 
 from suffice.store.database import Store, insert_new
 from suffice.store.schema import ADAPTIVE_PATH, DISAGREEING, decisions
@@ -198,7 +198,8 @@ def _evidence() -> Select[Any]:
         _count(stopped).label("stopped"),
         _count(stopped & (stopping < c.fixed_n)).label("early"),
         func.sum(case((stopped, stopping))).label("stopping_draws"),
-        func.sum(case((stopped, stopping * stopping))).label("stopping_draws_squared"),
+        # PostgreSQL multiplies integers of 32 bits within 32 bits.
+        func.sum(case((stopped, cast(stopping, BigInteger) * stopping))).label("stopping_draws_squared"),
         func.sum(case((stopped, c.fixed_n))).label("stopping_fixed_draws"),
         func.sum(case((audited & adaptive, c.baseline_n - stopping))).label("audit_draws"),
     ]

@@ -1,0 +1,134 @@
+"""A PostgreSQL server of the tests' own: made when it is first asked for, thrown away at the end."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+PATIENCE = 60.0
+ROLE, DATABASE = "suffice", "suffice"
+QUICK = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB", "max_connections": "60"}
+"""Processes are killed in these tests, but never the machine."""
+
+
+@dataclass
+class Server:
+    """A running server. Its one role may do all and comes by a password, which must never be printed."""
+
+    port: int
+    password: str
+    process: "subprocess.Popen[bytes]"
+    _made: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def url(self, database: str = DATABASE, *, role: str = ROLE, query: str = "") -> str:
+        return f"postgresql://{role}:{self.password}@127.0.0.1:{self.port}/{database}{query}"
+
+    def place(self) -> str:
+        """The URL of an empty place for a store: a new schema."""
+        schema = f"s{next(self._made)}"
+        self.execute(f"CREATE SCHEMA {schema}")
+        return self.url(query=f"?options=-csearch_path%3D{schema}")
+
+    @contextmanager
+    def away(self, database: str) -> Iterator[None]:
+        """While this lasts, a database ends its connections and takes none."""
+        self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        self.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{database}'")
+        try:
+            yield
+        finally:
+            self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+
+    def execute(self, statement: str, database: str = DATABASE) -> list[Any]:
+        """Run a statement as the role that may do all; the rows that it gives."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            done = connection.execute(statement)  # type: ignore[call-overload]
+            return [] if done.description is None else done.fetchall()
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server on 127.0.0.1, as user postgres when we are root, whom it refuses."""
+    programs, folder = _programs(), Path(tempfile.mkdtemp(prefix="suffice-postgres-"))
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "postgres", "postgres")
+    password = secrets.token_hex(12)
+    secret, data = folder / "password", folder / "data"
+    try:
+        secret.write_text(password, encoding="ascii")
+        made = [programs / "initdb", "--pgdata", data, "--username", ROLE, "--pwfile", secret, "--no-sync"]
+        _checked([*made, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"], folder, user)
+        server = _started(programs, data, password, user)
+        try:
+            server.execute(f"CREATE DATABASE {DATABASE}", "postgres")
+            yield server
+        finally:
+            # It ends at once, whoever is still connected; SIGTERM would wait for them.
+            server.process.send_signal(signal.SIGINT)
+            server.process.wait(PATIENCE)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [shutil.which("initdb")]
+    if found[-1] is None:
+        raise RuntimeError(
+            "there is no PostgreSQL server: initdb is in no /usr/lib/postgresql/*/bin and not on the PATH"
+        )
+    return Path(found[-1]).parent
+
+
+def _checked(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **user)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout}")
+
+
+def _started(programs: Path, data: Path, password: str, user: dict[str, Any]) -> Server:
+    settings = {**QUICK, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(data)}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    log = data.parent / "log"
+    for _ in range(3):
+        port = _free_port()
+        with log.open("ab") as output:
+            command = [programs / "postgres", "-D", data, "-p", str(port), *options]
+            process = subprocess.Popen(command, cwd=data.parent, stdout=output, stderr=output, **user)
+        server = Server(port, password, process)
+        if _answers(server):
+            return server
+        process.kill()
+        process.wait()
+    raise RuntimeError(f"PostgreSQL does not start: {log.read_text(encoding='utf-8', errors='replace')}")
+
+
+def _answers(server: Server) -> bool:
+    """Whether it takes connections, at last; False when it ended, as it does when somebody else has taken the port."""
+    deadline = time.monotonic() + PATIENCE
+    while server.process.poll() is None and time.monotonic() < deadline:
+        try:
+            server.execute("SELECT 1", "postgres")
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

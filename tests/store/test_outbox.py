@@ -1,0 +1,69 @@
+"""The outbox: each event that is told of waits there once, until it was delivered."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from store_places import Place
+from suffice.store.database import Store, open_store
+from suffice.store.events import AuditEvent, append_audit, last_audit
+from suffice.store.outbox import due, enqueue_events, put_off, sent, waiting
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as opened:
+        told(opened, "start", "judge", "roll back")
+        yield opened
+
+
+def told(store: Store, *actions: str) -> None:
+    with store.write() as connection:
+        append_audit(connection, [AuditEvent(1.0, "r", "ann", it, f"{it}: 5 %", {"upper": 0.01}) for it in actions])
+
+
+def enqueued(store: Store, *actions: str) -> int:
+    with store.write() as connection:
+        return enqueue_events(connection, actions, 10.0)
+
+
+def ready(store: Store, now: float) -> list[tuple[str, str, int]]:
+    with store.read() as connection:
+        return [(it.kind, it.idempotency_key, it.attempts) for it in due(connection, now, horizon=900.0)]
+
+
+def test_each_event_of_these_actions_is_put_there_once_in_order(store: Store) -> None:
+    assert enqueued(store, "start", "roll back") == 2
+    assert enqueued(store, "start", "roll back") == 0
+    told(store, "start")
+    assert enqueued(store, "start", "roll back") == 1
+    assert ready(store, 10.0) == [("start", "audit/1", 0), ("roll back", "audit/3", 0), ("start", "audit/4", 0)]
+
+
+def test_what_is_told_is_what_the_event_says(store: Store) -> None:
+    enqueued(store, "roll back")
+    with store.read() as connection:
+        (message,) = due(connection, 10.0, 900.0)
+        event = last_audit(connection, "r", "roll back")
+    assert event is not None
+    assert (message.rollout, message.payload["why"], message.payload["numbers"]) == ("r", event.why, event.numbers)
+
+
+def test_it_waits_until_its_moment_and_is_gone_when_it_was_sent(store: Store) -> None:
+    enqueued(store, "start")
+    with store.write() as connection:
+        put_off(connection, 1, 100.0)
+    assert ready(store, 99.0) == []
+    assert ready(store, 100.0) == [("start", "audit/1", 1)]
+    with store.write() as connection:
+        sent(connection, 1, 100.0)
+    assert ready(store, 200.0) == []
+    with store.read() as connection:
+        assert waiting(connection) == 0
+
+
+def test_what_was_put_off_before_the_clock_went_back_is_due(store: Store) -> None:
+    enqueued(store, "start")
+    with store.write() as connection:
+        put_off(connection, 1, 1e9)
+    assert ready(store, 10.0) == [("start", "audit/1", 1)]

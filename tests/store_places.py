@@ -1,0 +1,48 @@
+"""Stores for tests that hold on each database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from sqlalchemy import Engine, create_engine, delete
+
+from suffice.store.address import address_of
+from suffice.store.database import Store, open_store
+from suffice.store.ledger import DecisionRow
+from suffice.store.schema import metadata
+
+Place: TypeAlias = str | Path
+"""A path or a URL, as `open_store` takes it."""
+
+ROW = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="s")
+
+
+@dataclass
+class Reused:
+    """A store that is there already, and where it is: to make one for each example would take most of the time."""
+
+    place: Place
+    store: Store
+
+    def examples(self, count: int) -> int:
+        """How many examples to try: a server takes several times as long, and shares what is decided without it."""
+        return count if isinstance(self.place, Path) else count // 5
+
+    def emptied(self) -> Store:
+        with self.store.write() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
+        return self.store
+
+
+@contextmanager
+def reused_at(place: Place) -> Iterator[Reused]:
+    with open_store(place, durable=False) as store:
+        yield Reused(place, store)
+
+
+def bare(place: Place) -> Engine:
+    """The database itself, whatever it holds."""
+    return create_engine(address_of(place).url)
