@@ -1,6 +1,7 @@
 """A Dask cluster on this machine: a scheduler and its workers, each a process of its own on 127.0.0.1."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -56,7 +57,10 @@ class Cluster:
     def _start(self, *arguments: str) -> None:
         with (self.folder / f"{arguments[0]}{len(self.processes)}.log").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments]
-            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder))
+            # So that workers find the modules of benchmarks and tests, as local processes do.
+            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
+            self.processes.append(process)
 
     def _registered(self) -> int:
         return sum(b"Registered to" in log.read_bytes() for log in self.folder.glob("worker*.log"))

@@ -170,7 +170,9 @@ def _started(folder: Path, open_: ExitStack, seconds: dict[str, float]) -> Itera
 def _load(hands: Pool, width: int) -> None:
     seen: set[object] = set()
     while len(seen) < width:
-        seen.update(in_order(loaded, range(4 * width), hands))
+        for one in in_order(loaded, range(4 * width), hands):
+            assert not isinstance(one, Failed), one.why
+            seen.add(one)
 
 
 def loaded(_: int) -> int:
