@@ -10,11 +10,12 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -48,8 +49,11 @@ BATCH = 500
 AIM, DASK_AIM = 1.8, 1.1
 HANDS = ("one process", "two processes", "two Dask workers")
 
-Run = Callable[[Pool], str]
-"""A run that gives the checksum of what it found."""
+Run = Callable[[Pool, int | None], str]
+"""A run that gives the checksum of what it found; of its first so many parts only, to have everything loaded."""
+
+PARTS = {"sweep": 24, "compare --samples": 2000}
+"""Parts of a run, several for each worker, after which nothing more needs loading."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,10 @@ def main(arguments: list[str]) -> int:
         folder = Path(open_.enter_context(TemporaryDirectory(prefix="suffice-workers-")))
         runs = {"sweep": sweep_run(folder), "compare --samples": compare_run(folder)}
         starts: dict[str, float] = {}
-        hands = dict(_started(folder, open_, starts))
         results = [Result(name, {who: [] for who in HANDS}) for name in runs]
         for result, run in zip(results, runs.values(), strict=True):
             for _ in range(rounds):
-                checksums = {_measure(run, hands[who], result.rounds[who], who) for who in HANDS}
+                checksums = {_measure(result, run, folder, who, starts) for who in HANDS}
                 if len(checksums) > 1:
                     raise SystemExit(f"{result.run}: the results differ: {checksums}")
     text = report(results, starts, rounds)
@@ -116,9 +119,9 @@ def sweep_run(folder: Path) -> Run:
     conditions = Conditions(
         suffice.plan(suffice.Proportion(0.8), N, 0.01), SEED, StormPolicy(3), datetime(2025, 1, 1, tzinfo=UTC)
     )
-    wanted = tasks(SCENARIOS, REPEATS)
 
-    def run(workers: Pool) -> str:
+    def run(workers: Pool, first: int | None = None) -> str:
+        wanted = tasks(SCENARIOS, REPEATS, first)
         digest = sha256()
         with TemporaryDirectory(dir=folder) as out:
             assert not any(isinstance(one, Failed) for one in sweep(Path(out), wanted, conditions, workers))
@@ -135,8 +138,9 @@ def compare_run(folder: Path) -> Run:
     record(path)
     plans = _plans(rule)
 
-    def run(workers: Pool) -> str:
-        last = deque(compare_in_chunks(Samples(path, rule), rule, 0, lambda _: plans, SEED, workers), maxlen=1).pop()
+    def run(workers: Pool, first: int | None = None) -> str:
+        cases = islice(Samples(path, rule), first)
+        last = deque(compare_in_chunks(cases, rule, 0, lambda _: plans, SEED, workers), maxlen=1).pop()
         assert last.failed == 0
         return last.checksum
 
@@ -160,18 +164,18 @@ def record(path: Path) -> None:
             writer.write(pa.table([names, pairs[:, 0], pairs[:, 1]], schema=schema))
 
 
-def _started(folder: Path, open_: ExitStack, seconds: dict[str, float]) -> Iterator[tuple[str, Pool]]:
-    """Who does the work, started, with everything loaded, and how long that took."""
-    for who in HANDS:
-        start = perf_counter()
+@contextmanager
+def _started(folder: Path, who: str) -> Iterator[Pool]:
+    """Who does the work, started anew with everything loaded: nobody idles beside the others' runs."""
+    with ExitStack() as open_:
         if who == "two Dask workers":
-            address = open_.enter_context(Cluster(folder / "cluster")).address
+            inside = open_.enter_context(TemporaryDirectory(dir=folder))
+            address = open_.enter_context(Cluster(Path(inside) / "cluster")).address
             hands = open_.enter_context(pool(cluster=address))
         else:
             hands = open_.enter_context(pool(WORKERS if who == "two processes" else 1))
         _load(hands, 1 if who == "one process" else WORKERS)
-        seconds[who] = perf_counter() - start
-        yield who, hands
+        yield hands
 
 
 def _load(hands: Pool, width: int) -> None:
@@ -188,21 +192,23 @@ def loaded(_: int) -> int:
     return os.getpid()
 
 
-def _measure(run: Run, hands: Pool, into: list[Measured], who: str) -> str:
-    before, busy, start = _cpu(who), _busy(), perf_counter()
-    checksum = run(hands)
-    seconds, used = perf_counter() - start, _cpu(who) - before
-    others = (_busy() - busy - used) / (seconds * (os.cpu_count() or 1))
-    into.append(Measured(seconds, used, max(0.0, others)))
+def _measure(result: Result, run: Run, folder: Path, who: str, starts: dict[str, float]) -> str:
+    start = perf_counter()
+    with _started(folder, who) as hands:
+        starts[who] = min(starts.get(who, float("inf")), perf_counter() - start)
+        run(hands, PARTS[result.run])
+        before, busy, start = _cpu(), _busy(), perf_counter()
+        checksum = run(hands, None)
+        seconds, used = perf_counter() - start, _cpu() - before
+        others = (_busy() - busy - used) / (seconds * (os.cpu_count() or 1))
+    result.rounds[who].append(Measured(seconds, used, max(0.0, others)))
     return checksum
 
 
-def _cpu(who: str) -> float:
-    """CPU seconds of this process and of those that it started for this kind of run."""
+def _cpu() -> float:
+    """CPU seconds of this process and of those that it started."""
     me = psutil.Process()
-    dask = [child for child in me.children() if "dask" in child.cmdline()]
-    mine = dask if who == "two Dask workers" else [child for child in me.children() if child not in dask]
-    times = [process.cpu_times() for process in (me, *mine)]
+    times = [process.cpu_times() for process in (me, *me.children())]
     return sum(one.user + one.system for one in times)
 
 
