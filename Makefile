@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench campaign lock clean
+.PHONY: run test check bench bench-scale campaign lock clean
 
 run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
@@ -22,6 +22,11 @@ check: $(READY)
 bench: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.plans
+
+bench-scale: $(READY) $(VENV)/.bench-ready
+	$(BIN)/python -m benchmarks.workers
+	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.scale
 
 campaign: $(READY)
 	$(BIN)/python -m pytest -n auto -m campaign

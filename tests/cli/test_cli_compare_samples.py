@@ -2,11 +2,8 @@
 
 import csv
 import json
-import subprocess
-import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from benchmarks.cluster import Cluster
 
 import suffice
 from suffice.cli.main import run
@@ -233,62 +231,10 @@ def test_impossible_requests_get_one_line(
     assert culprit in printed.err
 
 
-class Cluster:
-    """A Dask scheduler and two workers, each a process of its own on 127.0.0.1."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        at = self.folder / "scheduler.json"
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(at))
-        self._wait(at.exists)
-        for i in range(2):
-            self._start("worker", self.address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny",
-                        "--no-dashboard", "--local-directory", str(self.folder / f"worker{i}"))  # fmt: skip
-        self._wait(lambda: self._registered() == 2)
-
-    @property
-    def address(self) -> str:
-        found: str = json.loads((self.folder / "scheduler.json").read_text(encoding="utf-8"))["address"]
-        return found
-
-    @property
-    def workers(self) -> "list[subprocess.Popen[bytes]]":
-        return self.processes[1:]
-
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.kill()
-            process.wait()
-
-    def _start(self, *arguments: str) -> None:
-        with (self.folder / f"{arguments[0]}{len(self.processes)}.log").open("wb") as log:
-            command = [sys.executable, "-m", "dask", *arguments]
-            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder))
-
-    def _registered(self) -> int:
-        return sum(b"Registered to" in log.read_bytes() for log in self.folder.glob("worker*.log"))
-
-    def _wait(self, ready: Callable[[], object]) -> None:
-        end = time.monotonic() + 120
-        while not ready():
-            told = "".join(path.read_text(encoding="utf-8") for path in self.folder.glob("*.log"))
-            assert all(process.poll() is None for process in self.processes), told
-            assert time.monotonic() < end, told
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    started = Cluster(tmp_path / "cluster")
-    try:
-        started.start()
+    with Cluster(tmp_path / "cluster") as started:
         yield started
-    finally:
-        started.stop()
 
 
 def test_one_process_two_processes_and_a_cluster_give_the_same_and_a_killed_worker_changes_nothing(

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from suffice.cli.main import run
 from suffice.decision.proportion import Proportion
 from suffice.errors import DataError
+from suffice.evaluation.execution import Failed, pool
 from suffice.evaluation.scenarios.catalogue import SCENARIOS, named
 from suffice.evaluation.scenarios.scenario import Scenario
 from suffice.evaluation.scenarios.setting import Setup
@@ -31,9 +32,17 @@ from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
-CONDITIONS = Conditions(plan(Proportion(0.8), 64, 0.01), 42, StormPolicy(3), True, lambda: AT)
+CONDITIONS = Conditions(plan(Proportion(0.8), 64, 0.01), 42, StormPolicy(3), AT)
 QUICK = named(["small_noise", "rollback_storm", "zero_variance"])
 SIZES = {scenario.id: len(scenario.cells()) for scenario in SCENARIOS}
+
+
+def swept(folder: Path, wanted: Sequence[Task], conditions: Conditions, workers: int = 1) -> Iterator[dict[str, Any]]:
+    """The reports of a sweep in which no chunk fails."""
+    with pool(workers) as hands:
+        for one in sweep(folder, wanted, conditions, hands):
+            assert not isinstance(one, Failed)
+            yield one
 
 
 @given(budget=st.integers(1, 300), repeats=st.integers(1, 4))
@@ -74,7 +83,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 def test_a_sweep_writes_a_row_and_a_report_for_each_run(tmp_path: Path) -> None:
     wanted = tasks(QUICK, repeats=2)
-    reports = list(sweep(tmp_path, wanted, CONDITIONS))
+    reports = list(swept(tmp_path, wanted, CONDITIONS))
     rows = list(csv.DictReader((tmp_path / "sweep_results.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == len(reports) == len(wanted) == 2 * (4 + 3 + 4)
     assert tuple(rows[0]) == COLUMNS
@@ -101,14 +110,14 @@ def test_repeats_have_draws_of_their_own() -> None:
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path: Path) -> None:
     wanted = tasks(SCENARIOS, budget=12)
     for name, conditions in (("a", CONDITIONS), ("b", CONDITIONS), ("c", replace(CONDITIONS, seed=43))):
-        list(sweep(tmp_path / name, wanted, conditions))
+        list(swept(tmp_path / name, wanted, conditions))
     assert written(tmp_path / "a") == written(tmp_path / "b")
     assert compare(tmp_path / "a", tmp_path / "b") == []
     assert len(compare(tmp_path / "a", tmp_path / "c")) >= len(wanted)
 
 
 def test_a_sweep_counts_in_a_file_of_its_own(tmp_path: Path) -> None:
-    reports = list(sweep(tmp_path, tasks(named(["rollback_storm"])), CONDITIONS))
+    reports = list(swept(tmp_path, tasks(named(["rollback_storm"])), CONDITIONS))
     counted = read(tmp_path / "metrics.json")
     for name in (Counter.ESCALATIONS, Counter.ROLLBACKS, Counter.AUDITS):
         expected = sum(world["counters"][name] for report in reports for world in report["result"]["worlds"].values())
@@ -117,13 +126,13 @@ def test_a_sweep_counts_in_a_file_of_its_own(tmp_path: Path) -> None:
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     wanted = tasks(QUICK)
-    list(sweep(tmp_path / "whole", wanted, CONDITIONS))
-    begun = sweep(tmp_path / "begun", wanted, CONDITIONS)
+    list(swept(tmp_path / "whole", wanted, CONDITIONS))
+    begun = swept(tmp_path / "begun", wanted, CONDITIONS)
     first = [next(begun)["report_file"] for _ in range(4)]
     begun.close()
     assert [finding.what for finding in check(tmp_path / "begun")] == ["is missing: the sweep is not finished"]
     stamps = [(tmp_path / "begun" / file).stat().st_mtime_ns for file in first]
-    list(sweep(tmp_path / "begun", wanted, CONDITIONS))
+    list(swept(tmp_path / "begun", wanted, CONDITIONS))
     assert [(tmp_path / "begun" / file).stat().st_mtime_ns for file in first] == stamps
     assert written(tmp_path / "begun") == written(tmp_path / "whole")
 
@@ -132,7 +141,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     "changed",
     [
         {"seed": 7},
-        {"deterministic": False},
+        {"at": AT + timedelta(days=1)},
         {"policy": StormPolicy(2)},
         {"plan": plan(Proportion(0.9), 64, 0.01)},
     ],
@@ -140,11 +149,19 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
 )
 def test_reports_made_under_other_conditions_are_made_anew(tmp_path: Path, changed: Mapping[str, Any]) -> None:
     wanted = tasks(named(["small_noise"]))
-    begun = sweep(tmp_path, wanted, CONDITIONS)
+    begun = swept(tmp_path, wanted, CONDITIONS)
     old = next(begun)
     begun.close()
     now = replace(CONDITIONS, **changed)
-    assert next(iter(list(sweep(tmp_path, wanted, now)))) == make(wanted[0], now) != old
+    assert next(iter(list(swept(tmp_path, wanted, now)))) == make(wanted[0], now) != old
+
+
+def test_a_report_made_without_determinism_is_no_deterministic_one(tmp_path: Path) -> None:
+    wanted = tasks(named(["small_noise"]))
+    begun = swept(tmp_path, wanted, replace(CONDITIONS, at=None))
+    assert next(begun)["deterministic_mode"] is False
+    begun.close()
+    assert next(iter(list(swept(tmp_path, wanted, CONDITIONS)))) == make(wanted[0], CONDITIONS)
 
 
 def test_a_damaged_report_is_made_anew(tmp_path: Path) -> None:
@@ -152,14 +169,14 @@ def test_a_damaged_report_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / wanted[0].name.report_file
     path.parent.mkdir()
     path.write_text('{"scenario_id": ', encoding="utf-8")
-    list(sweep(tmp_path, wanted, CONDITIONS))
+    list(swept(tmp_path, wanted, CONDITIONS))
     assert check(tmp_path) == []
 
 
 def test_a_finished_sweep_is_made_anew_and_reports_of_others_are_removed(tmp_path: Path) -> None:
-    list(sweep(tmp_path, tasks(QUICK), CONDITIONS))
+    list(swept(tmp_path, tasks(QUICK), CONDITIONS))
     (tmp_path / "reports" / "notes.txt").write_text("mine", encoding="utf-8")
-    list(sweep(tmp_path, tasks(named(["small_noise"])), CONDITIONS))
+    list(swept(tmp_path, tasks(named(["small_noise"])), CONDITIONS))
     assert [finding.file for finding in check(tmp_path)] == [f"{tmp_path.as_posix()}/reports/notes.txt"]
     (tmp_path / "reports" / "notes.txt").unlink()
     assert len(list((tmp_path / "reports").iterdir())) == 4
@@ -208,7 +225,7 @@ def broken(_: Any, __: Any) -> Setup:
 def test_an_exception_is_a_failed_run_that_hides_no_other(tmp_path: Path) -> None:
     bad = replace(QUICK[0], setup=broken)
     wanted = [Task(bad, {"noise": 0.1}, Name(bad.id, cell_id({"noise": 0.1}), 0)), *tasks(QUICK[1:], budget=2)]
-    reports = list(sweep(tmp_path, wanted, CONDITIONS))
+    reports = list(swept(tmp_path, wanted, CONDITIONS))
     assert [report["result"]["passed"] for report in reports] == [False, True, True]
     assert reports[0]["result"]["checks"] == [{"what": "it raised RuntimeError: the product has a bug", "holds": False}]
     assert check(tmp_path) == []
@@ -263,4 +280,4 @@ def test_values_that_a_scenario_cannot_have_are_refused_with_the_cell(tmp_path: 
     path = grid(tmp_path, {"small_noise": {"noise": [-1]}})
     chosen = named(["small_noise"])
     with pytest.raises(DataError, match=r'scenario small_noise, {"noise": -1.0}: u_plus is -1.0'):
-        list(sweep(tmp_path / "out", tasks(chosen, grid=read_grid(path, chosen)), CONDITIONS))
+        list(swept(tmp_path / "out", tasks(chosen, grid=read_grid(path, chosen)), CONDITIONS))

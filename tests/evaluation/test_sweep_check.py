@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from suffice.decision.proportion import Proportion
+from suffice.evaluation.execution import pool
 from suffice.evaluation.scenarios.catalogue import named
 from suffice.evaluation.sweep import Conditions, sweep, tasks
 from suffice.evaluation.sweep_check import check, compare, compare_reports
@@ -24,8 +25,9 @@ CSV = "sweep_results.csv"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    conditions = Conditions(plan(Proportion(0.8), 64, 0.01), 42, StormPolicy(3), True, lambda: AT)
-    list(sweep(folder, tasks(named(["small_noise", "zero_variance"])), conditions))
+    conditions = Conditions(plan(Proportion(0.8), 64, 0.01), 42, StormPolicy(3), AT)
+    with pool() as workers:
+        list(sweep(folder, tasks(named(["small_noise", "zero_variance"])), conditions, workers))
     return folder
 
 

@@ -41,6 +41,16 @@ def test_normals_are_those_of_numpy_for_the_documented_key() -> None:
     assert np.array_equal(Stream(42, "pump-17").normals(1000), Generator(Philox(key=key)).standard_normal(1000))
 
 
+def test_every_lane_is_that_of_numpy_for_the_documented_key_and_counter() -> None:
+    stream, key = Stream(7, "pump-17"), philox_key(7, "pump-17")
+    for number, of_lane in enumerate((stream.normals, stream.uniforms)):
+        witness = Generator(Philox(key=key, counter=number << 192))
+        assert np.array_equal(of_lane(50), (witness.standard_normal if number == 0 else witness.random)(50))
+    for index in (0, 1, 500):
+        witness = Generator(Philox(key=key, counter=(2 + index) << 192))
+        assert np.array_equal(stream.block(index).random(50), witness.random(50))
+
+
 def test_lanes_start_at_counters_whose_highest_word_is_their_number() -> None:
     stream = Stream(3, "case")
     stream.normals(1), stream.uniforms(1)

@@ -290,6 +290,17 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
 
 
+def test_a_changed_bit_is_refused_where_the_file_has_checksums(tmp_path: Path) -> None:
+    path, draws = tmp_path / "changed.parquet", np.random.default_rng(1).random(50_000)
+    table = pa.table({"case": np.repeat(np.arange(5000).astype(str), 10), "value": draws})
+    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=["case"])
+    content = bytearray(path.read_bytes())
+    content[content.index(draws[20_000].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"after row \d+: is cut short or damaged: .*checksum"):
+        list(Samples(path, suffice.Mean(at_least=0.5)))
+
+
 def test_a_damaged_row_group_is_refused_with_the_row_it_stands_after(tmp_path: Path) -> None:
     path = tmp_path / "damaged.parquet"
     table = pa.table({"case": [f"c{i // 2}" for i in range(4000)], "value": [float(i % 2) for i in range(4000)]})

@@ -28,14 +28,17 @@ def sweep(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Reports carry the configuration's fixed_timestamp.")
     ] = False,
+    workers: options.Workers = 1,
+    cluster: options.Cluster = None,
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> int:
     """Run the adversarial scenarios over their grids, fixed and adaptive, and write a report for each run.
 
-    Started again after a kill, it continues. Exits 2 when an expectation fails.
+    Started again after a kill, it continues. Exits 2 when an expectation fails, or a run cannot be made.
     """
     from suffice.cli.console import print_json, track
+    from suffice.evaluation.execution import Failed, pool
     from suffice.evaluation.scenarios.catalogue import SCENARIOS, named
     from suffice.evaluation.sweep import read_grid, tasks
     from suffice.evaluation.sweep import sweep as run_sweep
@@ -47,12 +50,18 @@ def sweep(
     wanted = tasks(chosen, repeats, budget, grid)
     conditions = _conditions(config, seed, deterministic=deterministic)
     check_writable(out_dir / RESULTS)
-    reports = list(track(run_sweep(out_dir, wanted, conditions), len(wanted), "sweeping"))
+    with pool(workers, cluster) as hands:
+        found = list(track(run_sweep(out_dir, wanted, conditions, hands), len(wanted), "sweeping"))
+    lost = [one for one in found if isinstance(one, Failed)]
+    reports = [one for one in found if not isinstance(one, Failed)]
     answer = _summary(out_dir, wanted, reports, [scenario.id for scenario in chosen])
+    answer["not_made"] = [task.name.run_id for one in lost for task in one.chunk.tasks]
     if json:
         print_json(answer)
     else:
         _print(answer)
+    if lost:
+        return _tell_lost(answer["not_made"], lost[0].why)
     return HOLDS if answer["passed"] == answer["runs"] else FAILS
 
 
@@ -90,8 +99,6 @@ def verify_sweep(
 
 
 def _conditions(path: Path | None, seed: int | None, *, deterministic: bool) -> "Conditions":
-    from datetime import UTC, datetime
-
     from suffice.evaluation.sweep import Conditions
     from suffice.resolution.storm import StormPolicy
     from suffice.stopping.cache import default_cache
@@ -99,13 +106,11 @@ def _conditions(path: Path | None, seed: int | None, *, deterministic: bool) -> 
 
     config = options.read_config(path, required=False)
     determinism, policy = config.determinism, config.error_resolution.rollback_storm_policy
-    fixed = deterministic or determinism.deterministic_mode
     return Conditions(
         configured_plan(config.verifier, default_cache(), (path or Path("config.json")).parent),
         determinism.seed if seed is None else seed,
         StormPolicy(policy.max_rollbacks if policy.enabled else None),
-        fixed,
-        lambda: determinism.fixed_timestamp if fixed else datetime.now(UTC),
+        determinism.fixed_timestamp if deterministic or determinism.deterministic_mode else None,
     )
 
 
@@ -146,6 +151,17 @@ def _print(answer: dict[str, Any]) -> None:
         f"{answer['passed']} of {answer['runs']} runs are as expected; in {answer['agree']} both worlds decide alike"
     )
     out().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _tell_lost(runs: list[str], why: str) -> int:
+    import sys
+
+    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+    sys.stderr.write(
+        f"suffice: {len(runs)} runs were not made, their chunk failed twice ({why}): {', '.join(runs[:SHOWN])}{more}; "
+        "started again, the sweep goes on with them\n"
+    )
+    return FAILS
 
 
 def _print_findings(findings: "list[Finding]") -> None:

@@ -24,13 +24,12 @@ def conditions() -> Conditions:
     """The configured plan and storm policy; a configuration that is named must be there."""
     path = Path(os.environ.get(CONFIG, "config.json"))
     config = load(path) if CONFIG in os.environ or path.exists() else shipped()
-    policy, now = config.error_resolution.rollback_storm_policy, datetime(2025, 1, 1, tzinfo=UTC)
+    policy = config.error_resolution.rollback_storm_policy
     return Conditions(
         configured_plan(config.verifier, None, path.parent),
         config.determinism.seed,
         StormPolicy(policy.max_rollbacks if policy.enabled else None),
-        deterministic=True,
-        clock=lambda: now,
+        datetime(2025, 1, 1, tzinfo=UTC),
     )
 
 

@@ -1,5 +1,7 @@
 """Decides cases both ways on the same draws, and counts."""
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
@@ -9,9 +11,9 @@ from suffice.decision.rule import Decision, Rule
 from suffice.evaluation.batched import batched, worthwhile
 from suffice.evaluation.intervals import clopper_pearson
 from suffice.stopping.plan import Plan
-from suffice.stopping.run import Verdict
+from suffice.stopping.run import Run, Verdict
 from suffice.verifier.case import Case
-from suffice.verifier.loop import decide_fixed, observations
+from suffice.verifier.loop import observations
 
 BANDS = (1.0, 2.0, 4.0, 8.0)
 """Edges of the effect bands of the table: distance from the decision boundary in standard errors, both sides
@@ -84,7 +86,7 @@ class MethodResult:
     early: int = 0
     false_accepts: int = 0
     bands: list[Total] = field(default_factory=lambda: [Total() for _ in range(len(BANDS) + 1)])
-    cells: dict[int, Total] = field(default_factory=dict)
+    cells: defaultdict[int, Total] = field(default_factory=lambda: defaultdict(Total))
     disagreeing: list[CaseResult] = field(default_factory=list)
 
     def merge(self, other: "MethodResult") -> None:
@@ -95,7 +97,7 @@ class MethodResult:
         for band, part in zip(self.bands, other.bands, strict=True):
             band.merge(part)
         for cell, part in other.cells.items():
-            self.cells.setdefault(cell, Total()).merge(part)
+            self.cells[cell].merge(part)
         self.disagreeing.extend(other.disagreeing[: KEPT - len(self.disagreeing)])
 
 
@@ -122,10 +124,10 @@ class Comparison:
         if not result.valid:
             self.invalid += 1
             return
-        cell, band = _cell(result.effect), sum(abs(result.effect) >= edge for edge in BANDS)
+        cell, band = _cell(result.effect), bisect_right(BANDS, abs(result.effect))
         self.examples.setdefault(cell, result)
         for i, method in enumerate(self.methods):
-            for part in (method.total, method.bands[band], method.cells.setdefault(cell, Total())):
+            for part in (method.total, method.bands[band], method.cells[cell]):
                 part.add(result, i)
             method.early += result.verdicts[i].early
             if not result.agrees(i):
@@ -193,9 +195,13 @@ def results(cases: Iterable[Case], rule: Rule, n: int, plans: Sequence[Plan], se
         return
     for case in cases:
         observed = observations(case, rule, n, seed)
-        baseline = decide_fixed(observed, rule)
-        effect = _effect(case, rule, observed, baseline)
-        yield CaseResult(case, effect, baseline, tuple(_decide(plan, observed) for plan in plans))
+        baseline = _observed(Run(rule, n, ()), observed)
+        yield CaseResult(
+            case,
+            _effect(case, baseline),
+            baseline.verdict,
+            tuple(_observed(plan.start(), observed).verdict for plan in plans),
+        )
 
 
 def band_edges() -> list[tuple[float, float | None]]:
@@ -203,21 +209,16 @@ def band_edges() -> list[tuple[float, float | None]]:
     return list(zip((0.0, *BANDS), (*BANDS, None), strict=True))
 
 
-def _decide(plan: Plan, observed: list[float]) -> Verdict:
-    run = plan.start()
-    run.observe(observed)
-    return run.verdict
+def _observed(run: Run, draws: list[float]) -> Run:
+    run.observe(draws)
+    return run
 
 
-def _effect(case: Case, rule: Rule, observed: list[float], baseline: Verdict) -> float:
+def _effect(case: Case, fixed: Run) -> float:
     """The truth where the case knows it; else how far the baseline's estimate is from the boundary."""
-    if baseline.decision is Decision.INVALID:
+    if fixed.verdict.decision is Decision.INVALID:
         return nan
-    if case.effect is not None:
-        return case.effect
-    tally = rule.tally()
-    tally.add(observed)
-    return rule.effect(tally)
+    return fixed.effect if case.effect is None else case.effect
 
 
 def _cell(effect: float) -> int:

@@ -6,6 +6,7 @@ that is made from them depends on the executor, on the size of the chunks or on 
 
 import logging
 import multiprocessing
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
@@ -47,6 +48,34 @@ class InProcess(Executor):
         except Exception as error:
             done.set_exception(error)
         return done
+
+
+class _Sealed(Executor):
+    """Hands work to a Dask executor as bytes: a scheduler unpickles whatever else passes through it, to pickle it
+    again, and there is one scheduler for all workers."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
+        from distributed.protocol.pickle import dumps
+
+        try:
+            sealed = dumps((function, arguments, named))  # type: ignore[no-untyped-call]
+        except Exception as error:
+            refused: Future[Any] = Future()
+            refused.set_exception(error)
+            return refused
+        return self._executor.submit(_unsealed, sealed)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        del cancel_futures  # not waiting, a Dask executor takes back what is not done; it has no other way to
+        self._executor.shutdown(wait=wait)
+
+
+def _unsealed(sealed: bytes) -> Any:
+    function, arguments, named = pickle.loads(sealed)
+    return function(*arguments, **named)
 
 
 class Pool:
@@ -117,9 +146,8 @@ def _cluster_pool(address: str, open_: ExitStack) -> Pool:
         raise ExecutionError(f"cluster {address}: cannot be reached: {_one_line(error)}") from error
     if width == 0:
         raise ExecutionError(f"cluster {address}: has no workers; start some with `dask worker {address}`")
-    # Not waiting, a Dask executor takes back what is not done; it has no other way to.
     return Pool(
-        lambda: client.get_executor(pure=False, retries=TRIES),
+        lambda: _Sealed(client.get_executor(pure=False, retries=TRIES)),
         lambda executor: executor.shutdown(wait=False),
         width,
         lost=lambda: client.status != "running",

@@ -1,18 +1,22 @@
 """The sweep: many cells of many scenarios, each run once or more, each with a report of its own."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from pickle import PicklingError
+from typing import Any, TypeAlias
 
 from suffice import __version__
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, OutputError, SufficeError
 from suffice.evaluation import sweep_files as files
+from suffice.evaluation.execution import Failed, Pool, in_order
+from suffice.evaluation.scenarios.catalogue import SCENARIOS, named
 from suffice.evaluation.scenarios.run import run
 from suffice.evaluation.scenarios.scenario import Scenario
 from suffice.evaluation.scenarios.setting import Check, Params, Setting, Value
@@ -27,27 +31,55 @@ from suffice.telemetry.metrics_file import flush
 SHOWN_TARGETS = 3
 """Targets whose events a report shows; the head of the chain stands for all of them."""
 
+RUNS = 3
+"""Runs of a chunk: the shortest takes 25 ms, and a chunk should be much longer than handing it over."""
+
 Grid = Mapping[str, Mapping[str, tuple[Value, ...]]]
+Report: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One run that is to be made."""
+    """One run that is to be made. Only scenarios of the catalogue can be made by another process."""
 
     scenario: Scenario
     params: Params
     name: Name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.scenario not in SCENARIOS:
+            raise PicklingError(f"scenario {self.scenario.id} is not in the catalogue, which is all that workers know")
+        return _task, (self.scenario.id, self.params, self.name)
+
+
+def _task(scenario: str, params: Params, name: Name) -> Task:
+    return Task(named([scenario])[0], params, name)
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What all runs of a sweep have in common. `clock` gives the time now; in deterministic mode always the same."""
+    """What all runs of a sweep have in common. `at` is the time that all reports carry, in deterministic mode; None is
+    the time when a run is made."""
 
     plan: Plan
     seed: int
     policy: StormPolicy
-    deterministic: bool
-    clock: Callable[[], datetime]
+    at: datetime | None
+
+    @property
+    def deterministic(self) -> bool:
+        return self.at is not None
+
+    def now(self) -> datetime:
+        return self.at or datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Runs that are made together."""
+
+    tasks: tuple[Task, ...]
+    conditions: Conditions
 
 
 def tasks(
@@ -131,33 +163,79 @@ def _check_value(where: str, declared: tuple[Value, ...], value: Any) -> None:
         raise DataError(f"{where} has {value!r}; allowed: finite numbers")
 
 
-def sweep(folder: Path, wanted: Sequence[Task], conditions: Conditions) -> Iterator[dict[str, Any]]:
-    """Make the runs, writing each report as a whole; the table and the counters follow at the end. Yields the reports.
+def sweep(
+    folder: Path, wanted: Sequence[Task], conditions: Conditions, workers: Pool
+) -> Iterator[Report | Failed[Chunk]]:
+    """Make the runs, writing each report as a whole; the table and the counters follow at the end.
 
-    A folder that has no table yet was interrupted: reports in it that this sweep would write again are kept. Where
-    there is a table everything is made anew, and reports that are not of this sweep are removed. Raises OutputError,
-    and DataError when a scenario cannot be run with its parameters.
+    Yields the reports in the order of the runs, and what is written is the same whatever the workers. A chunk that
+    failed twice is yielded in place of its reports; the rest is made, but there is no table then: the sweep is not
+    finished. A folder that has no table yet was interrupted: reports in it that this sweep would write again are kept.
+    Where there is a table everything is made anew, and reports that are not of this sweep are removed. Raises
+    OutputError, and DataError when a scenario cannot be run with its parameters.
     """
     _clear(folder, wanted)
-    reports = []
+    kept = {task.name: report for task in wanted if (report := _kept(folder, task, conditions)) is not None}
+    missing = [task for task in wanted if task.name not in kept]
+    made = in_order(make_chunk, _chunks(missing, conditions), workers)
+    reports: list[Report] = []
+    for one in _in_turn(wanted, kept, _written(folder, made)):
+        yield one
+        if not isinstance(one, Failed):
+            reports.append(one)
+    if len(reports) == len(wanted):
+        _write_metrics(folder / METRICS, reports)
+        write_atomically(folder / RESULTS, files.table_text([files.row_of(report) for report in reports]))
+
+
+def _chunks(wanted: Iterable[Task], conditions: Conditions) -> Iterator[Chunk]:
+    source = iter(wanted)
+    while some := tuple(islice(source, RUNS)):
+        yield Chunk(some, conditions)
+
+
+def _written(
+    folder: Path, made: Iterable[list[Report] | DataError | Failed[Chunk]]
+) -> Iterator[Report | Failed[Chunk]]:
+    for found in made:
+        if isinstance(found, DataError):
+            raise found
+        if isinstance(found, Failed):
+            yield found
+            continue
+        for report in found:
+            write_atomically(folder / report["report_file"], files.report_text(report))
+        yield from found
+
+
+def _in_turn(
+    wanted: Iterable[Task], kept: Mapping[Name, Report], made: Iterator[Report | Failed[Chunk]]
+) -> Iterator[Report | Failed[Chunk]]:
+    lost: set[Name] = set()
     for task in wanted:
-        path = folder / task.name.report_file
-        report = _kept(path, task, conditions)
-        if report is None:
-            report = make(task, conditions)
-            write_atomically(path, files.report_text(report))
-        reports.append(report)
-        yield report
-    _write_metrics(folder / METRICS, reports)
-    write_atomically(folder / RESULTS, files.table_text([files.row_of(report) for report in reports]))
+        if task.name in kept:
+            yield kept[task.name]
+        elif task.name not in lost:
+            one = next(made)
+            if isinstance(one, Failed):
+                lost.update(other.name for other in one.chunk.tasks)
+            yield one
 
 
-def make(task: Task, conditions: Conditions) -> dict[str, Any]:
+def make_chunk(chunk: Chunk) -> list[Report] | DataError:
+    """The reports of a chunk's runs. A scenario that cannot be run is the user's error, and no failure of the chunk."""
+    try:
+        return [make(task, chunk.conditions) for task in chunk.tasks]
+    except DataError as error:
+        return error
+
+
+def make(task: Task, conditions: Conditions) -> Report:
     """Run one task and report on it. Raises DataError when the scenario cannot be run with its parameters.
 
     Any other exception is a failure of the product: the report says so, and the sweep goes on.
     """
-    start = conditions.clock()
+    start = conditions.now()
     setting = Setting(conditions.plan, conditions.seed, conditions.policy, start.timestamp(), task.name.scope)
     worlds, checks = None, list[Check]()
     try:
@@ -173,7 +251,7 @@ def make(task: Task, conditions: Conditions) -> dict[str, Any]:
         "result": {**_identity(task, conditions), **_result(worlds, checks)},
         "provenance_snapshot": _snapshot(worlds),
         "start_ts": _text(start),
-        "end_ts": _text(conditions.clock()),
+        "end_ts": _text(conditions.now()),
         "report_file": task.name.report_file,
     }
 
@@ -247,10 +325,10 @@ def _clear(folder: Path, wanted: Sequence[Task]) -> None:
     remove_leftovers(results)
 
 
-def _kept(path: Path, task: Task, conditions: Conditions) -> dict[str, Any] | None:
+def _kept(folder: Path, task: Task, conditions: Conditions) -> Report | None:
     """The report of an interrupted sweep, if it is what would be made now."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads((folder / task.name.report_file).read_text(encoding="utf-8"))
         expected = {
             "scenario_id": task.scenario.id,
             "deterministic_mode": conditions.deterministic,
@@ -260,6 +338,7 @@ def _kept(path: Path, task: Task, conditions: Conditions) -> dict[str, Any] | No
         same = all(report[key] == value for key, value in expected.items())
         identity = _identity(task, conditions)
         same = same and all(report["result"][key] == value for key, value in identity.items())
+        same = same and conditions.at in (None, datetime.fromisoformat(report["start_ts"]))
         if same and set(report) == set(files.REPORT_KEYS) and files.row_of(report):
             return dict(report)
     return None

@@ -55,7 +55,7 @@ class _Part:
 
 def _opened(place: Place) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(place.path, pre_buffer=False)
+        return pq.ParquetFile(place.path, pre_buffer=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{place.path}: is cut short, or is not Parquet; no row of it can be read: {_first_line(error)}"

@@ -107,6 +107,11 @@ class Run:
             )
         return self._verdict
 
+    @property
+    def effect(self) -> float:
+        """How far what was observed is from the decision boundary, in standard errors; positive accepts."""
+        return self._rule.effect(self._tally)
+
     def observe(self, draws: Iterable[float]) -> int:
         """Take draws in order until the run closes or there are no more; returns how many were taken.
 

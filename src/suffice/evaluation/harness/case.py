@@ -48,7 +48,7 @@ class Context:
     @property
     def conditions(self) -> Conditions:
         """What scenarios are run under: deterministic, whatever the configuration says."""
-        return Conditions(self.plan, self.seed, self.policy, deterministic=True, clock=lambda: self.now)
+        return Conditions(self.plan, self.seed, self.policy, self.now)
 
     @cached_property
     def even(self) -> list[CaseResult]:
