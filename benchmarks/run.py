@@ -93,7 +93,8 @@ def report(
         )
     lines += ["", "## Ratios on the pdg corrections", "", "| ratio | measured | aim | |", "| --- | ---: | ---: | --- |"]
     for ratio in ratios:
-        lines.append(f"| {ratio.name} | {ratio.value:.2f} | {ratio.aim} | {'holds' if ratio.holds else 'missed'} |")
+        verdict = ("holds" if ratio.holds else "missed") if ratio.aim else ""
+        lines.append(f"| {ratio.name} | {ratio.value:.2f} | {ratio.aim} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

@@ -363,9 +363,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         tracemalloc.stop()
         return found
 
-    peak(500, 0)
-    assert peak(4000, 0) < 1.2 * peak(500, 0)
-    assert peak(4000, 4000) > 2 * peak(500, 500)
+    def least(count: int, kept: int) -> int:
+        """Garbage that waits for its collector adds to some peaks; what grows adds to all."""
+        return min(peak(count, kept) for _ in range(3))
+
+    assert least(4000, 0) < 1.2 * least(500, 0)
+    assert least(4000, 4000) > 2 * least(500, 500)
 
 
 def test_the_share_read_rises_to_one(tmp_path: Path) -> None:
