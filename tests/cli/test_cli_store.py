@@ -20,13 +20,14 @@ from suffice.store.address import NOTE, STORE_URL, address_of
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
 
+ROLLBACK = ["rollout", "rollback", "--reason", "x"]
 WITH_STORE = [
     ["resolve", *OWN],
     ["resolve", "--verify-chain"],
     *(["rollout", it] for it in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance")),
     ["rollout", "start"],
     ["rollout", "run"],
-    ["rollout", "rollback", "--reason", "x"],
+    ROLLBACK,
     ["rollout", "prune", "--older-than", "1d"],
     *(["triage", it, "verifier-000001"] for it in ("show", "check", "reproduce")),
     ["triage", "close", "verifier-000001", "--note", "x"],
@@ -100,22 +101,29 @@ def test_the_variable_names_it_too_and_the_option_comes_first(
 def test_a_process_that_lacks_it_is_refused_and_takes_nothing_back(
     here: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A runner that finds no rollout takes the flag to the baseline, and sets `enabled` to false."""
+    """A runner that finds no rollout takes the flag to the baseline, and sets `enabled` to false. Only a rollback that
+    somebody asks for is not refused: the flag goes back at once, and the rest waits for the store."""
     place = postgres.place()
     assert asked(capsys, "rollout", "start", "--store", place)[0] == 0
     flag, config = here / "TemporaryQueue" / "flag.json", (here / "config.json").read_bytes()
     publish(flag, Exposure(100, "verifier-000001"))
     monkeypatch.setenv(STORE_URL, "")
+    elsewhere = f"TemporaryQueue: its store is {address_of(place).name}; allowed: to name it by --store or"
     for command in WITH_STORE:
-        code, printed, said = asked(capsys, *command)
-        assert (code, printed) == (2, None)
-        elsewhere = f"TemporaryQueue: its store is {address_of(place).name}; allowed: to name it by --store or"
-        assert elsewhere in said and "\n" not in said
+        if command is not ROLLBACK:
+            code, printed, said = asked(capsys, *command)
+            assert (code, printed) == (2, None)
+            assert elsewhere in said and "\n" not in said
     with pytest.raises(StoreError, match="its store is postgresql://"):
         Verifier.from_config(queue="TemporaryQueue")
     assert published(flag) == Exposure(100, "verifier-000001")
     assert (here / "config.json").read_bytes() == config
     assert not (here / "TemporaryQueue" / "store.db").exists()
+    code, printed, said = asked(capsys, *ROLLBACK)
+    assert (code, printed) == (2, None)
+    assert elsewhere in said and "the baseline was published without it" in said and "\n" not in said
+    assert published(flag) is None
+    assert (here / "config.json").read_bytes() == config
     (here / "TemporaryQueue" / NOTE).unlink()
     assert asked(capsys, "rollout", "status")[::2] == (3, "suffice: TemporaryQueue/store.db: there is no store")
 
