@@ -11,6 +11,13 @@ from pathlib import Path
 WORKERS = 2
 WAIT_SECONDS = 120
 
+QUIET = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+}
+"""What docs/scale.md advises: a worker else looks at its own stack a hundred times a second."""
+
 
 class Cluster:
     """Runs in the block of a `with`; `folder` must not be there yet. Raises RuntimeError when it does not start."""
@@ -58,7 +65,7 @@ class Cluster:
         with (self.folder / f"{arguments[0]}{len(self.processes)}.log").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments]
             # So that workers find the modules of benchmarks and tests, as local processes do.
-            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+            environment = {**os.environ, **QUIET, "PYTHONPATH": str(Path(__file__).parents[1])}
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
             self.processes.append(process)
 
