@@ -31,8 +31,9 @@ from suffice.telemetry.metrics_file import flush
 SHOWN_TARGETS = 3
 """Targets whose events a report shows; the head of the chain stands for all of them."""
 
-RUNS = 3
-"""Runs of a chunk: the shortest takes 25 ms, and a chunk should be much longer than handing it over."""
+RUNS = 6
+"""Runs of a chunk: together they take about as long as a chunk of a comparison, a quarter of a second, and much longer
+than handing them over."""
 
 Grid = Mapping[str, Mapping[str, tuple[Value, ...]]]
 Report: TypeAlias = dict[str, Any]
