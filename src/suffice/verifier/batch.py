@@ -32,7 +32,7 @@ DECISIONS = (Decision.REJECTED, Decision.ACCEPTED, Decision.INVALID)
 
 _INVALID = DECISIONS.index(Decision.INVALID)
 
-_LEAST_CHUNK, _CHUNKS_PER_THREAD = 256, 16
+_LEAST_CHUNK, _CHUNKS_PER_THREAD = 256, 4
 
 
 @dataclass(frozen=True, slots=True)
