@@ -1,4 +1,5 @@
-# `make run` and `make test` need python3.11 with venv, make and git; everything else is installed into .venv.
+# `make run` and `make test` need python3.11 with venv, make and git, the tests PostgreSQL's programs too; everything else is
+# installed into .venv.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
