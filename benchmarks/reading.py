@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import suffice
 from benchmarks.run import RESULTS, describe_machine
 from benchmarks.scale import write
-from suffice.evaluation.chunks import compare_in_chunks
-from suffice.evaluation.execution import pool
+from suffice.comparison.chunks import compare_in_chunks
+from suffice.comparison.workers import pool
 from suffice.sources.recorded import Samples
 
 CASES, SIZES, SEED, ROUNDS = 3000, (40, 90), 42, 5

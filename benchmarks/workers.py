@@ -30,11 +30,11 @@ import suffice
 from benchmarks.cases import SEED, corrections
 from benchmarks.cluster import WORKERS, Cluster
 from benchmarks.run import RESULTS, describe_machine
-from suffice.evaluation.chunks import compare_in_chunks
-from suffice.evaluation.execution import Failed, Pool, in_order, pool
-from suffice.evaluation.scenarios.catalogue import SCENARIOS
-from suffice.evaluation.sweep import Conditions, sweep, tasks
+from suffice.comparison.chunks import compare_in_chunks
+from suffice.comparison.workers import Failed, Pool, in_order, pool
 from suffice.resolution.storm import StormPolicy
+from suffice.runbook.scenarios.catalogue import SCENARIOS
+from suffice.runbook.sweep import Conditions, sweep, tasks
 from suffice.sampling.sampler import Draws
 from suffice.sampling.streams import Stream
 from suffice.sources.recorded import Samples

@@ -5,10 +5,10 @@ Run from the repository root: .venv/bin/python docs/images/make_images.py
 
 from pathlib import Path
 
+from suffice.comparison.compare import compare
 from suffice.decision.proportion import Proportion
-from suffice.evaluation.compare import compare
-from suffice.evaluation.comparison_plots import disagreement_figure, draws_figure, paths_figure
-from suffice.evaluation.plots import plan_figure, save_figure
+from suffice.reports.comparison_plots import disagreement_figure, draws_figure, paths_figure
+from suffice.reports.plots import plan_figure, save_figure
 from suffice.sources import pdg
 from suffice.stopping.design import plan
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from suffice.cli.main import run
-from suffice.evaluation.intervals import clopper_pearson
+from suffice.comparison.intervals import clopper_pearson
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,10 +17,10 @@ from benchmarks.cluster import Cluster
 import suffice
 from suffice.cli.main import run
 from suffice.cli.options import Choice, setting_of, shipped_config
+from suffice.comparison import chunks
+from suffice.comparison.chunks import compare_in_chunks, decide_chunk
+from suffice.comparison.workers import pool
 from suffice.errors import ExecutionError
-from suffice.evaluation import chunks
-from suffice.evaluation.chunks import compare_in_chunks, decide_chunk
-from suffice.evaluation.execution import pool
 from suffice.sources.recorded import Samples
 from suffice.stopping.plan import Plan
 

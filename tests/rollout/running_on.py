@@ -33,7 +33,7 @@ TARGETS = 100
 """Targets that the client asks for."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["suffice.rollout.daemon", "suffice.serving.verifier", "suffice.evaluation.recompute"])
+_CONTEXT.set_forkserver_preload(["suffice.rollout.daemon", "suffice.serving.verifier", "suffice.evidence.recompute"])
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from suffice.cli import options
 from suffice.errors import DataError, MissingDataError, PlanError
 
 if TYPE_CHECKING:
-    from suffice.evaluation.chunks import Plans, Progress
-    from suffice.evaluation.compare import CaseResult
+    from suffice.comparison.chunks import Plans, Progress
+    from suffice.comparison.compare import CaseResult
     from suffice.sources.recorded import Unusable
     from suffice.verifier.case import Case
 
@@ -151,9 +151,9 @@ def _run(
     cluster: str | None,
 ) -> "Progress":
     from suffice.cli.console import progress
-    from suffice.evaluation.chunks import Progress, compare_in_chunks
-    from suffice.evaluation.execution import pool
-    from suffice.evaluation.sliced import SlicedComparison
+    from suffice.comparison.chunks import Progress, compare_in_chunks
+    from suffice.comparison.sliced import SlicedComparison
+    from suffice.comparison.workers import pool
 
     done = Progress(SlicedComparison(setting.rule, seed))
     with _writing(wanted, methods) as write, pool(workers, cluster) as hands, progress(given.name) as tell:
@@ -171,7 +171,7 @@ def _run(
 @contextmanager
 def _writing(wanted: _Wanted, methods: Sequence[str]) -> "Iterator[Callable[[list[CaseResult]], None] | None]":
     """What takes the results of a chunk; None when no file of them is wanted."""
-    from suffice.evaluation.rows import csv_rows, parquet_rows
+    from suffice.comparison.rows import csv_rows, parquet_rows
 
     with ExitStack() as open_:
         writers = [
@@ -195,7 +195,7 @@ def _methods(given: str) -> list[str]:
 
 
 def _write_report(progress: "Progress", path: Path, source: str) -> None:
-    from suffice.evaluation.report import write_report
+    from suffice.reports.comparison_report import write_report
 
     largest = progress.found.largest
     if len(progress.found.sizes) > 1:

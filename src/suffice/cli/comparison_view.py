@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from suffice.cli.console import out, percent, print_table
-from suffice.evaluation.chunks import Progress
-from suffice.evaluation.compare import CaseResult, Total, band_edges
-from suffice.evaluation.sliced import SlicedComparison
+from suffice.comparison.chunks import Progress
+from suffice.comparison.compare import CaseResult, Total, band_edges
+from suffice.comparison.sliced import SlicedComparison
 
 SHOWN = 20
 SLICES_SHOWN = 20

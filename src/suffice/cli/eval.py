@@ -9,7 +9,7 @@ from suffice.cli import options
 from suffice.cli.metrics import MetricsFile, ReportsDir
 
 if TYPE_CHECKING:
-    from suffice.evaluation.harness.case import Context, EvalResult
+    from suffice.runbook.harness.case import Context, EvalResult
 
 HOLDS, FAILS = 0, 2
 EXPECTED = "scenario_metrics.json"
@@ -34,10 +34,10 @@ def evaluate(
     import sys
 
     from suffice.cli.console import print_json, track
-    from suffice.evaluation.harness.case import chosen, run_cases
-    from suffice.evaluation.harness.catalogue import CASES
-    from suffice.evaluation.harness.junit import junit_xml
     from suffice.files import check_writable, write_atomically
+    from suffice.runbook.harness.case import chosen, run_cases
+    from suffice.runbook.harness.catalogue import CASES
+    from suffice.runbook.harness.junit import junit_xml
 
     cases = chosen(CASES, None if only is None else [name.strip() for name in only.split(",")])
     if list_cases:
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _context(path: Path | None, seed: int | None) -> "Context":
-    from suffice.evaluation.harness.case import Context
+    from suffice.runbook.harness.case import Context
     from suffice.stopping.cache import default_cache
     from suffice.stopping.configured import configured_plan
 

@@ -34,7 +34,7 @@ def gate(
     import os
 
     from suffice.cli.console import out, print_json
-    from suffice.evaluation.escalation_gate import configured, judge
+    from suffice.runbook.escalation_gate import configured, judge
 
     read = options.read_config(config, required=True) if use_config or config else options.shipped_config()
     section = configured(read.error_resolution.rollback_storm_policy.ci_gate, os.environ, max_escalations)

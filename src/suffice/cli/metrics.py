@@ -9,7 +9,7 @@ from suffice.cli import options
 from suffice.errors import ConfigError
 
 if TYPE_CHECKING:
-    from suffice.evaluation.summary import Summary
+    from suffice.runbook.summary import Summary
     from suffice.telemetry.metrics_file import Metrics
 
 ReportsDir = Annotated[Path, typer.Option("--reports-dir", help="The folder of the metrics file.")]
@@ -27,7 +27,7 @@ def metrics(
     Exits 3 when there is no metrics file or no decision has been counted, 2 when the file is damaged.
     """
     from suffice.cli.console import print_json
-    from suffice.evaluation.summary import summarise
+    from suffice.runbook.summary import summarise
     from suffice.telemetry.metrics_file import read
 
     found = read(reports_dir / metrics_file)

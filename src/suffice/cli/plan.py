@@ -44,7 +44,7 @@ def plan(
     chosen = method or (read.verifier.adaptive_sampling.method if use_config else "optimal")
     made = setting.plan(chosen, guarded=guarded)
     if plot is not None:
-        from suffice.evaluation.plots import plan_figure, save_figure
+        from suffice.reports.plots import plan_figure, save_figure
 
         save_figure(plan_figure(made), plot)
     if save is not None:

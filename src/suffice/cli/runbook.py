@@ -90,14 +90,14 @@ def _checks(folder: Path, reports: Path, config: Path | None, budget: int) -> di
 def _adversarial(config: Path | None) -> int:
     import pytest
 
-    from suffice import evaluation
-    from suffice.evaluation.adversarial import CONFIG
+    from suffice import runbook as room
+    from suffice.runbook.adversarial import CONFIG
 
-    words = ["--pyargs", "suffice.evaluation.adversarial", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words = ["--pyargs", "suffice.runbook.adversarial", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     with pytest.MonkeyPatch.context() as patch:
         if config is not None:
             patch.setenv(CONFIG, str(config))
-        code = pytest.main([*words, "-c", os.devnull, "--rootdir", str(Path(*evaluation.__path__).parent)])
+        code = pytest.main([*words, "-c", os.devnull, "--rootdir", str(Path(*room.__path__).parent)])
     return HOLDS if code == pytest.ExitCode.OK else FAILS if code == pytest.ExitCode.TESTS_FAILED else CANNOT_TELL
 
 

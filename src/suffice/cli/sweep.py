@@ -9,8 +9,8 @@ from suffice.cli import options
 from suffice.errors import DataError
 
 if TYPE_CHECKING:
-    from suffice.evaluation.sweep import Conditions, Task
-    from suffice.evaluation.sweep_check import Finding
+    from suffice.runbook.sweep import Conditions, Task
+    from suffice.runbook.sweep_check import Finding
 
 HOLDS, FAILS = 0, 2
 SHOWN = 20
@@ -38,12 +38,12 @@ def sweep(
     Started again after a kill, it continues. Exits 2 when an expectation fails, or a run cannot be made.
     """
     from suffice.cli.console import print_json, track
-    from suffice.evaluation.execution import Failed, pool
-    from suffice.evaluation.scenarios.catalogue import SCENARIOS, named
-    from suffice.evaluation.sweep import read_grid, tasks
-    from suffice.evaluation.sweep import sweep as run_sweep
-    from suffice.evaluation.sweep_files import RESULTS
+    from suffice.comparison.workers import Failed, pool
     from suffice.files import check_writable
+    from suffice.runbook.scenarios.catalogue import SCENARIOS, named
+    from suffice.runbook.sweep import read_grid, tasks
+    from suffice.runbook.sweep import sweep as run_sweep
+    from suffice.runbook.sweep_files import RESULTS
 
     chosen = SCENARIOS if scenarios is None else named(name.strip() for name in scenarios.split(","))
     grid = None if grid_file is None else read_grid(grid_file, chosen)
@@ -78,7 +78,7 @@ def verify_sweep(
     Compared sweeps, or folders of reports, must be equal but for report_file. Exits 2 with a line for each finding.
     """
     from suffice.cli.console import print_json
-    from suffice.evaluation.sweep_check import check, compare, compare_reports
+    from suffice.runbook.sweep_check import check, compare, compare_reports
 
     if sweep_dir is None and compare_dir is not None:
         raise DataError("--compare-dir is given without --sweep-dir; allowed: both, or --detcheck A B")
@@ -99,8 +99,8 @@ def verify_sweep(
 
 
 def _conditions(path: Path | None, seed: int | None, *, deterministic: bool) -> "Conditions":
-    from suffice.evaluation.sweep import Conditions
     from suffice.resolution.storm import StormPolicy
+    from suffice.runbook.sweep import Conditions
     from suffice.stopping.cache import default_cache
     from suffice.stopping.configured import configured_plan
 

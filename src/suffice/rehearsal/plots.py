@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from suffice.evaluation.plots import ACCEPT, INK, MUTED, PAPER, REJECT, SERIES, legend_above, scale_percent, style
+from suffice.reports.plots import ACCEPT, INK, MUTED, PAPER, REJECT, SERIES, legend_above, scale_percent, style
 from suffice.rollout.phases import Phase
 
 Row = Mapping[str, Any]

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from suffice.config import set_enabled
 from suffice.errors import DataError, MissingDataError, OutputError, RolloutError
-from suffice.evaluation.recompute import differing
+from suffice.evidence.recompute import differing
 from suffice.files import write_atomically
 from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient

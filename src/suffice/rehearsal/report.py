@@ -5,12 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from suffice.evaluation.page import Table, allowed, inline, page, percent
 from suffice.files import write_atomically
 from suffice.gates.wording import at_most, limit
 from suffice.rehearsal.plots import disagreement_figure, draws_figure, escalations_figure, spoken, stages_figure
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
+from suffice.reports.page import Table, allowed, inline, page, percent
 from suffice.resolution.judge import Outcome
 
 _SHARED = ("pdg", "codata")

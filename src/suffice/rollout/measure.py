@@ -4,7 +4,7 @@ rollout."""
 from dataclasses import dataclass, replace
 
 from suffice.errors import SufficeError
-from suffice.evaluation.recompute import differing
+from suffice.evidence.recompute import differing
 from suffice.gates.evidence import NOTHING_MEASURED, Evidence
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.resolution.storm import StormPolicy

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suffice.comparison.compare import compare
 from suffice.config import set_enabled
 from suffice.errors import MissingDataError, OutputError, RolloutError
-from suffice.evaluation.compare import compare
 from suffice.files import write_atomically
 from suffice.gates.sample_reduction import check_net
 from suffice.rollout.identity import Subject
