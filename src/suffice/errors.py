@@ -1,4 +1,4 @@
-"""The exception tree. Every message is one line that says what is wrong, where, and what is allowed.
+"""The exception tree and exit codes. Every message is one line that says what is wrong, where, and what is allowed.
 
 SufficeError
 ├── ConfigError          config.json cannot be read, or holds something that is not allowed
@@ -13,11 +13,30 @@ SufficeError
     └── StoreConflict    somebody else changed the same rows first; nothing was written
 """
 
+from enum import IntEnum
+from typing import Self
+
+
+class ExitCode(IntEnum):
+    """What a command ends with. Each has a `sentence` that says what it means."""
+
+    sentence: str
+
+    HOLDS = 0, "It holds, or what was asked for is done."
+    FAILS = 2, "It fails, or the input is wrong."
+    CANNOT_TELL = 3, "Nobody can tell: data is missing, or cannot be read."
+    INTERRUPTED = 130, "Somebody interrupted it."
+
+    def __new__(cls, code: int, sentence: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_, member.sentence = code, sentence
+        return member
+
 
 class SufficeError(Exception):
     """Base of all errors that a caller can cause; `exit_code` is what the command line ends with."""
 
-    exit_code = 2
+    exit_code = ExitCode.FAILS
 
 
 class ConfigError(SufficeError):
@@ -35,7 +54,7 @@ class ExecutionError(SufficeError):
 class MissingDataError(SufficeError):
     """The data that an answer needs is not there."""
 
-    exit_code = 3
+    exit_code = ExitCode.CANNOT_TELL
 
 
 class OutputError(SufficeError):

@@ -9,8 +9,9 @@ import typer
 
 from suffice import __version__
 from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, runbook, sweep, triage
+from suffice.cli.command import add
 from suffice.cli.eval import evaluate
-from suffice.errors import SufficeError
+from suffice.errors import ExitCode, SufficeError
 
 app = typer.Typer(
     name="suffice",
@@ -23,17 +24,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("plan")(plan.plan)
-app.command("compare")(compare.compare)
-app.command("rehearse")(rehearse.rehearse)
-app.command("promote")(promote.promote)
-app.command("resolve")(resolve.resolve)
-app.command("eval")(evaluate)
-app.command("sweep")(sweep.sweep)
-app.command("verify-sweep")(sweep.verify_sweep)
-app.command("metrics")(metrics.metrics)
-app.command("gate")(gate.gate)
-app.command("runbook")(runbook.runbook)
+add(app, "plan", plan.plan)
+add(app, "compare", compare.compare)
+add(app, "rehearse", rehearse.rehearse)
+add(app, "promote", promote.promote)
+add(app, "resolve", resolve.resolve)
+add(app, "eval", evaluate)
+add(app, "sweep", sweep.sweep)
+add(app, "verify-sweep", sweep.verify_sweep)
+add(app, "metrics", metrics.metrics)
+add(app, "gate", gate.gate)
+add(app, "runbook", runbook.runbook)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(triage.app, name="triage")
 
@@ -65,10 +66,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.TyperException as error:
         sys.stderr.write(f"suffice: {error.format_message()} (suffice --help lists what is allowed)\n")
-        return 2
+        return ExitCode.FAILS
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("suffice: interrupted\n")
-        return 130
+        return ExitCode.INTERRUPTED
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options
 
 if TYPE_CHECKING:
@@ -29,18 +30,14 @@ def plan(
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
     use_config: Annotated[bool, typer.Option("--use-config", help="Start from the configuration.")] = False,
     config: options.ConfigFile = None,
-    json: options.Json = False,
-) -> int:
+) -> Answer:
     """Make a stopping plan and print it: looks, boundaries, worst disagreement, average sample number (ASN)."""
-    from suffice.cli.console import print_json
-
     read = options.read_config(config, required=use_config) if use_config else options.shipped_config()
     choice = options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min, at_most)
     setting = options.setting_of(choice, read, looks, config_looks=use_config)
     if compare:
         plans = _of_every_method(setting, guarded=guarded)
-        print_json([made.to_dict() for made in plans]) if json else _print_compared(plans)
-        return 0
+        return Answer([each.to_dict() for each in plans], lambda: _print_compared(plans))
     chosen = method or (read.verifier.adaptive_sampling.method if use_config else "optimal")
     made = setting.plan(chosen, guarded=guarded)
     if plot is not None:
@@ -49,11 +46,7 @@ def plan(
         save_figure(plan_figure(made), plot)
     if save is not None:
         made.save(save)
-    if json:
-        print_json(made.to_dict())
-    else:
-        _print(made)
-    return 0
+    return Answer(made.to_dict(), lambda: _print(made))
 
 
 def _of_every_method(setting: options.Setting, *, guarded: bool) -> "list[Plan]":
@@ -72,7 +65,7 @@ def _of_every_method(setting: options.Setting, *, guarded: bool) -> "list[Plan]"
 
 
 def _print_compared(plans: "list[Plan]") -> None:
-    from suffice.cli.console import percent, print_table
+    from suffice.terminal import percent, print_table
 
     rows = (
         (
@@ -96,7 +89,7 @@ def _parameters(made: "Plan") -> str:
 
 
 def _print(made: "Plan") -> None:
-    from suffice.cli.console import out, percent, print_table
+    from suffice.terminal import out, percent, print_table
 
     rows = ((str(b.n), _boundary(b.reject_at), _boundary(b.accept_at)) for b in made.boundaries)
     title = f"Plan {made.id[:12]}: {made.rule.name} ({_parameters(made)}), N = {made.n}, method {made.method}"
@@ -112,7 +105,7 @@ def _print(made: "Plan") -> None:
 
 
 def _allowed(made: "Plan") -> str:
-    from suffice.cli.console import percent
+    from suffice.terminal import percent
 
     if isinstance(made.max_disagreement, dict):
         return ", ".join(f"{side} {percent(bound, 4)}" for side, bound in made.max_disagreement.items())

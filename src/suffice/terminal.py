@@ -1,0 +1,49 @@
+"""What people read on a terminal: tables, lines, percentages; and the JSON that programs read instead.
+
+Rich is imported when a table or a line is shown, and not before.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_OF_A_FILE = 132
+
+
+def out() -> "Console":
+    """Standard output; a file or a pipe gets a fixed width and no colours."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE, color_system=None)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output; NaN and infinity are refused."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def print_lines(*lines: str) -> None:
+    """Lines as they are, each in one piece however long it is."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """A table with its first column left and the others right."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out().print(table)
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as a percentage; a dash for what is not known."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
