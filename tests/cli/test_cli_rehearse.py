@@ -11,7 +11,7 @@ from small_rehearsal import OWN, write
 from suffice.cli.main import run
 from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
-from suffice.rollout.triage import check
+from suffice.triage.manifest import check
 
 KEYS = {
     "name",

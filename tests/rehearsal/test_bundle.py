@@ -13,14 +13,15 @@ from rehearsing import setup, write_files
 
 from suffice.errors import DataError
 from suffice.flag.file import published
+from suffice.rehearsal.faults import feed_of
 from suffice.rehearsal.rehearse import rehearse
-from suffice.rehearsal.reproduce import reproduce
 from suffice.rehearsal.setup import Setup
-from suffice.rollout.triage import check
 from suffice.serving.counted import counters_of
 from suffice.stopping.plan import Plan
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
+from suffice.triage.manifest import check
+from suffice.triage.reproduce import reproduce
 
 BIN = Path(sys.executable).parent
 FILES = {
@@ -57,9 +58,11 @@ def read(bundle: Path, name: str) -> object:
 
 def test_a_bundle_holds_all_that_triage_needs(frozen: tuple[Setup, Path]) -> None:
     it, bundle = frozen
-    assert {path.name for path in bundle.iterdir()} == FILES
-    assert check(bundle) == len(FILES) - 1
+    assert {path.name for path in bundle.iterdir()} == FILES | {"plans"}
+    assert check(bundle) == len(FILES)
     assert Plan.load(bundle / "plan.json") == it.plan
+    (other,) = (bundle / "plans").iterdir()
+    assert (other.name, Plan.load(other).method) == (f"{Plan.load(other).id}.json", "margin")
     gates, state = read(bundle, "gates.json"), read(bundle, "state.json")
     assert isinstance(gates, list)
     assert isinstance(state, dict)
@@ -94,7 +97,7 @@ def test_the_disagreements_are_those_of_the_ledger(frozen: tuple[Setup, Path]) -
 
 @pytest.mark.parametrize("fault", ["canary:biased-sampler", "staging:storm", "canary:nan"])
 def test_every_fault_that_makes_decisions_differ_can_be_seen_again(tmp_path: Path, fault: str) -> None:
-    found = reproduce(bundle_of(setup(tmp_path, fault)))
+    found = reproduce(bundle_of(setup(tmp_path, fault)), feed_of=feed_of)
     assert found["differs"]
     assert found["fault"] == fault.partition(":")[2]
     json.dumps(found, allow_nan=False)

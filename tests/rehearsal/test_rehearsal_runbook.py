@@ -12,7 +12,7 @@ from rehearsing import config, config_text, rehearsed, setup
 
 from suffice.gates.outcome import Outcome
 from suffice.rehearsal.runbook import Runbook
-from suffice.rollout.triage import check
+from suffice.triage.manifest import check
 
 OUTPUTS = {"pytest_adversarial.out", "run_eval.out", "metrics_summary.out", "escalation_gate.out", "verify_sweep.out"}
 

@@ -19,7 +19,6 @@ from suffice.rehearsal.setup import Setup
 from suffice.rehearsal.summary import summary_of
 from suffice.rehearsal.traffic import lasting
 from suffice.rollout.phases import Phase
-from suffice.rollout.triage import check
 from suffice.serving.counted import counters_of
 from suffice.store.database import open_store
 from suffice.store.events import audit_of, verify_audit, verify_provenance
@@ -27,6 +26,7 @@ from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
+from suffice.triage.manifest import check
 from suffice.verifier.loop import decide
 
 

@@ -15,11 +15,11 @@ import pytest
 from rehearsing import write_files
 from sqlalchemy import func, select
 
-from suffice.rollout.triage import check
 from suffice.store.database import open_store
 from suffice.store.events import verify_audit, verify_provenance
 from suffice.store.rollouts import load_rollout
 from suffice.store.schema import decisions, record_versions, resolutions
+from suffice.triage.manifest import check
 
 
 class World:

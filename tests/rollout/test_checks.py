@@ -12,7 +12,7 @@ from suffice.gates.outcome import Outcome
 from suffice.rollout.checks import check_of, judge_checks
 from suffice.rollout.phases import Phase
 from suffice.rollout.service import Start
-from suffice.rollout.triage import check
+from suffice.triage.manifest import check
 
 PYTHON = sys.executable
 

@@ -13,11 +13,11 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import published
 from suffice.rollout.notify import deliver
 from suffice.rollout.phases import Phase
-from suffice.rollout.triage import check
 from suffice.serving.verifier import Verifier
 from suffice.store.events import verify_audit
 from suffice.store.ledger import Ledger
 from suffice.store.triage import items, receipt_of
+from suffice.triage.manifest import check
 
 ID = "verifier-000001"
 

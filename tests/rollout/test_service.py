@@ -32,14 +32,12 @@ from suffice.flag.arm import Flag
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rehearsal.reproduce import reproduce
 from suffice.rollout import deleted, emergency
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
 from suffice.rollout.place import Place
 from suffice.rollout.service import Service, Start
-from suffice.rollout.triage import check
 from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -49,6 +47,8 @@ from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of
 from suffice.telemetry.counters import Counters
+from suffice.triage.manifest import check
+from suffice.triage.reproduce import reproduce
 
 
 def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def close(
 def check(bundle: Bundle, queue: Queue = QUEUE, store: options.StoreUrl = None, json: options.Json = False) -> int:
     """Check every file of a bundle against its manifest. Exits 2 when one was changed, added or removed."""
     from suffice.cli.console import print_json
-    from suffice.rollout.triage import check as check_bundle
+    from suffice.triage.manifest import check as check_bundle
 
     bundle = _bundle(bundle, queue, store)
     count = check_bundle(bundle)
@@ -125,9 +125,10 @@ def reproduce(
     Exits 0 when the difference is seen again, 2 when it is not.
     """
     from suffice.cli.console import print_json, print_table
-    from suffice.rehearsal.reproduce import reproduce as reproduced
+    from suffice.rehearsal.faults import feed_of
+    from suffice.triage.reproduce import reproduce as reproduced
 
-    found = reproduced(_bundle(bundle, queue, store), key)
+    found = reproduced(_bundle(bundle, queue, store), key, feed_of=feed_of)
     if json:
         print_json(found)
     else:

@@ -19,11 +19,13 @@ from suffice.rehearsal.setup import CHECKS, Setup
 from suffice.rehearsal.traffic import lasting
 from suffice.rollout.controller import State
 from suffice.rollout.stored import plain_result, plain_state
-from suffice.rollout.triage import freeze
 from suffice.serving.counted import counters_of
 from suffice.sources.correction import Correction
+from suffice.stopping.plan import Plan
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.metrics_file import flush
+from suffice.triage.bundle import plan_file
+from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
 
@@ -40,8 +42,11 @@ class Settled:
 class Bundler:
     """Settles the rollback of a rehearsal. Safe to call again: a bundle that is there is kept."""
 
-    def __init__(self, setup: Setup, ledger: Ledger, rollout: str, runbook: Runbook | None = None) -> None:
+    def __init__(
+        self, setup: Setup, ledger: Ledger, rollout: str, fault_plan: Plan, runbook: Runbook | None = None
+    ) -> None:
         self._setup, self._ledger, self._rollout, self._runbook = setup, ledger, rollout, runbook
+        self._fault_plan = fault_plan
         self.evidence = Evidence()
         self.results: tuple[GateResult, ...] = ()
         self.settled: Settled | None = None
@@ -70,8 +75,13 @@ class Bundler:
             "receipt.json": _json(asdict(receipt) if receipt else None),
             "environment.json": _json(_environment()),
             "TRIAGE.md": _item(reason, state, cases, bundle),
+            **self._plans(),
             **self._checks(state.current.name),
         }
+
+    def _plans(self) -> dict[str, str]:
+        plan = self._fault_plan
+        return {} if plan.id == self._setup.plan.id else {plan_file(plan.id): _json(plan.to_dict())}
 
     def _checks(self, stage: str) -> dict[str, str]:
         """What the runbook's checks of the stage said, waited for: the baseline is observed already."""

@@ -61,6 +61,11 @@ def faulty_feed(kind: Kind) -> Feed | None:
     return {Kind.NAN: _nan, Kind.BIASED_SAMPLER: _biased, Kind.STORM: _contrary}.get(kind)
 
 
+def feed_of(spelling: str) -> Feed | None:
+    """What the fault of this spelling makes of the observations, None for one that leaves them or is not known."""
+    return next((faulty_feed(kind) for kind in Kind if kind.spelling == spelling), None)
+
+
 def _nan(observed: list[float]) -> list[float]:
     return [nan] * len(observed)
 

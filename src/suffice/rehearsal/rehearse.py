@@ -162,7 +162,7 @@ class _Rehearsal:
             batch=self.traffic.per_cycle(setup.cycle),
             flush=self.verifier.flush,
         )
-        self.bundler = Bundler(setup, self.ledger, ROLLOUT, runbook)
+        self.bundler = Bundler(setup, self.ledger, ROLLOUT, self.fault_plan, runbook)
         published = Published(setup.file("flag.json"), SALT, flag, self.traffic.targets(), setup.regions)
         self.runner = Runner(store, ROLLOUT, published, self.bundler, self.clock)
         self.results: dict[str, tuple[GateResult, ...]] = {}

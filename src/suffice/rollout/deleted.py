@@ -11,19 +11,19 @@ from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import buckets
 from suffice.flag.file import publish
 from suffice.flag.probes import Probe, observe
-from suffice.rollout.bundle import ROWS, environment_files, ledger_files, plain_json, triage_text
 from suffice.rollout.controller import NOT_OBSERVED
 from suffice.rollout.place import World
 from suffice.rollout.runner import ATTEMPTS, PROBES
 from suffice.rollout.running import JUDGED
 from suffice.rollout.settle import SETTLED, is_settled, keep_receipt, text_of
-from suffice.rollout.triage import freeze
 from suffice.rollout.wiring import wrong_with_file
 from suffice.serving.situation import Salts
 from suffice.store.events import AuditEvent, append_audit, audit_knows, audit_of, last_audit
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, newest_rollout, note_publication
 from suffice.store.triage import TriageItem, open_item, receipt_of
+from suffice.triage.bundle import ROWS, environment_files, ledger_files, plain_json, triage_text
+from suffice.triage.manifest import freeze
 
 ROLL_BACK = "roll back"
 WHY = "the rollout was deleted from the store"

@@ -10,16 +10,17 @@ from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.probes import Receipt
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
-from suffice.rollout.bundle import ROWS, evidence_files, ledger_files, subject_files, triage_text
 from suffice.rollout.checks import outputs
 from suffice.rollout.controller import State
 from suffice.rollout.measure import Measurement
 from suffice.rollout.place import World
-from suffice.rollout.triage import freeze
+from suffice.rollout.stored import plain_result, plain_state
 from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
 from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item, receipt_of
+from suffice.triage.bundle import ROWS, evidence_files, ledger_files, subject_files, triage_text
+from suffice.triage.manifest import freeze
 
 SETTLED = "settle"
 """The audit event that says that everything which follows a rollback was done."""
@@ -114,7 +115,7 @@ class ProductionSettler:
         rows = ledger.latest(self._rollout, stage, ROWS)
         files = {
             "flag.json": text_of(self._place.flag),
-            **evidence_files(state, judged.results, judged.evidence, receipt),
+            **evidence_files(plain_state(state), list(map(plain_result, judged.results)), judged.evidence, receipt),
             **ledger_files(rows, differing, cases, events),
             **subject_files(self._about),
             **{f"checks/{name}": text for name, text in outputs(self._checked).items()},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suffice.errors import DataError, OutputError
-from suffice.rollout.triage import MANIFEST, check, freeze
+from suffice.triage.manifest import MANIFEST, check, freeze
 
 FILES = {"gates.json": "[]\n", "TRIAGE.md": "# Triage: ä\n", "empty.jsonl": ""}
 

@@ -1,32 +1,33 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
 import json
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from suffice.errors import DataError
-from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
-from suffice.rollout.triage import check
+from suffice.serving.served import Feed
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
-from suffice.stopping.request import Margin
 from suffice.stopping.run import Run
+from suffice.triage.bundle import plan_file
+from suffice.triage.manifest import check
 from suffice.verifier.loop import observations
 
 
-def reproduce(bundle: Path, key: str | None = None) -> dict[str, Any]:
+def reproduce(
+    bundle: Path, key: str | None = None, *, feed_of: Callable[[str], Feed | None] = lambda _: None
+) -> dict[str, Any]:
     """Both paths of a decision, look by look, as plain JSON values; `key` None takes the first that disagreed.
 
-    The fault of the rehearsal, if there was one, is put in again. Raises DataError when the bundle was changed, or has
-    no such decision.
+    `feed_of` a fault's name is what a rehearsal with that fault made of the draws. Raises DataError when the bundle was
+    changed, has no such decision, or not the plan that made it.
     """
     check(bundle)
     asked = _asked(bundle, key)
-    sound = Plan.load(bundle / "plan.json")
-    kind = next((k for k in Kind if k.spelling == asked["fault"]), None)
-    plan = faulty_plan(kind, sound, _margin(bundle)) if kind else sound
-    feed = faulty_feed(kind) if kind else None
+    plan = _plan(bundle, asked["plan_id"])
+    feed = feed_of(asked["fault"]) if asked["fault"] else None
     correction = Correction(
         asked["key"], asked["target"], Estimate(**asked["record"]), Estimate(**asked["measurement"])
     )
@@ -80,6 +81,12 @@ def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
     raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
 
 
-def _margin(bundle: Path) -> Margin:
-    sampling = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["verifier"]["adaptive_sampling"]
-    return Margin(sampling["n0"], sampling["multiplier"], sampling["early_stop_margin"])
+def _plan(bundle: Path, plan_id: str) -> Plan:
+    """The plan that made a decision: the rollout's own, or another one that the bundle has."""
+    own = Plan.load(bundle / "plan.json")
+    if own.id == plan_id:
+        return own
+    other = bundle / plan_file(plan_id)
+    if not other.is_file():
+        raise DataError(f"{bundle}: the decision was made with plan {plan_id[:12]}, which the bundle does not have")
+    return Plan.load(other)

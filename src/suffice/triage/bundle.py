@@ -1,4 +1,4 @@
-"""What is frozen when a rollout in production was rolled back."""
+"""What is frozen when a rollout was rolled back."""
 
 import json
 import platform
@@ -12,8 +12,6 @@ from typing import Any
 
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
-from suffice.rollout.controller import State
-from suffice.rollout.stored import plain_result, plain_state
 from suffice.serving.counted import counters_of
 from suffice.store.events import AuditEvent
 from suffice.store.ledger import DecisionRow
@@ -27,13 +25,13 @@ ROWS = 10_000
 
 
 def evidence_files(
-    state: State, results: Iterable[GateResult], evidence: Evidence, receipt: StoredReceipt | None
+    state: Mapping[str, Any], gates: Sequence[Mapping[str, Any]], evidence: Evidence, receipt: StoredReceipt | None
 ) -> dict[str, str]:
-    """What was judged, and what came of it."""
+    """What was judged, and what came of it; state and gates as plain JSON values."""
     return {
-        "gates.json": plain_json([plain_result(result) for result in results]),
+        "gates.json": plain_json(gates),
         "evidence.json": plain_json(asdict(evidence)),
-        "state.json": plain_json(plain_state(state)),
+        "state.json": plain_json(state),
         "receipt.json": plain_json(asdict(receipt) if receipt else None),
         **environment_files(),
     }
@@ -45,6 +43,11 @@ def environment_files() -> dict[str, str]:
     return {
         "environment.json": plain_json({"python": platform.python_version(), "system": platform.system(), **versions})
     }
+
+
+def plan_file(plan_id: str) -> str:
+    """Where a bundle keeps a plan that is not the rollout's own."""
+    return f"plans/{plan_id}.json"
 
 
 def subject_files(identity: Mapping[str, Any]) -> dict[str, str]:
