@@ -33,7 +33,7 @@ campaign: $(READY)
 	$(BIN)/python -m pytest -n auto -m campaign
 
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra bench --constraint requirements.lock --generate-hashes --universal \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

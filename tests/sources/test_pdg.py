@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from suffice.errors import MissingDataError
+from suffice.extras import MissingPackage
 from suffice.sources import pdg
 from suffice.sources.correction import Correction, Estimate
 
@@ -174,7 +175,9 @@ def test_what_cannot_be_drawn_from_is_passed_over(install: Install, unusable: Ro
 
 def test_without_the_package_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pdg", None)
-    with pytest.raises(MissingDataError, match=r"^source pdg: the package pdg is not installed"):
+    with pytest.raises(
+        MissingPackage, match=r"^source pdg needs pdg, which is not installed: pip install 'suffice\[data\]'$"
+    ):
         pdg.corrections()
 
 

@@ -66,8 +66,11 @@ def compare(
     """
     from suffice.cli.comparison_view import json_object, print_comparison
     from suffice.cli.console import print_json
+    from suffice.extras import require
     from suffice.files import check_writable
 
+    if report is not None:
+        require("--report", "matplotlib", "jinja2")
     read = options.read_config(config, required=use_config)
     setting = options.setting_of(
         options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min), read

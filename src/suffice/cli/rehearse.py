@@ -40,6 +40,9 @@ def rehearse(
     """
     import json as json_module
 
+    from suffice.extras import require
+
+    require("suffice rehearse", "matplotlib", "jinja2", *(["pytest"] if checks else []))
     from suffice.cli.console import print_json
     from suffice.cli.rehearsal_view import print_summary, watching
     from suffice.cli.sources import corrections_of

@@ -11,6 +11,7 @@ import typer
 from suffice.cli import options
 from suffice.cli.metrics import ReportsDir
 from suffice.errors import SufficeError
+from suffice.extras import require
 
 HOLDS, FAILS, CANNOT_TELL = 0, 2, 3
 ANSWERS = "runbook.json"
@@ -40,6 +41,7 @@ def runbook(
     from suffice.cli.console import print_json
     from suffice.files import check_writable, write_atomically
 
+    require("suffice runbook", "pytest")
     options.read_config(config, required=False)
     if tied:
         _end_with_standard_input()

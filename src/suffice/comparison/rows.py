@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.comparison.compare import CaseResult
+from suffice.extras import imported_for
 from suffice.files import replacing
 
 Write = Callable[[list[CaseResult]], None]
@@ -35,8 +36,9 @@ def csv_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
 def parquet_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
     """Takes results and writes a row for each case, with three columns for each method; `path` is replaced when the
     block ends well."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with imported_for(f"{path}: Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     text, number, count = pa.string(), pa.float64(), pa.int64()
     columns = [("key", text), ("target", text), ("region", text), ("effect", number), ("fixed_n", count),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from suffice.errors import ExecutionError
+from suffice.extras import imported_for
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -136,7 +137,8 @@ def _local_pool(workers: int) -> Pool:
 
 
 def _cluster_pool(address: str, open_: ExitStack) -> Pool:
-    from distributed import Client
+    with imported_for("a Dask cluster"):
+        from distributed import Client
 
     open_.enter_context(_silent(logging.getLogger("distributed.client")))
     try:

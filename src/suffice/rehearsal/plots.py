@@ -7,12 +7,14 @@ from itertools import groupby, pairwise
 from math import isfinite, nan
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
+from suffice.extras import imported_for
 from suffice.reports.plots import ACCEPT, INK, MUTED, PAPER, REJECT, SERIES, legend_above, scale_percent, style
 from suffice.rollout.phases import Phase
+
+with imported_for("a report"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 Row = Mapping[str, Any]
 

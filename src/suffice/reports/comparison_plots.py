@@ -6,13 +6,11 @@ from math import isfinite, nan
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from suffice.comparison.compare import CELL, CaseResult, Comparison, MethodResult
 from suffice.comparison.intervals import clopper_pearson
 from suffice.decision.rule import Decision
+from suffice.extras import imported_for
 from suffice.reports.plots import (
     ACCEPT,
     INK,
@@ -28,6 +26,11 @@ from suffice.reports.plots import (
     style,
 )
 from suffice.stopping.budget import Budget
+
+with imported_for("a report"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 from suffice.verifier.loop import observations
 
 PATHS = 10

@@ -6,12 +6,14 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
+from suffice.extras import imported_for
 from suffice.reports import plots
 from suffice.stopping.budget import Budget
+
+with imported_for("a report"):
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
 
 _INKS = {
     "ink": plots.INK,

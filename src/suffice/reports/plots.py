@@ -11,21 +11,24 @@ from math import floor, log10, sqrt
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from suffice.decision.counts import CountRule
 from suffice.decision.means import MeanRule
 from suffice.decision.rule import Rule
 from suffice.errors import OutputError
+from suffice.extras import imported_for
 from suffice.files import write_atomically
 from suffice.sampling.distributions import Floats
 from suffice.stopping.budget import Budget
 from suffice.stopping.operating_counts import CountOperating
 from suffice.stopping.plan import Plan
+
+with imported_for("a plot"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 INK, MUTED, GRID, PAPER = "#1f2430", "#667085", "#e4e7ec", "#ffffff"
 ACCEPT, REJECT = "#0f8a7e", "#c8511b"

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from suffice.errors import DataError
+from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
 from suffice.sources.recording import SLICES, Place, ReadSoFar, Recording, check_columns, recording
+
+with imported_for("reading Parquet"):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
 BATCH = 1 << 16
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-import numba
-from numba.extending import intrinsic
-
+from suffice.extras import imported_for
 from suffice.verifier.kernel_cache import writable_folder
+
+with imported_for("deciding many cases at once"):
+    import numba
+    from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -8,6 +8,7 @@ from math import nan
 from typing import cast
 
 from suffice.decision.rule import Decision, Rule, Tally
+from suffice.extras import installed
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import StopReason, Verdict
 from suffice.verifier.batch import DECISIONS, BatchResult, decide_columns, supports
@@ -37,7 +38,7 @@ def worthwhile(cases: Sequence[Case], plans: Sequence[Plan]) -> bool:
     A process cannot know how many cases will follow. It loads or compiles the kernels when these cases, and those that
     were left to runs before, are worth it: so it never takes much more than twice the time of the better choice.
     """
-    if not plans or not all(map(supports, plans)) or not all(map(fits, cases)):
+    if not plans or not installed("numba") or not all(map(supports, plans)) or not all(map(fits, cases)):
         return False
     _Spent.decisions += len(cases) * (1 + len(plans))
     return _Spent.decisions >= (LOADING if kernels_kept() else COMPILING)
