@@ -240,14 +240,14 @@ def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
 @pytest.fixture
 def exposed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[FlagClient]:
     """A rollout that has come to 100 %, and a client that sees it."""
-    from suffice.rollout.place import Place
-    from suffice.rollout.service import Service
+    from suffice.rollout.operator import Operator
+    from suffice.rollout.world import Place
 
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["rollout"]["stages"] = [{"name": "full", "weight": 100, "audit_fraction": 0.1}]
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with Service(Place(Path("config.json"))) as service:
-        service.start("ann")
+    with Operator(Place(Path("config.json"))) as operator:
+        operator.start("ann")
     with FlagClient.from_file(Path("TemporaryQueue/flag.json")) as flag:
         assert flag.arm("anybody") is Arm.ADAPTIVE
         yield flag

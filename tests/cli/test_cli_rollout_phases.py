@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from suffice.cli.main import run
+from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.place import Place
-from suffice.rollout.service import Service, Start
-from suffice.rollout.stored import plain_state
+from suffice.rollout.saved_state import plain_state
+from suffice.rollout.world import Place
 from suffice.store.rollouts import save_rollout
 
 CONFIG = {
@@ -61,18 +61,18 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bring_to(phase: str) -> None:
     """A rollout in this phase, with the flag that belongs to it."""
-    with Service(Place(Path("config.json"))) as service:
-        service.start("ann", Start(waived=("determinism",)))
+    with Operator(Place(Path("config.json"))) as operator:
+        operator.start("ann", Start(waived=("determinism",)))
         if phase == "RolledBack":
-            service.tell("rollback", "ann", "enough")
+            operator.tell("rollback", "ann", "enough")
             return
-        stored, it = service.current, Phase(phase.split()[0])
+        stored, it = operator.current, Phase(phase.split()[0])
         stage = 1 if it is Phase.COMPLETED else 0
-        state = replace(service.state, phase=it, stage=stage, awaits_approval=phase == APPROVAL)
-        with service.store.write() as connection:
+        state = replace(operator.state, phase=it, stage=stage, awaits_approval=phase == APPROVAL)
+        with operator.store.write() as connection:
             save_rollout(connection, replace(stored, phase=it.value, state=plain_state(state)))
         if it is Phase.COMPLETED:
-            service.running.runner.reconcile()
+            operator.monitor.driver.reconcile()
 
 
 def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple[int, Any, str]:
@@ -85,10 +85,10 @@ def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple
 
 def everything() -> tuple[Any, ...]:
     """All that a command could have changed."""
-    with Service(Place(Path("config.json"))) as service:
-        stored = service.current
+    with Operator(Place(Path("config.json"))) as operator:
+        stored = operator.current
         flag = Path("TemporaryQueue/flag.json")
-        return stored, service.history(), flag.read_text(), flag.stat().st_mtime_ns, Path("config.json").read_text()
+        return stored, operator.history(), flag.read_text(), flag.stat().st_mtime_ns, Path("config.json").read_text()
 
 
 @phases

@@ -9,8 +9,8 @@ from typing import Any
 
 from suffice.flag.client import FlagClient
 from suffice.rollout.controller import State
-from suffice.rollout.place import Place
-from suffice.rollout.service import Service, Start
+from suffice.rollout.operator import Operator, Start
+from suffice.rollout.world import Place
 from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -83,7 +83,7 @@ class Clock:
 class Production:
     """A service whose operator and whose traffic are the test."""
 
-    service: Service
+    operator: Operator
     clock: Clock
     flag: FlagClient
     sent: int = 0
@@ -91,18 +91,18 @@ class Production:
 
     @property
     def place(self) -> Place:
-        return self.service.place
+        return self.operator.place
 
     @property
     def state(self) -> State:
-        return self.service.state
+        return self.operator.state
 
     @property
     def store(self) -> Store:
-        return self.service.store
+        return self.operator.store
 
     def plan(self) -> Plan:
-        return Plan.from_dict(self.service.current.config["table"])
+        return Plan.from_dict(self.operator.current.config["table"])
 
     def traffic(self, count: int = 120) -> None:
         """Decide this many new cases, the way production does."""
@@ -119,7 +119,7 @@ class Production:
     def cycle(self, passes: float = CYCLE) -> State:
         """Let time pass, and judge."""
         self.clock.now += passes
-        report = self.service.cycle()
+        report = self.operator.cycle()
         self.said += report.notes
         return report.state
 
@@ -148,7 +148,7 @@ class Production:
                 seed=42,
                 plan_id=self.plan().id,
                 at=self.clock(),
-                rollout=self.service.current.id,
+                rollout=self.operator.current.id,
                 stage=stage,
                 region="eu",
                 audited=True,
@@ -164,11 +164,11 @@ class Production:
 
     def judged(self, gate: str) -> dict[str, Any]:
         """What the last cycle's gate said."""
-        event = next(event for event in reversed(self.service.history()) if event.action == "judge")
+        event = next(event for event in reversed(self.operator.history()) if event.action == "judge")
         return next(dict(found) for found in event.numbers["gates"] if found["gate"] == gate)
 
     def actions(self) -> list[str]:
-        return [event.action for event in self.service.history() if event.action != "judge"]
+        return [event.action for event in self.operator.history() if event.action != "judge"]
 
 
 @contextmanager
@@ -181,13 +181,13 @@ def producing(
 ) -> Iterator[Production]:
     """A service with a rollout that has been started, unless `begin` is None; its store may be at a `url`."""
     place, clock = place_in(folder, config, url), clock or Clock()
-    with Service(place, clock=clock) as service:
+    with Operator(place, clock=clock) as operator:
         if begin is not None:
-            service.start("ann", begin)
+            operator.start("ann", begin)
         with FlagClient.from_file(place.flag, poll_ms=20) as flag:
-            yield Production(service, clock, flag)
+            yield Production(operator, clock, flag)
 
 
 def again(made: Production) -> Production:
     """The same service, as a process that starts anew sees it."""
-    return replace(made, service=Service(made.place, clock=made.clock))
+    return replace(made, operator=Operator(made.place, clock=made.clock))

@@ -19,8 +19,8 @@ from suffice.config import load
 from suffice.flag.client import FlagClient
 from suffice.rollout.daemon import run
 from suffice.rollout.lease import Lease
-from suffice.rollout.place import Place
-from suffice.rollout.service import Service
+from suffice.rollout.operator import Operator
+from suffice.rollout.world import Place
 from suffice.serving.situation import Situation, StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -112,10 +112,10 @@ def mixed(i: int) -> Correction:
 
 def run_on(folder: Path, clock: Clock) -> None:
     place = Place(folder / "config.json", folder / "queue")
-    with Service(place, clock=clock) as service, Lease(service.store, "verifier", seconds=0.3) as lease:
+    with Operator(place, clock=clock) as operator, Lease(operator.store, "verifier", seconds=0.3) as lease:
         lease.acquire()
         lease.start_beating()
-        run(service, lease, Pause(clock.factor), until_done=True)
+        run(operator, lease, Pause(clock.factor), until_done=True)
 
 
 def watch(folder: Path, clock: Clock) -> None:

@@ -10,8 +10,8 @@ from production import BEGAN, content, producing
 from suffice.errors import RolloutError
 from suffice.gates.outcome import Outcome
 from suffice.rollout.checks import check_of, judge_checks
+from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.service import Start
 from suffice.triage.manifest import check
 
 PYTHON = sys.executable
@@ -64,6 +64,6 @@ def test_a_check_is_a_gate_of_the_rollout(tmp_path: Path, code: int, phase: Phas
         assert made.cycle().phase is phase
         assert made.judged("eval")["value"] == code if code == 0 else "ended with 2" in made.state.why
         if phase is Phase.ROLLED_BACK:
-            bundle = made.place.queue / "triage" / made.service.current.id
+            bundle = made.place.queue / "triage" / made.operator.current.id
             assert check(bundle)
             assert (bundle / "checks" / "eval.out").read_text(encoding="utf-8") == "said\n"

@@ -14,7 +14,7 @@ from production import producing
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rollout import runner
+from suffice.rollout import driver
 from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, check_url, deliver, undelivered, wait
 from suffice.rollout.phases import Phase
 from suffice.store.outbox import Message
@@ -53,9 +53,9 @@ def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]
 
 def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> None:
     with producing(tmp_path) as made, webhook() as (url, got):
-        made.service.tell("pause", "ann", "lunch")
+        made.operator.tell("pause", "ann", "lunch")
         assert deliver(made.store, url, made.clock) == (2, [])
-        made.service.tell("rollback", "ann", "no appetite")
+        made.operator.tell("rollback", "ann", "no appetite")
         deliver(made.store, url, made.clock)
         assert deliver(made.store, url, made.clock) == (0, [])
         assert [body["action"] for _, body in got] == ["start", "pause", "roll back", "receipt", "triage", "settle"]
@@ -92,11 +92,11 @@ def deleting(path: Path) -> Iterator[None]:
 def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_every_cycle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "ATTEMPTS", 20)
+    monkeypatch.setattr(driver, "ATTEMPTS", 20)
     with producing(tmp_path) as made, webhook() as (url, got):
         made.until("canary")
         with deleting(made.place.flag):
-            report = made.service.tell("rollback", "ann", "enough")
+            report = made.operator.tell("rollback", "ann", "enough")
             assert report.state.phase is Phase.ROLLING_BACK
             assert report.notes[0].startswith("the baseline is not observed yet: ")
             assert made.cycle().phase is Phase.ROLLING_BACK
@@ -112,9 +112,9 @@ def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_e
 
 def test_a_flag_that_somebody_raises_after_a_rollback_is_put_back_and_told(tmp_path: Path) -> None:
     with producing(tmp_path) as made, webhook() as (url, got):
-        made.service.tell("rollback", "ann", "enough")
+        made.operator.tell("rollback", "ann", "enough")
         publish(made.place.flag, Exposure(100, "mine"))
-        assert "says 100 % adaptive" in made.service.cycle().notes[0]
+        assert "says 100 % adaptive" in made.operator.cycle().notes[0]
         assert published(made.place.flag) is None
         deliver(made.store, url, made.clock)
         assert got[-1][1]["action"] == "repair"

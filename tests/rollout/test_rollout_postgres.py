@@ -84,7 +84,7 @@ def test_while_the_server_is_away_decisions_are_made_nothing_advances_and_nothin
                     verifier.flush()
                 made.clock.now += CYCLE
                 with pytest.raises(StoreError, match="is not currently accepting connections"):
-                    made.service.cycle()
+                    made.operator.cycle()
             assert made.state == before
             served += [verifier.verify(case) for case in cases[20:]]
         rows = {row.key: row for row in Ledger(made.store).rows(ID)}

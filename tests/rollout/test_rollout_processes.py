@@ -16,10 +16,10 @@ import pytest
 from production import content, place_in, producing
 from running_on import TARGETS, Clock, client, daemon, mixed, verifier
 
+from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.place import Place
-from suffice.rollout.service import Service, Start
-from suffice.rollout.stored import state_of
+from suffice.rollout.saved_state import state_of
+from suffice.rollout.world import Place
 from suffice.serving.spool import FOLDER, Spool
 from suffice.serving.verifier import Verifier
 from suffice.store.events import AuditEvent, verify_audit
@@ -52,8 +52,8 @@ def start(folder: Path, clock: Clock, *, degraded: bool = False, **rollout: Any)
     if degraded:
         config["verifier"]["adaptive_sampling"] |= {"method": "margin", "n0": 8}
         (folder / "degraded.json").write_text(json.dumps(config), encoding="utf-8")
-    with Service(place, clock=clock) as service:
-        service.start("ann", WAIVED)
+    with Operator(place, clock=clock) as operator:
+        operator.start("ann", WAIVED)
     return place
 
 
@@ -72,13 +72,13 @@ def at_work(folder: Path, clock: Clock, count: int, pause: float = 0.01) -> Iter
 
 def check_whole(place: Place) -> list[AuditEvent]:
     """What must hold at every moment."""
-    with Service(place) as service, service.store.read() as connection:
+    with Operator(place) as operator, operator.store.read() as connection:
         assert verify_audit(connection).intact
-        events = service.history()
+        events = operator.history()
         actions = [event.action for event in events]
         assert receipt_of(connection, ID) is None or "observed" in actions
         assert len(items(connection)) <= 1
-        assert state_of(service.current.state).stage == actions.count("advance")
+        assert state_of(operator.current.state).stage == actions.count("advance")
         once = ("start", "roll back", "receipt", "settle", "triage", "complete")
         assert all(count == 1 for action, count in Counter(actions).items() if action in once)
         assert all(before.at <= after.at for before, after in itertools.pairwise(events))
@@ -88,8 +88,8 @@ def check_whole(place: Place) -> list[AuditEvent]:
 def check_ledger(place: Place) -> list[DecisionRow]:
     """All processes have ended; once the next verifier was opened, each decision that was returned is there, once."""
     Verifier.from_config(place.config, queue=place.queue).close()
-    with Service(place) as service:
-        rows = [row for rollout in (ID, "") for row in Ledger(service.store).rows(rollout)]
+    with Operator(place) as operator:
+        rows = [row for rollout in (ID, "") for row in Ledger(operator.store).rows(rollout)]
     arms = {row.key: row.arm for row in rows}
     assert len(arms) == len(rows)
     notes = [note.split() for path in (place.queue.parent / "returned").iterdir() for note in whole_lines(path)]
@@ -106,8 +106,8 @@ def whole_lines(path: Path) -> list[str]:
 def check_rolled_back(place: Place, rows: list[DecisionRow]) -> None:
     """From the receipt on nobody is adaptive: not in the ledger, not by the verifiers' own notes; and the client, a
     process of its own, saw that the slice was adaptive, and that everybody is fixed."""
-    with Service(place) as service, service.store.read() as connection:
-        assert service.state.phase is Phase.ROLLED_BACK
+    with Operator(place) as operator, operator.store.read() as connection:
+        assert operator.state.phase is Phase.ROLLED_BACK
         receipt = receipt_of(connection, ID)
     assert receipt is not None
     assert receipt.fixed == receipt.asked > 0
@@ -130,9 +130,9 @@ def observed(place: Place) -> list[dict[str, float]]:
 
 def check_stages(place: Place, rows: list[DecisionRow]) -> None:
     """No stage was skipped or shortened: between the moments that it began and ended lie its hold and its audits."""
-    with Service(place) as service:
-        stages = service.current.state["stages"]
-        begun = [event.at for event in service.history() if event.action in ("start", "advance")]
+    with Operator(place) as operator:
+        stages = operator.current.state["stages"]
+        begun = [event.at for event in operator.history() if event.action in ("start", "advance")]
     for stage, (began, ended) in zip(stages, itertools.pairwise(begun), strict=False):
         assert ended - began >= stage["hold"]
         audits = sum(row.audited and row.stage == stage["name"] and row.at <= ended for row in rows)
@@ -171,8 +171,8 @@ def test_the_shipped_stages_of_96_hours_complete_with_four_verifier_processes(tm
     config["verifier"] |= {"n_samples": 128, "adaptive_sampling": {"enabled": True, "max_disagreement": 0.001}}
     clock = Clock(time.time(), AN_HOUR_A_SECOND)
     place = place_in(tmp_path, config)
-    with Service(place, clock=clock) as service:
-        service.start("ann", WAIVED)
+    with Operator(place, clock=clock) as operator:
+        operator.start("ann", WAIVED)
     with at_work(tmp_path, clock, 4, pause=0.002):
         runner = daemon(tmp_path, clock)
         runner.join(4 * PATIENCE)
@@ -199,10 +199,10 @@ def test_a_plan_that_degrades_at_fifty_percent_is_rolled_back_and_nobody_is_adap
     assert actions_of(place) == ["start", "advance", "roll back", "observed", "receipt", "triage", "settle"]
     rows = check_ledger(place)
     check_rolled_back(place, rows)
-    with Service(place) as service:
-        assert service.state.current.name == "half"
-        assert "disagreement" in [result.gate for result in service.state.failed]
-    with Service(place) as service, service.store.read() as connection:
+    with Operator(place) as operator:
+        assert operator.state.current.name == "half"
+        assert "disagreement" in [result.gate for result in operator.state.failed]
+    with Operator(place) as operator, operator.store.read() as connection:
         receipt = receipt_of(connection, ID)
     assert receipt is not None
     assert any(row.at > receipt.at for row in rows)
@@ -274,8 +274,8 @@ def check_ended(place: Place, *, degraded: bool) -> None:
 
 
 def done(place: Place) -> bool:
-    with Service(place) as service:
-        return service.state.phase in (Phase.COMPLETED, Phase.ROLLED_BACK)
+    with Operator(place) as operator:
+        return operator.state.phase in (Phase.COMPLETED, Phase.ROLLED_BACK)
 
 
 @pytest.mark.parametrize("degraded", [False, True])

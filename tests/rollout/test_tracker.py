@@ -8,8 +8,8 @@ import pytest
 from production import producing
 
 from suffice.errors import RolloutError
-from suffice.rollout.explain import plain_status, status_of
 from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, deliver
+from suffice.rollout.status import plain_status, status_of
 from suffice.rollout.tracker import command_of
 
 SCRIPT = """
@@ -43,7 +43,7 @@ def test_an_item_is_opened_once_with_its_words_and_text(tmp_path: Path) -> None:
     command = template(tmp_path)
     with producing(tmp_path) as made:
         assert deliver(made.store, None, made.clock, command=command) == (0, [])
-        made.service.tell("rollback", "ann", "a; $(b) {title} 'c'")
+        made.operator.tell("rollback", "ann", "a; $(b) {title} 'c'")
         for _ in range(3):
             deliver(made.store, None, made.clock, command=command)
             made.clock.now += LONGEST_WAIT
@@ -57,13 +57,13 @@ def test_an_item_is_opened_once_with_its_words_and_text(tmp_path: Path) -> None:
 def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(tmp_path: Path) -> None:
     command = template(tmp_path, failures=2)
     with producing(tmp_path) as made:
-        made.service.tell("rollback", "ann", "no appetite")
-        waits = plain_status(status_of(made.service))["notifications_waiting"]
+        made.operator.tell("rollback", "ann", "no appetite")
+        waits = plain_status(status_of(made.operator))["notifications_waiting"]
         for pause in (FIRST_WAIT, 2 * FIRST_WAIT):
             taken, (problem,) = deliver(made.store, None, made.clock, command=command)
             assert taken == 0
             assert problem.endswith("ended with 7: the tracker is away")
-            assert plain_status(status_of(made.service))["notifications_waiting"] == waits + 6
+            assert plain_status(status_of(made.operator))["notifications_waiting"] == waits + 6
             made.clock.now += pause - 1
             assert deliver(made.store, None, made.clock, command=command) == (0, [])
             made.clock.now += 1
@@ -73,7 +73,7 @@ def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(t
 
 def test_a_command_that_is_not_there_is_a_sentence_and_the_item_waits_for_the_right_one(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        made.service.tell("rollback", "ann", "no appetite")
+        made.operator.tell("rollback", "ann", "no appetite")
         _, (problem,) = deliver(made.store, None, made.clock, command=("/no/such/command", "{title}"))
         assert "triage command /no/such/command cannot be run: No such file" in problem
         made.clock.now += LONGEST_WAIT

@@ -34,9 +34,9 @@ def promote(
     from suffice.cli.console import print_json
     from suffice.cli.sources import corrections_of
     from suffice.errors import RolloutError
-    from suffice.rollout.identity import Subject
     from suffice.rollout.promotion import Wanted, measure
     from suffice.rollout.promotion import promote as made
+    from suffice.rollout.subject import Subject
 
     if pr and push is None:
         raise RolloutError("--pr needs --push REMOTE: a pull request is about a branch that others can see")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from suffice.rollout.daemon import Pass
-    from suffice.rollout.place import Place
+    from suffice.rollout.operator import Operator
     from suffice.rollout.report import Report
-    from suffice.rollout.service import Service
+    from suffice.rollout.world import Place
     from suffice.sources.correction import Correction
 
 app = typer.Typer(
@@ -87,7 +87,7 @@ def start(
     are recomputed from its provenance.
     """
     from suffice.rollout.checks import check_of
-    from suffice.rollout.service import Start
+    from suffice.rollout.operator import Start
 
     every = _seconds(check_every)
     checks = tuple(check_of(text, every) for text in check or ())
@@ -113,7 +113,7 @@ def status(
 
     from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_status
-    from suffice.rollout.explain import plain_status, status_of
+    from suffice.rollout.status import plain_status, status_of
 
     with _service(config, queue, store, service, create=False) as opened:
         while True:
@@ -139,7 +139,7 @@ def explain(
     """The status, and what each gate saw last, with its numbers."""
     from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_explanation
-    from suffice.rollout.explain import plain_status, status_of
+    from suffice.rollout.status import plain_status, status_of
 
     with _service(config, queue, store, service, create=False) as opened:
         found = status_of(opened)
@@ -165,7 +165,7 @@ def history(
 
     from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_history
-    from suffice.rollout.running import JUDGED
+    from suffice.rollout.cycle import JUDGED
     from suffice.store.events import verify_audit
 
     with _service(config, queue, store, service, create=False) as opened:
@@ -380,19 +380,19 @@ def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) 
 
 
 def _place(config: Path | None, queue: Path, store: str | None, service: str) -> "Place":
-    from suffice.rollout.place import Place
+    from suffice.rollout.world import Place
 
     return Place(config or Path("config.json"), queue, service, store)
 
 
-def _service(config: Path | None, queue: Path, store: str | None, service: str, *, create: bool = True) -> "Service":
+def _service(config: Path | None, queue: Path, store: str | None, service: str, *, create: bool = True) -> "Operator":
     return _opened(_place(config, queue, store, service), create=create)
 
 
-def _opened(place: "Place", *, create: bool) -> "Service":
-    from suffice.rollout.service import Service
+def _opened(place: "Place", *, create: bool) -> "Operator":
+    from suffice.rollout.operator import Operator
 
-    return Service(place, corrections=_corrections, create=create)
+    return Operator(place, corrections=_corrections, create=create)
 
 
 def _source(source: str | None, records: Path | None, measurements: Path | None) -> dict[str, Any] | None:

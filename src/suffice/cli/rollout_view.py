@@ -6,9 +6,9 @@ from typing import Any
 
 from suffice.cli.console import out, print_table
 from suffice.rollout.daemon import Pass
-from suffice.rollout.explain import Status, advances_when, plain_status, rolls_back_when
 from suffice.rollout.report import Report, legal_commands
-from suffice.rollout.stored import plain_result
+from suffice.rollout.saved_state import plain_result
+from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
 from suffice.store.events import AuditEvent
 
 

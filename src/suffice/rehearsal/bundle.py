@@ -18,7 +18,7 @@ from suffice.rehearsal.runbook import Runbook
 from suffice.rehearsal.setup import CHECKS, Setup
 from suffice.rehearsal.traffic import lasting
 from suffice.rollout.controller import State
-from suffice.rollout.stored import plain_result, plain_state
+from suffice.rollout.saved_state import plain_result, plain_state
 from suffice.serving.counted import counters_of
 from suffice.sources.correction import Correction
 from suffice.stopping.plan import Plan

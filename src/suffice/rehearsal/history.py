@@ -12,7 +12,7 @@ from suffice.gates import disagreement, sample_reduction
 from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rollout.controller import State
-from suffice.rollout.stored import plain_result
+from suffice.rollout.saved_state import plain_result
 
 
 class History:

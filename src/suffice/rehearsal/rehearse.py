@@ -25,13 +25,13 @@ from suffice.rehearsal.setup import CHECKS, PLAN, Setup, begin_anew, pinned, rem
 from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.acceptance import judge_all
 from suffice.rollout.controller import Cycle, Paused, Started, State, advance
+from suffice.rollout.driver import Driver, Published
 from suffice.rollout.evidence import EvidenceReader
+from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
-from suffice.rollout.runner import Published, Runner
+from suffice.rollout.saved_state import limits_of, result_of, stages_of
 from suffice.rollout.stage import Stage
-from suffice.rollout.stored import limits_of, result_of, stages_of
 from suffice.serving.counted import counters_of
 from suffice.serving.served import Served
 from suffice.serving.verifier import Situation, Verifier
@@ -164,7 +164,7 @@ class _Rehearsal:
         )
         self.bundler = Bundler(setup, self.ledger, ROLLOUT, self.fault_plan, runbook)
         published = Published(setup.file("flag.json"), SALT, flag, self.traffic.targets(), setup.regions)
-        self.runner = Runner(store, ROLLOUT, published, self.bundler, self.clock)
+        self.driver = Driver(store, ROLLOUT, published, self.bundler, self.clock)
         self.results: dict[str, tuple[GateResult, ...]] = {}
         self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
         self.history = History(setup.file("history.jsonl"))
@@ -184,7 +184,7 @@ class _Rehearsal:
 
     def _known(self) -> State:
         try:
-            return self.runner.state
+            return self.driver.state
         except RolloutError:
             # It had not begun: nothing is known.
             raise KeyboardInterrupt from None
@@ -198,8 +198,8 @@ class _Rehearsal:
         )
         set_enabled(self.setup.file("config.json"), enabled=True)
         state = State(stages_of(section), limits_of(section))
-        self.runner.create(state, self.setup.source, self.setup.identity)
-        return self.runner.handle(Started(), "rehearsal")
+        self.driver.create(state, self.setup.source, self.setup.identity)
+        return self.driver.handle(Started(), "rehearsal")
 
     def _go_on(self) -> State:
         with self.store.read() as connection:
@@ -210,9 +210,9 @@ class _Rehearsal:
             raise DataError(f"{self.setup.directory}: the rehearsal there was made from something else; begin anew")
         self.clock.now = stored.updated_at
         self._remember(stored.updated_at)
-        state = self.runner.state
+        state = self.driver.state
         self._enter(state.current.name)
-        return self.runner.handle(Started(), "rehearsal") if state.phase is Phase.PENDING else self.runner.reconcile()
+        return self.driver.handle(Started(), "rehearsal") if state.phase is Phase.PENDING else self.driver.reconcile()
 
     def _remember(self, until: float) -> None:
         """What an earlier process knew and did not store with the rollout."""
@@ -242,7 +242,7 @@ class _Rehearsal:
             self._tell(state, seen)
         if state.phase is Phase.PROGRESSING:
             why = f"the corrections have arrived {self.setup.passes} times, which proved too little"
-            return self.runner.handle(Paused(why), "rehearsal")
+            return self.driver.handle(Paused(why), "rehearsal")
         return state
 
     def _enter(self, stage: str) -> None:
@@ -274,7 +274,7 @@ class _Rehearsal:
                 day=self._day(),
             )
         )
-        return self.runner.handle(cycle, "rehearsal")
+        return self.driver.handle(cycle, "rehearsal")
 
     def _checked(self, state: State) -> tuple[GateResult, ...]:
         if self.runbook is None:

@@ -7,8 +7,8 @@ from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
 from suffice.rollout.counted import Counted
+from suffice.rollout.saved_state import plain_result
 from suffice.rollout.stage import Stage
-from suffice.rollout.stored import plain_result
 
 
 def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from threading import Event
 from suffice.errors import SufficeError
 from suffice.rollout.lease import Lease
 from suffice.rollout.notify import deliver
+from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report
-from suffice.rollout.service import Service
 
 RETRY_SECONDS = 15.0
 """The longest pause while something is undone: a rollback that is not observed, notifications, a cycle that failed."""
@@ -26,7 +26,7 @@ class Pass:
 
 
 def run(
-    service: Service,
+    operator: Operator,
     lease: Lease,
     stop: Event,
     *,
@@ -43,7 +43,7 @@ def run(
     """
     last: Pass | None = None
     while not stop.is_set() and not lease.lost:
-        last = one_pass(service, webhook, command)
+        last = one_pass(operator, webhook, command)
         seen(last)
         if until_done and _done(last):
             break
@@ -51,15 +51,15 @@ def run(
     return last
 
 
-def one_pass(service: Service, webhook: str | None, command: Sequence[str] | None = None) -> Pass:
+def one_pass(operator: Operator, webhook: str | None, command: Sequence[str] | None = None) -> Pass:
     """One cycle, and the notifications that are due; what goes wrong is a sentence, not an exception."""
     report, error = None, None
     try:
-        report = service.cycle()
+        report = operator.cycle()
     except SufficeError as failed:
         error = str(failed)
     try:
-        delivered, wrong = deliver(service.store, webhook, service.clock, command=command)
+        delivered, wrong = deliver(operator.store, webhook, operator.clock, command=command)
     except SufficeError as failed:
         delivered, wrong = 0, [str(failed)]
     return Pass(report, error, delivered, tuple(wrong))

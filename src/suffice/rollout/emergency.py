@@ -11,8 +11,8 @@ from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rollout.place import Place
-from suffice.rollout.runner import ATTEMPTS, PROBES
+from suffice.rollout.driver import ATTEMPTS, PROBES
+from suffice.rollout.world import Place
 
 ASKED = "rollback.asked"
 """The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it

@@ -10,7 +10,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from suffice.errors import RolloutError
 from suffice.rollout.controller import NOT_OBSERVED
-from suffice.rollout.running import REPAIR
+from suffice.rollout.cycle import REPAIR
 from suffice.rollout.settle import SETTLED
 from suffice.rollout.tracker import KIND, enqueue_items, run_command
 from suffice.store.database import Store

@@ -14,8 +14,8 @@ from suffice.config import set_enabled
 from suffice.errors import MissingDataError, OutputError, RolloutError
 from suffice.files import write_atomically
 from suffice.gates.sample_reduction import check_net
-from suffice.rollout.identity import Subject
 from suffice.rollout.promotion_text import pull_request, release_note, title
+from suffice.rollout.subject import Subject
 from suffice.sources.even import even_cases
 from suffice.verifier.case import Case
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from suffice.config import StageConfig, format_duration
-from suffice.rollout.identity import Subject
+from suffice.rollout.subject import Subject
 
 Summaries = Sequence[tuple[str, dict[str, Any]]]
 

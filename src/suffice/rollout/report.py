@@ -13,8 +13,8 @@ from suffice.rollout.controller import (
     State,
     advance,
 )
+from suffice.rollout.driver import exposure_of
 from suffice.rollout.phases import TRANSITIONS, Phase, Signal
-from suffice.rollout.runner import exposure_of
 from suffice.rollout.wiring import shown
 
 _SIGNALS = {

@@ -13,8 +13,8 @@ from suffice.gates.outcome import GateResult
 from suffice.rollout.checks import outputs
 from suffice.rollout.controller import State
 from suffice.rollout.measure import Measurement
-from suffice.rollout.place import World
-from suffice.rollout.stored import plain_result, plain_state
+from suffice.rollout.saved_state import plain_result, plain_state
+from suffice.rollout.world import World
 from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
 from suffice.store.ledger import Ledger

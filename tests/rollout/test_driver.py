@@ -13,10 +13,10 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import published
 from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult, Outcome
-from suffice.rollout import runner as runner_module
+from suffice.rollout import driver as driver_module
 from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
+from suffice.rollout.driver import Driver, Published, exposure_of
 from suffice.rollout.phases import Phase
-from suffice.rollout.runner import Published, Runner, exposure_of
 from suffice.rollout.stage import Limits, Stage
 from suffice.store.database import Store, open_store
 from suffice.store.events import audit_of, verify_audit
@@ -59,7 +59,7 @@ class World:
     settled: Settled = field(default_factory=Settled)
     time: float = 0.0
 
-    def runner(self, kind: type[Runner] = Runner) -> Runner:
+    def driver(self, kind: type[Driver] = Driver) -> Driver:
         it = Published(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
         return kind(self.store, "r1", it, self.settled, lambda: self.time)
 
@@ -84,8 +84,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, store, flag)
 
 
-def created(world: World) -> Runner:
-    it = world.runner()
+def created(world: World) -> Driver:
+    it = world.driver()
     it.create(State(STAGES, Limits(cycle=100)), "service", {})
     return it
 
@@ -143,13 +143,13 @@ def test_an_event_that_is_not_allowed_changes_nothing(world: World) -> None:
 
 def test_there_is_no_rollout_to_run_before_one_is_created(world: World) -> None:
     with pytest.raises(RolloutError, match="there is no rollout r1"):
-        world.runner().handle(Started(), "ann")
+        world.driver().handle(Started(), "ann")
 
 
 def test_two_runners_one_of_them_is_too_late(world: World) -> None:
     created(world)
 
-    class Overtaken(Runner):
+    class Overtaken(Driver):
         def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
             clock, self._clock = self._clock, self._overtaken
             self._behind = clock
@@ -160,18 +160,18 @@ def test_two_runners_one_of_them_is_too_late(world: World) -> None:
                 save_rollout(connection, self.stored)
             return self._behind()
 
-    late = world.runner(Overtaken)
+    late = world.driver(Overtaken)
     with pytest.raises(StoreConflict, match="no longer at version"):
         late.handle(Started(), "ben")
     assert world.actions == []
-    assert world.runner().state.phase is Phase.PENDING
+    assert world.driver().state.phase is Phase.PENDING
 
 
 class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
-def killed_at(step: int) -> type[Runner]:
+def killed_at(step: int) -> type[Driver]:
     """A runner that is killed at its step: before or after it stores a decision, before or after it does a command."""
     left = iter(range(step))
 
@@ -179,7 +179,7 @@ def killed_at(step: int) -> type[Runner]:
         if next(left, None) is None:
             raise Killed
 
-    class Mortal(Runner):
+    class Mortal(Driver):
         def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
             pass_by()
             commands = super()._decide(event, who)
@@ -200,16 +200,16 @@ def killed_at(step: int) -> type[Runner]:
 HISTORY: tuple[tuple[float, Event], ...] = ((0, Started()), (100, GOOD), (150, GOOD), (160, BAD))
 
 
-def live(world: World, mortal: type[Runner] | None) -> int:
+def live(world: World, mortal: type[Driver] | None) -> int:
     """Handle the history; who is killed is followed by another runner, which reconciles. Returns the kills."""
-    kills, it = 0, world.runner(mortal) if mortal else world.runner()
+    kills, it = 0, world.driver(mortal) if mortal else world.driver()
     for world.time, event in HISTORY:
         before = it.stored.version
         try:
             it.handle(event, "runner")
         except Killed:
             kills += 1
-            it = world.runner()
+            it = world.driver()
             stored = it.stored.version > before
             it.reconcile()
             state = it.state
@@ -234,7 +234,7 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(tmp_path: Path) -> None:
             world = World(folder, store, flag)
             created(world)
             kills = live(world, killed_at(step))
-            assert world.runner().state.phase is Phase.ROLLED_BACK
+            assert world.driver().state.phase is Phase.ROLLED_BACK
             assert world.actions == ["start", "advance", "roll back", "observed"]
             assert published(world.path) is None
             assert world.settled.calls
@@ -257,14 +257,14 @@ class Stubborn:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "ATTEMPTS", 15)
+    monkeypatch.setattr(driver_module, "ATTEMPTS", 15)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> None:
     created(world).handle(Started(), "ann")
     stubborn = Published(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
-    it = Runner(world.store, "r1", stubborn, world.settled, lambda: world.time)
+    it = Driver(world.store, "r1", stubborn, world.settled, lambda: world.time)
     assert it.handle(RollbackAsked("now"), "ann", insist=False).phase is Phase.ROLLING_BACK
     assert world.settled.calls == []
     assert world.actions[-2:] == ["roll back", "not observed"]
@@ -277,7 +277,7 @@ def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> N
 def test_a_stage_that_the_flag_does_not_show_is_an_error(world: World) -> None:
     created(world)
     blind = Published(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
-    it = Runner(world.store, "r1", blind, world.settled, lambda: world.time)
+    it = Driver(world.store, "r1", blind, world.settled, lambda: world.time)
     with pytest.raises(RolloutError, match=r"stage staging was published in .*, but the flag does not answer so"):
         it.handle(Started(), "ann")
-    assert world.runner().reconcile().phase is Phase.PROGRESSING
+    assert world.driver().reconcile().phase is Phase.PROGRESSING

@@ -1,4 +1,4 @@
-"""One rollout in production, cycle by cycle."""
+"""One monitoring pass: measure, judge every gate, act."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -11,19 +11,19 @@ from suffice.flag.bucketing import Sample
 from suffice.gates.evidence import NOTHING_MEASURED
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.acceptance import judge_all
 from suffice.rollout.checks import judge_checks
 from suffice.rollout.controller import NOT_OBSERVED, Cycle, Event, Paused, RollbackAsked, Started, State
-from suffice.rollout.identity import Subject, changes, stored_config
+from suffice.rollout.driver import Driver, Published, exposure_of
+from suffice.rollout.judging import judge_all
 from suffice.rollout.measure import Measured, Measurement
 from suffice.rollout.phases import Phase
-from suffice.rollout.place import World
 from suffice.rollout.rebuild import Pair, from_provenance, from_source
 from suffice.rollout.report import Report, foreseen
-from suffice.rollout.runner import Published, Runner, exposure_of
+from suffice.rollout.saved_state import plain_result
 from suffice.rollout.settle import Judged, ProductionSettler
-from suffice.rollout.stored import plain_result
+from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.wiring import judge_flag, unreadable, wrong_with_file
+from suffice.rollout.world import World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
@@ -39,7 +39,7 @@ REPAIR = "repair"
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 
-class Running:
+class Monitor:
     """A stored rollout, with all that its cycles keep between them; `about` is what it was started with."""
 
     def __init__(self, world: World, rollout: str, about: Mapping[str, Any]) -> None:
@@ -54,15 +54,15 @@ class Running:
         self._last: Judged | None = None
 
     @cached_property
-    def runner(self) -> Runner:
+    def driver(self) -> Driver:
         world, salt = self.world, Salts.of(self.rollout).arm
         regions = tuple(dict.fromkeys(r for stage in self._config.rollout.stages for r in stage.regions))
         published = Published(world.place.flag, salt, world.flag(), self.about["targets"], regions)
-        return Runner(world.store, self.rollout, published, self.settler, world.clock)
+        return Driver(world.store, self.rollout, published, self.settler, world.clock)
 
     def cycle(self, who: str, *, dry_run: bool = False) -> Report:
         """One monitoring pass. Raises SufficeError when something cannot be done; the next one goes on from there."""
-        state = self.runner.state
+        state = self.driver.state
         if state.phase is Phase.PENDING:
             return self.handle(Started(), who, dry_run=dry_run)
         if state.phase in _BACK:
@@ -71,20 +71,20 @@ class Running:
 
     def roll_back(self, who: str, reason: str, *, dry_run: bool = False) -> Report:
         """Back to the baseline, or on with it where that has begun."""
-        state = self.runner.state
+        state = self.driver.state
         if state.phase in _BACK:
             return self._finish(state, dry_run=dry_run)
         try:
             return self.handle(RollbackAsked(reason), who, dry_run=dry_run)
         except RolloutError:
             # Another process may have seen the baseline first, and told the store.
-            return self._finish(self.runner.state, dry_run=dry_run)
+            return self._finish(self.driver.state, dry_run=dry_run)
 
     def handle(self, event: Event, who: str, *, dry_run: bool = False) -> Report:
         """Let an event happen; in a dry run, only say what would follow."""
         if dry_run:
-            return foreseen(self.rollout, self.runner.state, event, self.world.clock())
-        return self._reported(self.runner.handle(event, who, insist=False))
+            return foreseen(self.rollout, self.driver.state, event, self.world.clock())
+        return self._reported(self.driver.handle(event, who, insist=False))
 
     def refuse_changes(self, command: str) -> None:
         """Raises RolloutError when plan or configuration are not those that the rollout was started with."""
@@ -99,11 +99,11 @@ class Running:
         if dry_run:
             return Report(self.rollout, state, commands=("publish the baseline", "settle"), dry_run=True)
         try:
-            after = self.runner.reconcile(insist=False)
+            after = self.driver.reconcile(insist=False)
         except RolloutError:
-            if self.runner.state.phase is state.phase:
+            if self.driver.state.phase is state.phase:
                 raise
-            after = self.runner.reconcile(insist=False)
+            after = self.driver.reconcile(insist=False)
         return self._reported(after)
 
     def _reported(self, state: State) -> Report:
@@ -120,7 +120,7 @@ class Running:
     def _keep_baseline(self, state: State, *, dry_run: bool) -> Report:
         wrong = wrong_with_file(self.world.place.flag, None)
         if wrong is not None and not dry_run:
-            self.runner.keep_baseline()
+            self.driver.keep_baseline()
             wrong = f"{wrong}; published again"
             self._note(REPAIR, wrong)
         return Report(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
@@ -151,7 +151,7 @@ class Running:
         def repair() -> object:
             if dry_run:
                 raise OutputError("nothing is published in a dry run")
-            return self.runner.reconcile(insist=False)
+            return self.driver.reconcile(insist=False)
 
         return (
             *(result for result in judged if result.gate not in self.about["waived"]),

@@ -8,13 +8,13 @@ from suffice.gates import disagreement
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
-from suffice.rollout.identity import stored_config
+from suffice.rollout.cycle import JUDGED
+from suffice.rollout.driver import exposure_of
+from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
-from suffice.rollout.runner import exposure_of
-from suffice.rollout.running import JUDGED
-from suffice.rollout.service import Service
-from suffice.rollout.stored import state_of
+from suffice.rollout.saved_state import state_of
+from suffice.rollout.subject import stored_config
 from suffice.rollout.wiring import wrong_with_file
 from suffice.serving.situation import Salts
 from suffice.store.events import last_audit
@@ -47,15 +47,15 @@ class Status:
         return min(self.state.weight, exposure.weight) if exposure else 0
 
 
-def status_of(service: Service) -> Status:
+def status_of(operator: Operator) -> Status:
     """The status of the rollout that counts. Raises MissingDataError when there is none."""
-    stored = service.current
+    stored = operator.current
     state = state_of(stored.state)
     in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
     wanted = exposure_of(state.current, Salts.of(stored.id).arm) if in_force else None
-    with service.store.read() as connection:
+    with operator.store.read() as connection:
         judged = last_audit(connection, stored.id, JUDGED)
-        lease = read_lease(connection, service.place.service)
+        lease = read_lease(connection, operator.place.service)
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
         extra = {
             "runner": lease.holder if lease and lease.holder else None,
@@ -63,7 +63,7 @@ def status_of(service: Service) -> Status:
             "bundle": item.bundle if item else None,
             "triage_open": item.open if item else None,
             "notifications_waiting": waiting(connection),
-            "flag": wrong_with_file(service.place.flag, wanted) or "as published",
+            "flag": wrong_with_file(operator.place.flag, wanted) or "as published",
         }
     if judged is not None and judged.numbers.get("stage") != state.current.name:
         judged = None

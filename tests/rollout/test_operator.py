@@ -34,10 +34,10 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rollout import deleted, emergency
 from suffice.rollout.controller import PublishStage
-from suffice.rollout.identity import Subject
+from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.place import Place
-from suffice.rollout.service import Service, Start
+from suffice.rollout.subject import Subject
+from suffice.rollout.world import Place
 from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -122,18 +122,18 @@ def test_every_process_from_a_configuration_gives_signs_of_life(tmp_path: Path) 
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
     place = place_in(tmp_path)
     clock = Clock()
-    with Service(place, clock=clock, corrections=lambda _: corrections(0, 500)) as service:
-        service.start("ann", Start(source={"source": "these"}))
-        made = Production(service, clock, service.flag)
+    with Operator(place, clock=clock, corrections=lambda _: corrections(0, 500)) as operator:
+        operator.start("ann", Start(source={"source": "these"}))
+        made = Production(operator, clock, operator.flag)
         made.traffic()
         made.cycle()
         found = made.judged("determinism")
         assert (found["outcome"], found["numbers"]["recomputed"]) == ("Successful", 20)
         with made.store.write() as connection:
             connection.exec_driver_sql("UPDATE decisions SET adaptive_n = adaptive_n + 1")
-    with Service(place, clock=clock, corrections=lambda _: corrections(0, 500)) as service:
+    with Operator(place, clock=clock, corrections=lambda _: corrections(0, 500)) as operator:
         clock.now += CYCLE
-        report = service.cycle()
+        report = operator.cycle()
         assert report.state.phase is Phase.ROLLED_BACK
         assert "20 of 20 decisions recomputed in a fresh process differ" in report.state.why
 
@@ -182,9 +182,9 @@ def test_a_failed_gate_rolls_back_with_a_receipt_and_everything_that_follows(tmp
 
 def test_a_rollback_by_hand_is_possible_in_every_phase_that_is_not_back_already(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        made.service.tell("pause", "ann", "lunch")
-        assert made.service.tell("rollback", "ann", "no appetite").state.phase is Phase.ROLLED_BACK
-        assert made.service.tell("rollback", "ann", "again").state.why == "no appetite"
+        made.operator.tell("pause", "ann", "lunch")
+        assert made.operator.tell("rollback", "ann", "no appetite").state.phase is Phase.ROLLED_BACK
+        assert made.operator.tell("rollback", "ann", "again").state.why == "no appetite"
         assert made.actions().count("roll back") == 1
 
 
@@ -193,15 +193,15 @@ def test_a_step_that_fails_after_the_receipt_is_done_later_and_nothing_twice(tmp
         good = made.place.config.read_text(encoding="utf-8")
         made.place.config.write_text("{", encoding="utf-8")
         with pytest.raises(RolloutError, match=r"observed, but not settled: .*config.json: line 1"):
-            made.service.tell("rollback", "ann", "why not")
+            made.operator.tell("rollback", "ann", "why not")
         with made.store.read() as connection:
             assert receipt_of(connection, "verifier-000001") is not None
         with pytest.raises(RolloutError, match="not settled"):
-            again(made).service.cycle()
+            again(made).operator.cycle()
         made.place.config.write_text(good, encoding="utf-8")
         with pytest.raises(RolloutError, match="rollback of verifier-000001 is not settled"):
-            made.service.start("ann", WAIVED)
-        again(made).service.cycle()
+            made.operator.start("ann", WAIVED)
+        again(made).operator.cycle()
         assert made.actions()[-5:] == ["roll back", "observed", "receipt", "triage", "settle"]
         assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
 
@@ -210,8 +210,8 @@ def test_a_new_rollout_starts_from_the_first_stage_with_no_old_evidence(tmp_path
     with producing(tmp_path) as made:
         roll_back(made)
         with pytest.raises(RolloutError, match="enabled is false"):
-            made.service.start("ann", WAIVED)
-        report = made.service.start("ann", Start(waived=("determinism",), enable=True))
+            made.operator.start("ann", WAIVED)
+        report = made.operator.start("ann", Start(waived=("determinism",), enable=True))
         assert (report.rollout, report.state.current.name) == ("verifier-000002", "staging")
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 0
@@ -227,35 +227,35 @@ def test_a_start_is_refused_with_the_reason_and_stores_nothing(tmp_path: Path) -
     for config, begin, error, sentence in refused:
         with producing(tmp_path, config, begin=None) as made:
             with pytest.raises(error, match=sentence):
-                made.service.start("ann", begin)
-            assert made.service.newest is None
+                made.operator.start("ann", begin)
+            assert made.operator.newest is None
             assert not made.place.flag.exists()
     with producing(tmp_path, begin=None) as made:
         edit(made.place, adaptive_sampling={"enabled": True, "plan_file": "none.json"})
         with pytest.raises(PlanError, match=r"none\.json"):
-            made.service.start("ann", WAIVED)
+            made.operator.start("ann", WAIVED)
 
 
 def test_one_rollout_is_active_at_a_time_and_one_service_has_the_flag(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         with pytest.raises(RolloutError, match=r"verifier-000001 is Progressing; possible: pause, advance, rollback$"):
-            made.service.start("bob", WAIVED)
+            made.operator.start("bob", WAIVED)
         other = Place(made.place.config, made.place.queue, "other")
-        with Service(other, clock=made.clock) as service, pytest.raises(RolloutError, match="whose flag this is"):
-            service.start("bob", WAIVED)
+        with Operator(other, clock=made.clock) as operator, pytest.raises(RolloutError, match="whose flag this is"):
+            operator.start("bob", WAIVED)
 
 
 def test_illegal_commands_name_the_legal_ones_and_change_nothing(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        version = made.service.current.version
+        version = made.operator.current.version
         for command in ("resume", "approve"):
             with pytest.raises(
                 RolloutError, match=f"{command} is not possible while Progressing; possible: pause, adv"
             ):
-                made.service.tell(command, "ann")
+                made.operator.tell(command, "ann")
         with pytest.raises(RolloutError, match=r"staging is not over: held 0 of 1200 s; advance skips no proof"):
-            made.service.advance("ann", dry_run=True)
-        assert made.service.current.version == version
+            made.operator.advance("ann", dry_run=True)
+        assert made.operator.current.version == version
 
 
 def test_a_stage_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_a_stage_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
         made.cycle(), made.cycle()
         assert (made.state.phase, made.state.why) == (Phase.PAUSED, "stage staging has passed and waits for approval")
         with pytest.raises(RolloutError, match="resume is not possible while Paused; possible: approve, rollback"):
-            made.service.tell("resume", "ann")
-        made.service.tell("approve", "ann")
+            made.operator.tell("resume", "ann")
+        made.operator.tell("approve", "ann")
         assert made.cycle().current.name == "canary"
 
 
@@ -274,12 +274,12 @@ def test_a_dry_run_says_what_would_follow_and_does_nothing(tmp_path: Path) -> No
         made.traffic()
         made.cycle()
         made.clock.now += CYCLE
-        before = (made.service.current, made.service.history(), made.place.flag.stat().st_mtime_ns)
-        report = made.service.cycle(dry_run=True)
+        before = (made.operator.current, made.operator.history(), made.place.flag.stat().st_mtime_ns)
+        report = made.operator.cycle(dry_run=True)
         assert "publish stage canary: 50 % adaptive in eu" in report.commands
-        foreseen = made.service.tell("rollback", "ann", "x", dry_run=True).commands
+        foreseen = made.operator.tell("rollback", "ann", "x", dry_run=True).commands
         assert foreseen[0].startswith("publish the baseline")
-        assert (made.service.current, made.service.history(), made.place.flag.stat().st_mtime_ns) == before
+        assert (made.operator.current, made.operator.history(), made.place.flag.stat().st_mtime_ns) == before
 
 
 def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
 
 def test_targets_that_move_to_other_buckets_are_an_error_in_every_cycle_and_then_a_pause(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        about = json.loads(json.dumps(made.service.current.config))
+        about = json.loads(json.dumps(made.operator.current.config))
         first = next(iter(about["sample"]["buckets"]))
         # As an upgrade of the evaluator would have it: the recorded bucket is not the one that it gives now.
         about["sample"]["buckets"][first] = (about["sample"]["buckets"][first] + 1) % 100
@@ -318,7 +318,7 @@ def test_targets_that_move_to_other_buckets_are_an_error_in_every_cycle_and_then
 def test_a_guardrail_that_fails_while_a_person_paused_rolls_back(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.until("canary")
-        made.service.tell("pause", "ann", "lunch")
+        made.operator.tell("pause", "ann", "lunch")
         made.traffic()
         assert made.cycle().phase is Phase.PAUSED
         made.disagreements(60, "canary")
@@ -376,8 +376,8 @@ def test_a_flag_file_that_is_deleted_truncated_or_edited_is_published_again_and_
             assert sentence in state.why and "published again" in state.why
             assert published(made.place.flag) == wanted
             # A resume sets the count of errors back.
-            made.service.tell("pause", "ann")
-            made.service.tell("resume", "ann")
+            made.operator.tell("pause", "ann")
+            made.operator.tell("resume", "ann")
 
 
 def test_a_read_only_flag_file_is_replaced_and_one_that_cannot_be_is_an_error(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_read_only_flag_file_is_replaced_and_one_that_cannot_be_is_an_error(tm
             assert f"error {number} of at most 4" in state.why
             assert "cannot be published again" in state.why
         assert (made.cycle().phase, made.state.current.name) == (Phase.PAUSED, "canary")
-        report = made.service.tell("rollback", "ann", "flag")
+        report = made.operator.tell("rollback", "ann", "flag")
         assert report.state.phase is made.state.phase is Phase.ROLLING_BACK
         (note,) = report.notes
         assert "the baseline cannot be published" in note and "cannot be written" in note
@@ -452,9 +452,9 @@ def test_a_configuration_that_is_edited_in_mid_rollout_pauses_it(
         assert (state.phase, state.current.name) == (Phase.PAUSED, "staging")
         assert sentence in state.why and "a changed plan or configuration is a new rollout" in state.why
         with pytest.raises(RolloutError, match="resume is refused"):
-            made.service.tell("resume", "ann")
+            made.operator.tell("resume", "ann")
         made.place.config.write_text(good, encoding="utf-8")
-        made.service.tell("resume", "ann")
+        made.operator.tell("resume", "ann")
         assert made.cycle().current.name == "canary"
 
 
@@ -467,7 +467,7 @@ def test_what_the_host_application_changes_in_its_own_sections_is_no_change(tmp_
 
 def test_a_key_that_the_version_which_started_the_rollout_did_not_have_is_no_change(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        about = json.loads(json.dumps(made.service.current.config))
+        about = json.loads(json.dumps(made.operator.current.config))
         del about["config"]["rollout"]["health"]
         with made.store.write() as connection:
             connection.exec_driver_sql("UPDATE rollouts SET config = ?", (json.dumps(about),))
@@ -558,13 +558,13 @@ def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
         made.cycle(0)
         delete_rollout(made)
         with pytest.raises(RolloutError, match="the rollback of verifier-000001 is not settled"):
-            made.service.start("ann", WAIVED)
+            made.operator.start("ann", WAIVED)
         with pytest.raises(RolloutError, match=r"50 % adaptive in eu.* no rollout, so the baseline was published"):
-            made.service.cycle()
+            made.operator.cycle()
         assert published(made.place.flag) is None
         assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
         with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
-            made.service.cycle()
+            made.operator.cycle()
         assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
         with made.store.read() as connection:
             receipt, (item,) = receipt_of(connection, "verifier-000001"), items(connection)
@@ -581,12 +581,12 @@ def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_th
         made.until("canary")
         delete_rollout(made)
         with pytest.raises(RolloutError, match="there is no rollout"):
-            made.service.cycle()
-        again_ = made.service.start("ann", Start(waived=("determinism",), enable=True))
+            made.operator.cycle()
+        again_ = made.operator.start("ann", Start(waived=("determinism",), enable=True))
         assert again_.rollout == "verifier-000002"
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 0
-        made.service.tell("rollback", "ann", "enough")
+        made.operator.tell("rollback", "ann", "enough")
         assert made.actions()[-4:] == ["observed", "receipt", "triage", "settle"]
 
 
@@ -595,13 +595,13 @@ def test_a_completed_rollout_does_not_come_back_when_the_one_after_it_is_deleted
         made.until("full")
         made.traffic()
         assert made.cycle().phase is Phase.COMPLETED
-        made.service.start("ann", WAIVED)
+        made.operator.start("ann", WAIVED)
         made.until("canary")
         delete_rollout(made, "verifier-000002")
         fresh = again(made)
         with pytest.raises(RolloutError, match="there is no rollout, so the baseline was published, and observed"):
-            fresh.service.tell("rollback", "ann", "where is it?")
-        for command in (fresh.service.cycle, lambda: fresh.service.tell("rollback", "ann", "and now?")):
+            fresh.operator.tell("rollback", "ann", "where is it?")
+        for command in (fresh.operator.cycle, lambda: fresh.operator.tell("rollback", "ann", "and now?")):
             with pytest.raises(MissingDataError, match="there is no rollout"):
                 command()
         assert published(made.place.flag) is None
@@ -618,9 +618,9 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
             with monkeypatch.context() as patched:
                 patched.setattr(deleted, step, killed)
                 with pytest.raises(KeyboardInterrupt):
-                    again(made).service.cycle()
+                    again(made).operator.cycle()
         with pytest.raises(RolloutError, match="published, and observed"):
-            again(made).service.cycle()
+            again(made).operator.cycle()
         assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
         assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
 
@@ -629,9 +629,9 @@ def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(
     with producing(tmp_path) as made:
         word = made.place.queue / emergency.ASKED
         made.until("canary")
-        made.service.tell("pause", "ann", "lunch")
+        made.operator.tell("pause", "ann", "lunch")
         word.write_text('{"who": "bob", "reason": "fire"}', encoding="utf-8")
-        assert made.service.cycle(dry_run=True).state.phase is Phase.PAUSED
+        assert made.operator.cycle(dry_run=True).state.phase is Phase.PAUSED
         assert (made.cycle().phase, made.state.why) == (Phase.ROLLED_BACK, "fire")
         assert not word.exists()
         word.touch()
@@ -714,12 +714,12 @@ def test_a_process_that_knows_of_the_stage_before_it_sees_its_flag_audits_only_w
 
 def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        made.service.tell("pause", "ann", "lunch")
-        first, second = made.service.history()
+        made.operator.tell("pause", "ann", "lunch")
+        first, second = made.operator.history()
         assert (first.who, first.action, first.at) == ("ann", "start", BEGAN)
         assert (second.who, second.why) == ("ann", "lunch")
         made.cycle()
-        assert {gate["gate"] for gate in made.service.history()[-1].numbers["gates"]} >= {
+        assert {gate["gate"] for gate in made.operator.history()[-1].numbers["gates"]} >= {
             "disagreement",
             "health",
             "flag",
@@ -729,8 +729,8 @@ def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path
 def test_a_runner_that_was_slow_publishes_nothing_over_a_rollback(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.until("canary")
-        slow, late = again(made).service.running.runner, PublishStage(made.state.current)
-        made.service.tell("rollback", "ann", "now")
+        slow, late = again(made).operator.monitor.driver, PublishStage(made.state.current)
+        made.operator.tell("rollback", "ann", "now")
         before = made.place.flag.stat().st_mtime_ns
         slow._do(late)
         assert published(made.place.flag) is None
@@ -743,13 +743,13 @@ def test_a_flag_file_that_is_published_again_after_its_deletion_is_newer_even_if
     with producing(tmp_path) as made:
         before = made.place.flag.stat().st_mtime_ns
         made.place.flag.unlink()
-        made.service.tell("rollback", "ann", "now")
+        made.operator.tell("rollback", "ann", "now")
         assert made.place.flag.stat().st_mtime_ns > before
         with made.store.write() as connection:
             assert last_publication(connection) == made.place.flag.stat().st_mtime_ns
             note_publication(connection, 4_000_000_000_000_000_000)
         made.place.flag.unlink()
-        made.service.running.runner.reconcile()
+        made.operator.monitor.driver.reconcile()
         assert made.place.flag.stat().st_mtime_ns > 4_000_000_000_000_000_000
 
 
@@ -761,17 +761,17 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
         for i in range(400)
     ]
     place, clock = place_in(tmp_path, config), Clock()
-    with Service(place, clock=clock, corrections=lambda _: close) as service:
-        service.start("ann", Start(source={"source": "these"}))
-        situation, ledger = StoredSituation(service.store, seconds=0), Ledger(service.store)
+    with Operator(place, clock=clock, corrections=lambda _: close) as operator:
+        operator.start("ann", Start(source={"source": "these"}))
+        situation, ledger = StoredSituation(operator.store, seconds=0), Ledger(operator.store)
         plan = Subject.read(place.config).plan
         with Verifier(
-            plan, 42, service.flag, enabled=True, counters=Counters(), clock=clock, ledger=ledger, situation=situation
+            plan, 42, operator.flag, enabled=True, counters=Counters(), clock=clock, ledger=ledger, situation=situation
         ) as verifier:
             for correction in close:
                 verifier.verify(correction.case())
         clock.now += CYCLE
-        assert service.cycle().state.phase is Phase.ROLLED_BACK
+        assert operator.cycle().state.phase is Phase.ROLLED_BACK
         differing = ledger.disagreements("verifier-000001", "staging")
         bundle = place.queue / "triage" / "verifier-000001"
         for row in differing[:5]:

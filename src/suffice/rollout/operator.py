@@ -18,14 +18,14 @@ from suffice.gates.sample_reduction import check_net
 from suffice.rollout import emergency
 from suffice.rollout.checks import Check
 from suffice.rollout.controller import Paused, Resumed, Started, State
+from suffice.rollout.cycle import Monitor
 from suffice.rollout.deleted import deleted_rollout, next_id, put_back
-from suffice.rollout.identity import Subject
 from suffice.rollout.phases import Phase
-from suffice.rollout.place import Corrections, Place, World
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.running import Running
+from suffice.rollout.saved_state import limits_of, stages_of, state_of
 from suffice.rollout.settle import is_settled
-from suffice.rollout.stored import limits_of, stages_of, state_of
+from suffice.rollout.subject import Subject
+from suffice.rollout.world import Corrections, Place, World
 from suffice.serving.situation import Salts
 from suffice.store.address import note_store
 from suffice.store.database import open_store
@@ -58,7 +58,7 @@ class Start:
     enable: bool = False
 
 
-class Service:
+class Operator:
     """The rollouts of one service. One for each process; close it, or use it as a context.
 
     Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
@@ -78,7 +78,7 @@ class Service:
         if create and place.url:
             note_store(place.queue, place.url)
         self.world = World(place, self.store, clock, lambda: self.flag, corrections)
-        self._running: Running | None = None
+        self._monitor: Monitor | None = None
 
     def close(self) -> None:
         if "flag" in self.__dict__:
@@ -135,9 +135,9 @@ class Service:
         if begin.enable:
             set_enabled(self.place.config, enabled=True)
             subject = Subject.read(self.place.config)
-        self._running = Running(self.world, rollout, self._about(subject, begin, rollout))
-        self._running.runner.create(state, self.place.service, dict(self._running.about))
-        return self._running.handle(Started(), who)
+        self._monitor = Monitor(self.world, rollout, self._about(subject, begin, rollout))
+        self._monitor.driver.create(state, self.place.service, dict(self._monitor.about))
+        return self._monitor.handle(Started(), who)
 
     def cycle(self, who: str = "runner", *, dry_run: bool = False) -> Report:
         """One monitoring pass: measure, judge every gate, act; and make good whatever a kill left undone.
@@ -157,7 +157,7 @@ class Service:
             return report
         if self.newest is None and not dry_run:
             put_back(self.world, self._deleted)
-        return _patiently(lambda: self.running.cycle(who, dry_run=dry_run))
+        return _patiently(lambda: self.monitor.cycle(who, dry_run=dry_run))
 
     def tell(self, command: str, who: str, reason: str = "", *, dry_run: bool = False) -> Report:
         """Carry out an operator's word: pause, resume, approve or rollback. Raises RolloutError, with what is possible
@@ -188,22 +188,22 @@ class Service:
             return audit_of(connection, chosen)
 
     @property
-    def running(self) -> Running:
+    def monitor(self) -> Monitor:
         """The rollout that counts, ready to be run. Raises MissingDataError."""
         found = self.current
-        if self._running is None or self._running.rollout != found.id:
-            self._running = Running(self.world, found.id, found.config)
-        return self._running
+        if self._monitor is None or self._monitor.rollout != found.id:
+            self._monitor = Monitor(self.world, found.id, found.config)
+        return self._monitor
 
     def _tell(self, command: str, who: str, reason: str, *, dry_run: bool) -> Report:
-        running = self.running
-        self.check(running.runner.state, command)
+        monitor = self.monitor
+        self.check(monitor.driver.state, command)
         if command == "rollback":
-            return running.roll_back(who, reason.strip() or f"{who} rolled it back", dry_run=dry_run)
+            return monitor.roll_back(who, reason.strip() or f"{who} rolled it back", dry_run=dry_run)
         if command == "pause":
-            return running.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
-        running.refuse_changes(command)
-        return running.handle(Resumed(), who, dry_run=dry_run)
+            return monitor.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
+        monitor.refuse_changes(command)
+        return monitor.handle(Resumed(), who, dry_run=dry_run)
 
     def _check_start(self, subject: Subject, begin: Start) -> None:
         config, last = subject.config, subject.config.rollout.stages[-1]

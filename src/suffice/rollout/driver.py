@@ -25,8 +25,8 @@ from suffice.rollout.controller import (
     advance,
 )
 from suffice.rollout.phases import Phase
+from suffice.rollout.saved_state import plain_result, plain_state, state_of
 from suffice.rollout.stage import Stage
-from suffice.rollout.stored import plain_result, plain_state, state_of
 from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit
 from suffice.store.rollouts import (
@@ -66,7 +66,7 @@ class Published:
     regions: Sequence[str]
 
 
-class Runner:
+class Driver:
     """Runs one rollout of a store.
 
     Every event is one transaction: the new state by compare-and-swap, with its audit events. Commands follow; they are

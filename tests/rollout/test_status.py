@@ -4,7 +4,7 @@ from pathlib import Path
 
 from production import STAGES, content, producing
 
-from suffice.rollout.explain import advances_when, plain_status, rolls_back_when, status_of
+from suffice.rollout.status import advances_when, plain_status, rolls_back_when, status_of
 from suffice.serving.situation import Situation, StoredSituation
 
 
@@ -12,14 +12,14 @@ def test_the_answer_names_all_that_is_missing_with_its_numbers(tmp_path: Path) -
     strict = content(acceptance={"max_disagreement_rate": 0.01})
     with producing(tmp_path, strict) as made:
         made.cycle()
-        missing = advances_when(status_of(made.service))
+        missing = advances_when(status_of(made.operator))
         assert missing[0] == "600 s more of watched time (600 of 1,200 s)"
         assert missing[1] == "audits: 0 of 100"
         # The figure of the method's design: 0 of 367 audits prove 1 % at 95 %.
         assert any(sentence.endswith("367 more audits that all agree would prove it at 95 %") for sentence in missing)
         made.traffic(300)
         made.cycle()
-        (missing,) = advances_when(status_of(made.service))
+        (missing,) = advances_when(status_of(made.operator))
         assert missing.endswith("67 more audits that all agree would prove it at 95 %")
 
 
@@ -28,31 +28,31 @@ def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:
         made.until("canary")
         made.traffic()
         made.cycle()
-        found = status_of(made.service)
+        found = status_of(made.operator)
         (alarm,) = [sentence for sentence in rolls_back_when(found) if sentence.startswith("disagreement")]
         needed = int(alarm.split()[1])
         made.disagreements(needed - 1, "canary")
         assert made.cycle(0).phase.value != "RolledBack"
         made.disagreements(needed, "canary")
         assert made.cycle(0).phase.value == "RolledBack"
-        assert rolls_back_when(status_of(made.service)) == []
+        assert rolls_back_when(status_of(made.operator)) == []
 
 
 def test_the_percentage_is_what_may_be_adaptive_now(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        assert plain_status(status_of(made.service))["percent"] == 0
+        assert plain_status(status_of(made.operator))["percent"] == 0
         made.until("canary")
-        assert plain_status(status_of(made.service))["percent"] == 50
-        made.service.tell("rollback", "ann", "x")
-        assert plain_status(status_of(made.service))["percent"] == 0
+        assert plain_status(status_of(made.operator))["percent"] == 50
+        made.operator.tell("rollback", "ann", "x")
+        assert plain_status(status_of(made.operator))["percent"] == 0
 
 
 def test_an_approval_is_asked_for_by_name(tmp_path: Path) -> None:
     with producing(tmp_path, content(stages=[{**STAGES[0], "approval": True}, *STAGES[1:]])) as made:
-        assert "a person approves the stage" in advances_when(status_of(made.service))[-1]
+        assert "a person approves the stage" in advances_when(status_of(made.operator))[-1]
         made.traffic()
         made.cycle(), made.cycle()
-        assert advances_when(status_of(made.service))[0] == "a person says `suffice rollout approve`"
+        assert advances_when(status_of(made.operator))[0] == "a person says `suffice rollout approve`"
 
 
 def test_the_verifier_is_told_the_stage_and_asks_the_store_once_in_a_while(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_verifier_is_told_the_stage_and_asks_the_store_once_in_a_while(tmp_p
         now[0] = 1.0
         assert (told().stage, told().shadow) == ("canary", False)
         assert told().audit_salt != "verifier-000001"
-        made.service.tell("rollback", "ann", "x")
+        made.operator.tell("rollback", "ann", "x")
         now[0] = 2.0
         assert (told().rollout, told().stage, told().audit_fraction) == ("verifier-000001", "", 0.0)
 
