@@ -109,6 +109,28 @@ def test_a_saved_plan_is_what_was_printed(capsys: pytest.CaptureFixture[str], tm
     assert json.loads(path.read_text(encoding="utf-8")) == printed
 
 
+@pytest.mark.parametrize("asked", [("--config", "mine.json"), ("--use-config", "--config", "mine.json")])
+def test_a_configuration_that_is_named_is_used(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sampling = {"method": "curtailed-exact", "look_every": 7, "n_min": 7, "n_max": 50}
+    verifier = {"rule": "proportion", "n_samples": 50, "confidence_threshold": 0.9, "adaptive_sampling": sampling}
+    Path("mine.json").write_text(json.dumps({"verifier": verifier}), encoding="utf-8")
+    plan = answer(capsys, "plan", *asked, "--json")
+    assert (plan["n"], plan["method"], plan["looks"][:2]) == (50, "curtailed-exact", [7, 14])
+    # What stands on the command line is above the configuration.
+    assert answer(capsys, "plan", *asked, "--n", "40", "--json")["n"] == 40
+
+
+def test_no_configuration_is_read_unless_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.json").write_text("damaged", encoding="utf-8")
+    assert answer(capsys, "plan", "--json")["n"] == 256
+
+
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
@@ -125,6 +147,7 @@ def test_a_saved_plan_is_what_was_printed(capsys: pytest.CaptureFixture[str], tm
         (("--n", "ten"), "--n"),
         (("--colour", "red"), "--colour"),
         (("--use-config", "--config", "nowhere.json"), "nowhere.json"),
+        (("--config", "nowhere.json"), "nowhere.json"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

@@ -92,6 +92,14 @@ def test_bad_input_ends_with_one_line(
     assert err.count("\n") == 1
 
 
+def test_without_a_configuration_only_options_that_resolve_has_are_recommended(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "config.json").unlink()
+    assert run(["resolve", *OWN]) == 2
+    assert capsys.readouterr().err == "suffice: config.json: there is no such file; name one with --config\n"
+
+
 def test_a_damaged_metrics_file_stops_before_anything_is_applied(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,6 @@
 """Resolving on a store: once each, whole or not at all, with every step in the provenance."""
 
-from collections import Counter
+import collections
 from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
@@ -12,19 +12,24 @@ from resolving import Answer, by_hash, corrections, resolver, verify
 from sqlalchemy import select
 
 from store_places import Place, Reused
+from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
 from suffice.errors import DataError
+from suffice.flag import arm as flag
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.review import add_records, close_review
 from suffice.resolution.storm import StormPolicy, replay
 from suffice.sampling.sampler import Pair
+from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
+from suffice.stopping.design import plan
 from suffice.store.database import Store, open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.ledger import Ledger
 from suffice.store.records import Record, Status, load_records, needing_review, versions
 from suffice.store.schema import provenance, record_versions, records, resolutions
+from suffice.telemetry.counters import Counter, Counters
 from suffice.verifier.case import Case
 
 FIRST = Correction("c1", "t", Estimate(10.0, 1.0, 2.0), Estimate(13.0, 0.3, 0.4), "2001")
@@ -43,6 +48,19 @@ def answering(store: Store, *decisions: Decision, max_rollbacks: int | None = 3,
     return Resolver(
         store, lambda case: Answer(next(answers)), StormPolicy(max_rollbacks), clock=lambda: 1.5, batch=batch
     )
+
+
+class Lowered:
+    """A flag that is at the baseline."""
+
+    def ask(self, target: str, region: str | None = None) -> flag.Answer:
+        return flag.Answer(flag.Arm.FIXED, resolved=True, reason="STATIC")
+
+
+def counted(resolver: Resolver) -> tuple[int, int]:
+    """Rollbacks and escalations."""
+    values = resolver.counters.snapshot().counters
+    return values[Counter.ROLLBACKS], values[Counter.ESCALATIONS]
 
 
 def record(store: Store, target: str = "t") -> Record:
@@ -205,13 +223,38 @@ def test_duplicates_restarts_and_batch_size_change_nothing(
 def test_what_resolve_escalates_is_what_the_policy_replays(store: Store) -> None:
     resolved = list(resolver(store).resolve(corrections(400)))
     decided = [(r.correction.target, r.outcome is Outcome.COMMITTED) for r in resolved if r.verdict]
-    escalated = Counter(r.correction.target for r in resolved if r.escalated)
+    escalated = collections.Counter(r.correction.target for r in resolved if r.escalated)
     assert +replay(decided, 3) == escalated
     assert escalated.total() >= 5
 
 
+def test_a_resolver_counts_what_it_resolved_once(store: Store) -> None:
+    claims = corrections(400)
+    mine = resolver(store)
+    summary = summarise(mine.resolve(claims))
+    assert counted(mine) == (summary.rolled_back, summary.escalations)
+    assert min(counted(mine)) >= 5
+    again = resolver(store)
+    list(again.resolve(claims))
+    assert counted(again) == (0, 0)
+
+
+def test_a_resolver_of_a_verifier_counts_where_the_verifier_does(store: Store) -> None:
+    rule = Proportion(0.8)
+    fixed = plan(rule, 64, 0.01, method="fixed")
+    with Verifier(
+        fixed, 42, Lowered(), enabled=False, counters=Counters(), clock=lambda: 1.5, ledger=Ledger(store)
+    ) as verifier:
+        mine = Resolver.of(verifier, StormPolicy(3))
+        summary = summarise(mine.resolve(corrections(200)))
+        assert counted(mine) == (summary.rolled_back, summary.escalations)
+        assert mine.counters is verifier.counters
+        # The ledger rows of a resolved batch are written, by the verifier's own flush.
+        assert len(Ledger(store).rows("")) == summary.committed + summary.rolled_back
+
+
 def test_a_validation_that_breaks_leaves_nothing_of_its_batch(store: Store) -> None:
-    resolver = answering(store, ACCEPTED, ACCEPTED, ACCEPTED, batch=2)
+    resolver = answering(store, ACCEPTED, ACCEPTED, REJECTED, batch=2)
     claims = [replace(FIRST, key=f"c{i}") for i in range(4)]
     with pytest.raises(RuntimeError):
         list(resolver.resolve(claims))
@@ -219,6 +262,8 @@ def test_a_validation_that_breaks_leaves_nothing_of_its_batch(store: Store) -> N
         assert list(connection.execute(select(resolutions.c.correction_key)).scalars()) == ["c0", "c1"]
     assert record(store).version == 3
     assert events(store).count("committed") == 2
+    # The third was rolled back in a batch that was not written.
+    assert counted(resolver) == (0, 0)
 
 
 def test_a_batch_that_another_process_got_in_the_way_of_is_judged_again(store: Store) -> None:

@@ -13,15 +13,28 @@ if TYPE_CHECKING:
     from suffice.decision.rule import Rule
     from suffice.stopping.plan import Plan
 
+CONFIG = Path("config.json")
+QUEUE = Path("TemporaryQueue")
+
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file [default: ./config.json].")]
+UseConfig = Annotated[
+    bool, typer.Option("--use-config", help="Require a configuration file; it sets what no other option sets.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Queue = Annotated[
+    Path, typer.Option("--queue", help="The folder of store.db, flag.json, metrics.json and triage bundles.")
+]
+Who = Annotated[
+    str | None, typer.Option("--who", help="Who says so, for the journal [default: the user of this process].")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would follow, and change nothing.")]
 StoreUrl = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="URL",
-        help="The store's database, like postgresql://user@host/database (default: $SUFFICE_STORE_URL, else store.db "
-        "in --queue). What stands on a command line is seen by others: leave a password to the variable or ~/.pgpass.",
+        help="The store's database, like postgresql://user@host/database [default: $SUFFICE_STORE_URL, else store.db "
+        "in --queue]. Others can see a command line: leave a password to the variable or ~/.pgpass.",
         envvar="SUFFICE_STORE_URL",
         show_envvar=False,
     ),
@@ -47,6 +60,21 @@ Cluster = Annotated[
     str | None, typer.Option("--cluster", help="Address of a running Dask scheduler, like tcp://10.0.0.1:8786.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """The options that name a store."""
+
+    queue: Queue = QUEUE
+    store: StoreUrl = None
+
+    @property
+    def address(self) -> str | Path:
+        """The URL or the file of the store."""
+        from suffice.store.address import store_of
+
+        return store_of(self.queue, self.store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +163,26 @@ def setting_of(choice: Choice, config: "Config", looks: str | None = None, *, co
 
 
 def read_config(path: Path | None, *, required: bool) -> "Config":
-    """The configuration at `path`, else ./config.json; the one we ship with when there is none and none is required."""
+    """The configuration at `path`, or else ./config.json.
+
+    Without both, and if none is required, it is the one that we ship. Raises ConfigError.
+    """
     from suffice.config import load
 
-    found = path or Path("config.json")
-    if path is None and not required and not found.exists():
+    file = path or CONFIG
+    if path is None and not required and not file.exists():
         return shipped_config()
-    if required and not found.exists():
-        raise ConfigError(f"{found}: there is no such file; name one with --config or leave out --use-config")
-    return load(found)
+    if required and not file.exists():
+        raise ConfigError(f"{file}: there is no such file; name one with --config")
+    return load(file)
+
+
+def asked_config(path: Path | None, *, use_config: bool) -> "Config":
+    """The configuration that --config names or --use-config asks for; without both, the one that we ship.
+
+    Raises ConfigError.
+    """
+    return read_config(path, required=True) if use_config or path is not None else shipped_config()
 
 
 def shipped_config() -> "Config":
@@ -151,6 +190,16 @@ def shipped_config() -> "Config":
     from suffice.config import shipped
 
     return shipped()
+
+
+def user() -> str:
+    """The user of this process."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
 
 
 def _bound(given: str | None, configured: "float | dict[str, float]") -> "float | dict[str, float]":

@@ -28,25 +28,29 @@ def plan(
     compare: Annotated[bool, typer.Option("--compare", help="Every method at the same bound, side by side.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the plan to this .svg or .png file.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
-    use_config: Annotated[bool, typer.Option("--use-config", help="Start from the configuration.")] = False,
+    use_config: options.UseConfig = False,
     config: options.ConfigFile = None,
 ) -> Answer:
-    """Make a stopping plan and print it: looks, boundaries, worst disagreement, average sample number (ASN)."""
-    read = options.read_config(config, required=use_config) if use_config else options.shipped_config()
+    """Make a stopping plan and print it: its looks, boundaries, worst disagreement and average sample number (ASN).
+
+    It reads no configuration unless --use-config or --config asks for one.
+    """
+    configured = use_config or config is not None
+    read = options.asked_config(config, use_config=use_config)
     choice = options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min, at_most)
-    setting = options.setting_of(choice, read, looks, config_looks=use_config)
+    setting = options.setting_of(choice, read, looks, config_looks=configured)
     if compare:
         plans = _of_every_method(setting, guarded=guarded)
         return Answer([each.to_dict() for each in plans], lambda: _print_compared(plans))
-    chosen = method or (read.verifier.adaptive_sampling.method if use_config else "optimal")
-    made = setting.plan(chosen, guarded=guarded)
+    chosen_method = method or (read.verifier.adaptive_sampling.method if configured else "optimal")
+    chosen = setting.plan(chosen_method, guarded=guarded)
     if plot is not None:
         from suffice.reports.plots import plan_figure, save_figure
 
-        save_figure(plan_figure(made), plot)
+        save_figure(plan_figure(chosen), plot)
     if save is not None:
-        made.save(save)
-    return Answer(made.to_dict(), lambda: _print(made))
+        chosen.save(save)
+    return Answer(chosen.to_dict(), lambda: _print(chosen))
 
 
 def _of_every_method(setting: options.Setting, *, guarded: bool) -> "list[Plan]":
@@ -69,47 +73,47 @@ def _print_compared(plans: "list[Plan]") -> None:
 
     rows = (
         (
-            made.method,
-            f"{made.uniform_asn:.2f}",
-            percent(1 - made.uniform_asn / made.n, 1),
-            percent(made.worst_disagreement, 4),
-            "–" if made.lower_bound is None else f"{made.lower_bound:.2f}",
-            made.guarantee,
+            shown.method,
+            f"{shown.uniform_asn:.2f}",
+            percent(1 - shown.uniform_asn / shown.n, 1),
+            percent(shown.worst_disagreement, 4),
+            "–" if shown.lower_bound is None else f"{shown.lower_bound:.2f}",
+            shown.guarantee,
         )
-        for made in plans
+        for shown in plans
     )
     rule, n = plans[0].rule, plans[0].n
     title = f"{rule.name} ({_parameters(plans[0])}), N = {n}, allowed {_allowed(plans[0])}"
     print_table(title, ("method", "average draws", "saved", "worst disagreement", "lower bound", "guarantee"), rows)
 
 
-def _parameters(made: "Plan") -> str:
-    known = ((name, value) for name, value in made.rule.parameters.items() if value is not None)
+def _parameters(shown: "Plan") -> str:
+    known = ((name, value) for name, value in shown.rule.parameters.items() if value is not None)
     return ", ".join(f"{name} = {value:g}" for name, value in known)
 
 
-def _print(made: "Plan") -> None:
+def _print(shown: "Plan") -> None:
     from suffice.terminal import out, percent, print_table
 
-    rows = ((str(b.n), _boundary(b.reject_at), _boundary(b.accept_at)) for b in made.boundaries)
-    title = f"Plan {made.id[:12]}: {made.rule.name} ({_parameters(made)}), N = {made.n}, method {made.method}"
+    rows = ((str(b.n), _boundary(b.reject_at), _boundary(b.accept_at)) for b in shown.boundaries)
+    title = f"Plan {shown.id[:12]}: {shown.rule.name} ({_parameters(shown)}), N = {shown.n}, method {shown.method}"
     print_table(title, ("look at n", "reject at ≤", "accept at ≥"), rows)
-    where = f"{made.worst_at} successes of {made.n}" if hasattr(made.rule, "threshold") else f"{made.worst_at} s.e."
-    bound = "" if made.lower_bound is None else f"; the optimum for these looks is at least {made.lower_bound:.2f}"
-    worst, saved = percent(made.worst_disagreement, 4), percent(1 - made.uniform_asn / made.n, 1)
+    where = f"{shown.worst_at} successes of {shown.n}" if hasattr(shown.rule, "threshold") else f"{shown.worst_at} s.e."
+    bound = "" if shown.lower_bound is None else f"; the optimum for these looks is at least {shown.lower_bound:.2f}"
+    worst, saved = percent(shown.worst_disagreement, 4), percent(1 - shown.uniform_asn / shown.n, 1)
     lines = (
-        f"worst disagreement  {worst} at {where} (allowed {_allowed(made)}; {made.guarantee})",
-        f"average draws       {made.uniform_asn:.2f} of {made.n}, {saved} saved{bound}",
+        f"worst disagreement  {worst} at {where} (allowed {_allowed(shown)}; {shown.guarantee})",
+        f"average draws       {shown.uniform_asn:.2f} of {shown.n}, {saved} saved{bound}",
     )
     out().print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def _allowed(made: "Plan") -> str:
+def _allowed(shown: "Plan") -> str:
     from suffice.terminal import percent
 
-    if isinstance(made.max_disagreement, dict):
-        return ", ".join(f"{side} {percent(bound, 4)}" for side, bound in made.max_disagreement.items())
-    return percent(made.max_disagreement)
+    if isinstance(shown.max_disagreement, dict):
+        return ", ".join(f"{side} {percent(bound, 4)}" for side, bound in shown.max_disagreement.items())
+    return percent(shown.max_disagreement)
 
 
 def _boundary(value: float | None) -> str:

@@ -1,9 +1,9 @@
 """Resolving corrections on a store, in batches that are applied whole or not at all."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, insert, select
 
@@ -11,11 +11,13 @@ from suffice.errors import StoreConflict
 from suffice.resolution.judge import Outcome, Resolution, Verify, first_record, judge
 from suffice.resolution.provenance import events
 from suffice.resolution.storm import StormPolicy
+from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction
 from suffice.store.database import Store
 from suffice.store.events import append_provenance
 from suffice.store.records import Change, Record, load_inputs, load_records, save_changes
 from suffice.store.schema import resolutions
+from suffice.telemetry.counters import Counter, Counters
 
 BATCH = 256
 """Corrections a transaction: enough that commits cost little, few enough that a kill loses a moment's work."""
@@ -56,11 +58,12 @@ class Summary:
 class Resolver:
     """Applies corrections to a store.
 
-    Each is validated by `verify`, outside of any transaction, and then written with all that belongs to it, record,
-    version, resolution and provenance, in one transaction with its batch. `flush` is called between the two: whatever
-    `verify` has to keep (its ledger rows) is kept before anything is built on it. A kill at any moment leaves whole
-    batches; the next start skips what is done, and asks `verify` again about what is not, with the same keys.
-    `clock` gives seconds since the epoch, `scope` is stored with each resolution (a rollout and pass, or "").
+    `verify` validates each correction, outside of any transaction. Then one transaction writes a whole batch: records,
+    versions, resolutions and provenance. `flush` is called between the two, so that what `verify` has to keep (its
+    ledger rows) is kept before anything is built on it. A kill at any moment leaves whole batches. The next start skips
+    what is done, and asks `verify` again about the rest, with the same keys.
+    `clock` gives seconds since the epoch. `scope` is stored with each resolution (a rollout and pass, or "").
+    `counters` counts the rollbacks and escalations of batches that are written.
     """
 
     store: Store
@@ -70,13 +73,29 @@ class Resolver:
     scope: str = ""
     batch: int = BATCH
     flush: Callable[[], None] = lambda: None
+    counters: Counters = field(default_factory=Counters)
+
+    @classmethod
+    def of(cls, verifier: Verifier, policy: StormPolicy) -> Self:
+        """Production's resolver: it uses the store, the clock and the counters of `verifier`, which stays the caller's.
+
+        Raises StoreError when the verifier has no store.
+        """
+        return cls(
+            verifier.store,
+            verifier.verify,
+            policy,
+            verifier.clock,
+            flush=verifier.flush,
+            counters=verifier.counters,
+        )
 
     def resolve(self, corrections: Iterable[Correction]) -> Iterator[Resolution]:
-        """Resolve corrections in their order; each is yielded once its batch is committed.
+        """Resolve corrections in their order, and yield each once its batch is committed.
 
         A correction whose key was resolved before, here or earlier, is ALREADY and changes nothing. Several processes
-        may resolve on one store: a batch that another one got in the way of is judged again. Raises StoreError, with
-        nothing of the batch written, and whatever `verify` raises.
+        may resolve on one store: when another one gets in the way of a batch, the batch is judged again.
+        Raises StoreError, with nothing of the batch written, and whatever `verify` raises.
         """
         source = iter(corrections)
         while chunk := list(islice(source, self.batch)):
@@ -100,6 +119,7 @@ class Resolver:
         if fresh:
             self.flush()
             self._write(fresh)
+            self._count(fresh)
         return judged
 
     def _judge(self, correction: Correction, known: dict[str, Record], done: set[str]) -> Resolution:
@@ -119,6 +139,11 @@ class Resolver:
             connection.execute(insert(resolutions), [_row(resolution, self.scope, at) for resolution in fresh])
             append_provenance(connection, [event for resolution in fresh for event in events(resolution, at)])
 
+    def _count(self, fresh: Sequence[Resolution]) -> None:
+        rolled_back = sum(resolution.outcome is Outcome.ROLLED_BACK for resolution in fresh)
+        self.counters.add(Counter.ROLLBACKS, rolled_back)
+        self.counters.add(Counter.ESCALATIONS, sum(resolution.escalated for resolution in fresh))
+
 
 def summarise(resolved: Iterable[Resolution]) -> Summary:
     """Count what became of corrections."""
@@ -130,8 +155,8 @@ def summarise(resolved: Iterable[Resolution]) -> Summary:
 
 def _resolved(connection: Connection, chunk: Sequence[Correction]) -> set[str]:
     keys = [correction.key for correction in chunk]
-    found = connection.execute(select(resolutions.c.correction_key).where(resolutions.c.correction_key.in_(keys)))
-    return set(found.scalars())
+    resolved = select(resolutions.c.correction_key).where(resolutions.c.correction_key.in_(keys))
+    return set(connection.execute(resolved).scalars())
 
 
 def _changes(resolution: Resolution) -> list[Change]:
