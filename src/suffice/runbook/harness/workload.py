@@ -22,7 +22,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.ledger import Ledger
 from suffice.store.schema import provenance
-from suffice.telemetry.counters import Counter, Counters, Counts
+from suffice.telemetry.counters import Counters, Counts
 
 TARGETS = 60
 MOST_NOISE = 2
@@ -78,11 +78,8 @@ def resolve_reference(plan: Plan, seed: int, policy: StormPolicy, at: float, cou
             ledger=Ledger(store),
             situation=lambda: Situation(audit_fraction=1.0),
         )
-        resolver = Resolver(store, verifier.verify, policy, lambda: at, flush=verifier.flush)
-        resolved = list(resolver.resolve(corrections(policy)))
+        resolved = list(Resolver.of(verifier, policy).resolve(corrections(policy)))
         summary = summarise(resolved)
-        counters.add(Counter.ROLLBACKS, summary.rolled_back)
-        counters.add(Counter.ESCALATIONS, summary.escalations)
         untold = _untold(store, resolved)
         edited = len(resolved) // 2
         before = _verified(store)

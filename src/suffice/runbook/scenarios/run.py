@@ -27,7 +27,7 @@ from suffice.stopping.budget import Budget
 from suffice.store.database import open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.records import load_records
-from suffice.telemetry.counters import Counter, Counters
+from suffice.telemetry.counters import Counters
 from suffice.verifier.case import Case
 
 
@@ -52,16 +52,13 @@ def _world(setup: Setup, setting: Setting, arm: Arm) -> World:
 
     with TemporaryDirectory(prefix="suffice-") as folder, open_store(_file(folder), durable=False) as store:
         add_records(store, setup.records, setting.at)
-        resolver = Resolver(store, verify, setting.policy, lambda: setting.at)
+        resolver = Resolver(store, verify, setting.policy, lambda: setting.at, counters=counters)
         resolutions = tuple(resolver.resolve(setup.corrections))
         names = list(dict.fromkeys(correction.target for correction in setup.corrections))
         with store.read() as connection:
             records = load_records(connection, names)
             events = {target: tuple(provenance_of(connection, target)) for target in names}
             chain = verify_provenance(connection)
-    for resolution in resolutions:
-        counters.add(Counter.ROLLBACKS, int(resolution.outcome is Outcome.ROLLED_BACK))
-        counters.add(Counter.ESCALATIONS, int(resolution.escalated))
     return World(arm, resolutions, {name: records[name] for name in names}, events, chain, counters.snapshot())
 
 
