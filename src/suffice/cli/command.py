@@ -34,7 +34,7 @@ def _printed(command: Callable[..., Answer | int]) -> Callable[..., int]:
         for key, group in groups.items():
             options[key] = group(**{field.name: options.pop(field.name) for field in fields(group)})
         json = options["json"] if "json" in own else options.pop("json")
-        return _print(command(**options), json=json)
+        return print_answer(command(**options), json=json)
 
     run.__signature__ = Signature([*_options(own, hints), *_json(own)])  # type: ignore[attr-defined]
     return run
@@ -61,7 +61,8 @@ def _json(own: Mapping[str, Parameter]) -> list[Parameter]:
     return [] if "json" in own else [Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=Json)]
 
 
-def _print(answer: Answer | int, *, json: bool) -> int:
+def print_answer(answer: Answer | int, *, json: bool) -> int:
+    """Print an answer to standard output, and its problem to standard error; returns the exit code."""
     if not isinstance(answer, Answer):
         return answer
     if json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options
 from suffice.errors import DataError, MissingDataError, PlanError
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from suffice.comparison.compare import CaseResult
     from suffice.sources.recorded import Unusable
     from suffice.verifier.case import Case
-
-HOLDS, FAILS, CANNOT_TELL = 0, 2, 3
-NAMED = 5
 
 
 def compare(
@@ -57,15 +55,13 @@ def compare(
         bool, typer.Option("--deterministic", help="Take the seed from the configuration.")
     ] = False,
     config: options.ConfigFile = None,
-    json: options.Json = False,
-) -> int:
+) -> Answer:
     """Decide every case by the fixed rule and adaptively on the same draws; show what was saved and what differs.
 
     Exits 2 when the first method disagrees in a larger share than regression_gate.max_disagreement_rate, 3 when there
     is no case to judge (with --use-config: fewer than regression_gate.min_cases).
     """
-    from suffice.cli.comparison_view import json_object, print_comparison
-    from suffice.cli.console import print_json
+    from suffice.comparison.view import answer
     from suffice.extras import require
     from suffice.files import check_writable
 
@@ -88,18 +84,10 @@ def compare(
     used_seed = read.determinism.seed if seed is None or deterministic else seed
     wanted = _Wanted(csv, out, examples=report is not None)
     progress = _run(given, setting, methods, used_seed, wanted, workers, cluster)
-    found = progress.found
-    if found.sizes and report is not None:
+    if progress.found.sizes and report is not None:
         _write_report(progress, report, given.name)
-    if found.sizes and json:
-        objects = [json_object(progress, i, given.name) for i in range(len(methods))]
-        print_json(objects if len(objects) > 1 else objects[0])
-    elif found.sizes:
-        print_comparison(progress, given.name, report)
-    if progress.failed:
-        return _tell_failed(progress)
     gate = read.verifier.adaptive_sampling.regression_gate
-    return _judge(progress, gate.max_disagreement_rate, gate.min_cases if use_config else 1)
+    return answer(progress, given.name, gate.max_disagreement_rate, gate.min_cases if use_config else 1, report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,31 +192,3 @@ def _write_report(progress: "Progress", path: Path, source: str) -> None:
     if len(progress.found.sizes) > 1:
         source = f"{source} (only the {largest.cases:,} cases of N = {largest.n})"
     write_report(largest, path, source=source)
-
-
-def _tell_failed(progress: "Progress") -> int:
-    import sys
-
-    named = ", ".join(progress.failed_keys[:NAMED])
-    more = f" and {progress.failed - NAMED:,} more" if progress.failed > NAMED else ""
-    sys.stderr.write(
-        f"suffice: {progress.failed:,} cases were not decided, their chunk failed twice ({progress.failed_why}): "
-        f"{named}{more}\n"
-    )
-    return FAILS
-
-
-def _judge(progress: "Progress", limit: float, min_cases: int) -> int:
-    import sys
-
-    first = progress.found.whole.methods[0]
-    total, method = first.total, first.plan.method
-    if total.cases and total.rate > limit:
-        sys.stderr.write(
-            f"suffice: {method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {100 * limit:g} %\n"
-        )
-        return FAILS
-    if total.cases < min_cases:
-        sys.stderr.write(f"suffice: {total.cases} cases with a valid baseline; needed to judge: {min_cases}\n")
-        return CANNOT_TELL
-    return HOLDS

@@ -8,7 +8,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options
+from suffice.cli.command import print_answer
 from suffice.cli.metrics import ReportsDir
 from suffice.errors import SufficeError
 from suffice.extras import require
@@ -16,7 +18,7 @@ from suffice.extras import require
 HOLDS, FAILS, CANNOT_TELL = 0, 2, 3
 ANSWERS = "runbook.json"
 
-Check: TypeAlias = Callable[[], int]
+Check: TypeAlias = Callable[[], Answer | int]
 
 
 def runbook(
@@ -109,7 +111,7 @@ def _asked(check: Check, path: Path) -> int:
 
     with path.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
-            return check()
+            return print_answer(check(), json=False)
         except SufficeError as error:
             file.write(f"suffice: {error}\n")
             return error.exit_code

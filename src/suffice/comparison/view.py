@@ -1,16 +1,54 @@
-"""What `suffice compare` shows: JSON objects and tables."""
+"""What a comparison answers: JSON objects, tables and notes, and whether it holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.console import out, percent, print_table
+from suffice.answer import Answer
 from suffice.comparison.chunks import Progress
 from suffice.comparison.compare import CaseResult, Total, band_edges
 from suffice.comparison.sliced import SlicedComparison
+from suffice.errors import ExecutionError, ExitCode
+from suffice.terminal import out, percent, print_table
 
 SHOWN = 20
 SLICES_SHOWN = 20
+NAMED = 5
+
+
+def answer(progress: Progress, source: str, limit: float, min_cases: int, report: Path | None = None) -> Answer:
+    """The answer of a comparison over cases from `source`, a JSON object or a list of one for each method.
+
+    It holds when the first method disagrees in a share of at most `limit` of the cases with a valid baseline. With
+    fewer than `min_cases` of them nothing can be told. Cases whose chunk failed are a failure. `report` is a file that
+    was written. Raises ExecutionError when no chunk could be decided.
+    """
+    lost = _lost(progress) if progress.failed else ""
+    if not progress.found.sizes:
+        raise ExecutionError(lost)
+    objects = [json_object(progress, i, source) for i in range(len(progress.found.regions))]
+    exit_code, problem = (ExitCode.FAILS, lost) if lost else _judged(progress, limit, min_cases)
+    plain = objects if len(objects) > 1 else objects[0]
+    return Answer(plain, lambda: _print(progress, source, report), exit_code, problem)
+
+
+def _lost(progress: Progress) -> str:
+    named = ", ".join(progress.failed_keys[:NAMED])
+    more = f" and {progress.failed - NAMED:,} more" if progress.failed > NAMED else ""
+    why = f"their chunk failed twice ({progress.failed_why})"
+    return f"{progress.failed:,} cases were not decided, {why}: {named}{more}"
+
+
+def _judged(progress: Progress, limit: float, min_cases: int) -> tuple[ExitCode, str]:
+    first = progress.found.whole.methods[0]
+    total, method = first.total, first.plan.method
+    if total.cases and total.rate > limit:
+        problem = f"{method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {100 * limit:g} %"
+        return ExitCode.FAILS, problem
+    if total.cases < min_cases:
+        problem = f"{total.cases} cases with a valid baseline; needed to judge: {min_cases}"
+        return ExitCode.CANNOT_TELL, problem
+    return ExitCode.HOLDS, ""
 
 
 def json_object(progress: Progress, i: int, source: str) -> dict[str, Any]:
@@ -26,8 +64,7 @@ def json_object(progress: Progress, i: int, source: str) -> dict[str, Any]:
     }
 
 
-def print_comparison(progress: Progress, source: str, report: Path | None) -> None:
-    """The comparison as tables."""
+def _print(progress: Progress, source: str, report: Path | None) -> None:
     found = progress.found
     summaries = [found.summary(i) for i in range(len(found.regions))]
     columns = (
@@ -42,24 +79,26 @@ def print_comparison(progress: Progress, source: str, report: Path | None) -> No
     first = summaries[0]
     n = f"N = {first['n']}" if first["n"] is not None else f"{len(found.sizes)} different N"
     title = f"{first['cases']:,} cases from {source}, rule {found.rule.name}, {n}"
-    print_table(title, columns, (_row(it) for it in summaries))
+    print_table(title, columns, (_row(summary) for summary in summaries))
     print_table("By distance from the decision boundary, in standard errors", *_by_band(found))
     if len(found.sizes) > 1:
         print_table("By N", *_by_slice(found, "N", [found.by_n(i) for i in range(len(summaries))]))
     if any(name for name in found.by_region(0)):
         print_table("By region", *_by_slice(found, "region", [found.by_region(i) for i in range(len(summaries))]))
     _print_disagreeing(found)
-    _print_notes(progress, first["invalid"], report)
+    for note in _notes(progress, report):
+        out().print(note, soft_wrap=True)
 
 
-def _print_notes(progress: Progress, invalid: int, report: Path | None) -> None:
+def _notes(progress: Progress, report: Path | None) -> Iterator[str]:
+    invalid = progress.found.whole.invalid
     if invalid:
-        out().print(f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart")
+        yield f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart"
     for reason, count in sorted(progress.found.left_out.items()):
-        out().print(f"{count:,} cases were not decided: {reason}", soft_wrap=True)
-    out().print(f"Checksum of all decisions: {progress.checksum}", soft_wrap=True)
+        yield f"{count:,} cases were not decided: {reason}"
+    yield f"Checksum of all decisions: {progress.checksum}"
     if report is not None:
-        out().print(f"Report: {report}", soft_wrap=True)
+        yield f"Report: {report}"
 
 
 def _disagreement(result: CaseResult, i: int, seed: int) -> dict[str, Any]:
@@ -75,15 +114,15 @@ def _disagreement(result: CaseResult, i: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _row(it: dict[str, Any]) -> tuple[str, ...]:
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
     return (
-        it["method"],
-        percent(it["sample_reduction"], 1),
-        "–" if it["avg_adaptive_n"] is None else f"{it['avg_adaptive_n']:.1f}",
-        f"{it['disagreements']:,} = {percent(it['disagreement_rate'])}",
-        f"{percent(it['disagreement_lower'])} … {percent(it['disagreement_upper'])}",
-        percent(it["worst_disagreement"]),
-        it["guarantee"],
+        summary["method"],
+        percent(summary["sample_reduction"], 1),
+        "–" if summary["avg_adaptive_n"] is None else f"{summary['avg_adaptive_n']:.1f}",
+        f"{summary['disagreements']:,} = {percent(summary['disagreement_rate'])}",
+        f"{percent(summary['disagreement_lower'])} … {percent(summary['disagreement_upper'])}",
+        percent(summary["worst_disagreement"]),
+        summary["guarantee"],
     )
 
 
@@ -118,10 +157,9 @@ def _print_disagreeing(found: SlicedComparison) -> None:
     method, differing = found.whole.methods[0], found.disagreeing[0]
     if not differing:
         return
-    rows = (
+    rows = [
         (r.case.key, f"{r.effect:.2f}", r.baseline.decision.value, r.verdicts[0].decision.value, str(r.verdicts[0].n))
         for r in differing[:SHOWN]
-    )
-    shown = min(SHOWN, len(differing))
-    title = f"{method.plan.method}: {shown} of {method.total.disagreements:,} cases that differ (seed {found.seed})"
+    ]
+    title = f"{method.plan.method}: {len(rows)} of {method.total.disagreements:,} cases that differ (seed {found.seed})"
     print_table(title, ("case", "effect", "fixed", "adaptive", "after n"), rows)
