@@ -1,11 +1,16 @@
-# `make run` and `make test` need python3.11 with venv, make and git, the tests PostgreSQL's programs too; everything else is
-# installed into .venv.
-PYTHON ?= python3.11
+# `make run` and `make test` need a Python of PYTHONS with venv, make and git, the tests PostgreSQL's programs too; everything
+# else is installed into .venv.
+PYTHONS := 3.11 3.12 3.13
+# The first that runs: pyenv has a shim for each, and starts those only that its variable names.
+PYENVS := $(shell pyenv versions --bare 2>/dev/null | paste -sd:)
+START := $(if $(PYENVS),PYENV_VERSION=$(PYENVS))
+PYTHON ?= $(or $(shell for version in $(PYTHONS); do $(START) python$$version -c "" 2>/dev/null && echo python$$version && break; \
+	done),$(error needs a Python of $(PYTHONS)))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench bench-scale campaign lock clean
+.PHONY: run test test-pythons check bench bench-scale campaign lock clean
 
 run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
@@ -13,6 +18,9 @@ run: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
+
+test-pythons:
+	for version in $(PYTHONS); do $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit; done
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -40,14 +48,14 @@ lock: $(READY)
 		--output-file requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) TemporaryQueue .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* TemporaryQueue .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.bench-ready: $(READY) requirements-bench.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	touch $@
 
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(START) $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
