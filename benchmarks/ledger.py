@@ -16,8 +16,8 @@ from time import perf_counter
 from sqlalchemy import delete, select
 
 from benchmarks.timing import least_seconds
+from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.stage import Stage
 from suffice.serving.spool import Spool
 from suffice.serving.verifier import BATCH

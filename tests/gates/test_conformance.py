@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
-from suffice.gates.evidence import NOTHING_MEASURED, Evidence
+from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
+from suffice.gates import determinism, disagreement, escalation, health, plan, sample_reduction
 from suffice.gates.outcome import GateResult, Outcome
 
 Gate = Callable[[Evidence], GateResult]
+PLAN = "a" * 64
 
 GATES: dict[str, tuple[Gate, tuple[str, ...], str, Callable[[float], str]]] = {
     # gate, the evidence that it judges, its limit in words, its value in words
@@ -38,6 +39,12 @@ GATES: dict[str, tuple[Gate, tuple[str, ...], str, Callable[[float], str]]] = {
     "determinism": (
         lambda evidence: determinism.judge(evidence, 20),
         ("stopped", "recomputed", "differing"),
+        "limit 0",
+        lambda value: f"{value / 100:.0f} of",
+    ),
+    "plan": (
+        lambda evidence: plan.judge(evidence, PLAN),
+        ("plans",),
         "limit 0",
         lambda value: f"{value / 100:.0f} of",
     ),
@@ -72,13 +79,22 @@ WELL = Evidence(
     differing=0,
     age=60.0,
     silence=30.0,
+    plans={PLAN: 10_000},
 )
-ZERO = Evidence(**{field.name: 0 for field in fields(Evidence)})
+COUNTS = [field.name for field in fields(Evidence) if field.name != "plans"]
+ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 
 measured = st.one_of(st.none(), st.integers(-5, 2000), st.floats(), st.sampled_from([0, 1, 100]))
-evidences = st.builds(Evidence, **{field.name: measured for field in fields(Evidence)})
+by_plan = st.none() | st.dictionaries(st.sampled_from([PLAN, "b" * 64]), measured)
+evidences = st.builds(Evidence, **dict.fromkeys(COUNTS, measured), plans=by_plan)
 every_gate = pytest.mark.parametrize("name", GATES)
+
+
+def well_but(field: str, value: float | None) -> Evidence:
+    """Good evidence with one measurement changed; of the plans, the count of one."""
+    changed = {PLAN: value} if field == "plans" and value is not None else value
+    return replace(WELL, **{field: changed})
 
 
 @every_gate
@@ -98,7 +114,7 @@ def test_nothing_measured_is_an_error(name: str) -> None:
 def test_missing_not_finite_and_negative_evidence_is_an_error_that_names_it(
     name: str, needed: str, value: float | None
 ) -> None:
-    result = GATES[name][0](replace(WELL, **{needed: value}))
+    result = GATES[name][0](well_but(needed, value))
     assert (result.gate, result.outcome) == (name, Outcome.ERROR)
     assert needed.replace("_", " ") in result.sentence
     assert GATES[name][2] in result.sentence
@@ -106,7 +122,7 @@ def test_missing_not_finite_and_negative_evidence_is_an_error_that_names_it(
 
 @pytest.mark.parametrize("name, needed", [pair for pair in NEEDS if pair[1] not in ("age", "silence")])
 def test_half_a_count_is_an_error(name: str, needed: str) -> None:
-    assert GATES[name][0](replace(WELL, **{needed: 0.5})).outcome is Outcome.ERROR
+    assert GATES[name][0](well_but(needed, 0.5)).outcome is Outcome.ERROR
 
 
 @every_gate
@@ -126,7 +142,15 @@ def test_it_needs_nothing_but_what_it_names(name: str) -> None:
     [
         WELL,
         replace(
-            WELL, disagreements=2, stopping_draws=40_000, audit_draws=0, excess=3, spared=1, differing=2, fallbacks=7
+            WELL,
+            disagreements=2,
+            stopping_draws=40_000,
+            audit_draws=0,
+            excess=3,
+            spared=1,
+            differing=2,
+            fallbacks=7,
+            plans={PLAN: 9, "b" * 64: 1},
         ),
         replace(WELL, disagreements=60, stopping_draws=49_000, audit_draws=9, excess=40, differing=20, fallbacks=99),
     ],

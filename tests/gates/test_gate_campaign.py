@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from suffice.evidence.measurements import Evidence
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.escalation import judge
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import Outcome
 from suffice.gates.sample_reduction import mean_radius
 

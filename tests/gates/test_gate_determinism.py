@@ -2,8 +2,8 @@
 
 import pytest
 
+from suffice.evidence.measurements import Evidence
 from suffice.gates.determinism import judge
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import Outcome
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suffice.evidence.measurements import Evidence
 from suffice.gates import disagreement
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult, Outcome
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from suffice.evidence.measurements import Evidence
 from suffice.gates.e_process import log_e_above
 from suffice.gates.escalation import judge, log_e_excess
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult, Outcome
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binom
 
+from suffice.evidence.measurements import Evidence
 from suffice.gates.e_process import log_e_other, reached
-from suffice.gates.evidence import Evidence
 from suffice.gates.health import MISMATCH, HealthLimits, Reaction, judge
 from suffice.gates.outcome import GateResult, Outcome
 

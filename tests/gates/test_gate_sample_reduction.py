@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from suffice.errors import RolloutError
-from suffice.gates.evidence import Evidence
+from suffice.evidence.measurements import Evidence
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.gates.sample_reduction import check_net, judge, mean_radius, net_possible
 

@@ -372,8 +372,8 @@ def _tell(command: str, reason: str, who: str | None, place: "Place", *, dry_run
 
 def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) -> None:
     """Raises RolloutError, saying what came of it, unless the flag is at the baseline already."""
+    from suffice.flag.file import wrong_with_file
     from suffice.rollout.emergency import force_baseline
-    from suffice.rollout.wiring import wrong_with_file
 
     if place.flag.exists() and wrong_with_file(place.flag, None) is not None:
         raise RolloutError(force_baseline(place, who, reason, cause)) from cause

@@ -1,4 +1,5 @@
-"""What the ledger proves: decisions counted once, and recorded ones decided again by a fresh process.
+"""What the ledger says: each decision counted once, some decided again by a fresh process.
 
-Here: counting and measuring. Not here: judging what was measured (`gates`), or acting on it (`rollout`).
+Here: the one tally of rows, kept between readers; the counts of a stage; cases rebuilt and recomputed. Not here:
+judging what was measured (`gates`), or acting on it (`rollout`).
 """

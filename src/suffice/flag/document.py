@@ -39,6 +39,14 @@ class Exposure:
             raise DataError(f"flag: the regions are {list(self.regions)!r}; allowed: each name once")
 
 
+def in_words(exposure: Exposure | None) -> str:
+    """An exposure as a person reads it; None is the baseline."""
+    if exposure is None:
+        return "baseline, 0 % adaptive"
+    where = ", ".join(exposure.regions) or "all regions"
+    return f"{exposure.weight} % adaptive in {where}"
+
+
 def bucket_by(salt: str) -> dict[str, Any]:
     """What is hashed. Not flagd's shorthand, which takes the flag's name for a salt: the same in every rollout."""
     return {"cat": [salt, "/", {"var": "targetingKey"}]}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from suffice.errors import DataError, MissingDataError, OutputError
+from suffice.errors import DataError, MissingDataError, OutputError, SufficeError
 from suffice.files import write_atomically
-from suffice.flag.document import Exposure, from_text, to_text
+from suffice.flag.document import Exposure, from_text, in_words, to_text
 
 _STEPS_NS = (1_000_000, 2_000_000_000)
 """How much newer than the file before: a millisecond, and two seconds where the file system knows no finer times."""
@@ -60,6 +60,15 @@ def published(path: Path) -> Exposure | None:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the flag file cannot be read: {error}") from error
     return from_text(text, str(path))
+
+
+def wrong_with_file(path: Path, wanted: Exposure | None) -> str | None:
+    """What keeps the flag file from saying `wanted`, None when nothing does."""
+    try:
+        said = published(path)
+    except SufficeError as error:
+        return str(error)
+    return None if said == wanted else f"{path}: says {in_words(said)}, the rollout wants {in_words(wanted)}"
 
 
 def _mtime_ns(path: Path) -> int:

@@ -1,5 +1,5 @@
 """The acceptance checks of a rollout: each turns evidence into an outcome with a sentence that holds both numbers.
 
-Here: pure judgements; unknown is Error, never success. Not here: collecting evidence (`store`, `rollout`) or acting on
-it (`rollout`).
+Here: judgements; unknown is Error, never success. Not here: counting evidence (`evidence`) or acting on an answer
+(`rollout`).
 """

@@ -1,8 +1,8 @@
 """Gate: determinism. Recorded decisions, recomputed in a fresh process, come out the same."""
 
 from suffice.errors import MissingDataError
-from suffice.gates.evidence import Evidence, demand, unknown
-from suffice.gates.outcome import GateResult, Outcome
+from suffice.evidence.measurements import Evidence, demand
+from suffice.gates.outcome import GateResult, Outcome, unknown
 
 GATE = "determinism"
 

@@ -1,10 +1,10 @@
 """Gate: disagreement of adaptive and fixed decisions, proven from the stage's own audits."""
 
 from suffice.errors import MissingDataError
+from suffice.evidence.measurements import Evidence, demand
 from suffice.gates import e_process
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
-from suffice.gates.evidence import Evidence, demand, unknown
-from suffice.gates.outcome import GateResult, Outcome
+from suffice.gates.outcome import GateResult, Outcome, unknown
 from suffice.gates.wording import at_least, at_most, limit, percent
 
 GATE = "disagreement"

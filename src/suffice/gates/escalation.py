@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import logsumexp, xlog1py
 
 from suffice.errors import MissingDataError
+from suffice.evidence.measurements import Evidence, demand
 from suffice.gates.e_process import ALARM, reached
-from suffice.gates.evidence import Evidence, demand, unknown
-from suffice.gates.outcome import GateResult, Outcome
+from suffice.gates.outcome import GateResult, Outcome, unknown
 from suffice.gates.wording import limit, percent
 
 GATE = "excess_escalations"

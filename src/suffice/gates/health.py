@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from suffice.errors import MissingDataError
+from suffice.evidence.measurements import Evidence, demand
 from suffice.gates.e_process import ALARM, log_e_above, log_e_other, reached
-from suffice.gates.evidence import Evidence, demand, unknown
-from suffice.gates.outcome import GateResult, Outcome, worst
+from suffice.gates.outcome import GateResult, Outcome, unknown, worst
 from suffice.gates.wording import limit, percent
 
 GATE = "health"

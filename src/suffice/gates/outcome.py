@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from suffice.errors import MissingDataError
+
 
 class Outcome(Enum):
     """The answer of a gate. Every outcome but SUCCESSFUL keeps a stage from ending; FAILED rolls back."""
@@ -30,6 +32,11 @@ class GateResult:
     value: float | None
     limit: float | None
     numbers: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def unknown(gate: str, error: MissingDataError, limit: float, shown: str) -> GateResult:
+    """A gate's answer to evidence that is missing or impossible; `shown` is its limit in words."""
+    return GateResult(gate, Outcome.ERROR, f"{error} (limit {shown})", None, limit)
 
 
 def worst(results: Iterable[GateResult]) -> Outcome:

@@ -3,9 +3,9 @@
 from math import log, log1p, sqrt
 
 from suffice.errors import MissingDataError, RolloutError
+from suffice.evidence.measurements import Evidence, demand
 from suffice.gates.e_process import ALARM
-from suffice.gates.evidence import Evidence, demand, unknown
-from suffice.gates.outcome import GateResult, Outcome
+from suffice.gates.outcome import GateResult, Outcome, unknown
 from suffice.gates.wording import at_least, at_most, limit, percent
 
 GATE = "sample_reduction"

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from suffice.config import set_enabled
+from suffice.evidence.measurements import Evidence
 from suffice.flag.probes import Receipt
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.runbook import Runbook
 from suffice.rehearsal.setup import CHECKS, Setup

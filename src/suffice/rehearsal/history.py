@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import OutputError
+from suffice.evidence.measurements import Evidence
 from suffice.files import write_atomically
 from suffice.gates import disagreement, sample_reduction
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rollout.controller import State
 from suffice.rollout.saved_state import plain_result

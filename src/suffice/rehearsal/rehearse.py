@@ -9,12 +9,13 @@ from filelock import FileLock, Timeout
 
 from suffice.config import set_enabled
 from suffice.errors import DataError, MissingDataError, OutputError, RolloutError
+from suffice.evidence.measurements import Evidence
+from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.recompute import differing
 from suffice.files import write_atomically
 from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
 from suffice.flag.probes import Receipt
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.bundle import Bundler
 from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
@@ -27,7 +28,6 @@ from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.controller import Cycle, Paused, Started, State, advance
 from suffice.rollout.driver import Driver, Published
-from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import limits_of, result_of, stages_of

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from suffice.evidence.tally import Counted
 from suffice.gates.e_process import upper
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
-from suffice.rollout.counted import Counted
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.stage import Stage
 

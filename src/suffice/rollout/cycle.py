@@ -7,22 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
+from suffice.evidence.measurements import NOTHING_MEASURED
+from suffice.evidence.production import Measured, Measurement
+from suffice.evidence.rebuild import Pair, from_provenance, from_source
 from suffice.flag.bucketing import Sample
-from suffice.gates.evidence import NOTHING_MEASURED
+from suffice.flag.file import wrong_with_file
+from suffice.gates import flag as flag_gate
+from suffice.gates import plan as plan_gate
+from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import judge_checks
 from suffice.rollout.controller import NOT_OBSERVED, Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, Published, exposure_of
 from suffice.rollout.judging import judge_all
-from suffice.rollout.measure import Measured, Measurement
 from suffice.rollout.phases import Phase
-from suffice.rollout.rebuild import Pair, from_provenance, from_source
 from suffice.rollout.report import Report, foreseen
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.settle import Judged, ProductionSettler
 from suffice.rollout.subject import Subject, changes, stored_config
-from suffice.rollout.wiring import judge_flag, unreadable, wrong_with_file
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
@@ -155,8 +158,8 @@ class Monitor:
 
         return (
             *(result for result in judged if result.gate not in self.about["waived"]),
-            self.measurement.plan_gate(stage, self.about["plan"]),
-            judge_flag(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
+            plan_gate.judge(measured.evidence, self.about["plan"]),
+            flag_gate.judge(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
             *judge_checks(self.about["checks"], self._outputs, self.world.clock(), ask=not dry_run),
         )
 

@@ -9,13 +9,12 @@ from sqlalchemy import Connection
 from suffice.config import load, set_enabled
 from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import buckets
-from suffice.flag.file import publish
+from suffice.flag.file import publish, wrong_with_file
 from suffice.flag.probes import Probe, observe
 from suffice.rollout.controller import NOT_OBSERVED
 from suffice.rollout.cycle import JUDGED
 from suffice.rollout.driver import ATTEMPTS, PROBES
 from suffice.rollout.settle import SETTLED, is_settled, keep_receipt, text_of
-from suffice.rollout.wiring import wrong_with_file
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
 from suffice.store.events import AuditEvent, append_audit, audit_knows, audit_of, last_audit

@@ -1,8 +1,8 @@
 """All gates of a cycle."""
 
 from suffice.config import HealthConfig, RolloutConfig
+from suffice.evidence.measurements import Evidence
 from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
-from suffice.gates.evidence import Evidence
 from suffice.gates.health import HealthLimits, Reaction
 from suffice.gates.outcome import GateResult
 

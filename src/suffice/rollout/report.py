@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from suffice.flag.document import in_words
 from suffice.gates.outcome import GateResult
 from suffice.rollout.controller import (
     Command,
@@ -15,7 +16,6 @@ from suffice.rollout.controller import (
 )
 from suffice.rollout.driver import exposure_of
 from suffice.rollout.phases import TRANSITIONS, Phase, Signal
-from suffice.rollout.wiring import shown
 
 _SIGNALS = {
     "pause": Signal.PAUSE,
@@ -55,7 +55,7 @@ def foreseen(rollout: str, state: State, event: Event, now: float) -> Report:
 def _words(command: Command) -> str:
     match command:
         case PublishStage(stage):
-            return f"publish stage {stage.name}: {shown(exposure_of(stage, 'salt'))}"
+            return f"publish stage {stage.name}: {in_words(exposure_of(stage, 'salt'))}"
         case PublishBaseline():
             return "publish the baseline, and ask until everybody is on fixed"
         case Record(action, why):

@@ -7,12 +7,12 @@ from typing import Any
 
 from suffice.config import set_enabled
 from suffice.errors import OutputError, RolloutError, SufficeError
+from suffice.evidence.measurements import Evidence
+from suffice.evidence.production import Measurement
 from suffice.flag.probes import Receipt
-from suffice.gates.evidence import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.rollout.checks import outputs
 from suffice.rollout.controller import State
-from suffice.rollout.measure import Measurement
 from suffice.rollout.saved_state import plain_result, plain_state
 from suffice.rollout.world import World
 from suffice.store.database import Store

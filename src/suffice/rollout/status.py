@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suffice.flag.file import wrong_with_file
 from suffice.gates import disagreement
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import Outcome
@@ -15,7 +16,6 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
 from suffice.rollout.saved_state import state_of
 from suffice.rollout.subject import stored_config
-from suffice.rollout.wiring import wrong_with_file
 from suffice.serving.situation import Salts
 from suffice.store.events import last_audit
 from suffice.store.leases import read_lease

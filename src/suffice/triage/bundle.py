@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from suffice.gates.evidence import Evidence
+from suffice.evidence.measurements import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
 from suffice.store.events import AuditEvent

@@ -1,5 +1,4 @@
-"""Gates about the plumbing: what the flag file says, where it puts targets, and whether the configuration is
-readable."""
+"""Gate: the flag. Whether its file says what the rollout wants, and targets get the arm of their buckets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,25 +6,14 @@ from pathlib import Path
 from suffice.errors import SufficeError
 from suffice.flag.arm import Flag
 from suffice.flag.bucketing import Sample, drift, misplaced
-from suffice.flag.document import Exposure
-from suffice.flag.file import published
+from suffice.flag.document import Exposure, in_words
+from suffice.flag.file import wrong_with_file
 from suffice.gates.outcome import GateResult, Outcome
 
-FLAG_GATE, CONFIG_GATE = "flag", "configuration"
+GATE = "flag"
 
 
-def wrong_with_file(path: Path, wanted: Exposure | None) -> str | None:
-    """What keeps the flag file from saying `wanted`, None when nothing does."""
-    try:
-        found = published(path)
-    except SufficeError as error:
-        return str(error)
-    return None if found == wanted else f"{path}: says {shown(found)}, the rollout wants {shown(wanted)}"
-
-
-def judge_flag(
-    path: Path, wanted: Exposure | None, sample: Sample, flag: Flag, repair: Callable[[], object]
-) -> GateResult:
+def judge(path: Path, wanted: Exposure | None, sample: Sample, flag: Flag, repair: Callable[[], object]) -> GateResult:
     """Successful when the file says what is wanted, and recorded targets keep their buckets and get their arms.
 
     A file that says anything else is an Error in this cycle, and is published again.
@@ -44,23 +32,10 @@ def judge_flag(
     region = wanted.regions[0] if wanted is not None and wanted.regions else None
     elsewhere = misplaced(sample, wanted, flag, region)
     asked = f"{len(sample.buckets) - len(elsewhere)} of {len(sample.buckets)} recorded targets get the arm of their"
-    sentence = f"{asked} bucket ({shown(wanted)})"
+    sentence = f"{asked} bucket ({in_words(wanted)})"
     if elsewhere:
         return _error(f"{sentence}; not {elsewhere[0]}", float(len(elsewhere)))
-    return GateResult(FLAG_GATE, Outcome.SUCCESSFUL, sentence, 0.0, 0.0)
-
-
-def unreadable(error: SufficeError) -> GateResult:
-    """The answer when the configuration, or the plan that it names, cannot be read."""
-    return GateResult(CONFIG_GATE, Outcome.ERROR, str(error), None, None)
-
-
-def shown(exposure: Exposure | None) -> str:
-    """An exposure in words."""
-    if exposure is None:
-        return "baseline, 0 % adaptive"
-    where = ", ".join(exposure.regions) or "all regions"
-    return f"{exposure.weight} % adaptive in {where}"
+    return GateResult(GATE, Outcome.SUCCESSFUL, sentence, 0.0, 0.0)
 
 
 def _repaired(repair: Callable[[], object]) -> str:
@@ -72,4 +47,4 @@ def _repaired(repair: Callable[[], object]) -> str:
 
 
 def _error(sentence: str, value: float | None) -> GateResult:
-    return GateResult(FLAG_GATE, Outcome.ERROR, sentence, value, 0.0)
+    return GateResult(GATE, Outcome.ERROR, sentence, value, 0.0)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ledger_rows import PLAIN, by_hand, rows
 
 from store_places import Place, Reused
+from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.stage import Stage
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger

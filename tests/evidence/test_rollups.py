@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_rows import PLAIN, by_hand, plans_by_hand, rows
+from ledger_rows import PLAIN, by_hand, rows
 from sqlalchemy import delete, event, func, select
 
 from store_places import Place, Reused
 from suffice.errors import StoreError
+from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.evidence import EvidenceReader
 from suffice.rollout.stage import Stage
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
@@ -67,7 +67,6 @@ def assert_counted(store: Store, found: list[DecisionRow], portion: int = 10_000
     reader = reader_of(store, portion)
     for stage in STAGES:
         assert reader.read(stage, 7.0, 90.0) == by_hand(found, stage, 7.0, 90.0, 2)
-        assert reader.stages[stage.name].plans == plans_by_hand(found, stage.name)
 
 
 def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
@@ -124,7 +123,7 @@ def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_
 COUNT = """
 import sys
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.evidence import EvidenceReader
+from suffice.evidence.reader import EvidenceReader
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from suffice.gates.evidence import Evidence
+from suffice.evidence.measurements import Evidence
 from suffice.rollout.stage import Stage
 from suffice.store.ledger import DecisionRow
 
@@ -88,8 +88,5 @@ def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, ma
         fixed_targets=len({(row.region, row.target) for row in here} - tried),
         age=0.0,
         silence=max(now - max((row.at for row in mine), default=began), 0.0),
+        plans=dict(Counter(row.plan_id for row in mine)),
     )
-
-
-def plans_by_hand(found: list[DecisionRow], stage: str) -> dict[str, int]:
-    return dict(Counter(row.plan_id for row in found if row.rollout == "r" and row.stage == stage))

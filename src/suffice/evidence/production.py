@@ -4,13 +4,12 @@ rollout."""
 from dataclasses import dataclass, replace
 
 from suffice.errors import SufficeError
+from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
+from suffice.evidence.reader import EvidenceReader
+from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.recompute import differing
-from suffice.gates.evidence import NOTHING_MEASURED, Evidence
-from suffice.gates.outcome import GateResult, Outcome
+from suffice.evidence.tally import Slice
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.evidence import EvidenceReader
-from suffice.rollout.rebuild import Rebuild
-from suffice.rollout.stage import Stage
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger
@@ -18,8 +17,6 @@ from suffice.store.signs import last_sign
 
 RECOMPUTED = 20
 """Decisions of a stage that a fresh process decides again, the newest that the adaptive path took part in."""
-
-PLAN_GATE = "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Measurement:
         self._reader = EvidenceReader(self._ledger, rollout, policy)
         self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
 
-    def measure(self, stage: Stage, began: float, now: float) -> Measured:
+    def measure(self, stage: Slice, began: float, now: float) -> Measured:
         """The evidence of a stage that began then, up to now (seconds)."""
         try:
             evidence = self._reader.read(stage, began, now)
@@ -59,23 +56,6 @@ class Measurement:
         # A moment in the future was before the clock went back; how long ago that is nobody knows.
         return min((abs(now - moment) for moment in seen if moment is not None), default=max(now - began, 0.0))
 
-    def plan_gate(self, stage: Stage, plan_id: str) -> GateResult:
-        """Whether the stage's decisions were made with the rollout's plan: others prove nothing about it."""
-        try:
-            self._reader.catch_up()
-        except SufficeError as error:
-            return GateResult(PLAN_GATE, Outcome.ERROR, f"the plans of decisions cannot be read: {error}", None, 0.0)
-        counted = self._reader.stages.get(stage.name)
-        made = counted.plans if counted else {}
-        total = sum(made.values())
-        foreign = total - made.get(plan_id, 0)
-        outcome = Outcome.ERROR if foreign else Outcome.SUCCESSFUL if total else Outcome.INCONCLUSIVE
-        sentence = f"{foreign:,} of {total:,} decisions were made with another plan than {plan_id[:12]} (limit 0)"
-        if foreign:
-            others = ", ".join(sorted(plan[:12] for plan in made if plan != plan_id))
-            sentence += f": {others}; restart those processes and start a new rollout"
-        return GateResult(PLAN_GATE, outcome, sentence, float(foreign), 0.0, {"decisions": total})
-
     def pairs(self, rows: list[DecisionRow]) -> list[tuple[DecisionRow, dict[str, list[float]]]]:
         """Those of the rows that can be rebuilt, each with record and measurement as plain JSON values."""
         made = []
@@ -84,7 +64,7 @@ class Measurement:
             made.append((row, {name: [it.value, it.u_plus, it.u_minus] for name, it in parts}))
         return made
 
-    def _with_recomputed(self, stage: Stage, evidence: Evidence) -> Measured:
+    def _with_recomputed(self, stage: Slice, evidence: Evidence) -> Measured:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
         enough = (evidence.stopped or 0) >= RECOMPUTED
         notes: tuple[str, ...] = ()

@@ -1,11 +1,11 @@
-"""What the gates judge: the counts of one stage, each of which may be unknown."""
+"""What the ledger says of one stage: its counts, each of which may be unknown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
 
 from suffice.errors import MissingDataError
-from suffice.gates.outcome import GateResult, Outcome
 
 Measured: TypeAlias = float | None
 """A count or a duration as it was measured; None when it was not. What comes from files may also be NaN or negative."""
@@ -26,7 +26,7 @@ class Evidence:
     has decided about.
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise. `age` is
     how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
-    if there was none), in seconds.
+    if there was none), in seconds. `plans` counts the decisions by the plan that made them.
     """
 
     decisions: Measured = None
@@ -48,6 +48,7 @@ class Evidence:
     differing: Measured = None
     age: Measured = None
     silence: Measured = None
+    plans: Mapping[str, int] | None = None
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""
@@ -60,14 +61,15 @@ class Evidence:
             raise MissingDataError(_sentence(name, value, "at least 0 seconds"))
         return float(value)
 
+    def decisions_by_plan(self) -> dict[str, int]:
+        """How many decisions each plan made. Raises MissingDataError when it is missing, or one is no count at all."""
+        if self.plans is None:
+            raise MissingDataError(_sentence("plans", None, ""))
+        return {plan: _count("plans", decisions) for plan, decisions in self.plans.items()}
+
 
 NOTHING_MEASURED = Evidence()
 """What there is when the source of the numbers does not answer."""
-
-
-def unknown(gate: str, error: MissingDataError, limit: float, shown: str) -> GateResult:
-    """A gate's answer to evidence that is missing or impossible; `shown` is its limit in words."""
-    return GateResult(gate, Outcome.ERROR, f"{error} (limit {shown})", None, limit)
 
 
 def demand(possible: bool, sentence: str) -> None:  # noqa: FBT001
