@@ -15,11 +15,11 @@ from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout import driver as driver_module
 from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
-from suffice.rollout.driver import Driver, Published, exposure_of
+from suffice.rollout.driver import Driver, Note, Published, exposure_of
 from suffice.rollout.phases import Phase
 from suffice.rollout.stage import Limits, Stage
 from suffice.store.database import Store, open_store
-from suffice.store.events import audit_of, verify_audit
+from suffice.store.events import AuditEvent, audit_of, verify_audit
 from suffice.store.rollouts import save_rollout
 
 STAGES = (
@@ -120,6 +120,27 @@ def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: W
     assert world.actions == ["start", "advance", "roll back", "observed"]
 
 
+def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together_or_not_at_all(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    world.time = 100
+
+    def note(after: State) -> AuditEvent:
+        return AuditEvent(world.time, "r1", "runner", "judge", after.current.name, {"held": after.held})
+
+    def killed(_: State) -> AuditEvent:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        it.handle(GOOD, "runner", note=killed)
+    assert (it.state.current.name, world.actions) == ("staging", ["start"])
+    it.handle(GOOD, "runner", note=note)
+    assert world.actions == ["start", "judge", "advance"]
+    with world.store.read() as connection:
+        judged = audit_of(connection, "r1")[1]
+    assert (judged.why, judged.numbers) == ("canary", {"held": 0.0})
+
+
 def test_a_pause_keeps_the_weight(world: World) -> None:
     it = created(world)
     it.handle(Started(), "ann")
@@ -150,10 +171,10 @@ def test_two_runners_one_of_them_is_too_late(world: World) -> None:
     created(world)
 
     class Overtaken(Driver):
-        def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+        def _decide(self, event: Event, who: str, note: Note | None = None) -> tuple[Command, ...]:
             clock, self._clock = self._clock, self._overtaken
             self._behind = clock
-            return super()._decide(event, who)
+            return super()._decide(event, who, note)
 
         def _overtaken(self) -> float:
             with world.store.write() as connection:
@@ -180,9 +201,9 @@ def killed_at(step: int) -> type[Driver]:
             raise Killed
 
     class Mortal(Driver):
-        def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+        def _decide(self, event: Event, who: str, note: Note | None = None) -> tuple[Command, ...]:
             pass_by()
-            commands = super()._decide(event, who)
+            commands = super()._decide(event, who, note)
             pass_by()
             return commands
 

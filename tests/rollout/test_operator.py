@@ -657,6 +657,20 @@ def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: 
         assert published(made.place.flag) == Exposure(50, "verifier-000001", ("eu",))
 
 
+def test_a_process_that_has_judged_nothing_freezes_what_the_last_cycle_saw(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        made.traffic()
+        made.cycle()
+        judged = [event.numbers for event in made.operator.history() if event.action == "judge"][-1]
+        made.traffic()
+        with again(made).operator as fresh:
+            fresh.tell("rollback", "ann", "enough")
+            bundle = made.place.bundle(fresh.current.id)
+        assert json.loads((bundle / "evidence.json").read_text(encoding="utf-8")) == judged["evidence"]
+        assert json.loads((bundle / "gates.json").read_text(encoding="utf-8")) == judged["gates"]
+
+
 @contextmanager
 def process_of(made: Production, told: StoredSituation, flag: Flag) -> Iterator[Verifier]:
     """A process that decides by what it was told of the stage, and by this flag."""

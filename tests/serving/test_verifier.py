@@ -28,6 +28,7 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import FALLBACK, counters_of
 from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
+from suffice.stopping.design import plan
 from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
@@ -193,6 +194,14 @@ def test_a_plan_that_the_rollout_is_not_about_decides_nothing_and_proves_nothing
         assert {it.arm(case(i)) for i in range(20)} == {arm}
         assert Ledger(store).evidence(str(plan_id)).audits == (20 if known else 0)
         assert {row.plan_id for row in Ledger(store).rows(str(plan_id))} == {PLAN.id}
+
+
+def test_a_faulty_path_claims_the_plan_that_it_should_have_run(store: Store) -> None:
+    fixed = plan(PLAN.rule, PLAN.n, 0.01, method="fixed")
+    it = verifier(store, situation=lambda: Situation("r", "canary", plan_id=PLAN.id, plan=fixed))
+    assert {it.verify(case(i)).n for i in range(20)} == {PLAN.n}
+    it.flush()
+    assert {row.plan_id for row in Ledger(store).rows("r")} == {PLAN.id}
 
 
 def test_a_flag_that_breaks_is_no_failure() -> None:

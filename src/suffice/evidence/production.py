@@ -1,6 +1,7 @@
 """What production can be asked about a stage: the ledger, recomputed decisions, and whether they are about this
 rollout."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from suffice.errors import SufficeError
@@ -8,7 +9,7 @@ from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.recompute import differing
-from suffice.evidence.tally import Slice
+from suffice.evidence.tally import ScopeOf, Slice
 from suffice.resolution.storm import StormPolicy
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
@@ -32,11 +33,18 @@ class Measurement:
     be read is not measured."""
 
     def __init__(
-        self, store: Store, rollout: str, service: str, policy: StormPolicy, plan: Plan | None, rebuild: Rebuild
+        self,
+        store: Store,
+        rollout: str,
+        service: str,
+        policy: StormPolicy,
+        plan_of: Callable[[str], Plan],
+        rebuild: Rebuild,
+        scope: ScopeOf | None = None,
     ) -> None:
         self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
-        self._plan, self._rebuild = plan, rebuild
-        self._reader = EvidenceReader(self._ledger, rollout, policy)
+        self._plan_of, self._rebuild = plan_of, rebuild
+        self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
         self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
 
     def measure(self, stage: Slice, began: float, now: float) -> Measured:
@@ -68,18 +76,18 @@ class Measurement:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
         enough = (evidence.stopped or 0) >= RECOMPUTED
         notes: tuple[str, ...] = ()
-        if evidence.stopped and self._plan is not None and (stage.name, enough) not in self._recomputed:
+        if evidence.stopped and (stage.name, enough) not in self._recomputed:
             try:
-                self._recomputed[stage.name, enough] = self._recompute(stage.name, self._plan)
+                self._recomputed[stage.name, enough] = self._recompute(stage.name)
             except SufficeError as error:
                 notes = (f"determinism: {error}",)
         recomputed, differ = self._recomputed.get((stage.name, enough), (0, 0))
         return Measured(replace(evidence, recomputed=recomputed, differing=differ), notes)
 
-    def _recompute(self, stage: str, plan: Plan) -> tuple[int, int]:
+    def _recompute(self, stage: str) -> tuple[int, int]:
         rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
         pairs = self._rebuild(rows)[:RECOMPUTED]
-        return len(pairs), len(differing(pairs, plan)) if pairs else 0
+        return len(pairs), len(differing(pairs, self._plan_of(stage))) if pairs else 0
 
 
 def _one_line(error: Exception) -> str:

@@ -107,7 +107,7 @@ class Bundler:
             "baseline": row.baseline_decision,
             "adaptive": row.adaptive_decision,
             "n": row.adaptive_n,
-            "plan_id": row.plan_id,
+            "plan_id": self._fault_plan.id,
             "fault": fault.kind.spelling if fault else None,
         }
 

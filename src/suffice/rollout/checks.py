@@ -4,14 +4,15 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from suffice.errors import RolloutError
 from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout.controller import State
 
 HOLDS, CANNOT_TELL = 0, 3
 """Exit codes of the runbook's commands; any other one is a failure."""
@@ -29,6 +30,31 @@ class Check:
     name: str
     command: str
     every: float
+
+
+class Checks(Protocol):
+    """Gates of a cycle beside those that judge the ledger; nothing is run unless `ask`."""
+
+    def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]: ...
+
+    def outputs(self, stage: str) -> Mapping[str, str]:
+        """What the checks printed when they were asked last, as text by file name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The checks that a rollout was started with; what they printed is kept in `folder`."""
+
+    checks: Sequence[Mapping[str, Any]]
+    folder: Path
+    clock: Callable[[], float]
+
+    def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]:  # noqa: ARG002
+        return judge_checks(self.checks, self.folder, self.clock(), ask=ask)
+
+    def outputs(self, stage: str) -> Mapping[str, str]:  # noqa: ARG002
+        return outputs(self.folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
-from suffice.evidence.measurements import NOTHING_MEASURED
+from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_provenance, from_source
 from suffice.flag.bucketing import Sample
@@ -17,13 +17,13 @@ from suffice.gates import plan as plan_gate
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.checks import judge_checks
+from suffice.rollout.checks import Commands
 from suffice.rollout.controller import NOT_OBSERVED, Cycle, Event, Paused, RollbackAsked, Started, State
-from suffice.rollout.driver import Driver, Published, exposure_of
+from suffice.rollout.driver import Driver, Note, Published, exposure_of
 from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen
-from suffice.rollout.saved_state import plain_result
+from suffice.rollout.saved_state import plain_result, result_of
 from suffice.rollout.settle import Judged, ProductionSettler
 from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.world import World
@@ -51,8 +51,16 @@ class Monitor:
         storms = self._config.error_resolution.rollback_storm_policy
         policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
         plan = Plan.from_dict(about["table"])
-        self.measurement = Measurement(world.store, rollout, world.place.service, policy, plan, self._rebuild)
-        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._outputs)
+        self._checks = world.rehearsed.checks or Commands(about["checks"], self._outputs, world.clock)
+
+        def plan_of(stage: str) -> Plan:
+            faulty = world.rehearsed.faulty(stage)
+            return faulty.plan if faulty else plan
+
+        self.measurement = Measurement(
+            world.store, rollout, world.place.service, policy, plan_of, self._rebuild, world.rehearsed.scope
+        )
+        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._checks)
         self._sample = Sample(**about["sample"])
         self._last: Judged | None = None
 
@@ -83,11 +91,11 @@ class Monitor:
             # Another process may have seen the baseline first, and told the store.
             return self._finish(self.driver.state, dry_run=dry_run)
 
-    def handle(self, event: Event, who: str, *, dry_run: bool = False) -> Report:
-        """Let an event happen; in a dry run, only say what would follow."""
+    def handle(self, event: Event, who: str, *, dry_run: bool = False, note: Note | None = None) -> Report:
+        """Let an event happen, with a `note` of it in the journal; in a dry run, only say what would follow."""
         if dry_run:
             return foreseen(self.rollout, self.driver.state, event, self.world.clock())
-        return self._reported(self.driver.handle(event, who, insist=False))
+        return self._reported(self.driver.handle(event, who, insist=False, note=note))
 
     def refuse_changes(self, command: str) -> None:
         """Raises RolloutError when plan or configuration are not those that the rollout was started with."""
@@ -139,11 +147,13 @@ class Monitor:
             state = paused.state
         measured = self._measure(state, dry_run=dry_run)
         results = (*self._gates(state, measured, dry_run=dry_run), *broken)
-        self._last = Judged(measured.evidence, results)
-        done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run)
+        self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes
-        if not dry_run:
-            self._note(JUDGED, done.state.why, _numbers(state, self._last, notes))
+
+        def note(after: State) -> AuditEvent:
+            return self._event(JUDGED, after.why, _numbers(state, after, judged, notes))
+
+        done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
 
     def _gates(self, state: State, measured: Measured, *, dry_run: bool) -> tuple[GateResult, ...]:
@@ -160,7 +170,7 @@ class Monitor:
             *(result for result in judged if result.gate not in self.about["waived"]),
             plan_gate.judge(measured.evidence, self.about["plan"]),
             flag_gate.judge(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
-            *judge_checks(self.about["checks"], self._outputs, self.world.clock(), ask=not dry_run),
+            *self._checks.judge(state, ask=not dry_run),
         )
 
     @property
@@ -184,10 +194,14 @@ class Monitor:
         return begun.at if begun else self.world.clock()
 
     def _judged(self, state: State) -> Judged:
-        """For the bundle: the last cycle's view or, in a process that has had none, the view from now."""
+        """For the bundle: what the stage's last cycle saw, or the view from now if it had none."""
         if self._last is None:
-            measured = self._measure(state)
-            self._last = Judged(measured.evidence, self._gates(state, measured, dry_run=True))
+            with self.world.store.read() as connection:
+                judged = last_audit(connection, self.rollout, JUDGED)
+            if judged is None or judged.numbers["stage"] != state.current.name:
+                measured = self._measure(state)
+                return Judged(measured.evidence, self._gates(state, measured, dry_run=True))
+            self._last = Judged(Evidence(**judged.numbers["evidence"]), tuple(map(result_of, judged.numbers["gates"])))
         return self._last
 
     def _subject(self) -> tuple[str | None, tuple[GateResult, ...]]:
@@ -209,10 +223,12 @@ class Monitor:
             return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
         return None
 
-    def _note(self, action: str, why: str, numbers: Mapping[str, Any] | None = None) -> None:
-        event = AuditEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
+    def _note(self, action: str, why: str) -> None:
         with self.world.store.write() as connection:
-            append_audit(connection, [event])
+            append_audit(connection, [self._event(action, why)])
+
+    def _event(self, action: str, why: str, numbers: Mapping[str, Any] | None = None) -> AuditEvent:
+        return AuditEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
         found = from_provenance(self.world.store)(rows)
@@ -222,9 +238,11 @@ class Monitor:
         return [*found, *from_source(self.world.corrections(source))([row for row in rows if row.key not in known])]
 
 
-def _numbers(state: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:
+def _numbers(state: State, after: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:
     return {
         "stage": state.current.name,
+        "phase": after.phase.value,
+        "weight": after.weight,
         "gates": [plain_result(result) for result in judged.results],
         "evidence": asdict(judged.evidence),
         "notes": list(notes),

@@ -106,7 +106,7 @@ def _regions(config: Path) -> tuple[str, ...]:
 
 def _settle(world: World, rollout: str) -> None:
     """Bundle and item. State and plan went with the rollout; the rest is as the last cycle and the ledger have it."""
-    bundle, ledger, now = world.place.queue / "triage" / rollout, Ledger(world.store), world.clock()
+    bundle, ledger, now = world.place.bundle(rollout), Ledger(world.store), world.clock()
     with world.store.read() as connection:
         judged, events = last_audit(connection, rollout, JUDGED), audit_of(connection, rollout)
         receipt = receipt_of(connection, rollout)

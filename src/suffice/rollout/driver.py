@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from suffice.errors import OutputError, RolloutError
 from suffice.flag.arm import Flag
@@ -43,6 +43,9 @@ PROBES = 20
 
 ATTEMPTS = 200
 """How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
+
+Note: TypeAlias = Callable[[State], AuditEvent]
+"""The journal's event about the state that an event leads to."""
 
 _AT_ONCE = 500
 
@@ -101,16 +104,17 @@ class Driver:
         with self._store.write() as connection:
             create_rollout(connection, new)
 
-    def handle(self, event: Event, who: str, *, insist: bool = True) -> State:
+    def handle(self, event: Event, who: str, *, insist: bool = True, note: Note | None = None) -> State:
         """Let the controller decide about an event, store what it decided, and do it.
 
+        The `note` and the state that it is about are stored together, or neither is.
         A baseline that is not observed is published again until it is; without `insist` that is left to the next
         `reconcile`. Raises RolloutError, StoreConflict.
         """
         pending: list[tuple[Event, str]] = [(event, who)]
         while pending:
             happened, actor = pending.pop(0)
-            commands = self._decide(happened, actor)
+            commands = self._decide(happened, actor, note if happened is event else None)
             if isinstance(happened, Probed) and not happened.all_fixed and not insist:
                 break
             pending += [(follow, "runner") for command in commands if (follow := self._do(command))]
@@ -133,7 +137,7 @@ class Driver:
         """Publish the baseline again. Raises OutputError."""
         self._publish(None, lambda state: state.phase not in _IN_FORCE)
 
-    def _decide(self, event: Event, who: str) -> tuple[Command, ...]:
+    def _decide(self, event: Event, who: str, note: Note | None = None) -> tuple[Command, ...]:
         stored, now = self.stored, self._clock()
         state, commands = advance(state_of(stored.state), event, now)
         changed = replace(stored, phase=state.phase.value, state=plain_state(state), updated_at=now)
@@ -144,7 +148,7 @@ class Driver:
         ]
         with self._store.write() as connection:
             save_rollout(connection, changed)
-            append_audit(connection, records)
+            append_audit(connection, [*([note(state)] if note else []), *records])
         return commands
 
     def _do(self, command: Command) -> Event | None:

@@ -25,10 +25,10 @@ from suffice.rollout.report import Report, foreseen, legal_commands
 from suffice.rollout.saved_state import limits_of, stages_of, state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
-from suffice.rollout.world import Corrections, Place, World
+from suffice.rollout.world import Corrections, Place, Rehearsed, World
 from suffice.serving.situation import Salts
 from suffice.store.address import note_store
-from suffice.store.database import open_store
+from suffice.store.database import Store, open_store
 from suffice.store.events import AuditEvent, audit_of
 from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
 from suffice.store.schema import records, rollouts
@@ -62,7 +62,8 @@ class Operator:
     """The rollouts of one service. One for each process; close it, or use it as a context.
 
     Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
-    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock.
+    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock. A `store` that is open
+    already is closed with the rest.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Operator:
         clock: Callable[[], float] = time.time,
         corrections: Corrections | None = None,
         create: bool = True,
+        store: Store | None = None,
+        rehearsed: Rehearsed = Rehearsed(),  # noqa: B008
     ) -> None:
         self.place, self.clock = place, clock
-        self.store = open_store(place.store, create=create)
+        self.store = store or open_store(place.store, create=create)
         if create and place.url:
             note_store(place.queue, place.url)
-        self.world = World(place, self.store, clock, lambda: self.flag, corrections)
+        self.world = World(place, self.store, clock, lambda: self.flag, corrections, rehearsed)
         self._monitor: Monitor | None = None
 
     def close(self) -> None:

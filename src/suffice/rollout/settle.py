@@ -1,7 +1,7 @@
 """What follows an observed rollback in production: receipt, configuration, bundle, triage item."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from suffice.evidence.measurements import Evidence
 from suffice.evidence.production import Measurement
 from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult
-from suffice.rollout.checks import outputs
+from suffice.rollout.checks import Checks
 from suffice.rollout.controller import State
 from suffice.rollout.saved_state import plain_result, plain_state
 from suffice.rollout.world import World
@@ -19,7 +19,15 @@ from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
 from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item, receipt_of
-from suffice.triage.bundle import ROWS, evidence_files, ledger_files, subject_files, triage_text
+from suffice.triage.bundle import (
+    ROWS,
+    evidence_files,
+    ledger_files,
+    plain_json,
+    plan_file,
+    subject_files,
+    triage_text,
+)
 from suffice.triage.manifest import freeze
 
 SETTLED = "settle"
@@ -66,11 +74,11 @@ class ProductionSettler:
         about: Mapping[str, Any],
         measurement: Measurement,
         judged: Callable[[State], Judged],
-        checked: Path,
+        checks: Checks,
     ) -> None:
         self._world, self._store, self._place, self._clock = world, world.store, world.place, world.clock
         self._rollout, self._about = rollout, about
-        self._measurement, self._judged, self._checked = measurement, judged, checked
+        self._measurement, self._judged, self._checks = measurement, judged, checks
 
     @property
     def settled(self) -> bool:
@@ -79,8 +87,7 @@ class ProductionSettler:
 
     @property
     def bundle(self) -> Path:
-        """One rollout is rolled back at most once, so its bundle has its name."""
-        return self._place.queue / "triage" / self._rollout
+        return self._place.bundle(self._rollout)
 
     def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:  # noqa: ARG002
         """Do what is not done yet. Raises RolloutError when the baseline was not observed, or a step failed.
@@ -112,13 +119,20 @@ class ProductionSettler:
         with self._store.read() as connection:
             receipt, events = receipt_of(connection, self._rollout), audit_of(connection, self._rollout)
         first = cases[0][0].key if cases else None
-        rows = ledger.latest(self._rollout, stage, ROWS)
+        rows, faulty = ledger.latest(self._rollout, stage, ROWS), self._world.rehearsed.faulty(stage)
+        other = {}
+        if faulty is not None:
+            # What is decided again must be made faulty again, by the plan that really ran.
+            cases = [(replace(row, plan_id=faulty.plan.id), estimates) for row, estimates in cases]
+            if faulty.plan.id != self._about["plan"]:
+                other = {plan_file(faulty.plan.id): plain_json(faulty.plan.to_dict())}
         files = {
             "flag.json": text_of(self._place.flag),
             **evidence_files(plain_state(state), list(map(plain_result, judged.results)), judged.evidence, receipt),
-            **ledger_files(rows, differing, cases, events),
+            **ledger_files(rows, differing, cases, events, faulty.name if faulty else None),
             **subject_files(self._about),
-            **{f"checks/{name}": text for name, text in outputs(self._checked).items()},
+            **other,
+            **{f"checks/{name}": text for name, text in self._checks.outputs(stage).items()},
             "TRIAGE.md": triage_text(
                 self._rollout, reason, state.current.name, state.failed, len(differing), first, self.bundle
             ),

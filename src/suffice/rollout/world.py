@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from suffice.evidence.tally import ScopeOf
 from suffice.flag.client import FlagClient
+from suffice.rollout.checks import Checks
 from suffice.serving.situation import SERVICE
 from suffice.sources.correction import Correction
+from suffice.stopping.plan import Plan
 from suffice.store.address import store_of
 from suffice.store.database import Store
 
@@ -20,12 +23,14 @@ class Place:
     """Where a service keeps its configuration, and the folder of its store, flag and triage bundles.
 
     A folder has one flag, so it belongs to one service. `url` names the store's database if it is not in the folder.
+    `mark` ends the names of bundles, where several stores, one after the other, leave theirs in one folder.
     """
 
     config: Path = Path("config.json")
     queue: Path = Path("TemporaryQueue")
     service: str = SERVICE
     url: str | None = field(default=None, repr=False)
+    mark: str = ""
 
     @property
     def store(self) -> str | Path:
@@ -34,6 +39,31 @@ class Place:
     @property
     def flag(self) -> Path:
         return self.queue / "flag.json"
+
+    def bundle(self, rollout: str) -> Path:
+        """Where the evidence of a rollout goes: one is rolled back at most once."""
+        return self.queue / "triage" / f"{rollout}{self.mark}"
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """What the adaptive path really runs where a rehearsal makes it faulty: the fault's name, and the plan."""
+
+    name: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a rehearsal has otherwise than production.
+
+    The storm policy is replayed by `scope` of a row (None: its target). `checks` are judged in place of the commands
+    that the rollout was started with. `faulty` says of a stage whether its adaptive path is made faulty.
+    """
+
+    scope: ScopeOf | None = None
+    checks: Checks | None = None
+    faulty: Callable[[str], Faulty | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +75,4 @@ class World:
     clock: Callable[[], float]
     flag: Callable[[], FlagClient]
     corrections: Corrections | None = None
+    rehearsed: Rehearsed = Rehearsed()

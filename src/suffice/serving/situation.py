@@ -26,7 +26,7 @@ class Situation:
 
     In the `shadow` nobody is adaptive; audited targets get both decisions and use the fixed one. `plan_id` is the plan
     that the rollout is about (None: any); a verifier with another one decides fixed. `plan` and `feed` stand in for the
-    verifier's own adaptive path where a rehearsal makes it faulty.
+    verifier's own adaptive path where a rehearsal makes it faulty; as with a bug, its rows claim the verifier's plan.
     """
 
     rollout: str = ""

@@ -151,15 +151,16 @@ class Verifier:
         Without traffic nothing else says so: a rollout whose verifiers give no sign for `rollout.health.max_age` knows
         nothing. Raises StoreError when there is no ledger.
         """
-        store = self.store
+        if self._ledger is None:
+            raise StoreError("this verifier keeps no ledger, so there is nothing to tell")
+        self._pulse = Pulse(lambda: self.beat(service), seconds)
 
-        def beat() -> None:
-            if self._rows:
-                self.flush()
-            with store.write() as connection:
-                note_sign(connection, service, self.clock())
-
-        self._pulse = Pulse(beat, seconds)
+    def beat(self, service: str = SERVICE) -> None:
+        """One sign of life, and the rows that wait written. Raises StoreError, OutputError or DataError."""
+        if self._rows:
+            self.flush()
+        with self.store.write() as connection:
+            note_sign(connection, service, self.clock())
 
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
@@ -172,8 +173,7 @@ class Verifier:
         at = self.clock()
         situation = self._situation()
         served = self._decide(case, situation)
-        plan = situation.plan or self.plan
-        row = row_of(case, served, situation, plan.id, self.seed, at)
+        row = row_of(case, served, situation, self.plan.id, self.seed, at)
         count(row, self.counters)
         self._note(row)
         return served

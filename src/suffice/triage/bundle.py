@@ -60,19 +60,23 @@ def ledger_files(
     differing: Sequence[DecisionRow],
     cases: Sequence[tuple[DecisionRow, Mapping[str, Any]]],
     events: Iterable[AuditEvent],
+    fault: str | None = None,
 ) -> dict[str, str]:
-    """The failing window: its decisions, the disagreeing ones that can be decided again, its events and counters."""
+    """The failing window: its decisions, the disagreeing ones that can be decided again, its events and counters.
+
+    `fault` names what a rehearsal put into the adaptive path, to be put in again.
+    """
     return {
         "ledger.jsonl": _lines(
             _plain_row(row) for row in [*differing, *(row for row in rows if row.agrees is not False)]
         ),
-        "disagreements.jsonl": _lines(plain_case(row, estimates) for row, estimates in cases),
+        "disagreements.jsonl": _lines(plain_case(row, estimates, fault) for row, estimates in cases),
         "events.jsonl": _lines(asdict(event) for event in events),
         "metrics.json": _metrics(rows),
     }
 
 
-def plain_case(row: DecisionRow, estimates: Mapping[str, Any]) -> dict[str, Any]:
+def plain_case(row: DecisionRow, estimates: Mapping[str, Any], fault: str | None = None) -> dict[str, Any]:
     """A disagreeing decision with all that is needed to decide it again."""
     names = ("value", "u_plus", "u_minus")
     return {
@@ -84,7 +88,7 @@ def plain_case(row: DecisionRow, estimates: Mapping[str, Any]) -> dict[str, Any]
         "adaptive": row.adaptive_decision,
         "n": row.adaptive_n,
         "plan_id": row.plan_id,
-        "fault": None,
+        "fault": fault,
     }
 
 
