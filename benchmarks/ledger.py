@@ -16,9 +16,9 @@ from time import perf_counter
 from sqlalchemy import delete, select
 
 from benchmarks.timing import least_seconds
+from suffice.config import Stage
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.stage import Stage
 from suffice.serving.spool import Spool
 from suffice.serving.verifier import BATCH
 from suffice.store.database import open_store
@@ -65,7 +65,7 @@ def cycle(where: str | Path) -> float:
     start = perf_counter()
     with open_store(where) as store:
         reader = EvidenceReader(Ledger(store), ROW.rollout, StormPolicy(3))
-        reader.read(Stage(ROW.stage, 5), ROW.at, ROW.at)
+        reader.read(Stage(name=ROW.stage, weight=5), ROW.at, ROW.at)
     return perf_counter() - start
 
 

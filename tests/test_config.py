@@ -21,7 +21,7 @@ from suffice.config import (
     Config,
     MethodName,
     RuleName,
-    StageConfig,
+    Stage,
     VerifierConfig,
     format_duration,
     load,
@@ -82,10 +82,10 @@ def test_the_shipped_file_loads_with_the_values_it_shows() -> None:
     assert (rollout.failure_limit, rollout.inconclusive_limit, rollout.consecutive_error_limit) == (0, 4, 4)
     day = timedelta(days=1)
     assert rollout.stages == (
-        StageConfig(name="staging", weight=0, shadow=True, hold=day, audit_fraction=1.0, min_audits=1000),
-        StageConfig(name="canary", weight=5, regions=("eu-west-1",), hold=day, audit_fraction=1.0, min_audits=500),
-        StageConfig(name="expand", weight=50, hold=2 * day, audit_fraction=0.1, min_audits=500),
-        StageConfig(name="full", weight=100, audit_fraction=0.02),
+        Stage(name="staging", weight=0, shadow=True, hold=day, audit_fraction=1.0, min_audits=1000),
+        Stage(name="canary", weight=5, regions=("eu-west-1",), hold=day, audit_fraction=1.0, min_audits=500),
+        Stage(name="expand", weight=50, hold=2 * day, audit_fraction=0.1, min_audits=500),
+        Stage(name="full", weight=100, audit_fraction=0.02),
     )
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from suffice.config import Stage
 from suffice.evidence.measurements import Evidence
-from suffice.rollout.stage import Stage
 from suffice.store.ledger import DecisionRow
 
 N = 64

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from ledger_rows import PLAIN, by_hand, rows
 
 from store_places import Place, Reused
+from suffice.config import Stage
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.stage import Stage
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger
 
@@ -21,7 +21,7 @@ def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
     @settings(max_examples=reused.examples(60))
     def holds(found: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]) -> None:
         found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
-        stages = [Stage("canary", 5, regions), Stage("expand", 50)]
+        stages = [Stage(name="canary", weight=5, regions=regions), Stage(name="expand", weight=50)]
         ledger = Ledger(reused.emptied())
         reader = EvidenceReader(ledger, "r", StormPolicy(2))
         start = 0
@@ -36,7 +36,7 @@ def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
 
 def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none(place: Place) -> None:
     with open_store(place, durable=False) as store:
-        found = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage("canary", 5), 10.0, 25.0)
+        found = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage(name="canary", weight=5), 10.0, 25.0)
     assert (found.decisions, found.audits, found.silence) == (0, 0, 15.0)
 
 
@@ -47,6 +47,6 @@ def test_a_scope_keeps_passes_apart(place: Place, scope: Callable[[DecisionRow],
     with open_store(place, durable=False) as store:
         Ledger(store).append(found)
         reader = EvidenceReader(Ledger(store), "r", StormPolicy(3), scope)
-        reader.read(Stage("canary", 5), 0.0, 0.0)
+        reader.read(Stage(name="canary", weight=5), 0.0, 0.0)
     counted = reader.stages["canary"]
     assert (counted.escalated_adaptive, counted.escalated_baseline) == (escalated, escalated)

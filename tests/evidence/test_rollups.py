@@ -19,15 +19,15 @@ from ledger_rows import PLAIN, by_hand, rows
 from sqlalchemy import delete, event, func, select
 
 from store_places import Place, Reused
+from suffice.config import Stage
 from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.stage import Stage
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.schema import decisions, rollup_targets
 
-STAGES = (Stage("canary", 5, ("eu",)), Stage("expand", 50))
+STAGES = (Stage(name="canary", weight=5, regions=("eu",)), Stage(name="expand", weight=50))
 STEPS = st.tuples(st.sampled_from(["append", "append", "read", "kill", "overtaken", "reopen"]), st.integers(1, 12))
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binom
 
+from suffice.config import HealthLimits
 from suffice.evidence.measurements import Evidence
 from suffice.gates.e_process import log_e_other, reached
-from suffice.gates.health import MISMATCH, HealthLimits, Reaction, judge
+from suffice.gates.health import MISMATCH, judge
 from suffice.gates.outcome import GateResult, Outcome
 
 WELL = Evidence(
@@ -53,13 +54,13 @@ def test_each_sign_has_its_sentence(changed: dict[str, float], outcome: Outcome,
 @pytest.mark.parametrize(
     "limits, changed",
     [
-        (HealthLimits(fallbacks=Reaction.HOLD), {"fallbacks": 40}),
-        (HealthLimits(silence=Reaction.HOLD), {"silence": 1e6}),
-        (HealthLimits(mismatch=Reaction.HOLD), {"adaptive_targets": 500}),
+        (HealthLimits(fallbacks="hold"), {"fallbacks": 40}),
+        (HealthLimits(silence="hold"), {"silence": 1e6}),
+        (HealthLimits(mismatch="hold"), {"adaptive_targets": 500}),
     ],
 )
 def test_it_holds_or_fails_as_configured(limits: HealthLimits, changed: dict[str, float]) -> None:
-    failing = HealthLimits(fallbacks=Reaction.FAIL, silence=Reaction.FAIL, mismatch=Reaction.FAIL)
+    failing = HealthLimits(fallbacks="fail", silence="fail", mismatch="fail")
     assert judged(limits, **changed).outcome is Outcome.INCONCLUSIVE
     assert judged(failing, **changed).outcome is Outcome.FAILED
 
@@ -80,7 +81,7 @@ def test_every_adaptive_decision_falling_back_is_seen_at_once() -> None:
 
 
 def test_an_adaptive_target_at_weight_0_fails_whatever_is_configured() -> None:
-    assert judged(HealthLimits(mismatch=Reaction.HOLD), weight=0, adaptive_targets=1).outcome is Outcome.FAILED
+    assert judged(HealthLimits(mismatch="hold"), weight=0, adaptive_targets=1).outcome is Outcome.FAILED
     assert judged(weight=0, adaptive_targets=0).outcome is Outcome.SUCCESSFUL
 
 

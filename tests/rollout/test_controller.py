@@ -1,11 +1,13 @@
 """The controller as a specification: what ends a stage, what pauses, what rolls back, and that nothing else does."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import (
@@ -25,15 +27,14 @@ from suffice.rollout.controller import (
     advance,
 )
 from suffice.rollout.phases import Phase
-from suffice.rollout.stage import Limits, Stage
 
 STAGES = (
-    Stage("staging", 0, shadow=True, hold=100, min_audits=10),
-    Stage("canary", 5, regions=("eu-west-1",), hold=100, min_audits=5),
-    Stage("expand", 50, hold=200, min_audits=5),
-    Stage("full", 100),
+    Stage(name="staging", weight=0, shadow=True, hold=timedelta(seconds=100), min_audits=10),
+    Stage(name="canary", weight=5, regions=("eu-west-1",), hold=timedelta(seconds=100), min_audits=5),
+    Stage(name="expand", weight=50, hold=timedelta(seconds=200), min_audits=5),
+    Stage(name="full", weight=100),
 )
-LIMITS = Limits(cycle=50)
+SECTION = RolloutConfig(stages=STAGES, cycle=timedelta(seconds=50))
 
 
 def gate(outcome: Outcome) -> GateResult:
@@ -46,7 +47,7 @@ GOOD, UNDECIDED, BROKEN, BAD = (
 
 
 def started() -> State:
-    return advance(State(STAGES, LIMITS), Started(), 0.0)[0]
+    return advance(State(SECTION), Started(), 0.0)[0]
 
 
 def after(state: State, *events: tuple[Event, float]) -> State:
@@ -146,7 +147,7 @@ def test_a_stage_without_proof_is_extended_once_by_its_hold_and_then_counts_cycl
 def test_the_extension_begins_when_the_exposure_is_reached_too() -> None:
     state = after(started(), *((Cycle((UNDECIDED,), 9), float(t)) for t in range(0, 301, 50)))
     assert state.extended_to is None
-    assert after(state, (Cycle((UNDECIDED,), 10), 350.0)).extended_to == 350 + STAGES[0].hold
+    assert after(state, (Cycle((UNDECIDED,), 10), 350.0)).extended_to == 350 + STAGES[0].hold_seconds
 
 
 def test_a_stage_that_is_proven_in_its_extension_or_while_cycles_count_ends() -> None:
@@ -164,7 +165,7 @@ def test_who_resumes_a_stage_that_was_not_proven_gives_it_another_extension() ->
 
 
 def test_a_clock_jump_credits_at_most_two_cycles_and_never_less_than_nothing() -> None:
-    assert after(started(), (good(0), 1_000_000)).held == 2 * LIMITS.cycle
+    assert after(started(), (good(0), 1_000_000)).held == 2 * SECTION.cycle_seconds
     assert after(started(), (good(), -1_000_000)).held == 0
     assert after(started(), (good(), -1_000_000), (good(), -999_990)).held == 10
 
@@ -184,8 +185,8 @@ def test_a_pause_is_not_credited() -> None:
 
 
 def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_no_approval() -> None:
-    stages = (replace(STAGES[0], approval=True), *STAGES[1:])
-    state = replace(started(), stages=stages)
+    stages = (STAGES[0].model_copy(update={"approval": True}), *STAGES[1:])
+    state = replace(started(), rollout=SECTION.model_copy(update={"stages": stages}))
     state = after(state, *((Cycle((BROKEN,), 10), float(i)) for i in range(5)))
     assert state.phase is Phase.PAUSED
     state = after(state, (Resumed(), 10.0), (good(), 60.0), (good(), 160.0))
@@ -196,9 +197,9 @@ def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_n
 
 def test_an_illegal_event_changes_nothing_and_names_what_is_legal() -> None:
     with pytest.raises(RolloutError, match="possible: start, roll_back"):
-        advance(State(STAGES, LIMITS), Resumed(), 0.0)
+        advance(State(SECTION), Resumed(), 0.0)
     with pytest.raises(RolloutError, match="nothing to judge while Pending"):
-        advance(State(STAGES, LIMITS), good(), 0.0)
+        advance(State(SECTION), good(), 0.0)
 
 
 EVENTS = st.one_of(
@@ -227,17 +228,17 @@ def tried(state: State, event: Event, now: float) -> tuple[State, tuple[Command,
 def test_no_sequence_of_events_reaches_a_higher_weight_without_time_exposure_and_proof(
     history: list[tuple[Event, float]],
 ) -> None:
-    state, now = State(STAGES, LIMITS), 0.0
+    state, now = State(SECTION), 0.0
     watched = 0.0
     for event, passed in history:
         before, now = state, now + passed
         if isinstance(event, Cycle) and before.phase is Phase.PROGRESSING and before.last_cycle is not None:
-            watched += min(max(now - before.last_cycle, 0), 2 * LIMITS.cycle)
+            watched += min(max(now - before.last_cycle, 0), 2 * SECTION.cycle_seconds)
         state, commands = tried(before, event, now)
         if state.weight > before.weight or state.stage > before.stage:
             if isinstance(event, Cycle):
                 assert state.stage == before.stage + 1
-                assert watched >= before.current.hold
+                assert watched >= before.current.hold_seconds
                 assert event.audits is not None
                 assert event.audits >= before.current.min_audits
                 assert all(r.outcome is Outcome.SUCCESSFUL for r in event.results)
@@ -252,7 +253,7 @@ def test_no_sequence_of_events_reaches_a_higher_weight_without_time_exposure_and
 
 @given(st.lists(st.tuples(EVENTS, st.floats(0, 1000)), max_size=40))
 def test_from_every_state_a_rollback_reaches_rolled_back(history: list[tuple[Event, float]]) -> None:
-    state, now = State(STAGES, LIMITS), 0.0
+    state, now = State(SECTION), 0.0
     for event, passed in history:
         now += passed
         state, _ = tried(state, event, now)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError, StoreConflict
 from suffice.flag.arm import Answer, Arm
 from suffice.flag.client import FlagClient
@@ -17,15 +19,14 @@ from suffice.rollout import driver as driver_module
 from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, Note, Published, exposure_of
 from suffice.rollout.phases import Phase
-from suffice.rollout.stage import Limits, Stage
 from suffice.store.database import Store, open_store
 from suffice.store.events import AuditEvent, audit_of, verify_audit
 from suffice.store.rollouts import save_rollout
 
 STAGES = (
-    Stage("staging", 0, shadow=True, hold=100, min_audits=10),
-    Stage("canary", 20, regions=("eu-west-1",), hold=100, min_audits=5),
-    Stage("full", 100),
+    Stage(name="staging", weight=0, shadow=True, hold=timedelta(seconds=100), min_audits=10),
+    Stage(name="canary", weight=20, regions=("eu-west-1",), hold=timedelta(seconds=100), min_audits=5),
+    Stage(name="full", weight=100),
 )
 TARGETS = tuple(f"pump-{i}" for i in range(200))
 
@@ -86,7 +87,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def created(world: World) -> Driver:
     it = world.driver()
-    it.create(State(STAGES, Limits(cycle=100)), "service", {})
+    it.create(State(RolloutConfig(stages=STAGES, cycle=timedelta(seconds=100))), "service", {})
     return it
 
 

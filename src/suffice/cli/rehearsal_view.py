@@ -48,10 +48,10 @@ class _Lines:
 def _view(setup: "Setup", moment: "Moment") -> Group:
     state = moment.state
     line = Text()
-    for i, stage in enumerate(state.stages):
+    for i, stage in enumerate(state.rollout.stages):
         style = "bold cyan" if i == state.stage else "green" if i < state.stage else "dim"
         line.append(f" {stage.name} {stage.weight} % ", style)
-        line.append("→" if i + 1 < len(state.stages) else "", "dim")
+        line.append("→" if i + 1 < len(state.rollout.stages) else "", "dim")
     head = Text(
         f" {setup.source}, {setup.plan.rule.name}, method {setup.plan.method} · day {moment.day:.2f} · "
         f"{state.phase.value} · {moment.decisions:,} decisions"

@@ -112,7 +112,7 @@ def _print_list(title: str, sentences: Sequence[str]) -> None:
 
 
 def _position(status: Status) -> str:
-    return f"{status.state.stage + 1} of {len(status.state.stages)}"
+    return f"{status.state.stage + 1} of {len(status.state.rollout.stages)}"
 
 
 def _ago(at: float | None, now: float) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.serving.counted import FALLBACK
@@ -11,16 +11,6 @@ from suffice.store.ledger import DecisionRow
 from suffice.store.rollups import Place, Scope, StoredStorm
 
 _ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
-
-
-class Slice(Protocol):
-    """What counting asks of a stage: its name, and its regions (all of them when empty)."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def regions(self) -> tuple[str, ...]: ...
 
 
 @dataclass(slots=True)
@@ -53,7 +43,7 @@ class Counted:
     fixed_targets: dict[str, int] = field(default_factory=dict)
     plans: dict[str, int] = field(default_factory=dict)
 
-    def targets_within(self, stage: Slice) -> tuple[int, int]:
+    def targets_within(self, stage: Stage) -> tuple[int, int]:
         """How many targets of the stage's regions were adaptive at least once, and how many never."""
         return _within(stage, self.adaptive_targets), _within(stage, self.fixed_targets)
 
@@ -158,5 +148,5 @@ def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: str | No
     return state.consecutive_rollbacks, state.needs_review
 
 
-def _within(stage: Slice, by_region: Mapping[str, int]) -> int:
+def _within(stage: Stage, by_region: Mapping[str, int]) -> int:
     return sum(count for region, count in by_region.items() if not stage.regions or region in stage.regions)

@@ -2,9 +2,8 @@
 adaptive path answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 
+from suffice.config import HealthLimits, Reaction
 from suffice.errors import MissingDataError
 from suffice.evidence.measurements import Evidence, demand
 from suffice.gates.e_process import ALARM, log_e_above, log_e_other, reached
@@ -16,32 +15,6 @@ GATE = "health"
 MISMATCH = 0.999
 """How sure a mismatch of the arms must be. Broken plumbing shows at once and grossly; good plumbing is judged in every
 cycle of every stage, so the alarm may be slow, and must be rarer than that of a gate."""
-
-
-class Reaction(Enum):
-    """What an unhealthy sign does; the value is its spelling in configurations."""
-
-    HOLD = "hold"
-    FAIL = "fail"
-
-    @property
-    def outcome(self) -> Outcome:
-        return Outcome.FAILED if self is Reaction.FAIL else Outcome.INCONCLUSIVE
-
-
-@dataclass(frozen=True, slots=True)
-class HealthLimits:
-    """What counts as healthy (durations in seconds), and what happens otherwise.
-
-    No sign of life for `max_age` is an Error, whatever the numbers say. Each of the others has its reaction.
-    """
-
-    max_age: float = 3600.0
-    max_silence: float = 6 * 3600.0
-    max_fallback_rate: float = 0.01
-    silence: Reaction = Reaction.HOLD
-    fallbacks: Reaction = Reaction.FAIL
-    mismatch: Reaction = Reaction.HOLD
 
 
 def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
@@ -65,25 +38,30 @@ def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -
     return _worst_of(checks)
 
 
+def _outcome(reaction: Reaction) -> Outcome:
+    return Outcome.FAILED if reaction == "fail" else Outcome.INCONCLUSIVE
+
+
 def _worst_of(checks: Sequence[GateResult]) -> GateResult:
     outcome = worst(checks)
     return next(check for check in checks if check.outcome is outcome)
 
 
 def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:
-    age = evidence.seconds("age")
-    outcome = Outcome.ERROR if age > limits.max_age else Outcome.SUCCESSFUL
-    sentence = f"no sign of life of production for {age:,.0f} s (limit {limits.max_age:,.0f} s)"
-    return GateResult(GATE, outcome, sentence, age, limits.max_age)
+    age, allowed = evidence.seconds("age"), limits.max_age.total_seconds()
+    outcome = Outcome.ERROR if age > allowed else Outcome.SUCCESSFUL
+    sentence = f"no sign of life of production for {age:,.0f} s (limit {allowed:,.0f} s)"
+    return GateResult(GATE, outcome, sentence, age, allowed)
 
 
 def _silence(evidence: Evidence, limits: HealthLimits) -> GateResult:
-    silence, (decisions,) = evidence.seconds("silence"), evidence.counts("decisions")
+    silence, allowed = evidence.seconds("silence"), limits.max_silence.total_seconds()
+    (decisions,) = evidence.counts("decisions")
     outcome = Outcome.SUCCESSFUL if decisions else Outcome.INCONCLUSIVE
-    if silence > limits.max_silence:
-        outcome = limits.silence.outcome
-    sentence = f"no decision for {silence:,.0f} s (limit {limits.max_silence:,.0f} s), {decisions:,} before that"
-    return GateResult(GATE, outcome, sentence, silence, limits.max_silence)
+    if silence > allowed:
+        outcome = _outcome(limits.silence)
+    sentence = f"no decision for {silence:,.0f} s (limit {allowed:,.0f} s), {decisions:,} before that"
+    return GateResult(GATE, outcome, sentence, silence, allowed)
 
 
 def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
@@ -93,7 +71,7 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
     rate = fallbacks / tried if tried else 0.0
     allowed = limits.max_fallback_rate
     if reached(log_e_above(fallbacks, tried, allowed), ALARM):
-        outcome = limits.fallbacks.outcome
+        outcome = _outcome(limits.fallbacks)
     else:
         outcome = Outcome.SUCCESSFUL if tried and rate <= allowed else Outcome.INCONCLUSIVE
     sentence = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)} (limit {limit(allowed)})"
@@ -108,6 +86,6 @@ def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
     if weight == 0 and adaptive:
         outcome = Outcome.FAILED
     elif 0 < weight < 100 and reached(log_e_other(adaptive, targets, expected), MISMATCH):
-        outcome = limits.mismatch.outcome
+        outcome = _outcome(limits.mismatch)
     sentence = f"{adaptive:,} of {targets:,} targets are adaptive, {percent(share)} (weight {limit(expected)})"
     return GateResult(GATE, outcome, sentence, share, expected, {"targets": targets, "adaptive": adaptive})

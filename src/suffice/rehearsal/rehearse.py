@@ -7,7 +7,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from suffice.config import set_enabled
+from suffice.config import Stage, set_enabled
 from suffice.errors import DataError, MissingDataError, OutputError, RolloutError
 from suffice.evidence.measurements import Evidence
 from suffice.evidence.reader import EvidenceReader
@@ -30,8 +30,7 @@ from suffice.rollout.controller import Cycle, Paused, Started, State, advance
 from suffice.rollout.driver import Driver, Published
 from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
-from suffice.rollout.saved_state import limits_of, result_of, stages_of
-from suffice.rollout.stage import Stage
+from suffice.rollout.saved_state import result_of
 from suffice.serving.counted import counters_of
 from suffice.serving.served import Served
 from suffice.serving.verifier import Situation, Verifier
@@ -190,14 +189,13 @@ class _Rehearsal:
             raise KeyboardInterrupt from None
 
     def _begin(self) -> State:
-        section = self.setup.config.rollout
         # The rehearsal switches a configuration of its own on and off, never the one it was started with.
         self.setup.plan.save(self.setup.file(PLAN))
         write_atomically(
             self.setup.file("config.json"), pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n"
         )
         set_enabled(self.setup.file("config.json"), enabled=True)
-        state = State(stages_of(section), limits_of(section))
+        state = State(self.setup.config.rollout)
         self.driver.create(state, self.setup.source, self.setup.identity)
         return self.driver.handle(Started(), "rehearsal")
 
@@ -246,7 +244,7 @@ class _Rehearsal:
         return state
 
     def _enter(self, stage: str) -> None:
-        self.stage = next(s for s in stages_of(self.setup.config.rollout) if s.name == stage)
+        self.stage = next(s for s in self.setup.config.rollout.stages if s.name == stage)
         self.situation = self._situation()
 
     def _watched_long_enough(self, state: State) -> bool:
@@ -287,7 +285,7 @@ class _Rehearsal:
         """Whether this cycle may be the last of its stage; a stage that needs no proof is watched to the end."""
         if not state.current.needs_proof:
             return self._watched_long_enough(state)
-        return state.phase is not Phase.PROGRESSING or state.held + self.setup.cycle >= state.current.hold
+        return state.phase is not Phase.PROGRESSING or state.held + self.setup.cycle >= state.current.hold_seconds
 
     def _evidence(self, state: State) -> Evidence:
         stage = state.current

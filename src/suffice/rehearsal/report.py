@@ -28,7 +28,7 @@ def write_report(setup: Setup, ending: Ending, summary: dict[str, Any], path: Pa
 def report_html(setup: Setup, ending: Ending, summary: dict[str, Any]) -> str:
     """The report as text."""
     limits, history = setup.config.rollout.acceptance, ending.history
-    first, stage = ending.state.stages[0].weight, summary["stages"][-1]
+    first, stage = ending.state.rollout.stages[0].weight, summary["stages"][-1]
     return page(
         "rehearsal.html.j2",
         "suffice.rehearsal",

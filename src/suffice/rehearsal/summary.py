@@ -2,20 +2,20 @@
 
 from typing import Any
 
+from suffice.config import Stage
 from suffice.evidence.tally import Counted
 from suffice.gates.e_process import upper
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
 from suffice.rollout.saved_state import plain_result
-from suffice.rollout.stage import Stage
 
 
 def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
     """Equal for equal inputs: no time, path of its own or chance is in it."""
     stages = [
         _stage(stage, ending.reader.stages[stage.name], ending.results.get(stage.name, ()), setup)
-        for stage in ending.state.stages
+        for stage in ending.state.rollout.stages
         if stage.name in ending.reader.stages
     ]
     failed = ending.state.failed

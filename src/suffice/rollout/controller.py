@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.phases import Phase, Signal, next_phase
-from suffice.rollout.stage import Limits, Stage
 
 CREDIT_CYCLES = 2
 """A cycle credits at most this many of its intervals to a hold, so that a clock jump shortens nothing."""
@@ -30,8 +30,7 @@ class State:
     that caused a rollback.
     """
 
-    stages: tuple[Stage, ...]
-    limits: Limits
+    rollout: RolloutConfig
     phase: Phase = Phase.PENDING
     stage: int = 0
     held: float = 0.0
@@ -47,7 +46,7 @@ class State:
 
     @property
     def current(self) -> Stage:
-        return self.stages[self.stage]
+        return self.rollout.stages[self.stage]
 
     @property
     def weight(self) -> int:
@@ -141,7 +140,7 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
     """
     match event:
         case Started():
-            moved = _move(state, Signal.START, f"stage {state.stages[0].name} began")
+            moved = _move(state, Signal.START, f"stage {state.rollout.stages[0].name} began")
             return replace(moved, last_cycle=now), (Record("start", moved.why), PublishStage(moved.current))
         case Cycle():
             return _cycle(state, event, now)
@@ -167,7 +166,7 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
     failed = tuple(r for r in cycle.results if r.outcome is Outcome.FAILED)
     if failed:
         state = replace(state, failures=state.failures + 1)
-        if state.failures > state.limits.failure_limit:
+        if state.failures > state.rollout.failure_limit:
             return _roll_back(state, failed[0].sentence, failed)
     if state.phase is not Phase.PROGRESSING:
         return _move(state, Signal.HOLD, state.why), ()
@@ -182,23 +181,23 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
 
 def _credit(state: State, now: float) -> State:
     passed = 0.0 if state.last_cycle is None else now - state.last_cycle
-    credited = min(max(passed, 0.0), CREDIT_CYCLES * state.limits.cycle) if state.phase is Phase.PROGRESSING else 0.0
-    return replace(state, held=state.held + credited, last_cycle=now)
+    most = CREDIT_CYCLES * state.rollout.cycle_seconds if state.phase is Phase.PROGRESSING else 0.0
+    return replace(state, held=state.held + min(max(passed, 0.0), most), last_cycle=now)
 
 
 def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:
     state = replace(state, errors=state.errors + 1)
-    if state.errors <= state.limits.consecutive_error_limit:
-        why = f"error {state.errors} of at most {state.limits.consecutive_error_limit} in a row: {sentence}"
+    if state.errors <= state.rollout.consecutive_error_limit:
+        why = f"error {state.errors} of at most {state.rollout.consecutive_error_limit} in a row: {sentence}"
         return _move(state, Signal.HOLD, why), ()
-    why = f"{state.errors} errors in a row, allowed {state.limits.consecutive_error_limit}: {sentence}"
+    why = f"{state.errors} errors in a row, allowed {state.rollout.consecutive_error_limit}: {sentence}"
     return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
 
 
 def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
     stage, audits = state.current, cycle.audits or 0
-    if state.held < stage.hold:
-        return _move(state, Signal.HOLD, f"held {state.held:.0f} of {stage.hold:.0f} s"), ()
+    if state.held < stage.hold_seconds:
+        return _move(state, Signal.HOLD, f"held {state.held:.0f} of {stage.hold_seconds:.0f} s"), ()
     if audits < stage.min_audits:
         return _move(state, Signal.HOLD, f"{audits} of {stage.min_audits} audits"), ()
     undecided = [r for r in cycle.results if r.outcome is not Outcome.SUCCESSFUL]
@@ -213,11 +212,11 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
 
 def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:
     """Extend the stage once, by its hold; only what is inconclusive after that counts towards the limit."""
-    to = state.held + state.current.hold if state.extended_to is None else state.extended_to
+    to = state.held + state.current.hold_seconds if state.extended_to is None else state.extended_to
     state = replace(state, extended_to=to)
     if state.held < to:
         return _move(state, Signal.HOLD, f"extended, held {state.held:.0f} of {to:.0f} s: {sentence}"), ()
-    limit = state.limits.inconclusive_limit
+    limit = state.rollout.inconclusive_limit
     state = replace(state, inconclusive=state.inconclusive + 1)
     if state.inconclusive <= limit:
         return _move(state, Signal.HOLD, f"inconclusive {state.inconclusive} of at most {limit}: {sentence}"), ()
@@ -228,10 +227,10 @@ def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple
 
 
 def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
-    if state.stage + 1 == len(state.stages):
+    if state.stage + 1 == len(state.rollout.stages):
         moved = _move(state, Signal.FINISH, f"stage {state.current.name} has passed; adaptive everywhere")
         return moved, (Record("complete", moved.why, results),)
-    following = state.stages[state.stage + 1]
+    following = state.rollout.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
     uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
     fresh = replace(uncounted, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)

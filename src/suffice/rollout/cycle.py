@@ -216,7 +216,7 @@ class Monitor:
     def _clock_note(self, state: State) -> str | None:
         if state.last_cycle is None:
             return None
-        passed, most = self.world.clock() - state.last_cycle, 2 * state.limits.cycle
+        passed, most = self.world.clock() - state.last_cycle, 2 * state.rollout.cycle_seconds
         if passed < 0:
             return f"the clock went back by {-passed:,.0f} s since the last cycle; nothing is credited"
         if passed > most:

@@ -68,7 +68,7 @@ def one_pass(operator: Operator, webhook: str | None, command: Sequence[str] | N
 def _pause(last: Pass) -> float:
     if last.report is None:
         return RETRY_SECONDS
-    cycle = last.report.state.limits.cycle
+    cycle = last.report.state.rollout.cycle_seconds
     undone = last.report.state.phase is Phase.ROLLING_BACK or last.undelivered
     return min(cycle, RETRY_SECONDS) if undone else cycle
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from suffice.config import Stage
 from suffice.errors import OutputError, RolloutError
 from suffice.flag.arm import Flag
 from suffice.flag.bucketing import inside, misplaced, record
@@ -26,7 +27,6 @@ from suffice.rollout.controller import (
 )
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
-from suffice.rollout.stage import Stage
 from suffice.store.database import Store
 from suffice.store.events import AuditEvent, append_audit
 from suffice.store.rollouts import (

@@ -1,9 +1,8 @@
 """All gates of a cycle."""
 
-from suffice.config import HealthConfig, RolloutConfig
+from suffice.config import RolloutConfig
 from suffice.evidence.measurements import Evidence
 from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
-from suffice.gates.health import HealthLimits, Reaction
 from suffice.gates.outcome import GateResult
 
 
@@ -16,17 +15,5 @@ def judge_all(evidence: Evidence, section: RolloutConfig, *, weight: int) -> tup
         sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
         escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),
-        health.judge(evidence, weight, health_limits(section.health)),
-    )
-
-
-def health_limits(section: HealthConfig) -> HealthLimits:
-    """The limits that a configuration describes."""
-    return HealthLimits(
-        max_age=section.max_age.total_seconds(),
-        max_silence=section.max_silence.total_seconds(),
-        max_fallback_rate=section.max_fallback_rate,
-        silence=Reaction(section.silence),
-        fallbacks=Reaction(section.fallbacks),
-        mismatch=Reaction(section.mismatch),
+        health.judge(evidence, weight, section.health),
     )

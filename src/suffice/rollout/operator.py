@@ -22,7 +22,7 @@ from suffice.rollout.cycle import Monitor
 from suffice.rollout.deleted import deleted_rollout, next_id, put_back
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.saved_state import limits_of, stages_of, state_of
+from suffice.rollout.saved_state import state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
 from suffice.rollout.world import Corrections, Place, Rehearsed, World
@@ -131,7 +131,7 @@ class Operator:
         begin = begin or Start()
         subject = Subject.read(self.place.config)
         self._check_start(subject, begin)
-        state = State(stages_of(subject.config.rollout), limits_of(subject.config.rollout))
+        state = State(subject.config.rollout)
         rollout = self._next_id()
         if dry_run:
             return foreseen(rollout, state, Started(), self.clock())

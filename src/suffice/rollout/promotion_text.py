@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from suffice.config import StageConfig, format_duration
+from suffice.config import Stage, format_duration
 from suffice.rollout.subject import Subject
 
 Summaries = Sequence[tuple[str, dict[str, Any]]]
@@ -105,7 +105,7 @@ def _evidence_row(name: str, it: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _stage_row(stage: StageConfig) -> str:
+def _stage_row(stage: Stage) -> str:
     cells = (
         stage.name,
         f"{stage.weight} %{' (shadow)' if stage.shadow else ''}",

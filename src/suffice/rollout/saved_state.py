@@ -1,14 +1,14 @@
 """A rollout's state as plain JSON values, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any
 
 from suffice.config import RolloutConfig
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
-from suffice.rollout.stage import Limits, Stage
 
 
 def plain_result(result: GateResult) -> dict[str, Any]:
@@ -22,50 +22,31 @@ def result_of(plain: Mapping[str, Any]) -> GateResult:
 
 
 def plain_state(state: State) -> dict[str, Any]:
-    """A state as plain JSON values."""
+    """A state as plain JSON values: the rollout's section of the configuration, and how far it has come."""
     return {
-        **asdict(state),
-        "stages": [{**asdict(stage), "regions": list(stage.regions)} for stage in state.stages],
+        **state.rollout.model_dump(mode="json"),
+        **{item.name: getattr(state, item.name) for item in fields(state) if item.name != "rollout"},
         "phase": state.phase.value,
         "failed": [plain_result(result) for result in state.failed],
     }
 
 
 def state_of(plain: Mapping[str, Any]) -> State:
-    """The state that `plain_state` described."""
+    """The state that `plain_state` described, in this version or in the one that stored seconds and `limits`."""
+    progress = {item.name: plain[item.name] for item in fields(State) if item.name in plain}
+    section = {key: plain[key] for key in RolloutConfig.model_fields if key in plain}
+    if "limits" in plain:
+        section |= {**plain["limits"], "cycle": timedelta(seconds=plain["limits"]["cycle"])}
+        section["stages"] = [_stage_in_seconds(stage) for stage in plain["stages"]]
     return State(
         **{
-            **plain,
-            "stages": tuple(Stage(**{**stage, "regions": tuple(stage["regions"])}) for stage in plain["stages"]),
-            "limits": Limits(**plain["limits"]),
+            **progress,
+            "rollout": RolloutConfig.model_validate(section),
             "phase": Phase(plain["phase"]),
             "failed": tuple(map(result_of, plain["failed"])),
         }
     )
 
 
-def stages_of(section: RolloutConfig) -> tuple[Stage, ...]:
-    """The stages that a configuration describes."""
-    return tuple(
-        Stage(
-            name=stage.name,
-            weight=stage.weight,
-            regions=stage.regions,
-            shadow=stage.shadow,
-            hold=stage.hold.total_seconds() if stage.hold else 0.0,
-            audit_fraction=stage.audit_fraction,
-            min_audits=stage.min_audits or 0,
-            approval=stage.approval,
-        )
-        for stage in section.stages
-    )
-
-
-def limits_of(section: RolloutConfig) -> Limits:
-    """The limits that a configuration describes."""
-    return Limits(
-        cycle=section.cycle.total_seconds(),
-        failure_limit=section.failure_limit,
-        inconclusive_limit=section.inconclusive_limit,
-        consecutive_error_limit=section.consecutive_error_limit,
-    )
+def _stage_in_seconds(stage: Mapping[str, Any]) -> dict[str, Any]:
+    return {**stage, "hold": timedelta(seconds=stage["hold"]) if stage["hold"] else None}

@@ -89,13 +89,13 @@ def plain_status(status: Status) -> dict[str, Any]:
         "service": status.service,
         "phase": state.phase.value,
         "stage": stage.name,
-        "stages": [it.name for it in state.stages],
+        "stages": [it.name for it in state.rollout.stages],
         "percent": status.percent,
         "regions": list(stage.regions),
         "shadow": stage.shadow,
         "why": state.why,
         "held_seconds": state.held,
-        "hold_seconds": stage.hold,
+        "hold_seconds": stage.hold_seconds,
         "audits": _audits(status),
         "min_audits": stage.min_audits,
         "audit_fraction": stage.audit_fraction,
@@ -134,7 +134,7 @@ def rolls_back_when(status: Status) -> list[str]:
     state = status.state
     if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
         return []
-    more = f"more than {state.limits.failure_limit} times in this stage" if state.limits.failure_limit else "once"
+    more = f"more than {state.rollout.failure_limit} times in this stage" if state.rollout.failure_limit else "once"
     sentences = [f"any gate answers Failed {more}, in any cycle, also while paused"]
     found = next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)
     if found is not None and found["limit"] is not None and "audits" in found["numbers"]:
@@ -148,9 +148,9 @@ def rolls_back_when(status: Status) -> list[str]:
 def _missing(status: Status) -> list[str]:
     state, stage = status.state, status.state.current
     missing = []
-    if state.held < stage.hold:
-        rest = stage.hold - state.held
-        missing.append(f"{rest:,.0f} s more of watched time ({state.held:,.0f} of {stage.hold:,.0f} s)")
+    if state.held < stage.hold_seconds:
+        rest = stage.hold_seconds - state.held
+        missing.append(f"{rest:,.0f} s more of watched time ({state.held:,.0f} of {stage.hold_seconds:,.0f} s)")
     audits = _audits(status)
     if audits is None or audits < stage.min_audits:
         missing.append(f"audits: {'none measured' if audits is None else format(audits, ',')} of {stage.min_audits:,}")

@@ -1,0 +1,204 @@
+"""Reading config.json: one line of error that says the path of the key, what was found and what is allowed."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from sys import get_int_max_str_digits
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from suffice.config.sections import Config, DeterminismConfig
+from suffice.config.types import Allowed
+from suffice.errors import ConfigError
+
+NEAR_MISS = 0.85
+"""How like one of our names (difflib's ratio) a foreign name must be to be taken for a slip of the pen.
+
+Catches one wrong, doubled, lost or swapped letter in a section's name (`rolluot` is 0.857) and leaves alone what hosts
+do have: `verification` is 0.6, `rollback` 0.53, `deterministic` 0.83.
+"""
+
+
+def load(path: Path) -> Config:
+    """The configuration in this file.
+
+    Raises ConfigError, one line, when there is no such file, it cannot be read, or anything in it is refused.
+    """
+    return parse(read(path), str(path))
+
+
+def parse(text: str, where: str) -> Config:
+    """The configuration in this JSON text; `where` says in errors what was read.
+
+    Guarantees that no key of ours is misspelt, twice, of another type than asked for, or impossible. Raises ConfigError
+    with one line: `where`, the path of the key, what was found, what is allowed.
+    """
+    try:
+        return _validated(_decoded(text, where), where)
+    except RecursionError:
+        raise ConfigError(f"{where}: nested too deeply to be read") from None
+
+
+def read(path: Path) -> str:
+    try:
+        # Not read_text: it would turn CRLF into LF, and set_enabled could not give back what it was given.
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8; allowed: JSON in UTF-8") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Flaw:
+    """Stands in the decoded data where JSON says something that it must not."""
+
+    keys: tuple[str, ...]
+    sentence: str
+
+
+def _decoded(text: str, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(
+            text.removeprefix("\ufeff"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole
+        )
+        flaw = next(_flaws(data, ()), None)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
+    if flaw is not None:
+        raise ConfigError(f"{where}: {flaw}")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: the file holds {_shown(data)}; allowed: an object")
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Flaw:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            return _Flaw((key,), f"stands twice, the second time as {_shown(value)}; allowed: each key once")
+        found[key] = value
+    return found
+
+
+def _constant(name: str) -> _Flaw:
+    return _Flaw((), f"is {name}, which JSON does not have; allowed: finite numbers")
+
+
+def _whole(digits: str) -> int | _Flaw:
+    try:
+        return int(digits)
+    except ValueError:
+        return _Flaw((), f"has {len(digits)} digits; allowed: at most {get_int_max_str_digits()}")
+
+
+def _flaws(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
+    if isinstance(value, _Flaw):
+        yield f"{_dotted((*path, *value.keys)) or 'the file'} {value.sentence}"
+    elif isinstance(value, (dict, list)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flaws(part, (*path, key))
+
+
+def _validated(data: dict[str, Any], where: str) -> Config:
+    sections = _ours(data, Config, (), where)
+    if isinstance(sections.get("determinism"), dict):
+        sections["determinism"] = _ours(sections["determinism"], DeterminismConfig, ("determinism",), where)
+    try:
+        return Config.model_validate(sections)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_sentence(error.errors(include_url=False)[0])}") from None
+
+
+def _ours(data: dict[str, Any], model: type[BaseModel], path: tuple[str, ...], where: str) -> dict[str, Any]:
+    """Only our keys: the others are the host's business, unless they look like one of ours with a slip of the pen."""
+    known = list(model.model_fields)
+    for key in data:
+        if key not in known and _meant(key, known, NEAR_MISS):
+            raise ConfigError(f"{where}: {_unknown_key((*path, key), data[key], known)}")
+    return {key: data[key] for key in known if key in data}
+
+
+def _sentence(error: ErrorDetails) -> str:
+    loc, context = error["loc"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(loc, error["input"], _known_keys(loc[:-1]))
+        case "unknown":
+            return _unknown_key((*loc, context["key"]), error["input"][context["key"]], context["known"])
+        case "refused":
+            return f"{_dotted((*loc, *context['keys']))} is {_shown(context['found'])}; allowed: {context['allowed']}"
+    field = _field(loc)
+    found = "missing" if error["type"] == "missing" else _shown(error["input"])
+    return f"{_dotted(loc)} is {found}; {_did_you_mean(error['input'], field)}allowed: {_allowed(field)}"
+
+
+def _unknown_key(loc: Sequence[str | int], found: Any, known: Sequence[str]) -> str:
+    meant = _meant(str(loc[-1]), known, 0.6)
+    hint = f"did you mean {meant}? " if meant else ""
+    return f"{_dotted(loc)} is {_shown(found)}, but there is no such key; {hint}allowed: {', '.join(known)}"
+
+
+def _did_you_mean(found: Any, field: FieldInfo | None) -> str:
+    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)] if field else []
+    meant = _meant(found, choices, 0.6) if isinstance(found, str) else None
+    return f"did you mean {meant}? " if meant else ""
+
+
+def _meant(name: str, names: Sequence[str], cutoff: float) -> str | None:
+    plain = name.casefold().replace("-", "_").replace(" ", "_")
+    spelt = {known.replace("-", "_"): known for known in names}
+    return next((spelt[close] for close in get_close_matches(plain, spelt, n=1, cutoff=cutoff)), None)
+
+
+def _field(loc: Sequence[str | int]) -> FieldInfo | None:
+    """The field at this place; None for an element of a list."""
+    model: type[BaseModel] = Config
+    field = None
+    for part in loc:
+        field = model.model_fields[part] if isinstance(part, str) else None
+        if field is not None:
+            model = _model(field) or model
+    return field
+
+
+def _model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model that a field holds, itself or in a tuple."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _known_keys(loc: Sequence[str | int]) -> list[str]:
+    field = _field([part for part in loc if isinstance(part, str)])
+    model = _model(field) if field else None
+    return list((model or Config).model_fields)
+
+
+def _allowed(field: FieldInfo | None) -> str:
+    texts = (note.text for note in (field.metadata if field else ()) if isinstance(note, Allowed))
+    return next(texts, "an object")
+
+
+def _dotted(loc: Sequence[str | int]) -> str:
+    dotted = ""
+    for part in loc:
+        dotted += f"[{part}]" if isinstance(part, int) else f".{part if part.isprintable() else json.dumps(part)}"
+    return dotted.removeprefix(".")
+
+
+def _shown(value: Any) -> str:
+    """A value as the file spells it, on one line and not long."""
+    if value is PydanticUndefined:
+        return "missing"
+    if isinstance(value, (dict, list)) and len(str(value)) > 60:
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = text if text.isprintable() else json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:79]}…"

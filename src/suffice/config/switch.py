@@ -1,0 +1,68 @@
+"""Switching `enabled` in config.json, and leaving all else in the file as it is."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from stat import S_IMODE
+
+from suffice.config.reading import parse, read
+from suffice.files import write_atomically
+
+_BETWEEN = re.compile(r"[ \t\r\n:,]*")
+
+
+def set_enabled(path: Path, enabled: bool) -> None:  # noqa: FBT001
+    """Set verifier.adaptive_sampling.enabled in this file and leave every other character of it as it is.
+
+    The file is replaced as a whole or not at all, and not touched when it says so already; a link stays a link, and its
+    permissions stay. Assumes that nobody else writes the file at the same time. Raises ConfigError when `load` would
+    refuse the file, OutputError when it cannot be written.
+    """
+    text = read(path)
+    if parse(text, str(path)).verifier.adaptive_sampling.enabled is enabled:
+        return
+    target = path.resolve()
+    mode = S_IMODE(target.stat().st_mode)
+    write_atomically(target, _with_enabled(text, "true" if enabled else "false"))
+    target.chmod(mode)
+
+
+def _with_enabled(text: str, value: str) -> str:
+    """Edits the text itself: decoding and encoding again would respell numbers and text that belong to the host."""
+    keys = ("verifier", "adaptive_sampling", "enabled")
+    at = end = text.index("{")
+    for depth, key in enumerate(keys):
+        found = _members(text, at).get(key)
+        if found is None:
+            return _with_member(text, at, keys[depth:], value)
+        at, end = found
+    return text[:at] + value + text[end:]
+
+
+def _members(text: str, at: int) -> dict[str, tuple[int, int]]:
+    """Where the values of the object that begins at `at` start and end. Assumes valid JSON."""
+    decode = json.JSONDecoder().raw_decode
+    spans = {}
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        key, at = decode(text, at)
+        start = _skip(text, at)
+        _, end = decode(text, start)
+        spans[key] = start, end
+        at = _skip(text, end)
+    return spans
+
+
+def _skip(text: str, at: int) -> int:
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _with_member(text: str, at: int, keys: Sequence[str], value: str) -> str:
+    """The value under nested new keys, as first member of the object that begins at `at`, spaced like the next one."""
+    space = text[at + 1 : _skip(text, at + 1)]
+    member = "".join(f'"{key}": {{' for key in keys[:-1]) + f'"{keys[-1]}": {value}' + "}" * (len(keys) - 1)
+    empty = text[_skip(text, at + 1)] == "}"
+    rest = text[at + 1 :] if space or empty else " " + text[at + 1 :]
+    return text[: at + 1] + ("" if empty else space) + member + ("" if empty else ",") + rest
