@@ -4,12 +4,13 @@ rollout."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from suffice.config import Stage
 from suffice.errors import SufficeError
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.recompute import differing
-from suffice.evidence.tally import ScopeOf, Slice
+from suffice.evidence.tally import ScopeOf
 from suffice.resolution.storm import StormPolicy
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
@@ -47,7 +48,7 @@ class Measurement:
         self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
         self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
 
-    def measure(self, stage: Slice, began: float, now: float) -> Measured:
+    def measure(self, stage: Stage, began: float, now: float) -> Measured:
         """The evidence of a stage that began then, up to now (seconds)."""
         try:
             evidence = self._reader.read(stage, began, now)
@@ -72,7 +73,7 @@ class Measurement:
             made.append((row, {name: [it.value, it.u_plus, it.u_minus] for name, it in parts}))
         return made
 
-    def _with_recomputed(self, stage: Slice, evidence: Evidence) -> Measured:
+    def _with_recomputed(self, stage: Stage, evidence: Evidence) -> Measured:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
         enough = (evidence.stopped or 0) >= RECOMPUTED
         notes: tuple[str, ...] = ()

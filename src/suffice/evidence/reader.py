@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence
-from suffice.evidence.tally import Counted, ScopeOf, Slice, Tally, audits, place_of
+from suffice.evidence.tally import Counted, ScopeOf, Tally, audits, place_of
 from suffice.resolution.storm import StormPolicy
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
@@ -38,7 +39,7 @@ class EvidenceReader:
         self._rule = f"1, max_rollbacks {policy.max_rollbacks}"
         self.stages: dict[str, Counted] = {}
 
-    def read(self, stage: Slice, began: float, now: float) -> Evidence:
+    def read(self, stage: Stage, began: float, now: float) -> Evidence:
         """The evidence of a stage that began then, with all that was written up to now (seconds). Raises StoreError."""
         self.catch_up()
         it = self.stages.setdefault(stage.name, Counted())
