@@ -134,7 +134,7 @@ def test_triage_items_are_listed_shown_checked_and_closed(capsys: pytest.Capture
     assert asked(capsys, "triage", "show", "verifier-000009")[0] == 3
 
 
-def test_a_broken_audit_chain_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_chain_of_the_journal_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import sqlite3
 
     asked(capsys, "rollout", "start")
@@ -144,7 +144,7 @@ def test_a_broken_audit_chain_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     raw.close()
     code, history, said = asked(capsys, "rollout", "history")
     assert (code, history["intact"]) == (2, False)
-    assert "the audit chain is broken at event 1" in said
+    assert said.startswith("suffice: the journal's chain is broken at event 1: ")
 
 
 def test_dry_runs_store_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,10 @@ def _json(own: Mapping[str, Parameter]) -> list[Parameter]:
 
 
 def print_answer(answer: Answer | int, *, json: bool) -> int:
-    """Print an answer to standard output, and its problem to standard error; returns the exit code."""
+    """Print an answer to standard output and its problem to standard error, and return the exit code.
+
+    A command that has printed everything itself answers with its exit code alone.
+    """
     if not isinstance(answer, Answer):
         return answer
     if json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suffice.errors import ConfigError, PlanError
+from suffice.errors import ConfigError, PlanError, RolloutError
 
 if TYPE_CHECKING:
     from suffice.config import Config
@@ -190,6 +190,16 @@ def shipped_config() -> "Config":
     from suffice.config import shipped
 
     return shipped()
+
+
+def seconds(option: str, text: str) -> float:
+    """A duration like 90s, 15m, 24h or 2d, in seconds. Raises RolloutError, which names the option."""
+    from suffice.config import parse_duration
+
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError:
+        raise RolloutError(f'{option} is {text!r}; allowed: a duration like "90s", "15m", "24h" or "2d"') from None
 
 
 def user() -> str:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def resolve(
+    *,
     source: SourceOptions,
-    where: options.StoreOptions,
     verify_chain: Annotated[
         bool, typer.Option("--verify-chain", help="Check the store's provenance chain instead.")
     ] = False,
+    where: options.StoreOptions,
     config: options.ConfigFile = None,
 ) -> Answer:
     """Correct records by measurements: classify, validate with the verifier, commit or roll back, escalate storms.

@@ -1,13 +1,19 @@
 """`suffice rollout`: the staged switch of a service in production."""
 
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options, rollout_prune
-from suffice.errors import MissingDataError, RolloutError, StoreConflict, StoreError, SufficeError
+from suffice.cli.command import add, print_answer
+from suffice.cli.sources import SourceOptions, corrections_of
+from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError, SufficeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,45 +26,90 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="The staged switch of a service from fixed to adaptive, in production.\n\n"
-    "Exit codes: 0 it goes on or is done, 2 it was or is being rolled back, or what was asked is not possible, 3 it is "
+    "Exit codes: 0 it goes on or is done; 2 it was or is being rolled back, or what was asked is not possible; 3 it is "
     "paused, or there is no rollout.",
     no_args_is_help=True,
 )
 
-Queue = Annotated[Path, typer.Option(help="The folder of store.db, flag.json and triage bundles.")]
-ServiceName = Annotated[str, typer.Option("--service", help="The service that the rollout is about.")]
-Who = Annotated[str | None, typer.Option(help="Who says so, for the audit trail (default: the user of this process).")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would follow; store and publish nothing.")]
-LeaseSeconds = Annotated[
-    float, typer.Option("--lease", min=0.1, help="Seconds without a sign of life after which a runner is replaced.")
-]
-Webhook = Annotated[
-    str | None,
-    typer.Option(
-        help="Send notifications there (default: $SUFFICE_WEBHOOK).", envvar="SUFFICE_WEBHOOK", show_envvar=False
-    ),
-]
-TriageCommand = Annotated[
-    str | None,
-    typer.Option(
-        metavar="JSON LIST",
-        help="A command that opens a triage item elsewhere, with {title}, {body_file}, {item}, {stage}, {reason} and "
-        "{bundle} in its words (default: $SUFFICE_TRIAGE_COMMAND).",
-        envvar="SUFFICE_TRIAGE_COMMAND",
-        show_envvar=False,
-    ),
-]
 
-QUEUE, NAME, LEASE = Path("TemporaryQueue"), "verifier", 15.0
+@dataclass(frozen=True, slots=True)
+class ServiceOptions(options.StoreOptions):
+    """The options that name a service, its store and its configuration."""
+
+    service: Annotated[str, typer.Option("--service", help="The service that the rollout is about.")] = "verifier"
+    config: options.ConfigFile = None
+
+    @property
+    def place(self) -> "Place":
+        """Where the service keeps everything."""
+        from suffice.rollout.world import Place
+
+        return Place(self.config or options.CONFIG, self.queue, self.service, self.store)
+
+    def open(self, *, create: bool = False) -> "Operator":
+        """The service's rollouts; `create` makes a store where there is none."""
+        from suffice.rollout.operator import Operator
+
+        return Operator(self.place, corrections=_corrections, create=create)
 
 
-@app.command("start")
+@dataclass(frozen=True, slots=True)
+class ActOptions:
+    """The options of a command that changes a rollout."""
+
+    who: options.Who = None
+    dry_run: options.DryRun = False
+
+    @property
+    def by(self) -> str:
+        """Who says so."""
+        return self.who or options.user()
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """The options of a runner: how long its lease is, and where it sends notifications."""
+
+    lease: Annotated[
+        float, typer.Option("--lease", min=0.1, help="Seconds without a sign of life after which a runner is replaced.")
+    ] = 15.0
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Send notifications to this URL [default: $SUFFICE_WEBHOOK].",
+            envvar="SUFFICE_WEBHOOK",
+            show_envvar=False,
+        ),
+    ] = None
+    triage_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON LIST",
+            help="A command that opens a triage item elsewhere. Its words may hold {title}, {body_file}, {item}, "
+            "{stage}, {reason} and {bundle} [default: $SUFFICE_TRIAGE_COMMAND].",
+            envvar="SUFFICE_TRIAGE_COMMAND",
+            show_envvar=False,
+        ),
+    ] = None
+
+    @property
+    def url(self) -> str | None:
+        """The webhook. Raises RolloutError when it is no URL."""
+        from suffice.rollout.notify import check_url
+
+        return check_url(self.webhook) if self.webhook else None
+
+    @property
+    def command(self) -> "Sequence[str] | None":
+        """The words of the triage command. Raises RolloutError when they are no list."""
+        from suffice.rollout.tracker import command_of
+
+        return command_of(self.triage_command) if self.triage_command else None
+
+
 def start(
-    source: Annotated[
-        str | None, typer.Option(help="pdg or codata: where decisions can be rebuilt from, to be recomputed.")
-    ] = None,
-    records: Annotated[Path | None, typer.Option(help="Your records, as in suffice compare.")] = None,
-    measurements: Annotated[Path | None, typer.Option(help="Your measurements of them.")] = None,
+    *,
+    source: SourceOptions,
     waive: Annotated[
         list[str] | None,
         typer.Option(help="Go without this gate: determinism, where only the service can build its cases."),
@@ -67,311 +118,232 @@ def start(
         list[str] | None,
         typer.Option(
             metavar="NAME=COMMAND",
-            help="A command that is a gate too: exit 0 holds, 3 cannot tell, any other fails; may stand several times.",
+            help="A command that is a gate too: exit 0 holds, 3 cannot tell, any other fails. May stand several times.",
         ),
     ] = None,
     check_every: Annotated[str, typer.Option(help="How old an answer of --check may get.")] = "6h",
     enable: Annotated[bool, typer.Option("--enable", help="Set verifier.adaptive_sampling.enabled first.")] = False,
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
+    act: ActOptions,
+    where: ServiceOptions,
+) -> Answer:
     """Start a rollout in its first stage.
 
-    Refused while another one is active, when the last stage cannot keep the required benefit net of its audits, or when
-    the configuration does not allow adaptive decisions at all. Without a source, decisions that suffice resolve made
-    are recomputed from its provenance.
+    It is refused in three cases: another rollout is active, the last stage cannot keep the required benefit net of its
+    audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source; without one,
+    those that suffice resolve made are recomputed from its provenance.
     """
     from suffice.rollout.checks import check_of
     from suffice.rollout.operator import Start
 
-    every = _seconds(check_every)
+    every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
-    begin = Start(tuple(waive or ()), _source(source, records, measurements), checks, enable)
-    with _service(config, queue, store, service) as opened:
-        return _print_report(opened.start(who or user(), begin, dry_run=dry_run), json=json)
+    begin = Start(tuple(waive or ()), _stored_source(source), checks, enable)
+    with where.open(create=True) as operator:
+        return _answer(operator.start(act.by, begin, dry_run=act.dry_run))
 
 
-@app.command("status")
 def status(
+    *,
     watch: Annotated[float | None, typer.Option(help="Print it again every so many seconds, until Ctrl-C.")] = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
+    where: ServiceOptions,
     json: options.Json = False,
-) -> int:
-    """What percent am I at, why am I waiting, what would make me advance or roll back.
+) -> Answer:
+    """Say what percent may be adaptive, why it waits, and what would advance it or roll it back.
 
-    Reads what the last cycle saw; measures and changes nothing.
+    It reads what the last cycle saw; it measures and changes nothing.
     """
-    import time
-
-    from suffice.cli.console import print_json
     from suffice.cli.rollout_view import print_status
-    from suffice.rollout.status import plain_status, status_of
 
-    with _service(config, queue, store, service, create=False) as opened:
-        while True:
-            found = status_of(opened)
-            if json:
-                print_json(plain_status(found))
-            else:
-                print_status(found, opened.clock())
-            if watch is None:
-                return 0
+    with where.open() as operator:
+        while watch is not None:
+            print_answer(_status(operator, print_status), json=json)
             sys.stdout.flush()
             time.sleep(max(watch, 0.1))
+        return _status(operator, print_status)
 
 
-@app.command("explain")
-def explain(
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    json: options.Json = False,
-) -> int:
-    """The status, and what each gate saw last, with its numbers."""
-    from suffice.cli.console import print_json
+def explain(*, where: ServiceOptions) -> Answer:
+    """Say what status says, and what each gate saw last, with its numbers."""
     from suffice.cli.rollout_view import print_explanation
-    from suffice.rollout.status import plain_status, status_of
 
-    with _service(config, queue, store, service, create=False) as opened:
-        found = status_of(opened)
-        if json:
-            print_json(plain_status(found))
-        else:
-            print_explanation(found, opened.clock())
-    return 0
+    with where.open() as operator:
+        return _status(operator, print_explanation)
 
 
-@app.command("history")
 def history(
-    rollout: Annotated[str | None, typer.Option(help="Which rollout (default: the newest).")] = None,
+    *,
+    rollout: Annotated[str | None, typer.Option(help="Which rollout [default: the newest].")] = None,
     every: Annotated[bool, typer.Option("--all", help="Also the cycles that changed nothing.")] = False,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    json: options.Json = False,
-) -> int:
-    """Who did what, when and why: the audit trail. Exits 2 when its chain of hashes is broken."""
-    from dataclasses import asdict
-
-    from suffice.cli.console import print_json
+    where: ServiceOptions,
+) -> Answer:
+    """Say who did what, when and why, from the journal. Exits 2 when the journal's chain of hashes is broken."""
     from suffice.cli.rollout_view import print_history
     from suffice.rollout.cycle import JUDGED
     from suffice.store.events import verify_audit
 
-    with _service(config, queue, store, service, create=False) as opened:
-        events = [event for event in opened.history(rollout) if every or event.action != JUDGED]
-        with opened.store.read() as connection:
+    with where.open() as operator:
+        events = [event for event in operator.history(rollout) if every or event.action != JUDGED]
+        with operator.store.read() as connection:
             chain = verify_audit(connection)
     if rollout is not None and not events:
         raise MissingDataError(f"there is no rollout {rollout}")
-    if json:
-        print_json({"intact": chain.intact, "events": [asdict(event) for event in events]})
-    else:
-        print_history(events)
-    if not chain.intact:
-        sys.stderr.write(f"suffice: the audit chain is broken at event {chain.broken_seq}: {chain.what}\n")
-    return 0 if chain.intact else 2
+    plain = {"intact": chain.intact, "events": [asdict(event) for event in events]}
+    if chain.intact:
+        return Answer(plain, lambda: print_history(events))
+    broken = f"the journal's chain is broken at event {chain.broken_seq}: {chain.what}"
+    return Answer(plain, lambda: print_history(events), ExitCode.FAILS, broken)
 
 
-@app.command("cycle")
 def cycle(
+    *,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a runner that is at work.")] = 60.0,
-    lease: LeaseSeconds = LEASE,
-    webhook: Webhook = None,
-    triage_command: TriageCommand = None,
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
-    """One monitoring pass, for cron: measure, judge every gate, act, notify."""
+    runner: RunnerOptions,
+    act: ActOptions,
+    where: ServiceOptions,
+) -> Answer:
+    """Make one monitoring pass, for cron: measure, judge every gate, act, notify."""
     from suffice.rollout.lease import Lease
-    from suffice.rollout.notify import check_url, deliver
-    from suffice.rollout.tracker import command_of
+    from suffice.rollout.notify import deliver
 
-    url = check_url(webhook) if webhook else None
-    command = command_of(triage_command) if triage_command else None
-    with _service(config, queue, store, service, create=False) as opened:
-        if dry_run:
-            return _print_report(opened.cycle(who or user(), dry_run=True), json=json)
-        with Lease(opened.store, service, seconds=lease) as held:
-            held.acquire(patience=wait, waiting=_say)
-            held.start_beating()
+    url, command = runner.url, runner.command
+    with where.open() as operator:
+        if act.dry_run:
+            return _answer(operator.cycle(act.by, dry_run=True))
+        with Lease(operator.store, where.service, seconds=runner.lease) as lease:
+            lease.acquire(patience=wait, waiting=_tell_operator)
+            lease.start_beating()
             try:
-                report = opened.cycle(who or user())
+                report = operator.cycle(act.by)
             finally:
-                _, wrong = deliver(opened.store, url, opened.clock, command=command)
-        for problem in wrong:
-            _say(f"a notification waits: {problem}")
-        return _print_report(report, json=json)
+                _, problems = deliver(operator.store, url, operator.clock, command=command)
+        for problem in problems:
+            _tell_operator(f"a notification waits: {problem}")
+        return _answer(report)
 
 
-@app.command("run")
 def run(
+    *,
     until_done: Annotated[
         bool, typer.Option("--until-done", help="End when the rollout has completed, or is rolled back and settled.")
     ] = False,
-    lease: LeaseSeconds = LEASE,
-    webhook: Webhook = None,
-    triage_command: TriageCommand = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
+    runner: RunnerOptions,
+    dry_run: options.DryRun = False,
+    where: ServiceOptions,
     json: options.Json = False,
-) -> int:
-    """The daemon: a cycle at the configured pace until SIGTERM or Ctrl-C, which let the cycle at work end.
+) -> Answer | ExitCode:
+    """Run as a daemon: a cycle at the configured pace, until SIGTERM or Ctrl-C.
 
-    A second one waits until the first ends or dies. Prints a line, or with --json an object, for each cycle.
+    The cycle at work then ends as it should. A second daemon waits until the first ends or dies. Each cycle prints a
+    line, or with --json an object.
     """
     import signal
     from threading import Event
 
-    from suffice.rollout.daemon import run as run_on
+    from suffice.rollout.daemon import run as run_cycles
     from suffice.rollout.lease import Lease
-    from suffice.rollout.notify import check_url
-    from suffice.rollout.tracker import command_of
 
-    command = command_of(triage_command) if triage_command else None
-    url, stop = (check_url(webhook) if webhook else None), Event()
+    url, command, stop = runner.url, runner.command, Event()
     if dry_run:
-        return cycle(lease=lease, queue=queue, store=store, service=service, config=config, dry_run=True, json=json)
+        return cycle(runner=runner, act=ActOptions(dry_run=True), where=where)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with _service(config, queue, store, service) as opened, Lease(opened.store, service, seconds=lease) as held:
+    with where.open(create=True) as operator, Lease(operator.store, where.service, seconds=runner.lease) as lease:
         try:
-            held.acquire(waiting=_say, given_up=stop.is_set)
+            lease.acquire(waiting=_tell_operator, given_up=stop.is_set)
         except RolloutError:
             if stop.is_set():
-                return 0
+                return ExitCode.HOLDS
             raise
-        held.start_beating()
-        last = run_on(
-            opened,
-            held,
+        lease.start_beating()
+        last = run_cycles(
+            operator,
+            lease,
             stop,
             webhook=url,
             command=command,
             until_done=until_done,
-            seen=lambda it: _print_pass(it, json=json),
+            seen=lambda one: _print_pass(one, json=json),
         )
-        if held.lost and not stop.is_set():
+        if lease.lost and not stop.is_set():
             raise RolloutError("the lease was lost to another runner; this one ends")
-    return _code(last.report) if until_done and last and last.report else 0
+    return _code(last.report) if until_done and last and last.report else ExitCode.HOLDS
 
 
-@app.command("pause")
 def pause(
-    reason: Annotated[str, typer.Option(help="Why, for the audit trail.")] = "",
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
-    """Hold the stage as it is. Gates are judged on, and a failed one still rolls back."""
-    return _tell("pause", reason, who, _place(config, queue, store, service), dry_run=dry_run, json=json)
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+    act: ActOptions,
+    where: ServiceOptions,
+) -> Answer:
+    """Hold the stage as it is. Gates are still judged, and a failed one still rolls back."""
+    report = _told(where, act, "pause", reason)
+    # What was asked for has happened, so the pause is no failure here.
+    return _answer(report, ExitCode.HOLDS)
 
 
-@app.command("resume")
-def resume(
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
-    """Let a paused rollout go on. Refused while plan or configuration are not those that it was started with."""
-    return _tell("resume", "", who, _place(config, queue, store, service), dry_run=dry_run, json=json)
+def resume(*, act: ActOptions, where: ServiceOptions) -> Answer:
+    """Let a paused rollout go on. Refused when plan or configuration have changed since its start."""
+    return _answer(_told(where, act, "resume"))
 
 
-@app.command("approve")
-def approve(
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
+def approve(*, act: ActOptions, where: ServiceOptions) -> Answer:
     """Approve a stage that has passed and waits for it."""
-    return _tell("approve", "", who, _place(config, queue, store, service), dry_run=dry_run, json=json)
+    return _answer(_told(where, act, "approve"))
 
 
-@app.command("rollback")
 def rollback(
+    *,
     reason: Annotated[str, typer.Option(help="Why; it opens the triage item.")],
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
-    """Back to fixed: publish the baseline, see it answered, keep the receipt, switch off, freeze the evidence.
+    act: ActOptions,
+    where: ServiceOptions,
+) -> Answer:
+    """Go back to fixed: publish the baseline, see it answered, keep the receipt, switch off, freeze the evidence.
 
-    Exits 0 when the baseline was observed, 2 when it was not yet: then `suffice rollout cycle` or `run` goes on.
+    Exits 0 when the baseline was observed, and 2 when it was not yet. Then `suffice rollout cycle` or `run` goes on.
     """
-    place = _place(config, queue, store, service)
-    return _tell("rollback", reason, who, place, dry_run=dry_run, json=json)
-
-
-@app.command("advance")
-def advance(
-    who: Who = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    service: ServiceName = NAME,
-    config: options.ConfigFile = None,
-    dry_run: DryRun = False,
-    json: options.Json = False,
-) -> int:
-    """Judge now rather than at the next cycle, and end the stage if it is proven; skips no hold and no proof."""
-    with _service(config, queue, store, service, create=False) as opened:
-        return _print_report(opened.advance(who or user(), dry_run=dry_run), json=json)
-
-
-app.command("prune")(rollout_prune.prune)
-
-
-def _tell(command: str, reason: str, who: str | None, place: "Place", *, dry_run: bool, json: bool) -> int:
     try:
-        with _opened(place, create=False) as opened:
-            report = opened.tell(command, who or user(), reason, dry_run=dry_run)
-            code = _print_report(report, json=json)
-    except (StoreError, MissingDataError) as error:
-        if command != "rollback" or dry_run or isinstance(error, StoreConflict):
-            raise
-        _force_baseline(place, who or user(), reason, error)
+        report = _told(where, act, "rollback", reason)
+    except StoreConflict:
         raise
-    if command == "rollback":
-        # What was asked for has happened, so it is no failure here.
-        return 0 if dry_run or report.state.phase.value == "RolledBack" else 2
-    return 0 if command == "pause" else code
+    except (StoreError, MissingDataError) as error:
+        if not act.dry_run:
+            _force_baseline(where.place, act.by, reason, error)
+        raise
+    observed = act.dry_run or report.state.phase.value == "RolledBack"
+    return _answer(report, ExitCode.HOLDS if observed else ExitCode.FAILS)
+
+
+def advance(*, act: ActOptions, where: ServiceOptions) -> Answer:
+    """Judge now rather than at the next cycle, and end the stage if it is proven. It skips no hold and no proof."""
+    with where.open() as operator:
+        return _answer(operator.advance(act.by, dry_run=act.dry_run))
+
+
+COMMANDS: tuple[Callable[..., Answer | ExitCode], ...] = (
+    start,
+    status,
+    explain,
+    history,
+    cycle,
+    run,
+    pause,
+    resume,
+    approve,
+    rollback,
+    advance,
+    rollout_prune.prune,
+)
+for _command in COMMANDS:
+    add(app, _command.__name__, _command)
+
+
+def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = "") -> "Report":
+    with where.open() as operator:
+        return operator.tell(command, act.by, reason, dry_run=act.dry_run)
 
 
 def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) -> None:
-    """Raises RolloutError, saying what came of it, unless the flag is at the baseline already."""
+    """Raises RolloutError, which says what came of it, unless the flag is at the baseline already."""
     from suffice.flag.file import wrong_with_file
     from suffice.rollout.emergency import force_baseline
 
@@ -379,86 +351,50 @@ def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) 
         raise RolloutError(force_baseline(place, who, reason, cause)) from cause
 
 
-def _place(config: Path | None, queue: Path, store: str | None, service: str) -> "Place":
-    from suffice.rollout.world import Place
-
-    return Place(config or Path("config.json"), queue, service, store)
-
-
-def _service(config: Path | None, queue: Path, store: str | None, service: str, *, create: bool = True) -> "Operator":
-    return _opened(_place(config, queue, store, service), create=create)
-
-
-def _opened(place: "Place", *, create: bool) -> "Operator":
-    from suffice.rollout.operator import Operator
-
-    return Operator(place, corrections=_corrections, create=create)
-
-
-def _source(source: str | None, records: Path | None, measurements: Path | None) -> dict[str, Any] | None:
-    """What is stored of a source; it is read once here, so that a wrong one is refused at the start."""
-    if source is None and records is None and measurements is None:
+def _stored_source(source: SourceOptions) -> dict[str, Any] | None:
+    """What is stored of a source. It is read once here, so that a wrong one is refused at the start."""
+    if not source.named:
         return None
-    from suffice.cli.sources import corrections_of
-
-    corrections_of(source, records, measurements)
-    paths = {"records": records, "measurements": measurements}
-    return {"source": source, **{name: str(path.resolve()) if path else None for name, path in paths.items()}}
-
-
-def _seconds(text: str) -> float:
-    from suffice.config import parse_duration
-
-    try:
-        return parse_duration(text).total_seconds()
-    except ValueError:
-        raise RolloutError(f'--check-every is {text!r}; allowed: a duration like "90s", "15m", "24h" or "2d"') from None
+    source.corrections()
+    paths = {"records": source.records, "measurements": source.measurements}
+    return {"source": source.source, **{name: str(path.resolve()) if path else None for name, path in paths.items()}}
 
 
 def _corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":
-    from suffice.cli.sources import corrections_of
-
-    records, measurements = (Path(stored[it]) if stored[it] else None for it in ("records", "measurements"))
+    records, measurements = (Path(stored[name]) if stored[name] else None for name in ("records", "measurements"))
     return corrections_of(stored["source"], records, measurements)[1]
 
 
-def user() -> str:
-    """Who runs this process."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
-
-
-def _say(sentence: str) -> None:
+def _tell_operator(sentence: str) -> None:
     sys.stderr.write(f"suffice: {sentence}\n")
     sys.stderr.flush()
 
 
-def _print_report(report: "Report", *, json: bool) -> int:
-    from suffice.cli.console import print_json
+def _status(operator: "Operator", show: Callable[[Any, float], None]) -> Answer:
+    from suffice.rollout.status import plain_status, status_of
+
+    current, now = status_of(operator), operator.clock()
+    return Answer(plain_status(current), lambda: show(current, now))
+
+
+def _answer(report: "Report", code: ExitCode | None = None) -> Answer:
     from suffice.cli.rollout_view import plain_report, print_report
 
-    if json:
-        print_json(plain_report(report))
-    else:
-        print_report(report)
-    return _code(report)
+    return Answer(plain_report(report), lambda: print_report(report), _code(report) if code is None else code)
 
 
-def _print_pass(done: "Pass", *, json: bool) -> None:
+def _print_pass(one: "Pass", *, json: bool) -> None:
     from suffice.cli.rollout_view import pass_line, plain_pass
 
     if json:
         import json as json_module
 
-        sys.stdout.write(json_module.dumps(plain_pass(done), allow_nan=False) + "\n")
+        sys.stdout.write(json_module.dumps(plain_pass(one), allow_nan=False) + "\n")
     else:
-        sys.stdout.write(pass_line(done) + "\n")
+        sys.stdout.write(pass_line(one) + "\n")
     sys.stdout.flush()
 
 
-def _code(report: "Report") -> int:
-    return {"Paused": 3, "RollingBack": 2, "RolledBack": 2}.get(report.state.phase.value, 0)
+def _code(report: "Report") -> ExitCode:
+    codes = {"Paused": ExitCode.CANNOT_TELL, "RollingBack": ExitCode.FAILS, "RolledBack": ExitCode.FAILS}
+    return codes.get(report.state.phase.value, ExitCode.HOLDS)

@@ -1,68 +1,53 @@
 """`suffice rollout prune`: old decisions of rollouts that are over leave the ledger."""
 
-from pathlib import Path
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options
-from suffice.errors import RolloutError
+from suffice.terminal import print_lines
 
 if TYPE_CHECKING:
-    from suffice.store.retention import Pruned
-
-QUEUE = Path("TemporaryQueue")
+    from suffice.store.retention import Kept, Pruned
 
 
 def prune(
     older_than: Annotated[str, typer.Option(help='The age from which decisions go: "90d", "24h".')],
-    queue: Annotated[Path, typer.Option(help="The folder of store.db.")] = QUEUE,
-    store: options.StoreUrl = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")] = False,
-    json: options.Json = False,
-) -> int:
+    where: options.StoreOptions,
+    dry_run: options.DryRun = False,
+) -> Answer:
     """Remove old decisions of rollouts that are over, or of none, from the ledger.
 
-    Decisions of a rollout that is not over, or whose triage item is open, stay. So do roll-ups, audit events and
-    bundles. Takes the store's lock for a short time only, again and again.
+    Decisions of a rollout that is not over, or whose triage item is open, stay. So do roll-ups, the journal and
+    bundles. It takes the store's lock for a short time only, again and again.
     """
-    import time
-
-    from suffice.cli.console import print_json
-    from suffice.store.address import store_of
     from suffice.store.database import open_store
     from suffice.store.retention import prune as prune_store
 
-    before = time.time() - _seconds(older_than)
-    with open_store(store_of(queue, store), create=False) as opened:
-        done = prune_store(opened, before, dry_run=dry_run)
-    if json:
-        print_json(_plain(done, before, dry_run=dry_run))
-    else:
-        typer.echo("\n".join(_lines(done, dry_run=dry_run)))
-    return 0
+    before = time.time() - options.seconds("--older-than", older_than)
+    with open_store(where.address, create=False) as store:
+        pruned = prune_store(store, before, dry_run=dry_run)
+    removed = dict(sorted(pruned.removed.items()))
+    kept = [
+        {"rollout": rollout, "decisions": count, "why": why.value} for (rollout, why), count in _sorted(pruned.kept)
+    ]
+    plain = {"before": before, "dry_run": dry_run, "removed": removed, "kept": kept}
+    return Answer(plain, lambda: print_lines(*_lines(pruned, dry_run=dry_run)))
 
 
-def _plain(done: "Pruned", before: float, *, dry_run: bool) -> dict[str, Any]:
-    kept = [{"rollout": rollout, "decisions": count, "why": why.value} for (rollout, why), count in _kept(done)]
-    return {"before": before, "dry_run": dry_run, "removed": dict(sorted(done.removed.items())), "kept": kept}
-
-
-def _lines(done: "Pruned", *, dry_run: bool) -> list[str]:
+def _lines(pruned: "Pruned", *, dry_run: bool) -> list[str]:
     verb = "would be removed" if dry_run else "removed"
-    lines = [f"{count:,} decisions of {name or 'no rollout'} {verb}" for name, count in sorted(done.removed.items())]
-    lines += [f"{count:,} decisions of {name or 'no rollout'} kept: {why.value}" for (name, why), count in _kept(done)]
+    removed = sorted(pruned.removed.items())
+    lines = [f"{count:,} decisions of {rollout or 'no rollout'} {verb}" for rollout, count in removed]
+    lines += [
+        f"{count:,} decisions of {rollout or 'no rollout'} kept: {why.value}"
+        for (rollout, why), count in _sorted(pruned.kept)
+    ]
     return lines or ["no decision is that old"]
 
 
-def _kept(done: "Pruned") -> list[Any]:
-    return sorted(done.kept.items(), key=lambda it: (it[0][0], it[0][1].name))
-
-
-def _seconds(text: str) -> float:
-    from suffice.config import parse_duration
-
-    try:
-        return parse_duration(text).total_seconds()
-    except ValueError:
-        raise RolloutError(f'--older-than is {text!r}; allowed: a duration like "90d" or "24h"') from None
+def _sorted(kept: "Mapping[tuple[str, Kept], int]") -> list[tuple[Any, int]]:
+    return sorted(kept.items(), key=lambda entry: (entry[0][0], entry[0][1].name))

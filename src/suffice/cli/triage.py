@@ -79,7 +79,7 @@ def close(
     import time
 
     from suffice.cli.console import print_json
-    from suffice.cli.rollout import user
+    from suffice.cli.options import user
     from suffice.store.events import AuditEvent, append_audit
     from suffice.store.triage import close_item
 
