@@ -5,11 +5,13 @@ Rich is imported when a table or a line is shown, and not before.
 
 import json
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+T = TypeVar("T")
 
 _WIDTH_OF_A_FILE = 132
 
@@ -47,3 +49,16 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]
 def percent(share: float | None, digits: int = 2) -> str:
     """A share as a percentage; a dash for what is not known."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+    """The items, with a progress bar on standard error when it is a terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield from bar.track(items, total=total, description=what)

@@ -1,28 +1,12 @@
 """Progress on the terminal."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from suffice.terminal import out, percent, print_json, print_table
+from suffice.terminal import out, percent, print_json, print_table, track
 
 __all__ = ["out", "percent", "print_json", "print_table", "progress", "track"]
-
-T = TypeVar("T")
-
-
-def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
-    """The items, with a progress bar on standard error when it is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(items, total=total, description=what)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def rehearse(
 
     from suffice.extras import require
 
-    require("suffice rehearse", "matplotlib", "jinja2", *(["pytest"] if checks else []))
+    require("suffice rehearse", "matplotlib", "jinja2")
     from suffice.cli.console import print_json
     from suffice.cli.rehearsal_view import print_summary, watching
     from suffice.cli.sources import corrections_of

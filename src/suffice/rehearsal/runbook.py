@@ -3,12 +3,12 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from suffice.errors import OutputError
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.runbook import worker
 
 GATE = "runbook"
 BUDGET = 12
@@ -19,7 +19,7 @@ _HOLDS, _CANNOT_TELL = 0, 3
 
 
 class Runbook:
-    """Runs `suffice runbook` under the rehearsal's own configuration; what the checks print stays in `folder`/STAGE.
+    """Runs the checks under the rehearsal's own configuration; what the checks print stays in `folder`/STAGE.
 
     What an earlier process asked and had answered is not asked again.
     """
@@ -33,8 +33,7 @@ class Runbook:
         folder = self.folder / stage
         if stage in self._running or (folder / _ANSWERS).exists():
             return
-        command = [sys.executable, "-m", "suffice.cli.main", "runbook", "--tied", "--budget", str(BUDGET)]
-        command += ["--out-dir", str(folder), "--reports-dir", str(folder), "--config", str(self._config)]
+        command = worker.command(folder, self._config, BUDGET)
         try:
             # What a killed rehearsal left unfinished is made anew.
             shutil.rmtree(folder, ignore_errors=True)

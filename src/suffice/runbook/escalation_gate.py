@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from suffice.answer import Answer
 from suffice.config import CiGateConfig
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, DataError, ExitCode, MissingDataError
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import Metrics
+from suffice.telemetry.metrics_file import Metrics, read
+from suffice.terminal import print_lines
 
 ENABLED = "SUFFICE_ESCALATION_GATE_ENABLED"
 MAX_ESCALATIONS = "SUFFICE_ESCALATION_GATE_MAX_ESCALATIONS"
@@ -24,6 +27,28 @@ class Judgement:
     @property
     def holds(self) -> bool:
         return self.value <= self.limit
+
+
+def judge_escalations(path: Path, section: CiGateConfig) -> Answer:
+    """Whether the metrics file has no more escalations than the section allows; it holds where the gate is off.
+
+    Raises MissingDataError when the metrics cannot be read or do not tell.
+    """
+    plain = {
+        "gate": "rollback_storm_escalations",
+        "metrics_file": path.as_posix(),
+        "enabled": section.enabled,
+        "value": None,
+        "limit": section.max_escalations,
+        "holds": None,
+    }
+    if not section.enabled:
+        return Answer(plain, lambda: print_lines("rollback-storm escalations: the gate is off"))
+    judged = judge(_metrics(path), section.max_escalations)
+    word = "holds" if judged.holds else "ABOVE THE LIMIT"
+    line = f"rollback-storm escalations: {judged.value}, allowed: {judged.limit}: {word}"
+    plain |= {"value": judged.value, "holds": judged.holds}
+    return Answer(plain, lambda: print_lines(line), ExitCode.HOLDS if judged.holds else ExitCode.FAILS)
 
 
 def configured(section: CiGateConfig, environment: Mapping[str, str], max_escalations: int | None) -> CiGateConfig:
@@ -48,3 +73,11 @@ def configured(section: CiGateConfig, environment: Mapping[str, str], max_escala
 def judge(metrics: Metrics, limit: int) -> Judgement:
     """Raises MissingDataError when the metrics do not tell: none of them is zero before decisions were made."""
     return Judgement(metrics.value(Counter.ESCALATIONS), limit)
+
+
+def _metrics(path: Path) -> Metrics:
+    """A file that cannot be read tells nothing, like one that is not there."""
+    try:
+        return read(path)
+    except DataError as error:
+        raise MissingDataError(str(error)) from error

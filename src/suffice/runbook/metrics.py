@@ -1,11 +1,14 @@
 """What the counters say together: averages, rates and what was saved."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import MissingDataError
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import Metrics
+from suffice.telemetry.metrics_file import Metrics, read
+from suffice.terminal import percent, print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,29 @@ class Summary:
         return self.early_stops / self.adaptive.decisions if self.adaptive.decisions else None
 
 
+def show_metrics(path: Path, n: int | None) -> Answer:
+    """What a metrics file holds and what follows; `n` is the N of fixed decisions, where it is known.
+
+    Raises MissingDataError when there is no file or nothing was counted, DataError when the file is damaged.
+    """
+    metrics = read(path)
+    summary = summarise(metrics, n)
+    arms = {
+        name: {"decisions": arm.decisions, "draws": arm.draws, "average_n": arm.average_n}
+        for name, arm in (("adaptive", summary.adaptive), ("fixed", summary.fixed))
+    }
+    plain = {
+        "metrics_file": path.as_posix(),
+        "decisions": metrics.counts.decisions,
+        **arms,
+        "early_stops": summary.early_stops,
+        "early_stop_rate": summary.early_stop_rate,
+        **{name: value for name, value in asdict(summary).items() if name not in ("adaptive", "fixed", "early_stops")},
+        "counters": {counter.value: value for counter, value in metrics.counts.counters.items()},
+    }
+    return Answer(plain, lambda: _show(metrics, summary))
+
+
 def summarise(metrics: Metrics, n: int | None) -> Summary:
     """`n` is the N of fixed decisions, where it is known.
 
@@ -79,3 +105,31 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
 
 def _saving(adaptive: float | None, fixed: float | None) -> float | None:
     return None if adaptive is None or not fixed else 1 - adaptive / fixed
+
+
+def _show(metrics: Metrics, summary: Summary) -> None:
+    between = (
+        f"{percent(summary.disagreement_lower)} … {percent(summary.disagreement_upper)}" if summary.audits else "–"
+    )
+    rows = (
+        ("decisions, adaptive", f"{summary.adaptive.decisions:,}"),
+        ("decisions, fixed", f"{summary.fixed.decisions:,}"),
+        ("draws, adaptive", f"{summary.adaptive.draws:,}"),
+        ("draws, fixed", f"{summary.fixed.draws:,}"),
+        ("average n, adaptive", _average(summary.adaptive.average_n)),
+        ("average n, fixed", _average(summary.fixed.average_n)),
+        ("draws saved", percent(summary.saving, 1)),
+        ("stopped early", percent(summary.early_stop_rate, 1)),
+        ("audits", f"{summary.audits:,}"),
+        ("disagreements", f"{summary.disagreements:,} = {percent(summary.disagreement_rate)}"),
+        ("95 % interval", between),
+        ("invalid", f"{summary.invalid:,}"),
+        ("rollbacks", f"{summary.rollbacks:,}"),
+        ("escalations", f"{summary.escalations:,}"),
+        ("fallbacks", f"{summary.fallbacks:,}"),
+    )
+    print_table(f"{metrics.counts.decisions:,} decisions in {metrics.path.as_posix()}", ("counted", "value"), rows)
+
+
+def _average(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
