@@ -1,12 +1,17 @@
 """The checks as functions: each keeps what it showed, one that raises hides no other, and the worst answer counts."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from suffice.answer import Answer, nothing
+from suffice.config import shipped
 from suffice.errors import DataError, ExitCode, MissingDataError
+from suffice.runbook.adversarial import run_adversarial
 from suffice.runbook.checks import CHECKS, Check, Cycle, run_checks
 from suffice.runbook.configured import read
 from suffice.terminal import print_lines
@@ -84,3 +89,26 @@ def test_answers_of_an_earlier_cycle_are_gone_while_the_checks_are_asked(cycle: 
         return Answer({}, nothing, ExitCode.FAILS if (cycle.folder / "runbook.json").exists() else ExitCode.HOLDS)
 
     assert code_of(cycle, only=only) is ExitCode.HOLDS
+
+
+def test_the_adversarial_check_names_the_cells_that_fail(tmp_path: Path) -> None:
+    config = shipped().model_dump(mode="json")
+    config["verifier"]["adaptive_sampling"]["method"] = "margin"
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    answer = run_adversarial(read(path))
+    assert answer.exit is ExitCode.FAILS
+    assert any(name.startswith("boundary_effect_") for name in answer.plain["failed"])
+    assert 0 < answer.plain["passed"] == answer.plain["cells"] - len(answer.plain["failed"])
+    words = [sys.executable, "-m", "pytest", "--pyargs", "suffice.runbook.adversarial", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "SUFFICE_CONFIG": str(path)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    assert {line.split("[")[1].split("]")[0] for line in done.stdout.splitlines() if line.startswith("FAILED")} == set(
+        answer.plain["failed"]
+    )
+
+
+def test_the_checks_need_no_pytest() -> None:
+    code = "import suffice.runbook.checks, sys; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -23,8 +23,9 @@ def metrics(
     Exits 3 when there is no metrics file or no decision has been counted, 2 when the file is damaged.
     """
     from suffice.runbook.metrics import show_metrics
+    from suffice.telemetry.metrics_file import read
 
-    return show_metrics(reports_dir / metrics_file, _configured_n(config))
+    return show_metrics(read(reports_dir / metrics_file), _configured_n(config))
 
 
 def _configured_n(config: Path | None) -> int | None:

@@ -26,6 +26,7 @@ from suffice.runbook.evaluation import Outputs, evaluate, show_result
 from suffice.runbook.metrics import show_metrics
 from suffice.runbook.sweep_run import Wanted, run_sweep, verify_sweep
 from suffice.sources.even import even_cases
+from suffice.telemetry.metrics_file import read
 
 ANSWERS = "runbook.json"
 METRICS = "metrics.json"
@@ -81,7 +82,7 @@ def _sweep(cycle: Cycle, folder: Path) -> Answer:
 CHECKS: Mapping[str, Check] = {
     "pytest_adversarial": lambda cycle: run_adversarial(cycle.configured),
     "run_eval": _evaluate,
-    "metrics_summary": lambda cycle: show_metrics(cycle.metrics, cycle.configured.config.verifier.n_samples),
+    "metrics_summary": lambda cycle: show_metrics(read(cycle.metrics), cycle.configured.config.verifier.n_samples),
     "escalation_gate": _gate,
     "compare": _compare,
     "sweep_a": lambda cycle: _sweep(cycle, cycle.sweeps[0]),

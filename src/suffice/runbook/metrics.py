@@ -1,13 +1,12 @@
 """What the counters say together: averages, rates and what was saved."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import MissingDataError
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import Metrics, read
+from suffice.telemetry.metrics_file import Metrics
 from suffice.terminal import percent, print_table
 
 
@@ -51,19 +50,18 @@ class Summary:
         return self.early_stops / self.adaptive.decisions if self.adaptive.decisions else None
 
 
-def show_metrics(path: Path, n: int | None) -> Answer:
+def show_metrics(metrics: Metrics, n: int | None) -> Answer:
     """What a metrics file holds and what follows; `n` is the N of fixed decisions, where it is known.
 
-    Raises MissingDataError when there is no file or nothing was counted, DataError when the file is damaged.
+    Raises MissingDataError when no decisions have been counted.
     """
-    metrics = read(path)
     summary = summarise(metrics, n)
     arms = {
         name: {"decisions": arm.decisions, "draws": arm.draws, "average_n": arm.average_n}
         for name, arm in (("adaptive", summary.adaptive), ("fixed", summary.fixed))
     }
     plain = {
-        "metrics_file": path.as_posix(),
+        "metrics_file": metrics.path.as_posix(),
         "decisions": metrics.counts.decisions,
         **arms,
         "early_stops": summary.early_stops,
