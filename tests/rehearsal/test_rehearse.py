@@ -21,7 +21,8 @@ from suffice.rehearsal.traffic import lasting
 from suffice.rollout.phases import Phase
 from suffice.serving.counted import counters_of
 from suffice.store.database import open_store
-from suffice.store.events import audit_of, verify_audit, verify_provenance
+from suffice.store.events import verify_provenance
+from suffice.store.journal import journal_of, verify_journal
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter
@@ -40,8 +41,8 @@ class Done:
         self.summary: dict[str, Any] = summary_of(it, self.ending)
         with open_store(it.file("store.db")) as store, store.read() as connection:
             self.rows: list[DecisionRow] = Ledger(store).rows("rehearsal")
-            self.chains = verify_provenance(connection).intact, verify_audit(connection).intact
-            self.events = audit_of(connection, "rehearsal")
+            self.chains = verify_provenance(connection).intact, verify_journal(connection).intact
+            self.events = journal_of(connection, "rehearsal")
             self.resolved = connection.execute(select(resolutions)).all()
 
     def stage(self, name: str) -> list[DecisionRow]:

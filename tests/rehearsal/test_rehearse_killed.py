@@ -16,7 +16,8 @@ from rehearsing import write_files
 from sqlalchemy import func, select
 
 from suffice.store.database import open_store
-from suffice.store.events import verify_audit, verify_provenance
+from suffice.store.events import verify_provenance
+from suffice.store.journal import verify_journal
 from suffice.store.rollouts import load_rollout
 from suffice.store.schema import decisions, record_versions, resolutions
 from suffice.triage.manifest import check
@@ -71,7 +72,7 @@ def check_whole(world: World) -> None:
     where = world.folder / "rehearsal"
     with open_store(where / "store.db") as store, store.read() as connection:
         assert verify_provenance(connection).intact
-        assert verify_audit(connection).intact
+        assert verify_journal(connection).intact
         committed = select(func.count()).where(resolutions.c.outcome == "committed")
         keys = select(record_versions.c.correction_key).where(record_versions.c.version > 1)
         applied = Counter(connection.execute(keys).scalars())

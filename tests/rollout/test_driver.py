@@ -19,8 +19,9 @@ from suffice.rollout import driver as driver_module
 from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, Note, Published, exposure_of
 from suffice.rollout.phases import Phase
+from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
-from suffice.store.events import AuditEvent, audit_of, verify_audit
+from suffice.store.journal import JournalEvent, journal_of, verify_journal
 from suffice.store.rollouts import save_rollout
 
 STAGES = (
@@ -71,8 +72,8 @@ class World:
     @property
     def actions(self) -> list[str]:
         with self.store.read() as connection:
-            assert verify_audit(connection).intact
-            return [event.action for event in audit_of(connection, "r1")]
+            assert verify_journal(connection).intact
+            return [event.action for event in journal_of(connection, "r1")]
 
     def adaptive(self, region: str = "eu-west-1") -> set[str]:
         return {target for target in TARGETS if self.flag.arm(target, region) is Arm.ADAPTIVE}
@@ -126,10 +127,10 @@ def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together
     it.handle(Started(), "ann")
     world.time = 100
 
-    def note(after: State) -> AuditEvent:
-        return AuditEvent(world.time, "r1", "runner", "judge", after.current.name, {"held": after.held})
+    def note(after: State) -> JournalEvent:
+        return JournalEvent(world.time, "r1", "runner", Action.JUDGE, after.current.name, {"held": after.held})
 
-    def killed(_: State) -> AuditEvent:
+    def killed(_: State) -> JournalEvent:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -138,7 +139,7 @@ def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together
     it.handle(GOOD, "runner", note=note)
     assert world.actions == ["start", "judge", "advance"]
     with world.store.read() as connection:
-        judged = audit_of(connection, "r1")[1]
+        judged = journal_of(connection, "r1")[1]
     assert (judged.why, judged.numbers) == ("canary", {"held": 0.0})
 
 

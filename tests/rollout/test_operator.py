@@ -41,7 +41,7 @@ from suffice.rollout.world import Place
 from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
-from suffice.store.events import verify_audit
+from suffice.store.journal import verify_journal
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.signs import note_sign
@@ -63,7 +63,7 @@ def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path
         shadow = Ledger(made.store).evidence("verifier-000001", "staging")
         assert (shadow.adaptive, shadow.audits) == (0, shadow.decisions)
         with made.store.read() as connection:
-            assert verify_audit(connection).intact
+            assert verify_journal(connection).intact
 
 
 def test_time_exposure_and_proof_are_all_needed(tmp_path: Path) -> None:
@@ -726,7 +726,7 @@ def test_a_process_that_knows_of_the_stage_before_it_sees_its_flag_audits_only_w
         assert seen["half"] > 50
 
 
-def test_the_audit_trail_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
+def test_the_journal_says_who_when_why_and_with_which_numbers(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.operator.tell("pause", "ann", "lunch")
         first, second = made.operator.history()

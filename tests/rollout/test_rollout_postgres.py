@@ -14,7 +14,7 @@ from suffice.flag.file import published
 from suffice.rollout.notify import deliver
 from suffice.rollout.phases import Phase
 from suffice.serving.verifier import Verifier
-from suffice.store.events import verify_audit
+from suffice.store.journal import verify_journal
 from suffice.store.ledger import Ledger
 from suffice.store.triage import items, receipt_of
 from suffice.triage.manifest import check
@@ -46,7 +46,7 @@ def test_it_is_rolled_back_by_a_gate_with_receipt_bundle_item_and_notifications(
         assert made.judged("disagreement")["outcome"] == "Failed"
         with made.store.read() as connection:
             receipt, (item,) = receipt_of(connection, ID), items(connection)
-            assert verify_audit(connection).intact
+            assert verify_journal(connection).intact
         assert receipt is not None and receipt.fixed == receipt.asked > 0
         assert published(made.place.flag) is None
         assert json.loads(made.place.config.read_text("utf-8"))["verifier"]["adaptive_sampling"]["enabled"] is False

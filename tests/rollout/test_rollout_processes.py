@@ -22,7 +22,7 @@ from suffice.rollout.saved_state import state_of
 from suffice.rollout.world import Place
 from suffice.serving.spool import FOLDER, Spool
 from suffice.serving.verifier import Verifier
-from suffice.store.events import AuditEvent, verify_audit
+from suffice.store.journal import JournalEvent, verify_journal
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.triage import items, receipt_of
 
@@ -70,10 +70,10 @@ def at_work(folder: Path, clock: Clock, count: int, pause: float = 0.01) -> Iter
     assert [process.exitcode for process in made] == [0] * len(made)
 
 
-def check_whole(place: Place) -> list[AuditEvent]:
+def check_whole(place: Place) -> list[JournalEvent]:
     """What must hold at every moment."""
     with Operator(place) as operator, operator.store.read() as connection:
-        assert verify_audit(connection).intact
+        assert verify_journal(connection).intact
         events = operator.history()
         actions = [event.action for event in events]
         assert receipt_of(connection, ID) is None or "observed" in actions

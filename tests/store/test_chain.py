@@ -8,18 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, text, update
 
 from store_places import Place
+from suffice.store.actions import Action
 from suffice.store.chain import GENESIS, canonical
 from suffice.store.database import Store, open_store
-from suffice.store.events import (
-    AuditEvent,
-    ProvenanceEvent,
-    append_audit,
-    append_provenance,
-    audit_of,
-    provenance_of,
-    verify_audit,
-    verify_provenance,
-)
+from suffice.store.events import ProvenanceEvent, append_provenance, provenance_of, verify_provenance
+from suffice.store.journal import JournalEvent, append_journal, journal_of, verify_journal
 from suffice.store.schema import provenance, store_meta
 
 ROWS = 12
@@ -105,15 +98,15 @@ def test_a_lost_head_is_found(store: Store) -> None:
         raise UndoneError
 
 
-def test_audit_events_are_a_chain_of_their_own(place: Place) -> None:
-    events = [AuditEvent(1, "r1", "machine", "advance", "proved", {"upper": 0.009, "lower": float("nan")})]
+def test_the_journal_is_a_chain_of_its_own(place: Place) -> None:
+    events = [JournalEvent(1, "r1", "machine", Action.ADVANCE, "proved", {"upper": 0.009, "lower": float("nan")})]
     with open_store(place) as store:
         with store.write() as connection:
-            append_audit(connection, events)
+            append_journal(connection, events)
             append_provenance(connection, [event(0)])
         with store.read() as connection:
-            assert verify_audit(connection).verified == verify_provenance(connection).verified == 1
-            assert audit_of(connection, "r1")[0].numbers == {"upper": 0.009, "lower": None}
+            assert verify_journal(connection).verified == verify_provenance(connection).verified == 1
+            assert journal_of(connection, "r1")[0].numbers == {"upper": 0.009, "lower": None}
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())))

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from store_places import Place
+from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
-from suffice.store.events import AuditEvent, append_audit, last_audit
+from suffice.store.journal import JournalEvent, append_journal, last_event
 from suffice.store.outbox import due, enqueue_events, put_off, sent, waiting
 
 
@@ -19,12 +20,14 @@ def store(place: Place) -> Iterator[Store]:
 
 def told(store: Store, *actions: str) -> None:
     with store.write() as connection:
-        append_audit(connection, [AuditEvent(1.0, "r", "ann", it, f"{it}: 5 %", {"upper": 0.01}) for it in actions])
+        append_journal(
+            connection, [JournalEvent(1.0, "r", "ann", Action(it), f"{it}: 5 %", {"upper": 0.01}) for it in actions]
+        )
 
 
 def enqueued(store: Store, *actions: str) -> int:
     with store.write() as connection:
-        return enqueue_events(connection, actions, 10.0)
+        return enqueue_events(connection, map(Action, actions), 10.0)
 
 
 def ready(store: Store, now: float) -> list[tuple[str, str, int]]:
@@ -44,7 +47,7 @@ def test_what_is_told_is_what_the_event_says(store: Store) -> None:
     enqueued(store, "roll back")
     with store.read() as connection:
         (message,) = due(connection, 10.0, 900.0)
-        event = last_audit(connection, "r", "roll back")
+        event = last_event(connection, "r", Action.ROLL_BACK)
     assert event is not None
     assert (message.rollout, message.payload["why"], message.payload["numbers"]) == ("r", event.why, event.numbers)
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store_places import Place, Reused
+from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
-from suffice.store.events import AuditEvent, append_audit, audit_of, verify_audit
+from suffice.store.journal import JournalEvent, append_journal, journal_of, verify_journal
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.retention import Kept, prune
 from suffice.store.rollouts import StoredRollout, create_rollout
@@ -37,7 +38,7 @@ def fill(store: Store) -> None:
         for name, phase in ROLLOUTS.items():
             if phase is not None:
                 create_rollout(connection, StoredRollout(name, name[0], phase, {}, {}, 1.0, 1.0))
-                append_audit(connection, [AuditEvent(1.0, name, "me", "start", "why")])
+                append_journal(connection, [JournalEvent(1.0, name, "me", Action.START, "why")])
         for name in ("a-1", "a-2"):
             open_item(connection, TriageItem(name, "a", "s", "reason", "bundle", 1.0))
         close_item(connection, "a-1", 2.0, "me", "done")
@@ -88,9 +89,9 @@ def test_the_numbers_of_removed_rows_are_not_given_again(store: Store) -> None:
     assert [row.key for row in ledger.rows_after("new", last, 10)[0]] == ["k"]
 
 
-def test_audit_events_stay(store: Store) -> None:
+def test_the_journal_stays(store: Store) -> None:
     Ledger(store).append([replace(PLAIN, key=f"k{i}", rollout="a-1") for i in range(5)])
     prune(store, 100.0)
     with store.read() as connection:
-        assert len(audit_of(connection, "a-1")) == 1
-        assert verify_audit(connection).intact
+        assert len(journal_of(connection, "a-1")) == 1
+        assert verify_journal(connection).intact

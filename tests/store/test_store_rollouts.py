@@ -7,8 +7,9 @@ import pytest
 
 from store_places import Place
 from suffice.errors import StoreConflict
+from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
-from suffice.store.events import AuditEvent, append_audit, audit_of
+from suffice.store.journal import JournalEvent, append_journal, journal_of
 from suffice.store.rollouts import StoredRollout, create_rollout, load_rollout, rollouts_of, save_rollout
 
 FIRST = StoredRollout("r1", "checker", "Pending", {"stage": 0}, {"cycle": "15m"}, created_at=1.0, updated_at=1.0)
@@ -45,11 +46,11 @@ def test_of_two_runners_that_loaded_the_same_version_one_saves(store: Store) -> 
     with store.write() as connection:
         save_rollout(connection, replace(mine, phase="Progressing"))
     with pytest.raises(StoreConflict, match="r1 is no longer at version 1"), store.write() as connection:
-        append_audit(connection, [AuditEvent(2, "r1", "theirs", "roll back", "late")])
+        append_journal(connection, [JournalEvent(2, "r1", "theirs", Action.ROLL_BACK, "late")])
         save_rollout(connection, replace(theirs, phase="RollingBack"))
     assert load(store).phase == "Progressing"
     with store.read() as connection:
-        assert audit_of(connection, "r1") == []
+        assert journal_of(connection, "r1") == []
 
 
 def test_an_id_is_taken_once_and_an_unknown_one_is_nothing(store: Store) -> None:

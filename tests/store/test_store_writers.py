@@ -14,7 +14,7 @@ from pathlib import Path
 import store_places
 from store_places import ROW, Place
 from suffice.store.database import open_store
-from suffice.store.events import verify_audit
+from suffice.store.journal import verify_journal
 from suffice.store.ledger import DecisionRow, Ledger
 
 WRITERS, BATCHES, BATCH = 3, 15, 7
@@ -24,7 +24,8 @@ import sys
 from dataclasses import replace
 from store_places import ROW
 from suffice.store.database import open_store
-from suffice.store.events import AuditEvent, append_audit
+from suffice.store.actions import Action
+from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.ledger import Ledger
 
 place, name, batches, batch = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
@@ -36,12 +37,12 @@ with open_store(place) as store:
     for number in range(batches):
         with store.write() as connection:
             Ledger(store).append((replace(ROW, key=f"{name}/{number}/{i}") for i in range(batch)), connection)
-            append_audit(connection, [AuditEvent(1.0, "r", name, str(number), "")])
+            append_journal(connection, [JournalEvent(1.0, "r", name, Action(str(number)), "")])
 """
 HOLD = """
 with open_store(place) as store, store.write() as connection:
     Ledger(store).append([replace(ROW, key=f"{name}/{i}") for i in range(batch)], connection)
-    append_audit(connection, [AuditEvent(1.0, "r", name, "hold", "")])
+    append_journal(connection, [JournalEvent(1.0, "r", name, Action("hold"), "")])
     print("written", flush=True)
     sys.stdin.readline()
 """
@@ -51,7 +52,8 @@ with open_store(place) as store, store.write() as connection:
 def process(code: str, place: Place, name: str) -> Iterator["subprocess.Popen[str]"]:
     """A process that is not left behind."""
     command = [sys.executable, "-c", BEGIN + code, str(place), name, str(BATCHES), str(BATCH)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(store_places.__file__).parent)}
+    folders = [str(Path(store_places.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         yield made
@@ -86,7 +88,7 @@ def test_a_reader_beside_many_writers_sees_each_row_once_and_each_batch_whole(pl
         batches = [name for name, _ in groupby(row.key.rpartition("/")[0] for row in seen)]
         assert len(batches) == len(set(batches)) == WRITERS * BATCHES
         with store.read() as connection:
-            chain = verify_audit(connection)
+            chain = verify_journal(connection)
         assert (chain.intact, chain.verified) == (True, WRITERS * BATCHES)
 
 
@@ -110,4 +112,4 @@ def test_a_writer_that_is_killed_in_mid_transaction_leaves_nothing_and_nobody_wa
         assert ledger.append([replace(ROW, key="next")]) == 1
         assert [row.key for row in ledger.rows_after("r", 0, 100)[0]] == ["next"]
         with store.read() as connection:
-            assert verify_audit(connection).verified == 0
+            assert verify_journal(connection).verified == 0

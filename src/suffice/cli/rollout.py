@@ -178,13 +178,13 @@ def history(
 ) -> Answer:
     """Say who did what, when and why, from the journal. Exits 2 when the journal's chain of hashes is broken."""
     from suffice.cli.rollout_view import print_history
-    from suffice.rollout.cycle import JUDGED
-    from suffice.store.events import verify_audit
+    from suffice.store.actions import Action
+    from suffice.store.journal import verify_journal
 
     with where.open() as operator:
-        events = [event for event in operator.history(rollout) if every or event.action != JUDGED]
+        events = [event for event in operator.history(rollout) if every or event.action is not Action.JUDGE]
         with operator.store.read() as connection:
-            chain = verify_audit(connection)
+            chain = verify_journal(connection)
     if rollout is not None and not events:
         raise MissingDataError(f"there is no rollout {rollout}")
     plain = {"intact": chain.intact, "events": [asdict(event) for event in events]}

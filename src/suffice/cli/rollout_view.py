@@ -8,7 +8,7 @@ from suffice.rollout.daemon import Pass
 from suffice.rollout.report import Report, legal_commands
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
-from suffice.store.events import AuditEvent
+from suffice.store.journal import JournalEvent
 from suffice.terminal import print_lines, print_table
 
 
@@ -84,7 +84,7 @@ def print_explanation(status: Status, now: float) -> None:
     print_lines(*(f"- note: {note}" for note in status.notes))
 
 
-def print_history(events: Iterable[AuditEvent]) -> None:
+def print_history(events: Iterable[JournalEvent]) -> None:
     """The journal, oldest event first."""
     for event in events:
         at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -80,14 +80,15 @@ def close(
 
     from suffice.cli.console import print_json
     from suffice.cli.options import user
-    from suffice.store.events import AuditEvent, append_audit
+    from suffice.store.actions import Action
+    from suffice.store.journal import JournalEvent, append_journal
     from suffice.store.triage import close_item
 
     found, now, said = _item(item, queue, store), time.time(), who or user()
     with _store(queue, store) as opened, opened.write() as connection:
         closed = close_item(connection, found.id, now, said, note)
         if closed:
-            append_audit(connection, [AuditEvent(now, found.id, said, "close", note)])
+            append_journal(connection, [JournalEvent(now, found.id, said, Action.CLOSE, note)])
     if not closed:
         raise RolloutError(f"item {found.id} is closed already, by {found.closed_by}: {found.note}")
     if json:

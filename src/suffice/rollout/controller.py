@@ -12,13 +12,10 @@ from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.phases import Phase, Signal, next_phase
+from suffice.store.actions import Action
 
 CREDIT_CYCLES = 2
 """A cycle credits at most this many of its intervals to a hold, so that a clock jump shortens nothing."""
-
-
-NOT_OBSERVED = "not observed"
-"""The audit event of a baseline that was not seen, or could not even be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +117,9 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Append an audit event: what happened, why, and the numbers seen."""
+    """Append an event to the journal: what happened, why, and the numbers seen."""
 
-    action: str
+    action: Action
     why: str
     results: tuple[GateResult, ...] = field(default=())
 
@@ -141,18 +138,18 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
     match event:
         case Started():
             moved = _move(state, Signal.START, f"stage {state.rollout.stages[0].name} began")
-            return replace(moved, last_cycle=now), (Record("start", moved.why), PublishStage(moved.current))
+            return replace(moved, last_cycle=now), (Record(Action.START, moved.why), PublishStage(moved.current))
         case Cycle():
             return _cycle(state, event, now)
         case Paused(reason):
             moved = _move(state, Signal.PAUSE, reason)
-            return moved, (Record("pause", reason),)
+            return moved, (Record(Action.PAUSE, reason),)
         case Resumed():
             moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
             approved = state.approved or state.awaits_approval
             fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
             resumed = replace(fresh, approved=approved, awaits_approval=False, last_cycle=now)
-            return resumed, (Record("resume", moved.why), PublishStage(resumed.current))
+            return resumed, (Record(Action.RESUME, moved.why), PublishStage(resumed.current))
         case RollbackAsked(reason):
             return _roll_back(state, reason, ())
         case Probed(all_fixed, sentence):
@@ -191,7 +188,7 @@ def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> 
         why = f"error {state.errors} of at most {state.rollout.consecutive_error_limit} in a row: {sentence}"
         return _move(state, Signal.HOLD, why), ()
     why = f"{state.errors} errors in a row, allowed {state.rollout.consecutive_error_limit}: {sentence}"
-    return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
+    return _move(state, Signal.PAUSE, why), (Record(Action.PAUSE, why, tuple(results)),)
 
 
 def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
@@ -206,7 +203,7 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
     if stage.approval and not state.approved:
         why = f"stage {stage.name} has passed and waits for approval"
         waiting = replace(_move(state, Signal.PAUSE, why), awaits_approval=True)
-        return waiting, (Record("pause", why, cycle.results),)
+        return waiting, (Record(Action.PAUSE, why, cycle.results),)
     return _end_stage(state, cycle.results)
 
 
@@ -223,32 +220,32 @@ def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple
     why = (
         f"not proven by the end of the extension: {state.inconclusive} inconclusive cycles, allowed {limit}: {sentence}"
     )
-    return _move(state, Signal.PAUSE, why), (Record("pause", why, tuple(results)),)
+    return _move(state, Signal.PAUSE, why), (Record(Action.PAUSE, why, tuple(results)),)
 
 
 def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
     if state.stage + 1 == len(state.rollout.stages):
         moved = _move(state, Signal.FINISH, f"stage {state.current.name} has passed; adaptive everywhere")
-        return moved, (Record("complete", moved.why, results),)
+        return moved, (Record(Action.COMPLETE, moved.why, results),)
     following = state.rollout.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
     uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
     fresh = replace(uncounted, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
-    return fresh, (Record("advance", f"stage {state.current.name} has passed", results), PublishStage(following))
+    return fresh, (Record(Action.ADVANCE, f"stage {state.current.name} has passed", results), PublishStage(following))
 
 
 def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
     moved = _move(state, Signal.ROLL_BACK, reason)
     if state.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return replace(moved, why=state.why), ()
-    return replace(moved, failed=failed), (PublishBaseline(), Record("roll back", reason, failed))
+    return replace(moved, failed=failed), (PublishBaseline(), Record(Action.ROLL_BACK, reason, failed))
 
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
     if not all_fixed:
-        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record(NOT_OBSERVED, sentence))
+        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record(Action.NOT_OBSERVED, sentence))
     moved = _move(state, Signal.OBSERVED, state.why)
-    return moved, (Record("observed", sentence), Settle(state.why, state.failed))
+    return moved, (Record(Action.OBSERVED, sentence), Settle(state.why, state.failed))
 
 
 def _move(state: State, signal: Signal, why: str) -> State:

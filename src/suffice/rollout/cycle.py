@@ -18,7 +18,7 @@ from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import Commands
-from suffice.rollout.controller import NOT_OBSERVED, Cycle, Event, Paused, RollbackAsked, Started, State
+from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, Note, Published, exposure_of
 from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
@@ -30,14 +30,9 @@ from suffice.rollout.world import World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
-from suffice.store.events import AuditEvent, append_audit, last_audit
+from suffice.store.actions import Action
+from suffice.store.journal import JournalEvent, append_journal, last_event
 from suffice.store.ledger import DecisionRow, Ledger
-
-JUDGED = "judge"
-"""The audit event of a cycle, with the answer of every gate."""
-
-REPAIR = "repair"
-"""The audit event of a flag file that did not say the baseline after a rollback."""
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
@@ -122,7 +117,7 @@ class Monitor:
         if state.phase is not Phase.ROLLING_BACK:
             return Report(self.rollout, state)
         with self.world.store.read() as connection:
-            stuck = last_audit(connection, self.rollout, NOT_OBSERVED)
+            stuck = last_event(connection, self.rollout, Action.NOT_OBSERVED)
         sentence = f": {stuck.why}" if stuck else ""
         return Report(
             self.rollout, state, notes=(f"the baseline is not observed yet{sentence}; each cycle tries again",)
@@ -133,7 +128,7 @@ class Monitor:
         if wrong is not None and not dry_run:
             self.driver.keep_baseline()
             wrong = f"{wrong}; published again"
-            self._note(REPAIR, wrong)
+            self._note(Action.REPAIR, wrong)
         return Report(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
 
     def _judge(self, state: State, who: str, *, dry_run: bool) -> Report:
@@ -150,8 +145,8 @@ class Monitor:
         self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes
 
-        def note(after: State) -> AuditEvent:
-            return self._event(JUDGED, after.why, _numbers(state, after, judged, notes))
+        def note(after: State) -> JournalEvent:
+            return self._event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))
 
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
@@ -190,14 +185,15 @@ class Monitor:
     def _stage_began(self) -> float:
         """When the stage began, on the clock of then; what was credited since may be less."""
         with self.world.store.read() as connection:
-            begun = last_audit(connection, self.rollout, "advance") or last_audit(connection, self.rollout, "start")
+            begins = (last_event(connection, self.rollout, action) for action in (Action.ADVANCE, Action.START))
+            begun = next((event for event in begins if event), None)
         return begun.at if begun else self.world.clock()
 
     def _judged(self, state: State) -> Judged:
         """For the bundle: what the stage's last cycle saw, or the view from now if it had none."""
         if self._last is None:
             with self.world.store.read() as connection:
-                judged = last_audit(connection, self.rollout, JUDGED)
+                judged = last_event(connection, self.rollout, Action.JUDGE)
             if judged is None or judged.numbers["stage"] != state.current.name:
                 measured = self._measure(state)
                 return Judged(measured.evidence, self._gates(state, measured, dry_run=True))
@@ -223,12 +219,12 @@ class Monitor:
             return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
         return None
 
-    def _note(self, action: str, why: str) -> None:
+    def _note(self, action: Action, why: str) -> None:
         with self.world.store.write() as connection:
-            append_audit(connection, [self._event(action, why)])
+            append_journal(connection, [self._event(action, why)])
 
-    def _event(self, action: str, why: str, numbers: Mapping[str, Any] | None = None) -> AuditEvent:
-        return AuditEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
+    def _event(self, action: Action, why: str, numbers: Mapping[str, Any] | None = None) -> JournalEvent:
+        return JournalEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
         found = from_provenance(self.world.store)(rows)

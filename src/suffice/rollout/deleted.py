@@ -1,4 +1,4 @@
-"""A rollout that was deleted from the store: that is a rollback too, of which the audit trail tells what was."""
+"""A rollout that was deleted from the store: that is a rollback too, of which the journal tells what was."""
 
 import time
 from dataclasses import asdict
@@ -11,20 +11,18 @@ from suffice.errors import OutputError, RolloutError, SufficeError
 from suffice.flag.bucketing import buckets
 from suffice.flag.file import publish, wrong_with_file
 from suffice.flag.probes import Probe, observe
-from suffice.rollout.controller import NOT_OBSERVED
-from suffice.rollout.cycle import JUDGED
 from suffice.rollout.driver import ATTEMPTS, PROBES
-from suffice.rollout.settle import SETTLED, is_settled, keep_receipt, text_of
+from suffice.rollout.settle import is_settled, keep_receipt, text_of
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
-from suffice.store.events import AuditEvent, append_audit, audit_knows, audit_of, last_audit
+from suffice.store.actions import Action
+from suffice.store.journal import JournalEvent, append_journal, journal_knows, journal_of, last_event
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, newest_rollout, note_publication
 from suffice.store.triage import TriageItem, open_item, receipt_of
 from suffice.triage.bundle import ROWS, environment_files, ledger_files, plain_json, triage_text
 from suffice.triage.manifest import freeze
 
-ROLL_BACK = "roll back"
 WHY = "the rollout was deleted from the store"
 
 _MADE_UP = 400
@@ -41,7 +39,7 @@ def next_id(connection: Connection, service: str) -> str:
 
 
 def deleted_rollout(connection: Connection, service: str) -> str | None:
-    """The service's newest rollout by its audit trail, if the store has it no more."""
+    """The service's newest rollout by its journal, if the store has it no more."""
     number = _newest_number(connection, service)
     return rollout_id(service, number) if number > _stored_number(connection, service) else None
 
@@ -61,13 +59,13 @@ def put_back(world: World, rollout: str | None) -> None:
         _publish_baseline(world, rollout)
     except OutputError as error:
         if rollout is not None:
-            _note(world, rollout, NOT_OBSERVED, f"the baseline cannot be published: {error}")
+            _note(world, rollout, Action.NOT_OBSERVED, f"the baseline cannot be published: {error}")
         raise
     receipt = observe(world.flag(), _probes(world, rollout), attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
     seen = f"{receipt.fixed} of {receipt.asked} probes answer fixed"
     if not receipt.observed:
         if rollout is not None:
-            _note(world, rollout, NOT_OBSERVED, seen)
+            _note(world, rollout, Action.NOT_OBSERVED, seen)
         raise RolloutError(f"{what}; there is no rollout, so the baseline was published, but only {seen}")
     if rollout is not None:
         keep_receipt(world, rollout, receipt)
@@ -80,8 +78,8 @@ def put_back(world: World, rollout: str | None) -> None:
 
 def _publish_baseline(world: World, rollout: str | None) -> None:
     with world.store.write() as connection:
-        if rollout is not None and last_audit(connection, rollout, ROLL_BACK) is None:
-            append_audit(connection, [AuditEvent(world.clock(), rollout, "runner", ROLL_BACK, WHY)])
+        if rollout is not None and last_event(connection, rollout, Action.ROLL_BACK) is None:
+            append_journal(connection, [JournalEvent(world.clock(), rollout, "runner", Action.ROLL_BACK, WHY)])
     with world.store.write() as connection:
         done = publish(world.place.flag, None, newer_than_ns=last_publication(connection))
         note_publication(connection, done.mtime_ns)
@@ -108,7 +106,7 @@ def _settle(world: World, rollout: str) -> None:
     """Bundle and item. State and plan went with the rollout; the rest is as the last cycle and the ledger have it."""
     bundle, ledger, now = world.place.bundle(rollout), Ledger(world.store), world.clock()
     with world.store.read() as connection:
-        judged, events = last_audit(connection, rollout, JUDGED), audit_of(connection, rollout)
+        judged, events = last_event(connection, rollout, Action.JUDGE), journal_of(connection, rollout)
         receipt = receipt_of(connection, rollout)
     numbers = judged.numbers if judged else {}
     stage = str(numbers.get("stage", ""))
@@ -125,20 +123,20 @@ def _settle(world: World, rollout: str) -> None:
     freeze(bundle, files)
     with world.store.write() as connection:
         item = TriageItem(rollout, world.place.service, stage, WHY, str(bundle), now)
-        done = [AuditEvent(now, rollout, "runner", SETTLED, f"enabled is false, the evidence is in {bundle}")]
+        done = [JournalEvent(now, rollout, "runner", Action.SETTLE, f"enabled is false, the evidence is in {bundle}")]
         if open_item(connection, item):
-            done.insert(0, AuditEvent(now, rollout, "runner", "triage", f"item {rollout} is open"))
-        append_audit(connection, done)
+            done.insert(0, JournalEvent(now, rollout, "runner", Action.TRIAGE, f"item {rollout} is open"))
+        append_journal(connection, done)
 
 
-def _note(world: World, rollout: str, action: str, why: str) -> None:
+def _note(world: World, rollout: str, action: Action, why: str) -> None:
     with world.store.write() as connection:
-        append_audit(connection, [AuditEvent(world.clock(), rollout, "runner", action, why)])
+        append_journal(connection, [JournalEvent(world.clock(), rollout, "runner", action, why)])
 
 
 def _newest_number(connection: Connection, service: str) -> int:
     number = _stored_number(connection, service)
-    while audit_knows(connection, rollout_id(service, number + 1)):
+    while journal_knows(connection, rollout_id(service, number + 1)):
         number += 1
     return number
 

@@ -28,7 +28,7 @@ from suffice.rollout.controller import (
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
 from suffice.store.database import Store
-from suffice.store.events import AuditEvent, append_audit
+from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import (
     StoredRollout,
     create_rollout,
@@ -44,7 +44,7 @@ PROBES = 20
 ATTEMPTS = 200
 """How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
 
-Note: TypeAlias = Callable[[State], AuditEvent]
+Note: TypeAlias = Callable[[State], JournalEvent]
 """The journal's event about the state that an event leads to."""
 
 _AT_ONCE = 500
@@ -72,9 +72,9 @@ class Published:
 class Driver:
     """Runs one rollout of a store.
 
-    Every event is one transaction: the new state by compare-and-swap, with its audit events. Commands follow; they are
-    idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two loses
-    nothing. `clock` gives seconds; it is the rollout's only clock.
+    Every event is one transaction: the new state by compare-and-swap, with its journal events. Commands follow; they
+    are idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two
+    loses nothing. `clock` gives seconds; it is the rollout's only clock.
     """
 
     def __init__(
@@ -142,13 +142,13 @@ class Driver:
         state, commands = advance(state_of(stored.state), event, now)
         changed = replace(stored, phase=state.phase.value, state=plain_state(state), updated_at=now)
         records = [
-            AuditEvent(now, self._id, who, command.action, command.why, _numbers(command.results))
+            JournalEvent(now, self._id, who, command.action, command.why, _numbers(command.results))
             for command in commands
             if isinstance(command, Record)
         ]
         with self._store.write() as connection:
             save_rollout(connection, changed)
-            append_audit(connection, [*([note(state)] if note else []), *records])
+            append_journal(connection, [*([note(state)] if note else []), *records])
         return commands
 
     def _do(self, command: Command) -> Event | None:

@@ -9,18 +9,13 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from suffice.errors import RolloutError
-from suffice.rollout.controller import NOT_OBSERVED
-from suffice.rollout.cycle import REPAIR
-from suffice.rollout.settle import SETTLED
 from suffice.rollout.tracker import KIND, enqueue_items, run_command
+from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.outbox import Message, due, enqueue_events, put_off, sent, waiting
 
-ACTIONS = (
-    *("start", "advance", "pause", "resume", "complete"),
-    *("roll back", NOT_OBSERVED, "receipt", "triage", SETTLED, REPAIR),
-)
-"""The audit events that people are told of; the pass of a cycle is not one."""
+ACTIONS = tuple(action for action in Action if action not in (Action.JUDGE, Action.OBSERVED, Action.CLOSE))
+"""The journal events that people are told of; the pass of a cycle is not one."""
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 900.0
 """Seconds before the second attempt, doubled with each further one, and the longest pause between two."""

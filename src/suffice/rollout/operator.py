@@ -29,7 +29,7 @@ from suffice.rollout.world import Corrections, Place, Rehearsed, World
 from suffice.serving.situation import Salts
 from suffice.store.address import note_store
 from suffice.store.database import Store, open_store
-from suffice.store.events import AuditEvent, audit_of
+from suffice.store.journal import JournalEvent, journal_of
 from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
 from suffice.store.schema import records, rollouts
 
@@ -184,11 +184,11 @@ class Operator:
         if command not in legal:
             raise RolloutError(f"{command} is not possible while {state.phase.value}; possible: {', '.join(legal)}")
 
-    def history(self, rollout: str | None = None) -> list[AuditEvent]:
+    def history(self, rollout: str | None = None) -> list[JournalEvent]:
         """Everything that was done to a rollout, or to the current one, in order."""
         chosen = rollout or self._deleted or self.current.id
         with self.store.read() as connection:
-            return audit_of(connection, chosen)
+            return journal_of(connection, chosen)
 
     @property
     def monitor(self) -> Monitor:

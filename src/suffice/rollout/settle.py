@@ -15,8 +15,9 @@ from suffice.rollout.checks import Checks
 from suffice.rollout.controller import State
 from suffice.rollout.saved_state import plain_result, plain_state
 from suffice.rollout.world import World
+from suffice.store.actions import Action
 from suffice.store.database import Store
-from suffice.store.events import AuditEvent, append_audit, audit_of, last_audit
+from suffice.store.journal import JournalEvent, append_journal, journal_of, last_event
 from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item, receipt_of
 from suffice.triage.bundle import (
@@ -30,9 +31,6 @@ from suffice.triage.bundle import (
 )
 from suffice.triage.manifest import freeze
 
-SETTLED = "settle"
-"""The audit event that says that everything which follows a rollback was done."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -45,7 +43,7 @@ class Judged:
 def is_settled(store: Store, rollout: str) -> bool:
     """Whether everything that follows a rollback has been done."""
     with store.read() as connection:
-        return last_audit(connection, rollout, SETTLED) is not None
+        return last_event(connection, rollout, Action.SETTLE) is not None
 
 
 def keep_receipt(world: World, rollout: str, receipt: Receipt) -> None:
@@ -56,7 +54,7 @@ def keep_receipt(world: World, rollout: str, receipt: Receipt) -> None:
     with world.store.write() as connection:
         if add_receipt(connection, stored):
             numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds}
-            append_audit(connection, [AuditEvent(now, rollout, "runner", "receipt", why, numbers)])
+            append_journal(connection, [JournalEvent(now, rollout, "runner", Action.RECEIPT, why, numbers)])
 
 
 class ProductionSettler:
@@ -117,7 +115,7 @@ class ProductionSettler:
         differing = ledger.disagreements(self._rollout, stage)
         cases = self._measurement.pairs(differing)
         with self._store.read() as connection:
-            receipt, events = receipt_of(connection, self._rollout), audit_of(connection, self._rollout)
+            receipt, events = receipt_of(connection, self._rollout), journal_of(connection, self._rollout)
         first = cases[0][0].key if cases else None
         rows, faulty = ledger.latest(self._rollout, stage, ROWS), self._world.rehearsed.faulty(stage)
         other = {}
@@ -149,15 +147,15 @@ class ProductionSettler:
         item = TriageItem(self._rollout, self._place.service, state.current.name, reason, str(self.bundle), now)
         with self._store.write() as connection:
             if open_item(connection, item):
-                append_audit(
-                    connection, [AuditEvent(now, self._rollout, "runner", "triage", f"item {item.id} is open")]
+                append_journal(
+                    connection, [JournalEvent(now, self._rollout, "runner", Action.TRIAGE, f"item {item.id} is open")]
                 )
 
     def _record_settled(self) -> None:
         why = f"enabled is false, the evidence is in {self.bundle}"
         with self._store.write() as connection:
-            if last_audit(connection, self._rollout, SETTLED) is None:
-                append_audit(connection, [AuditEvent(self._clock(), self._rollout, "runner", SETTLED, why)])
+            if last_event(connection, self._rollout, Action.SETTLE) is None:
+                append_journal(connection, [JournalEvent(self._clock(), self._rollout, "runner", Action.SETTLE, why)])
 
 
 def text_of(path: Path) -> str:

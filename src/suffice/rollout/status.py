@@ -9,7 +9,6 @@ from suffice.gates import disagreement
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
-from suffice.rollout.cycle import JUDGED
 from suffice.rollout.driver import exposure_of
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
@@ -17,7 +16,8 @@ from suffice.rollout.report import legal_commands
 from suffice.rollout.saved_state import state_of
 from suffice.rollout.subject import stored_config
 from suffice.serving.situation import Salts
-from suffice.store.events import last_audit
+from suffice.store.actions import Action
+from suffice.store.journal import last_event
 from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
@@ -54,7 +54,7 @@ def status_of(operator: Operator) -> Status:
     in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
     wanted = exposure_of(state.current, Salts.of(stored.id).arm) if in_force else None
     with operator.store.read() as connection:
-        judged = last_audit(connection, stored.id, JUDGED)
+        judged = last_event(connection, stored.id, Action.JUDGE)
         lease = read_lease(connection, operator.place.service)
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
         extra = {

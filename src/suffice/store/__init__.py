@@ -1,4 +1,4 @@
-"""The store: one schema for records, provenance, the decision ledger, rollouts, audit events, leases, receipts,
+"""The store: one schema for records, provenance, the decision ledger, rollouts, the journal, leases, receipts,
 triage items and the outbox.
 
 Here: tables, migrations, transactions, and reading and writing rows, in SQLite by default and PostgreSQL by URL.

@@ -1,4 +1,4 @@
-"""The two hash-chained logs: what happened to records (provenance), and what people and the machine did to rollouts."""
+"""Provenance: the hash-chained log of what happened to records."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from suffice.store import chain
 from suffice.store.chain import Verification
-from suffice.store.schema import audit_events, provenance
+from suffice.store.schema import provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +21,6 @@ class ProvenanceEvent:
     event: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     correction_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
-    """One action on a rollout: who did what, when (seconds since the epoch), why, and the numbers that were seen."""
-
-    at: float
-    rollout: str
-    who: str
-    action: str
-    why: str
-    numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
 def append_provenance(connection: Connection, events: Iterable[ProvenanceEvent]) -> int:
@@ -50,28 +38,9 @@ def append_provenance(connection: Connection, events: Iterable[ProvenanceEvent])
     return chain.append(connection, provenance, rows)
 
 
-def append_audit(connection: Connection, events: Iterable[AuditEvent]) -> int:
-    """Append in order, in the caller's write transaction; returns how many."""
-    rows = (
-        {
-            "rollout": e.rollout,
-            "at": float(e.at),
-            "who": e.who,
-            "action": e.action,
-            "why": e.why,
-            "numbers": chain.canonical(e.numbers),
-        }
-        for e in events
-    )
-    return chain.append(connection, audit_events, rows)
-
-
 def verify_provenance(connection: Connection) -> Verification:
+    """Whether the log is whole: nothing in it was changed, removed or inserted."""
     return chain.verify(connection, provenance)
-
-
-def verify_audit(connection: Connection) -> Verification:
-    return chain.verify(connection, audit_events)
 
 
 def provenance_of(connection: Connection, target: str) -> list[ProvenanceEvent]:
@@ -82,29 +51,3 @@ def provenance_of(connection: Connection, target: str) -> list[ProvenanceEvent]:
         ProvenanceEvent(at, target, event, json.loads(payload), correction_key)
         for at, target, event, payload, correction_key in connection.execute(query)
     ]
-
-
-def audit_of(connection: Connection, rollout: str) -> list[AuditEvent]:
-    """Everything that was done to a rollout, in order."""
-    c = audit_events.c
-    query = select(c.at, c.rollout, c.who, c.action, c.why, c.numbers).where(c.rollout == rollout).order_by(c.seq)
-    return [_audit_event(row) for row in connection.execute(query)]
-
-
-def audit_knows(connection: Connection, rollout: str) -> bool:
-    """Whether anything was ever done to such a rollout; the trail outlives it."""
-    query = select(audit_events.c.seq).where(audit_events.c.rollout == rollout).limit(1)
-    return connection.execute(query).one_or_none() is not None
-
-
-def last_audit(connection: Connection, rollout: str, action: str) -> AuditEvent | None:
-    """The newest event of an action, None when there is none; for rollouts whose trail has become long."""
-    c = audit_events.c
-    query = select(c.at, c.rollout, c.who, c.action, c.why, c.numbers)
-    query = query.where((c.rollout == rollout) & (c.action == action)).order_by(c.seq.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _audit_event(row)
-
-
-def _audit_event(row: Any) -> AuditEvent:
-    return AuditEvent(**{**row._mapping, "numbers": json.loads(row.numbers)})

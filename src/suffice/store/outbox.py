@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, literal, select, update
 
+from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import insert_new
-from suffice.store.schema import audit_events, outbox
+from suffice.store.schema import journal, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,16 @@ class Message:
     next_at: float
 
 
-def enqueue_events(connection: Connection, actions: Iterable[str], now: float) -> int:
-    """Put every audit event of these actions into the outbox that is not there yet; returns how many were new.
+def enqueue_events(connection: Connection, actions: Iterable[Action], now: float) -> int:
+    """Put every journal event of these actions into the outbox that is not there yet; returns how many were new.
 
     An event is written in one transaction with what it tells, so that nothing is lost however late this is called.
     """
-    c, key = audit_events.c, literal("audit/") + cast(audit_events.c.seq, Text)
+    c, key = journal.c, literal("audit/") + cast(journal.c.seq, Text)
     known = select(outbox.c.id).where(outbox.c.idempotency_key == key).exists()
     query = select(c.seq, c.rollout, c.at, c.who, c.action, c.why, c.numbers)
-    found = connection.execute(query.where(c.action.in_(list(actions)) & ~known).order_by(c.seq)).all()
+    asked = c.action.in_([action.value for action in actions])
+    found = connection.execute(query.where(asked & ~known).order_by(c.seq)).all()
     rows = [
         {
             "rollout": event.rollout,

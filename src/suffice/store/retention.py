@@ -1,6 +1,6 @@
 """Retention: old decisions of rollouts that are over leave the ledger.
 
-Roll-ups, audit events and everything else stay; a ledger that was pruned is still counted rightly.
+Roll-ups, the journal and everything else stay; a ledger that was pruned is still counted rightly.
 """
 
 from dataclasses import dataclass, field

@@ -191,7 +191,7 @@ rollouts = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-audit_events = Table(
+journal = Table(
     "audit_events",
     metadata,
     Column("seq", Serial, primary_key=True, autoincrement=False),

@@ -13,7 +13,7 @@ from typing import Any
 from suffice.evidence.measurements import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
-from suffice.store.events import AuditEvent
+from suffice.store.journal import JournalEvent
 from suffice.store.ledger import DecisionRow
 from suffice.store.triage import StoredReceipt
 from suffice.telemetry.metrics_file import flush
@@ -59,7 +59,7 @@ def ledger_files(
     rows: Sequence[DecisionRow],
     differing: Sequence[DecisionRow],
     cases: Sequence[tuple[DecisionRow, Mapping[str, Any]]],
-    events: Iterable[AuditEvent],
+    events: Iterable[JournalEvent],
     fault: str | None = None,
 ) -> dict[str, str]:
     """The failing window: its decisions, the disagreeing ones that can be decided again, its events and counters.

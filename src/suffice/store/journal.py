@@ -1,0 +1,73 @@
+"""The journal: the hash-chained log of what people and the machine did to rollouts."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from suffice.store import chain
+from suffice.store.actions import Action
+from suffice.store.chain import Verification
+from suffice.store.schema import journal
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One action on a rollout: who did what, when (seconds since the epoch), why, and the numbers that were seen."""
+
+    at: float
+    rollout: str
+    who: str
+    action: Action
+    why: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+_COLUMNS = [journal.c[name] for name in ("at", "rollout", "who", "action", "why", "numbers")]
+
+
+def append_journal(connection: Connection, events: Iterable[JournalEvent]) -> int:
+    """Append in order, in the caller's write transaction; returns how many."""
+    rows = (
+        {
+            "rollout": e.rollout,
+            "at": float(e.at),
+            "who": e.who,
+            "action": e.action.value,
+            "why": e.why,
+            "numbers": chain.canonical(e.numbers),
+        }
+        for e in events
+    )
+    return chain.append(connection, journal, rows)
+
+
+def verify_journal(connection: Connection) -> Verification:
+    """Whether the journal is whole: nothing in it was changed, removed or inserted."""
+    return chain.verify(connection, journal)
+
+
+def journal_of(connection: Connection, rollout: str) -> list[JournalEvent]:
+    """Everything that was done to a rollout, in order."""
+    query = select(*_COLUMNS).where(journal.c.rollout == rollout).order_by(journal.c.seq)
+    return [_event(row) for row in connection.execute(query)]
+
+
+def journal_knows(connection: Connection, rollout: str) -> bool:
+    """Whether anything was ever done to such a rollout; the journal outlives it."""
+    query = select(journal.c.seq).where(journal.c.rollout == rollout).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
+def last_event(connection: Connection, rollout: str, action: Action) -> JournalEvent | None:
+    """The newest event of an action, None when there is none; for rollouts whose journal has become long."""
+    c = journal.c
+    query = select(*_COLUMNS).where((c.rollout == rollout) & (c.action == action.value))
+    row = connection.execute(query.order_by(c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else _event(row)
+
+
+def _event(row: Any) -> JournalEvent:
+    return JournalEvent(**{**row._mapping, "action": Action(row.action), "numbers": json.loads(row.numbers)})
