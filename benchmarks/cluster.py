@@ -65,7 +65,8 @@ class Cluster:
         with (self.folder / f"{arguments[0]}{len(self.processes)}.log").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments]
             # So that workers find the modules of benchmarks and tests, as local processes do.
-            environment = {**os.environ, **QUIET, "PYTHONPATH": str(Path(__file__).parents[1])}
+            root = Path(__file__).parents[1]
+            environment = {**os.environ, **QUIET, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
             self.processes.append(process)
 

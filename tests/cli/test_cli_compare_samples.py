@@ -256,7 +256,7 @@ def test_one_process_two_processes_and_a_cluster_give_the_same_and_a_killed_work
     assert [worker.poll() is None for worker in cluster.workers] == [False, True]
     assert (last.failed, last.cases, last.checksum) == (0, COUNT + 2, alone[0]["checksum"])
     for i, expected in enumerate(alone):
-        summary = json.loads(json.dumps(last.found.summary(i)))
+        summary = json.loads(json.dumps(last.comparison.summary(i) | last.comparison.slices(i)))
         assert summary == {name: expected[name] for name in summary}
     with pool(cluster=cluster.address) as workers, pytest.raises(ExecutionError, match="the workers are gone"):
         for i, _ in enumerate(compare_in_chunks(Samples(path, rule), rule, 0, partial(plans, rule), 42, workers)):

@@ -12,11 +12,12 @@ import pytest
 from scipy.stats import binomtest
 
 import suffice
-from suffice.comparison.compare import BANDS, Comparison, band_edges, compare, results
+from suffice.comparison.compare import BANDS, Comparison, band_edges, compare
 from suffice.decision.rule import Decision
 from suffice.stopping.request import Margin
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide
+from suffice.verifier.many import results
 
 N, SEED = 64, 42
 RULE = suffice.Proportion(0.8)
@@ -92,7 +93,7 @@ def test_the_effect_is_the_truth_where_it_is_known() -> None:
 def test_cells_reach_so_far_and_hold_what_lies_beyond(effect: float, cell: int) -> None:
     case = Case(key="a", target="t", sampler=lambda rng, n: np.ones(n), effect=effect)
     found = compare([case], RULE, N, PLANS, SEED)
-    assert list(found.methods[0].cells) == list(found.examples) == [cell]
+    assert list(found.methods[0].cells) == list(found.whole.examples) == [cell]
 
 
 def test_an_infinite_effect_falls_into_the_outermost_cell() -> None:
@@ -104,14 +105,14 @@ def test_an_infinite_effect_falls_into_the_outermost_cell() -> None:
 
 
 def test_disagreeing_cases_are_listed(comparison: Comparison) -> None:
-    for i, method in enumerate(comparison.methods):
-        assert len(method.disagreeing) == method.total.disagreements
-        assert all(r.verdicts[i].decision is not r.baseline.decision for r in method.disagreeing)
-        assert len({r.case.key for r in method.disagreeing}) == len(method.disagreeing)
+    for i, (method, differing) in enumerate(zip(comparison.methods, comparison.disagreeing, strict=True)):
+        assert len(differing) == method.total.disagreements
+        assert all(r.verdicts[i].decision is not r.baseline.decision for r in differing)
+        assert len({r.case.key for r in differing}) == len(differing)
 
 
 def test_invalid_cases_are_counted_apart(comparison: Comparison) -> None:
-    assert (comparison.cases, comparison.invalid) == (307, 7)
+    assert (comparison.whole.cases, comparison.whole.invalid) == (307, 7)
     assert comparison.methods[0].total.cases == 300
     without = compare(cases(invalid=0), RULE, N, PLANS, SEED)
     for i in range(3):
@@ -125,7 +126,7 @@ def test_an_early_stop_before_an_invalid_draw_is_no_agreement() -> None:
 
     late.calls = 0
     found = compare([Case(key="a", target="t", sampler=late)], RULE, N, PLANS, SEED)
-    assert (found.cases, found.invalid, found.methods[0].total.cases) == (1, 1, 0)
+    assert (found.whole.cases, found.whole.invalid, found.methods[0].total.cases) == (1, 1, 0)
 
 
 def test_the_summary_is_plain_json_with_exact_intervals(comparison: Comparison) -> None:
@@ -154,7 +155,7 @@ def test_examples_hold_the_first_case_of_each_cell(comparison: Comparison) -> No
     first = {}
     for result in results(cases(invalid=0), RULE, N, PLANS, SEED):
         first.setdefault(int(np.floor(np.clip(result.effect, -10, 9.5) / 0.5)), result.case.key)
-    assert {cell: result.case.key for cell, result in comparison.examples.items()} == first
+    assert {cell: result.case.key for cell, result in comparison.whole.examples.items()} == first
 
 
 def test_processes_and_hash_seeds_give_the_same_bytes() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import suffice
-from suffice.comparison.chunks import Chunk
+from suffice.comparison.chunks import Chunk, Question
 from suffice.sampling.distributions import Empirical
 from suffice.sampling.recorded import Recorded
 from suffice.sources.recorded import Unusable
@@ -46,9 +46,9 @@ left_out = st.builds(Unusable, st.text(max_size=5), st.sampled_from(LeftOut))
 @given(st.lists(st.one_of(cases, left_out), max_size=12))
 def test_cases_arrive_as_they_were(sent: list[Case | Unusable]) -> None:
     rule = suffice.Proportion(0.5)
-    chunk = Chunk(tuple(sent), {}, rule, 3, 100, rows=True)
+    chunk = Chunk(tuple(sent), {}, Question(rule, 100, 3, rows=True), decisions=7)
     back = pickle.loads(pickle.dumps(chunk))
-    assert (back.rule, back.seed, back.n, back.rows, back.examples) == (rule, 3, 100, True, False)
+    assert (back.plans, back.question, back.decisions) == ({}, Question(rule, 100, 3, rows=True, examples=False), 7)
     for one, other in zip(sent, back.cases, strict=True):
         if isinstance(one, Case) and isinstance(one.sampler, Recorded):
             assert np.array_equal(other.sampler.values, one.sampler.values)
@@ -63,5 +63,5 @@ def test_cases_arrive_as_they_were(sent: list[Case | Unusable]) -> None:
 @pytest.mark.parametrize("value", [0.5, 255.0, 256.0, -1.0])
 def test_only_zeros_and_ones_are_narrowed(value: float) -> None:
     case = Case("a", "a", Recorded(np.array([0.0, 1.0, value])))
-    (back,) = pickle.loads(pickle.dumps(Chunk((case,), {}, suffice.PairedMean(), 1, 0))).cases
+    (back,) = pickle.loads(pickle.dumps(Chunk((case,), {}, Question(suffice.PairedMean(), 0, 1)))).cases
     assert back.sampler.values.tolist() == [0.0, 1.0, value]

@@ -191,8 +191,11 @@ def test_nothing_depends_on_how_cases_are_cut_or_on_the_workers(monkeypatch: pyt
         assert other.checksum == whole.checksum
         assert other.cases == whole.cases == 241
         for i in range(2):
-            assert other.found.summary(i) == whole.found.summary(i)
-            assert [r.case.key for r in other.found.disagreeing[i]] == [r.case.key for r in whole.found.disagreeing[i]]
+            assert other.comparison.summary(i) == whole.comparison.summary(i)
+            assert other.comparison.slices(i) == whole.comparison.slices(i)
+            assert [r.case.key for r in other.comparison.disagreeing[i]] == [
+                r.case.key for r in whole.comparison.disagreeing[i]
+            ]
 
 
 def test_the_checksum_tells_other_decisions() -> None:
@@ -201,18 +204,20 @@ def test_the_checksum_tells_other_decisions() -> None:
 
 def test_the_slices_are_comparisons_of_their_own_cases() -> None:
     """Each N and each region, compared alone by the plain loop."""
-    whole = found().found
+    whole = found().comparison
     cases = [case for case in recorded_cases() if isinstance(case, Case)]
     for n, part in whole.sizes.items():
         mine = [case for case in cases if isinstance(case.sampler, Recorded) and len(case.sampler.values) == n]
         alone = compare(mine, RULE, n, plans_for(n), SEED)
+        assert (part.cases, part.invalid) == (len(mine), 0)
         for i in range(2):
-            assert part.summary(i) == alone.summary(i)
+            assert whole.only(n).summary(i) == alone.summary(i)
+            assert [r.case.key for r in whole.only(n).disagreeing[i]] == [r.case.key for r in alone.disagreeing[i]]
             assert whole.by_n(i)[n] == alone.methods[i].total
     for i in range(2):
         for counted in (whole.by_n(i), whole.by_region(i)):
             assert sum(total.cases for total in counted.values()) == 240
-            total = whole.whole.methods[i].total
+            total = whole.methods[i].total
             assert sum(part.disagreements for part in counted.values()) == total.disagreements
             assert sum(part.adaptive_draws for part in counted.values()) == total.adaptive_draws
     assert {name: total.cases for name, total in whole.by_region(0).items()} == {"": 80, "eu": 80, "us": 80}
@@ -220,23 +225,25 @@ def test_the_slices_are_comparisons_of_their_own_cases() -> None:
 
 
 def test_with_several_n_the_summary_names_no_single_plan() -> None:
-    it = found().found.summary(1)
+    it = found().comparison.summary(1)
     assert (it["n"], it["plan_id"], it["guarantee"]) == (None, None, "none")
     assert it["worst_disagreement"] == max(plans_for(n)[1].worst_disagreement for n in (16, 25, 40))
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from suffice.comparison import compare as compare_module
-    from suffice.comparison import sliced
 
-    everything = found().found
-    assert everything.whole.methods[1].total.disagreements > 5
-    monkeypatch.setattr(sliced, "KEPT", 5)
+    everything = found().comparison
+    assert everything.methods[1].total.disagreements > 5
     monkeypatch.setattr(compare_module, "KEPT", 5)
-    monkeypatch.setattr(sliced, "REGIONS", 2)
-    few = found().found
+    monkeypatch.setattr(compare_module, "REGIONS", 2)
+    few = found().comparison
     assert few.summary(1)["disagreements"] == everything.summary(1)["disagreements"]
     assert [r.case.key for r in few.disagreeing[1]] == [r.case.key for r in everything.disagreeing[1]][:5]
     assert all(len(r.case.sampler.values) == 0 for r in few.disagreeing[1])  # type: ignore[union-attr, arg-type]
-    assert sum(total.cases for total in few.by_region(0).values()) == 240
-    assert sliced.OTHER_REGIONS in few.by_region(0)
+    expected = {"eu": 80, "us": 80, compare_module.OTHER_REGIONS: 80}
+    for size in (500, 2, 7):
+        monkeypatch.setattr(chunks, "FIRST_CASES", size)
+        monkeypatch.setattr(chunks, "MOST_CASES", size)
+        regions = found().comparison.by_region(0)
+        assert {name: total.cases for name, total in regions.items()} == expected, size

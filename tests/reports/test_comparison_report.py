@@ -116,7 +116,7 @@ def test_hostile_names_stay_text() -> None:
     target = '"><img src=x onerror=alert(1)>'
     cases = [_near(f"{hostile}{i}", target) for i in range(40)]
     result = _compare(cases, Proportion(0.7), "margin")
-    assert result.methods[0].disagreeing
+    assert result.disagreeing[0]
     page = Page(report_html(result, f"</title>{hostile}"))
     assert not page.tags & {"script", "img"}
     assert hostile in page.text
@@ -125,7 +125,7 @@ def test_hostile_names_stay_text() -> None:
 
 def test_at_most_fifty_disagreeing_cases_are_shown_and_all_are_counted() -> None:
     result = _compare([_near(f"case {i:03}.") for i in range(400)], Proportion(0.7), "margin")
-    differing = [it.case.key for it in result.methods[0].disagreeing]
+    differing = [it.case.key for it in result.disagreeing[0]]
     assert len(differing) > SHOWN
     text = Page(report_html(result, "cases")).text
     assert [key for key in differing if key in text] == differing[:SHOWN]
@@ -134,9 +134,9 @@ def test_at_most_fifty_disagreeing_cases_are_shown_and_all_are_counted() -> None
 
 def test_a_disagreeing_case_is_shown_with_what_reproduces_it() -> None:
     result = _compare([_near(f"case {i:03}.", f"target {i}") for i in range(60)], Proportion(0.7), "margin")
-    assert result.methods[0].disagreeing
+    assert result.disagreeing[0]
     text = Page(report_html(result, "cases")).text
-    for it in result.methods[0].disagreeing:
+    for it in result.disagreeing[0]:
         effect = f"{it.effect:+.2f}".replace("-", "−")
         row = f"{it.case.key} {it.case.target} {effect} {it.baseline.decision.value} "
         assert row + f"{it.verdicts[0].decision.value} {it.verdicts[0].n} {SEED}" in text

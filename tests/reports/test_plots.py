@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suffice.comparison.compare import CELL, Comparison, compare, results
+from suffice.comparison.compare import CELL, Comparison, compare
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision, Rule
@@ -28,6 +28,7 @@ from suffice.sources.even import even_cases
 from suffice.stopping.design import plan
 from suffice.stopping.plan import Plan
 from suffice.verifier.loop import observations
+from suffice.verifier.many import results
 
 N, SEED = 100, 7
 SETTINGS = sorted(set(matplotlib.rcParams) - {"backend", "backend_fallback"})
@@ -68,7 +69,7 @@ def test_one_path_for_each_example_solid_to_the_stop_and_faint_to_the_end(
 ) -> None:
     comparison: Comparison = request.getfixturevalue(kind)
     (axes,) = paths_figure(comparison).axes
-    examples = chosen_examples(comparison.examples)
+    examples = chosen_examples(comparison.whole.examples)
     paths, rests, stops = (_lines(axes, gid) for gid in ("path", "rest", "stop"))
     assert len(examples) == len(paths) == len(rests) == len(stops) == PATHS
     for result, path, rest, stop in zip(examples, paths, rests, stops, strict=True):
@@ -81,7 +82,7 @@ def test_one_path_for_each_example_solid_to_the_stop_and_faint_to_the_end(
 
 def test_a_count_path_is_the_running_sum_of_the_cases_own_draws(counts: Comparison) -> None:
     pace = counts.rule.threshold(N) / N
-    for result in chosen_examples(counts.examples):
+    for result in chosen_examples(counts.whole.examples):
         running = np.cumsum(observations(result.case, counts.rule, N, SEED))
         for n, height in path_of(counts, result):
             assert height == pytest.approx(running[n - 1] - pace * n, abs=1e-9)
@@ -90,7 +91,7 @@ def test_a_count_path_is_the_running_sum_of_the_cases_own_draws(counts: Comparis
 def test_an_early_stop_lies_in_the_region_of_its_decision(counts: Comparison) -> None:
     (axes,) = paths_figure(counts).axes
     accept, reject = (dict(_xy(_labelled(axes, f"stop and {word}"))) for word in ("accept", "reject"))
-    early = [result for result in chosen_examples(counts.examples) if result.verdicts[0].early]
+    early = [result for result in chosen_examples(counts.whole.examples) if result.verdicts[0].early]
     assert early
     for result in early:
         height = dict(path_of(counts, result))[result.verdicts[0].n]
@@ -101,11 +102,11 @@ def test_an_early_stop_lies_in_the_region_of_its_decision(counts: Comparison) ->
 
 
 def test_examples_are_spread_over_the_effects_and_fewer_when_there_are_fewer(counts: Comparison) -> None:
-    effects = [result.effect for result in chosen_examples(counts.examples)]
+    effects = [result.effect for result in chosen_examples(counts.whole.examples)]
     assert effects == sorted(effects)
     assert effects[0] < -4
     assert effects[-1] > 2
-    few = dict(sorted(counts.examples.items())[:3])
+    few = dict(sorted(counts.whole.examples.items())[:3])
     assert chosen_examples(few) == list(few.values())
     assert chosen_examples({}) == []
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import suffice
-from suffice.comparison.compare import Comparison, compare, results
+from suffice.comparison.compare import Comparison, compare
 from suffice.sampling.distributions import Normal, SplitNormal
 from suffice.sampling.sampler import Pair
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin
 from suffice.verifier import many
 from suffice.verifier.case import Case
+from suffice.verifier.many import Work, results
 
 METHODS = ("optimal", "margin", "fixed")
 FIRST = Margin(n0=8)
@@ -49,28 +50,56 @@ def test_kernels_and_runs_give_equal_results(
 ) -> None:
     rule = plans[0].rule
     kernels_from(10**9, monkeypatch)
-    assert not many.worthwhile(cases, plans)
+    assert not Work().suits_kernels(cases, plans)
     by_runs, comparison = list(results(cases, rule, 60, plans, 42)), compare(cases, rule, 60, plans, 42)
     kernels_from(0, monkeypatch)
     monkeypatch.setattr(many, "CHUNK", 32)
-    assert many.worthwhile(cases, plans)
+    assert Work().suits_kernels(cases, plans)
     assert [repr(result) for result in results(cases, rule, 60, plans, 42)] == list(map(repr, by_runs))
     assert in_full(compare(cases, rule, 60, plans, 42)) == in_full(comparison)
-    assert comparison.invalid > 0
+    assert comparison.whole.invalid > 0
     assert all(method.early > 0 for method in comparison.methods[:2])
 
 
 def test_cases_that_kernels_cannot_draw_are_left_to_runs(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
     kernels_from(0, monkeypatch)
     simulated = Case("simulated", "t", lambda rng, n: rng.random(n) < 0.5)
-    assert not many.worthwhile([*cases, simulated], RULES["counts"])
+    assert not Work().suits_kernels([*cases, simulated], RULES["counts"])
     guarded = suffice.plan(suffice.PairedMean(), 60, 0.02, guarded=True)
-    assert not many.worthwhile(cases, [guarded])
+    assert not Work().suits_kernels(cases, [guarded])
 
 
 def test_few_cases_are_left_to_runs_until_they_have_become_many(
     cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many._Spent, "decisions", 0)
     kernels_from(4 * len(cases) + 1, monkeypatch)
-    assert [many.worthwhile(cases, RULES["counts"]) for _ in range(3)] == [False, True, True]
+    work = Work()
+    assert [work.suits_kernels(cases, RULES["counts"]) for _ in range(3)] == [False, True, True]
+
+
+def test_what_other_callers_decided_counts_for_nothing(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels_from(4 * len(cases) + 1, monkeypatch)
+    assert [Work().suits_kernels(cases, RULES["counts"]) for _ in range(3)] == [False] * 3
+
+
+def test_a_caller_that_knows_how_much_is_to_come_starts_with_kernels(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels_from(4 * len(cases), monkeypatch)
+    assert Work(4 * len(cases)).suits_kernels(cases[:1], RULES["counts"])
+    assert not Work(4 * len(cases) - 1).suits_kernels(cases[:1], RULES["counts"])
+
+
+def test_what_is_loaded_is_not_yet_worth_compiling(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "LOADING", 4)
+    monkeypatch.setattr(many, "COMPILING", 8)
+    for kept, taken in ((True, [True, True]), (False, [False, True])):
+        monkeypatch.setattr(many, "kernels_kept", lambda kept=kept: kept)
+        work = Work()
+        assert [work.suits_kernels(cases[:1], RULES["counts"]) for _ in range(2)] == taken
+
+
+def test_without_the_compiler_every_case_is_left_to_runs(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels_from(0, monkeypatch)
+    monkeypatch.setattr(many, "installed", lambda package: package != "numba")
+    assert not Work(10**9).suits_kernels(cases, RULES["counts"])

@@ -14,9 +14,9 @@ from suffice.errors import DataError, MissingDataError, PlanError
 
 if TYPE_CHECKING:
     from suffice.comparison.chunks import Plans, Progress
-    from suffice.comparison.compare import CaseResult
     from suffice.sources.recorded import Unusable
     from suffice.verifier.case import Case
+    from suffice.verifier.many import CaseResult
 
 
 def compare(
@@ -84,8 +84,10 @@ def compare(
     used_seed = read.determinism.seed if seed is None or deterministic else seed
     wanted = _Wanted(csv, out, examples=report is not None)
     progress = _run(given, setting, methods, used_seed, wanted, workers, cluster)
-    if progress.found.sizes and report is not None:
-        _write_report(progress, report, given.name)
+    if progress.comparison.sizes and report is not None:
+        from suffice.reports.comparison_report import write_report
+
+        write_report(progress.comparison, report, source=given.name)
     gate = read.verifier.adaptive_sampling.regression_gate
     return answer(progress, given.name, gate.max_disagreement_rate, gate.min_cases if use_config else 1, report)
 
@@ -143,18 +145,18 @@ def _run(
 ) -> "Progress":
     from suffice.cli.console import progress
     from suffice.comparison.chunks import Progress, compare_in_chunks
-    from suffice.comparison.sliced import SlicedComparison
+    from suffice.comparison.compare import Comparison
     from suffice.comparison.workers import pool
 
-    done = Progress(SlicedComparison(setting.rule, seed))
+    done = Progress(Comparison(setting.rule, seed))
     with _writing(wanted, methods) as write, pool(workers, cluster) as hands, progress(given.name) as tell:
         for done in compare_in_chunks(
             given.cases, setting.rule, setting.n, given.plans, seed, hands, rows=write, examples=wanted.examples
         ):
             tell(done.cases, given.share(done.cases))
-        if not done.found.sizes and not done.failed:
+        if not done.comparison.sizes and not done.failed:
             # Here, where what was written so far is still thrown away.
-            reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.found.left_out.items()))
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.comparison.left_out.items()))
             raise MissingDataError(f"{given.name}: has no case that can be decided: {reasons or 'it is empty'}")
     return done
 
@@ -183,12 +185,3 @@ def _methods(given: str) -> list[str]:
     if len(set(names)) < len(names):
         raise PlanError(f"--method is {given!r}; each method may stand once")
     return names
-
-
-def _write_report(progress: "Progress", path: Path, source: str) -> None:
-    from suffice.reports.comparison_report import write_report
-
-    largest = progress.found.largest
-    if len(progress.found.sizes) > 1:
-        source = f"{source} (only the {largest.cases:,} cases of N = {largest.n})"
-    write_report(largest, path, source=source)

@@ -1,14 +1,12 @@
 """A comparison done in chunks of cases: in one process or many, with the same result."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import groupby
 from time import perf_counter
 from typing import Any
 
-from suffice.comparison.compare import CaseResult, results
-from suffice.comparison.sliced import SlicedComparison, without_draws
+from suffice.comparison.compare import Comparison
 from suffice.comparison.transport import Packed, packed, unpacked
 from suffice.comparison.workers import Failed, Pool, in_order
 from suffice.decision.rule import Rule
@@ -16,6 +14,7 @@ from suffice.sampling.recorded import Recorded
 from suffice.sources.recorded import Unusable
 from suffice.stopping.plan import Plan
 from suffice.verifier.case import Case
+from suffice.verifier.many import CaseResult, Work, results
 
 FIRST_CASES = 500
 SECONDS = 0.25
@@ -35,24 +34,40 @@ Plans = Callable[[int], Sequence[Plan]]
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Cases that follow each other, with the plans for each N among them. `n` is that of cases that are not recorded.
+class Question:
+    """What is asked of every chunk of a comparison.
 
-    `rows` asks for each case's result, `examples` for cases to draw in a report.
+    `n` is the N of cases that are not recorded. `rows` asks for each case's result, `examples` for cases to draw in a
+    report.
+    """
+
+    rule: Rule
+    n: int
+    seed: int
+    rows: bool = False
+    examples: bool = False
+
+    def size_of(self, case: Case | Unusable) -> int | None:
+        """N of a case; None where it is not to be decided."""
+        if isinstance(case, Unusable):
+            return None
+        return len(case.sampler.values) if isinstance(case.sampler, Recorded) else self.n
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Cases that follow each other, with the plans for each N among them.
+
+    `decisions` is how many the whole comparison makes, as far as is known (see `verifier.many.Work`).
     """
 
     cases: tuple[Case | Unusable, ...]
     plans: Mapping[int, Sequence[Plan]]
-    rule: Rule
-    seed: int
-    n: int
-    rows: bool = False
-    examples: bool = False
+    question: Question
+    decisions: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _chunk, (
-            packed(self.cases), self.plans, self.rule, self.seed, self.n, self.rows, self.examples,
-        )  # fmt: skip
+        return _chunk, (packed(self.cases), self.plans, self.question, self.decisions)
 
 
 def _chunk(cases: Packed, *rest: Any) -> Chunk:
@@ -61,9 +76,9 @@ def _chunk(cases: Packed, *rest: Any) -> Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What was found over a chunk, its lines of the checksum, its rows where asked for, and how long it took."""
+    """What was counted over a chunk, its lines of the checksum, its rows where asked for, and how long it took."""
 
-    found: SlicedComparison
+    comparison: Comparison
     lines: bytes
     rows: list[CaseResult]
     cases: int
@@ -77,7 +92,7 @@ class Progress:
     The first keys of the failed ones are kept, and how their first chunk failed.
     """
 
-    found: SlicedComparison
+    comparison: Comparison
     checksum: str = ""
     cases: int = 0
     failed: int = 0
@@ -110,14 +125,14 @@ def compare_in_chunks(
     chunk, in the order of the cases and without recorded draws. The checksum is the SHA-256 over a line for each case
     (see `line`), in that order. Neither depends on the workers, nor on how the cases were cut into chunks.
     """
-    progress, digest = Progress(SlicedComparison(rule, seed)), sha256()
-    cut = _Cutter(rule, n, plans, seed, rows=rows is not None, examples=examples)
-    for decided in in_order(decide_chunk, cut.chunks(cases), workers):
+    progress, digest = Progress(Comparison(rule, seed)), sha256()
+    cutter = _Cutter(Question(rule, n, seed, rows is not None, examples), plans)
+    for decided in in_order(decide_chunk, cutter.chunks(cases), workers):
         if isinstance(decided, Failed):
             progress.fail(decided)
         else:
-            cut.learn(decided)
-            progress.found.merge(decided.found)
+            cutter.learn(decided)
+            progress.comparison.merge(decided.comparison)
             digest.update(decided.lines)
             if rows is not None:
                 rows(decided.rows)
@@ -128,26 +143,38 @@ def compare_in_chunks(
 
 def decide_chunk(chunk: Chunk) -> Decided:
     """Decide the cases of a chunk: a function of the chunk alone, but for `seconds`."""
-    start = perf_counter()
-    found = SlicedComparison(chunk.rule, chunk.seed)
+    start, question = perf_counter(), chunk.question
+    comparison = Comparison(question.rule, question.seed)
+    for n, plans in chunk.plans.items():
+        comparison.expect(n, plans)
     lines: list[str] = []
     rows: list[CaseResult] = []
-    for n, run in groupby(chunk.cases, key=lambda case: size_of(case, chunk.n)):
-        if n is None:
-            for case in run:
-                if isinstance(case, Unusable):
-                    found.left_out[case.reason.value] += 1
-                    lines.append(f"{case.key!r}\t{case.reason.name}\n")
-            continue
-        found.expect(n, chunk.plans[n])
-        usable = [case for case in run if isinstance(case, Case)]
-        for result in results(usable, chunk.rule, n, chunk.plans[n], chunk.seed):
-            found.add(result)
+    for result in _decided(chunk):
+        if isinstance(result, Unusable):
+            comparison.left_out[result.reason.value] += 1
+            lines.append(f"{result.key!r}\t{result.reason.name}\n")
+        else:
+            comparison.add(result)
             lines.append(line(result))
-            if chunk.rows:
-                rows.append(without_draws(result))
-    found.lighten(examples=chunk.examples)
-    return Decided(found, "".join(lines).encode(), rows, len(chunk.cases), perf_counter() - start)
+            if question.rows:
+                rows.append(result.without_draws())
+    if not question.examples:
+        for counts in comparison.sizes.values():
+            counts.examples.clear()
+    return Decided(comparison, "".join(lines).encode(), rows, len(chunk.cases), perf_counter() - start)
+
+
+def _decided(chunk: Chunk) -> Iterator[CaseResult | Unusable]:
+    """The result of each case, in the order of the cases; those of equal N are decided together."""
+    question, work = chunk.question, Work(chunk.decisions)
+    sizes = [question.size_of(case) for case in chunk.cases]
+    of_size: dict[int | None, list[Any]] = {size: [] for size in sizes}
+    for size, case in zip(sizes, chunk.cases, strict=True):
+        of_size[size].append(case)
+    decided = {n: results(of_size[n], question.rule, n, plans, question.seed, work) for n, plans in chunk.plans.items()}
+    unusable: Iterator[Unusable] = iter(of_size.get(None, ()))
+    for size in sizes:
+        yield next(unusable) if size is None else next(decided[size])
 
 
 def line(result: CaseResult) -> str:
@@ -156,19 +183,11 @@ def line(result: CaseResult) -> str:
     return "\t".join((repr(result.case.key), *(f"{v.decision.value} {v.n} {v.estimate!r}" for v in verdicts))) + "\n"
 
 
-def size_of(case: Case | Unusable, n: int) -> int | None:
-    """N of a case; None where it is not to be decided."""
-    if isinstance(case, Unusable):
-        return None
-    return len(case.sampler.values) if isinstance(case.sampler, Recorded) else n
-
-
 class _Cutter:
     """Cuts recorded cases into chunks of about `SECONDS`, as the chunks before let expect, and others by number."""
 
-    def __init__(self, rule: Rule, n: int, plans: Plans, seed: int, *, rows: bool, examples: bool) -> None:
-        self._rule, self._n, self._seed = rule, n, seed
-        self._rows, self._examples = rows, examples
+    def __init__(self, question: Question, plans: Plans) -> None:
+        self._question = question
         self._make = plans
         self._plans: dict[int, Sequence[Plan]] = {}
         self._cases = FIRST_CASES
@@ -178,22 +197,26 @@ class _Cutter:
             self._cases = max(1, min(MOST_CASES, int(decided.cases * SECONDS / decided.seconds)))
 
     def chunks(self, cases: Iterable[Case | Unusable]) -> Iterator[Chunk]:
+        known, given = len(cases) if isinstance(cases, Sized) else 0, 0
+        for taken in self._cut(cases):
+            given += len(taken)
+            sizes = dict.fromkeys(map(self._question.size_of, taken))
+            plans = {size: self._plans_for(size) for size in sizes if size is not None}
+            methods = max(map(len, plans.values()), default=0)
+            yield Chunk(tuple(taken), plans, self._question, max(known, given) * (1 + methods))
+
+    def _cut(self, cases: Iterable[Case | Unusable]) -> Iterator[list[Case | Unusable]]:
         taken: list[Case | Unusable] = []
         draws = 0
         for case in cases:
             taken.append(case)
-            draws += size_of(case, 0) or 0
-            generated = isinstance(case, Case) and not isinstance(case.sampler, Recorded)
-            if len(taken) >= (GENERATED_CASES if generated else self._cases) or draws >= MOST_DRAWS:
-                yield self._chunk(taken)
+            recorded = isinstance(case, Unusable) or isinstance(case.sampler, Recorded)
+            draws += (self._question.size_of(case) or 0) if recorded else 0
+            if len(taken) >= (self._cases if recorded else GENERATED_CASES) or draws >= MOST_DRAWS:
+                yield taken
                 taken, draws = [], 0
         if taken:
-            yield self._chunk(taken)
-
-    def _chunk(self, cases: list[Case | Unusable]) -> Chunk:
-        sizes = {size for case in cases if (size := size_of(case, self._n)) is not None}
-        plans = {size: self._plans_for(size) for size in sorted(sizes)}
-        return Chunk(tuple(cases), plans, self._rule, self._seed, self._n, self._rows, self._examples)
+            yield taken
 
     def _plans_for(self, n: int) -> Sequence[Plan]:
         if n not in self._plans:

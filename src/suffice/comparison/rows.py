@@ -7,9 +7,9 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from suffice.comparison.compare import CaseResult
 from suffice.extras import imported_for
 from suffice.files import replacing
+from suffice.verifier.many import CaseResult
 
 Write = Callable[[list[CaseResult]], None]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from suffice.answer import Answer
 from suffice.comparison.chunks import Progress
-from suffice.comparison.compare import CaseResult, Total, band_edges
-from suffice.comparison.sliced import SlicedComparison
+from suffice.comparison.compare import Comparison, Total, band_edges
 from suffice.errors import ExecutionError, ExitCode
 from suffice.terminal import out, percent, print_table
+from suffice.verifier.many import CaseResult
 
 SHOWN = 20
 SLICES_SHOWN = 20
@@ -24,9 +24,9 @@ def answer(progress: Progress, source: str, limit: float, min_cases: int, report
     was written. Raises ExecutionError when no chunk could be decided.
     """
     lost = _lost(progress) if progress.failed else ""
-    if not progress.found.sizes:
+    if not progress.comparison.sizes:
         raise ExecutionError(lost)
-    objects = [json_object(progress, i, source) for i in range(len(progress.found.regions))]
+    objects = [json_object(progress, i, source) for i in range(len(progress.comparison.methods))]
     exit_code, problem = (ExitCode.FAILS, lost) if lost else _judged(progress, limit, min_cases)
     plain = objects if len(objects) > 1 else objects[0]
     return Answer(plain, lambda: _print(progress, source, report), exit_code, problem)
@@ -40,7 +40,7 @@ def _lost(progress: Progress) -> str:
 
 
 def _judged(progress: Progress, limit: float, min_cases: int) -> tuple[ExitCode, str]:
-    first = progress.found.whole.methods[0]
+    first = progress.comparison.methods[0]
     total, method = first.total, first.plan.method
     if total.cases and total.rate > limit:
         problem = f"{method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {100 * limit:g} %"
@@ -53,11 +53,12 @@ def _judged(progress: Progress, limit: float, min_cases: int) -> tuple[ExitCode,
 
 def json_object(progress: Progress, i: int, source: str) -> dict[str, Any]:
     """Method i of a comparison, as `--json` prints it."""
-    found = progress.found
-    shown = [_disagreement(result, i, found.seed) for result in found.disagreeing[i][:SHOWN]]
+    comparison = progress.comparison
+    shown = [_disagreement(result, i, comparison.seed) for result in comparison.disagreeing[i][:SHOWN]]
     return {
         "source": source,
-        **found.summary(i),
+        **comparison.summary(i),
+        **comparison.slices(i),
         "failed_cases": progress.failed,
         "checksum": progress.checksum,
         "disagreeing_cases": shown,
@@ -65,8 +66,8 @@ def json_object(progress: Progress, i: int, source: str) -> dict[str, Any]:
 
 
 def _print(progress: Progress, source: str, report: Path | None) -> None:
-    found = progress.found
-    summaries = [found.summary(i) for i in range(len(found.regions))]
+    comparison = progress.comparison
+    summaries = [comparison.summary(i) for i in range(len(comparison.methods))]
     columns = (
         "method",
         "draws saved",
@@ -77,24 +78,26 @@ def _print(progress: Progress, source: str, report: Path | None) -> None:
         "guarantee",
     )
     first = summaries[0]
-    n = f"N = {first['n']}" if first["n"] is not None else f"{len(found.sizes)} different N"
-    title = f"{first['cases']:,} cases from {source}, rule {found.rule.name}, {n}"
+    n = f"N = {first['n']}" if first["n"] is not None else f"{len(comparison.sizes)} different N"
+    title = f"{first['cases']:,} cases from {source}, rule {comparison.rule.name}, {n}"
     print_table(title, columns, (_row(summary) for summary in summaries))
-    print_table("By distance from the decision boundary, in standard errors", *_by_band(found))
-    if len(found.sizes) > 1:
-        print_table("By N", *_by_slice(found, "N", [found.by_n(i) for i in range(len(summaries))]))
-    if any(name for name in found.by_region(0)):
-        print_table("By region", *_by_slice(found, "region", [found.by_region(i) for i in range(len(summaries))]))
-    _print_disagreeing(found)
+    print_table("By distance from the decision boundary, in standard errors", *_by_band(comparison))
+    if len(comparison.sizes) > 1:
+        print_table("By N", *_by_slice(comparison, "N", [comparison.by_n(i) for i in range(len(summaries))]))
+    if any(name for name in comparison.by_region(0)):
+        print_table(
+            "By region", *_by_slice(comparison, "region", [comparison.by_region(i) for i in range(len(summaries))])
+        )
+    _print_disagreeing(comparison)
     for note in _notes(progress, report):
         out().print(note, soft_wrap=True)
 
 
 def _notes(progress: Progress, report: Path | None) -> Iterator[str]:
-    invalid = progress.found.whole.invalid
+    invalid = progress.comparison.whole.invalid
     if invalid:
         yield f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart"
-    for reason, count in sorted(progress.found.left_out.items()):
+    for reason, count in sorted(progress.comparison.left_out.items()):
         yield f"{count:,} cases were not decided: {reason}"
     yield f"Checksum of all decisions: {progress.checksum}"
     if report is not None:
@@ -126,18 +129,18 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _by_band(found: SlicedComparison) -> tuple[list[str], list[list[str]]]:
-    methods = found.whole.methods
+def _by_band(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    methods = comparison.methods
     labels = [f"{low:g} … {high:g}" if high is not None else f"{low:g} …" for low, high in band_edges()]
-    return _by_slice(found, "effect", [dict(zip(labels, method.bands, strict=True)) for method in methods])
+    return _by_slice(comparison, "effect", [dict(zip(labels, method.bands, strict=True)) for method in methods])
 
 
 def _by_slice(
-    found: SlicedComparison, name: str, slices: Sequence[Mapping[Any, Total]]
+    comparison: Comparison, name: str, slices: Sequence[Mapping[Any, Total]]
 ) -> tuple[list[str], list[list[str]]]:
     """A row for each slice, with what each method saved there and the share that differs."""
     columns = [name, "cases"]
-    for method in found.whole.methods:
+    for method in comparison.methods:
         columns += [f"{method.plan.method}: saved", "differ"]
     # The largest slices, where there are more than anybody reads; JSON has them all.
     largest = sorted(slices[0], key=lambda label: -slices[0][label].cases)[:SLICES_SHOWN]
@@ -153,13 +156,14 @@ def _slice_row(label: object, parts: list[Total]) -> list[str]:
     return row
 
 
-def _print_disagreeing(found: SlicedComparison) -> None:
-    method, differing = found.whole.methods[0], found.disagreeing[0]
+def _print_disagreeing(comparison: Comparison) -> None:
+    method, differing = comparison.methods[0], comparison.disagreeing[0]
     if not differing:
         return
     rows = [
         (r.case.key, f"{r.effect:.2f}", r.baseline.decision.value, r.verdicts[0].decision.value, str(r.verdicts[0].n))
         for r in differing[:SHOWN]
     ]
-    title = f"{method.plan.method}: {len(rows)} of {method.total.disagreements:,} cases that differ (seed {found.seed})"
+    all_of_them = f"{method.total.disagreements:,} cases that differ (seed {comparison.seed})"
+    title = f"{method.plan.method}: {len(rows)} of {all_of_them}"
     print_table(title, ("case", "effect", "fixed", "adaptive", "after n"), rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from suffice.comparison.compare import CELL, CaseResult, Comparison, MethodResult
+from suffice.comparison.compare import CELL, Comparison, MethodResult
 from suffice.comparison.intervals import clopper_pearson
 from suffice.decision.rule import Decision
 from suffice.extras import imported_for
@@ -32,6 +32,7 @@ with imported_for("a report"):
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 from suffice.verifier.loop import observations
+from suffice.verifier.many import CaseResult
 
 PATHS = 10
 _MARKERS = "osD^v"
@@ -82,7 +83,7 @@ def paths_figure(comparison: Comparison) -> Figure:
         axes = figure.subplots()
         plan = comparison.methods[0].plan
         draw_boundaries(axes, plan)
-        for result in chosen_examples(comparison.examples):
+        for result in chosen_examples(comparison.whole.examples):
             _draw_path(axes, comparison, result)
         legend_above(axes)
     return figure

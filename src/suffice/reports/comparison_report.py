@@ -5,13 +5,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from suffice.comparison.compare import CaseResult, Comparison, MethodResult, band_edges
+from suffice.comparison.compare import Comparison, MethodResult, band_edges
 from suffice.comparison.intervals import clopper_pearson
 from suffice.decision.counts import CountRule
 from suffice.files import write_atomically
 from suffice.reports.comparison_plots import disagreement_figure, draws_figure, paths_figure
 from suffice.reports.page import Table, allowed, inline, page, percent
 from suffice.stopping.budget import Budget
+from suffice.verifier.many import CaseResult
 
 SHOWN = 50
 
@@ -28,14 +29,17 @@ class Standing(Enum):
 def write_report(comparison: Comparison, path: Path, *, source: str) -> None:
     """Write the report as one HTML file that refers to nothing outside of it, whole or not at all.
 
-    Equal comparisons give equal bytes. `source` is the name of where the cases came from. Raises OutputError when the
-    file cannot be written.
+    It shows the cases of one N, the one that most cases have. Equal comparisons give equal bytes. `source` is the name
+    of where the cases came from. Raises OutputError when the file cannot be written.
     """
-    write_atomically(path, report_html(comparison, source))
+    n = comparison.n
+    if len(comparison.sizes) > 1:
+        source = f"{source} (only the {comparison.sizes[n].cases:,} cases of N = {n})"
+    write_atomically(path, report_html(comparison.only(n), source))
 
 
 def report_html(comparison: Comparison, source: str) -> str:
-    """The report as text."""
+    """The report as text, for cases of one N."""
     summaries = [comparison.summary(i) for i in range(len(comparison.methods))]
     first = comparison.methods[0]
     return page(
@@ -123,7 +127,7 @@ def _bands(comparison: Comparison) -> Table:
 
 def _disagreeing(comparison: Comparison) -> Table:
     columns = ("case", "target", "effect", "fixed", "adaptive", "stopped at n", "seed")
-    shown = comparison.methods[0].disagreeing[:SHOWN]
+    shown = comparison.disagreeing[0][:SHOWN]
     return Table(columns, tuple(_disagreement(result, comparison.seed) for result in shown))
 
 

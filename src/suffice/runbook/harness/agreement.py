@@ -2,10 +2,10 @@
 
 from scipy.stats import binom
 
-from suffice.comparison.compare import CaseResult
 from suffice.decision.rule import Decision
 from suffice.resolution.storm import replay
 from suffice.runbook.harness.case import CaseFailed, Context
+from suffice.verifier.many import CaseResult
 
 
 def agreement_even(context: Context) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from time import perf_counter
 
-from suffice.comparison.compare import CaseResult, Comparison, results
+from suffice.comparison.compare import Comparison
 from suffice.config import Config
 from suffice.errors import DataError
 from suffice.resolution.storm import StormPolicy
@@ -16,6 +16,7 @@ from suffice.sources.even import even_cases
 from suffice.stopping.plan import Plan
 from suffice.telemetry.counters import Counters
 from suffice.verifier.case import Case
+from suffice.verifier.many import CaseResult, results
 
 
 class CaseFailed(Exception):
