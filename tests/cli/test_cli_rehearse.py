@@ -107,6 +107,7 @@ def test_going_on_with_what_has_ended_says_the_same(here: Path, capsys: pytest.C
         (["--config", "nowhere.json"], 2, "nowhere.json: there is no such file"),
         (["--source", "pdg"], 2, "are both given"),
         (["--continue"], 2, "there is no rehearsal to go on with; leave out --continue"),
+        (["--out-dir", "config.json"], 2, "config.json: cannot be used"),
         (["--dir", "config.json"], 2, "config.json: cannot be used"),
         (["--seed", "x"], 2, "--seed"),
     ],

@@ -100,6 +100,15 @@ def test_without_a_configuration_only_options_that_resolve_has_are_recommended(
     assert capsys.readouterr().err == "suffice: config.json: there is no such file; name one with --config\n"
 
 
+@pytest.mark.parametrize("command", [["resolve"], ["rehearse", "--no-checks"], ["promote"], ["rollout", "start"]])
+def test_only_sources_that_a_command_takes_are_recommended(
+    here: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert run([*command, "--source", "even"]) == 2
+    allowed = "allowed: pdg, codata, or --records with --measurements"
+    assert capsys.readouterr().err == f"suffice: --source is 'even'; {allowed}\n"
+
+
 def test_a_damaged_metrics_file_stops_before_anything_is_applied(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

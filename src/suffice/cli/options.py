@@ -42,6 +42,10 @@ StoreUrl = Annotated[
 RuleName = Annotated[
     str | None, typer.Option("--rule", help="proportion, paired_mean, mean, binary_mean or monte_carlo_p.")
 ]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", help="optimal, curtailed, curtailed-exact, margin or fixed [default: as configured]."),
+]
 AtLeast = Annotated[
     float | None, typer.Option("--at-least", help="proportion: the share that must succeed; mean: the claim.")
 ]

@@ -20,7 +20,7 @@ def plan(
     min_effect: options.MinEffect = None,
     n: options.Draws = None,
     max_disagreement: options.MaxDisagreement = None,
-    method: Annotated[str | None, typer.Option(help="optimal, curtailed, curtailed-exact, margin or fixed.")] = None,
+    method: options.Method = None,
     look_every: options.LookEvery = None,
     n_min: options.FirstLook = None,
     looks: Annotated[str | None, typer.Option(help="The looks themselves, like 16,32,64.")] = None,
@@ -42,8 +42,7 @@ def plan(
     if compare:
         plans = _of_every_method(setting, guarded=guarded)
         return Answer([each.to_dict() for each in plans], lambda: _print_compared(plans))
-    chosen_method = method or (read.verifier.adaptive_sampling.method if configured else "optimal")
-    chosen = setting.plan(chosen_method, guarded=guarded)
+    chosen = setting.plan(method or read.verifier.adaptive_sampling.method, guarded=guarded)
     if plot is not None:
         from suffice.reports.plots import plan_figure, save_figure
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from suffice.cli.console import out, percent, print_table
+from suffice.terminal import out, percent, print_lines, print_table
 
 if TYPE_CHECKING:
     from suffice.gates.outcome import GateResult
@@ -73,12 +73,11 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     columns = ("stage", "weight", "decisions", "adaptive", "audits", "differ", "proven below", "draws saved", "net")
     print_table(title, columns, (_row(stage) for stage in summary["stages"]))
     last = summary["stages"][-1]
-    rows = ((gate["gate"], gate["outcome"], gate["sentence"]) for gate in last["gates"])
     table = Table(title=f"Gates of stage {last['name']}", title_justify="left", title_style="bold")
     for column in ("gate", "outcome", "what was seen, and what is allowed"):
         table.add_column(column)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for gate in last["gates"]:
+        table.add_row(*(Text(gate[key]) for key in ("gate", "outcome", "sentence")))
     out().print(table)
     saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
     lines = [
@@ -93,7 +92,7 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
         after = summary["adaptive_after_receipt"]
         lines.append(f"evidence: {summary['bundle']}; adaptive decisions after the receipt: {after}")
     lines.append(f"report: {setup.file('report.html')}")
-    out().print("\n".join(lines), soft_wrap=True, highlight=False)
+    print_lines(*lines)
 
 
 def _row(stage: dict[str, Any]) -> tuple[str, ...]:
