@@ -24,7 +24,7 @@ def test_every_action_is_stored_as_its_text_and_read_as_itself(place: Place) -> 
         with store.write() as connection:
             append_journal(connection, events)
         with store.read() as connection:
-            texts = connection.exec_driver_sql("SELECT action FROM journal ORDER BY seq").scalars().all()
+            texts = connection.exec_driver_sql("SELECT action FROM audit_events ORDER BY seq").scalars().all()
             read = journal_of(connection, "r")
             assert last_event(connection, "r", Action.ROLL_BACK) == events[6]
             assert verify_journal(connection).intact
