@@ -1,13 +1,16 @@
 """`suffice triage`: look at frozen evidence, and see a difference happen again."""
 
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suffice.answer import Answer
 from suffice.cli import options
-from suffice.errors import MissingDataError, RolloutError
+from suffice.cli.command import add
+from suffice.errors import ExitCode
+from suffice.terminal import print_lines, print_table
 
 if TYPE_CHECKING:
     from suffice.store.database import Store
@@ -18,150 +21,122 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Queue = Annotated[Path, typer.Option(help="The folder of the store that holds the items.")]
-Bundle = Annotated[Path, typer.Argument(metavar="ITEM", help="An item's id, or a bundle's folder.")]
 Item = Annotated[str, typer.Argument(help="The item's id, as `suffice triage list` prints it.")]
+ItemOrBundle = Annotated[Path, typer.Argument(metavar="ITEM", help="An item's id, or a bundle's folder.")]
 
-QUEUE = Path("TemporaryQueue")
 
-
-@app.command("list")
 def list_items(
+    *,
     every: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    json: options.Json = False,
-) -> int:
+    where: options.StoreOptions,
+) -> Answer:
     """The open items, one for each rollout that was rolled back."""
-    from dataclasses import asdict
-
-    from suffice.cli.console import print_json, print_table
     from suffice.store.triage import items
 
-    with _store(queue, store) as opened, opened.read() as connection:
-        found = items(connection, closed=every)
-    if json:
-        print_json([{**asdict(item), "open": item.open} for item in found])
-    else:
-        rows = ((item.id, item.stage, "open" if item.open else "closed", item.reason) for item in found)
-        print_table("Triage", ("item", "stage", "state", "why it was rolled back"), rows)
-    return 0
+    with _open(where) as store, store.read() as connection:
+        listed = items(connection, closed=every)
+    rows = [(item.id, item.stage, "open" if item.open else "closed", item.reason) for item in listed]
+    return Answer(
+        [{**asdict(item), "open": item.open} for item in listed],
+        lambda: print_table("Triage", ("item", "stage", "state", "why it was rolled back"), rows),
+    )
 
 
-@app.command("show")
-def show(item: Item, queue: Queue = QUEUE, store: options.StoreUrl = None, json: options.Json = False) -> int:
+def show(item: Item, *, where: options.StoreOptions) -> Answer:
     """An item: why, which gates failed, where its evidence is, and the commands to begin with."""
-    from dataclasses import asdict
-
-    from suffice.cli.console import print_json
-
-    found = _item(item, queue, store)
-    text = Path(found.bundle) / "TRIAGE.md"
-    if json:
-        print_json({**asdict(found), "open": found.open, "intact": text.is_file()})
-        return 0
-    closed = "" if found.open else f"Closed by {found.closed_by}: {found.note}\n\n"
-    missing = f"{found.id} ({found.stage}): {found.reason}\nIts bundle {found.bundle} is not there any more.\n"
-    sys.stdout.write(closed + (text.read_text(encoding="utf-8") if text.is_file() else missing))
-    return 0
+    chosen = _item(item, where)
+    file = Path(chosen.bundle) / "TRIAGE.md"
+    text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else None
+    closed = () if chosen.open else (f"Closed by {chosen.closed_by}: {chosen.note}", "")
+    missing = f"{chosen.id} ({chosen.stage}): {chosen.reason}\nIts bundle {chosen.bundle} is not there any more."
+    return Answer(
+        {**asdict(chosen), "open": chosen.open, "intact": text is not None},
+        lambda: print_lines(*closed, text or missing),
+    )
 
 
-@app.command("close")
 def close(
     item: Item,
+    *,
     note: Annotated[str, typer.Option(help="What it was, and what was done about it.")],
-    who: Annotated[str | None, typer.Option(help="Who says so (default: the user of this process).")] = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    json: options.Json = False,
-) -> int:
+    who: options.Who = None,
+    where: options.StoreOptions,
+) -> Answer:
     """Close an item, with what it was. The bundle stays; from then on retention may remove the rollout's old rows."""
     import time
 
-    from suffice.cli.console import print_json
-    from suffice.cli.options import user
-    from suffice.store.actions import Action
-    from suffice.store.journal import JournalEvent, append_journal
-    from suffice.store.triage import close_item
+    from suffice.triage.items import close as close_item
 
-    found, now, said = _item(item, queue, store), time.time(), who or user()
-    with _store(queue, store) as opened, opened.write() as connection:
-        closed = close_item(connection, found.id, now, said, note)
-        if closed:
-            append_journal(connection, [JournalEvent(now, found.id, said, Action.CLOSE, note)])
-    if not closed:
-        raise RolloutError(f"item {found.id} is closed already, by {found.closed_by}: {found.note}")
-    if json:
-        print_json({"item": found.id, "closed_by": said, "note": note})
-    else:
-        sys.stdout.write(f"{found.id} is closed\n")
-    return 0
+    by = who or options.user()
+    with _open(where) as store:
+        close_item(store, item, time.time(), by, note)
+    return Answer({"item": item, "closed_by": by, "note": note}, lambda: print_lines(f"{item} is closed"))
 
 
-@app.command("check")
-def check(bundle: Bundle, queue: Queue = QUEUE, store: options.StoreUrl = None, json: options.Json = False) -> int:
+def check(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
     """Check every file of a bundle against its manifest. Exits 2 when one was changed, added or removed."""
-    from suffice.cli.console import print_json
-    from suffice.triage.manifest import check as check_bundle
+    from suffice.triage.manifest import check as checked
 
-    bundle = _bundle(bundle, queue, store)
-    count = check_bundle(bundle)
-    if json:
-        print_json({"bundle": str(bundle), "files": count, "intact": True})
-    else:
-        sys.stdout.write(f"{count} files are as they were frozen\n")
-    return 0
+    bundle = _bundle(item, where)
+    count = checked(bundle)
+    return Answer(
+        {"bundle": str(bundle), "files": count, "intact": True},
+        lambda: print_lines(f"{count} files are as they were frozen"),
+    )
 
 
-@app.command("reproduce")
 def reproduce(
-    bundle: Bundle,
+    item: ItemOrBundle,
+    *,
     key: Annotated[str | None, typer.Option(help="The decision [default: the bundle's first].")] = None,
-    queue: Queue = QUEUE,
-    store: options.StoreUrl = None,
-    json: options.Json = False,
-) -> int:
+    where: options.StoreOptions,
+) -> Answer:
     """Decide a disagreeing decision of a bundle again from its seed, and print both paths look by look.
 
     Exits 0 when the difference is seen again, 2 when it is not.
     """
-    from suffice.cli.console import print_json, print_table
     from suffice.rehearsal.faults import feed_of
     from suffice.triage.reproduce import reproduce as reproduced
 
-    found = reproduced(_bundle(bundle, queue, store), key, feed_of=feed_of)
-    if json:
-        print_json(found)
-    else:
-        rows = ((str(look["n"]), _number(look["baseline"]), _number(look["adaptive"])) for look in found["looks"])
-        title = (
-            f"{found['key']}: fixed {found['baseline']} after {found['baseline_n']}, "
-            f"adaptive {found['adaptive']} after {found['adaptive_n']}"
-        )
-        print_table(title, ("draws", "fixed sees", "adaptive sees"), rows)
-    return 0 if found["differs"] else 2
+    seen = reproduced(_bundle(item, where), key, feed_of=feed_of)
+    rows = [(str(look["n"]), _number(look["baseline"]), _number(look["adaptive"])) for look in seen["looks"]]
+    title = (
+        f"{seen['key']}: fixed {seen['baseline']} after {seen['baseline_n']}, "
+        f"adaptive {seen['adaptive']} after {seen['adaptive_n']}"
+    )
+    return Answer(
+        seen,
+        lambda: print_table(title, ("draws", "fixed sees", "adaptive sees"), rows),
+        ExitCode.HOLDS if seen["differs"] else ExitCode.FAILS,
+    )
 
 
-def _store(queue: Path, url: str | None) -> "Store":
-    from suffice.store.address import store_of
+for _name, _command in (
+    ("list", list_items),
+    ("show", show),
+    ("close", close),
+    ("check", check),
+    ("reproduce", reproduce),
+):
+    add(app, _name, _command)
+
+
+def _open(where: options.StoreOptions) -> "Store":
     from suffice.store.database import open_store
 
-    return open_store(store_of(queue, url), create=False)
+    return open_store(where.address, create=False)
 
 
-def _item(item: str, queue: Path, url: str | None) -> "TriageItem":
-    from suffice.store.triage import item_of
+def _item(item: str, where: options.StoreOptions) -> "TriageItem":
+    from suffice.triage.items import read_item
 
-    with _store(queue, url) as store, store.read() as connection:
-        found = item_of(connection, item)
-    if found is None:
-        raise MissingDataError(f"{store.name}: there is no triage item {item}; suffice triage list shows them")
-    return found
+    with _open(where) as store:
+        return read_item(store, item)
 
 
-def _bundle(given: Path, queue: Path, url: str | None) -> Path:
+def _bundle(given: Path, where: options.StoreOptions) -> Path:
     """A folder as it is; anything else is an item's id."""
-    return given if given.is_dir() or len(given.parts) > 1 else Path(_item(str(given), queue, url).bundle)
+    return given if given.is_dir() or len(given.parts) > 1 else Path(_item(str(given), where).bundle)
 
 
 def _number(value: float | None) -> str:

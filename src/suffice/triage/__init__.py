@@ -1,4 +1,4 @@
-"""Evidence of a rollback: the bundle that is frozen, its manifest, and a disagreeing decision decided again.
+"""Evidence of a rollback: the bundle that is frozen, its manifest, a disagreeing decision decided again, and the items.
 
-Not here: why a rollback happened (rollout/), triage items (store/), what a fault does to draws (rehearsal/).
+Not here: why a rollback happened (rollout/), the rows of items (store/), what a fault does to draws (rehearsal/).
 """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,6 +20,8 @@ from suffice.store.triage import StoredReceipt
 from suffice.telemetry.metrics_file import flush
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
+
+_TEMPLATE = Path(__file__).with_name("templates") / "TRIAGE.md"
 
 ROWS = 10_000
 """Ledger rows of the failing stage that a bundle holds, the newest; disagreements are all in it."""
@@ -102,32 +105,22 @@ def triage_text(
     bundle: Path,
 ) -> str:
     """The triage item, in Markdown: why, which gates, and the commands to begin with."""
-    gates = [f"- {result.gate}: {result.sentence}" for result in failed] or ["- none: a person asked for it"]
     # A bundle lies in the folder `triage` of its queue.
     queue = bundle.parent.parent
     there = "" if queue == Path("TemporaryQueue") else f" --queue {shlex.quote(str(queue))}"
     reproduce = f"suffice triage reproduce {shlex.quote(rollout)}{there}"
-    begin = f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt"
-    lines = [
-        f"# Triage: {rollout} was rolled back in stage {stage}",
-        "",
-        reason,
-        "",
-        "Failed gates:",
-        *gates,
-        "",
-        f"{differing} audited decisions of the stage differ from the baseline.",
-        "",
-        "From the folder that the rollout runs in, with its virtual environment on the path:",
-        "",
-        "```sh",
-        f"suffice triage check {shlex.quote(str(bundle))}",
-        begin,
-        f"suffice rollout history --rollout {shlex.quote(rollout)}{there}",
-        f"suffice triage close {shlex.quote(rollout)}{there} --note 'what it was'",
-        "```",
-    ]
-    return "\n".join(lines) + "\n"
+    gates = [f"- {result.gate}: {result.sentence}" for result in failed] or ["- none: a person asked for it"]
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        rollout=rollout,
+        stage=stage,
+        reason=reason,
+        gates="\n".join(gates),
+        differing=differing,
+        bundle=shlex.quote(str(bundle)),
+        begin=f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt",
+        quoted=shlex.quote(rollout),
+        there=there,
+    )
 
 
 def _metrics(rows: Sequence[DecisionRow]) -> str:
