@@ -43,7 +43,8 @@ def rehearse(
     """
     from suffice.extras import require
 
-    require("suffice rehearse", "matplotlib", "jinja2")
+    # pdg for the checks: evaluation cases decide what is published.
+    require("a rehearsal", "matplotlib", "jinja2", *(["pdg"] if checks else []))
     from suffice.cli.rehearsal_view import print_summary, watching
     from suffice.files import write_atomically
     from suffice.rehearsal.faults import fault_of

@@ -10,6 +10,7 @@ from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.metrics import ReportsDir
 from suffice.errors import ExitCode
+from suffice.extras import require
 
 
 def runbook(
@@ -30,6 +31,8 @@ def runbook(
     from suffice.runbook.checks import Cycle, run_checks
     from suffice.runbook.configured import read
 
+    # Its evaluation cases decide what is published.
+    require("the runbook", "pdg")
     cycle = Cycle(read(config), out_dir, reports_dir, budget)
     return run_checks(cycle, (lambda _, __: None) if json else _show)
 

@@ -1,0 +1,192 @@
+"""The wheel without extras, in an environment of its own: it is light, and every command works or names the extra."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution, distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from suffice.cli.main import app
+from suffice.extras import EXTRA_OF
+
+ROOT = Path(__file__).parents[1]
+MEGABYTES = 400
+
+HOLDS, FAILS = 0, 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command line, its exit code without extras, and what it then says."""
+
+    line: str
+    code: int
+    said: str = ""
+
+
+COMMANDS = (
+    Asked("plan --save plan.json", HOLDS, "worst disagreement"),
+    Asked("plan --rule paired_mean --n 64", HOLDS, "worst disagreement"),
+    Asked("plan --plot plan.svg", FAILS, "suffice[report]"),
+    Asked("compare", HOLDS, "Checksum of all decisions"),
+    Asked("compare --source codata --csv rows.csv", HOLDS, "Checksum of all decisions"),
+    Asked("compare --source pdg", FAILS, "suffice[data]"),
+    Asked("compare --report report.html", FAILS, "suffice[report]"),
+    Asked("compare --out rows.parquet", FAILS, "suffice[parquet]"),
+    Asked("compare --samples rows.parquet", FAILS, "suffice[parquet]"),
+    Asked("compare --cluster tcp://127.0.0.1:1", FAILS, "suffice[dask]"),
+    Asked("resolve --source codata", HOLDS),
+    Asked("resolve --source pdg", FAILS, "suffice[data]"),
+    Asked("resolve --source codata --store postgresql://a@127.0.0.1/b", FAILS, "suffice[postgres]"),
+    Asked("eval --only agreement_pdg", FAILS, "suffice[data]"),
+    Asked("eval --only agreement_even", HOLDS, "PASS"),
+    Asked("sweep --budget 1 --out-dir sweep", HOLDS),
+    Asked("verify-sweep --sweep-dir sweep", HOLDS),
+    Asked("metrics", HOLDS),
+    Asked("gate", FAILS, "rollback-storm escalations"),
+    Asked("runbook", FAILS, "suffice[data]"),
+    Asked("rehearse", FAILS, "suffice[data,report]"),
+    Asked("rehearse --source codata --no-checks", FAILS, "suffice[report]"),
+    Asked("promote", FAILS, "suffice[data]"),
+    Asked("rollout start --enable --source codata", HOLDS, "stage staging began"),
+    Asked("rollout status", HOLDS),
+    Asked("rollout explain", HOLDS),
+    Asked("rollout cycle", HOLDS),
+    Asked("rollout history", HOLDS),
+    Asked("rollout pause --reason why", HOLDS),
+    Asked("rollout resume", HOLDS),
+    Asked("rollout approve", FAILS, "not possible"),
+    Asked("rollout advance", FAILS, "is not over"),
+    Asked("rollout rollback --reason why", HOLDS, "RolledBack"),
+    Asked("rollout run --until-done", FAILS, "RolledBack"),
+    Asked("rollout prune --older-than 90d", HOLDS),
+    Asked("triage list", HOLDS, "verifier-000001"),
+    Asked("triage show verifier-000001", HOLDS),
+    Asked("triage check verifier-000001", HOLDS),
+    Asked("triage reproduce verifier-000001", FAILS),
+    Asked("triage close verifier-000001 --note why", HOLDS),
+)
+
+LINES = [asked.line for asked in COMMANDS]
+
+ASK = """
+import contextlib, io, json, sys, traceback
+from suffice.cli.main import run
+
+answers = []
+for line in json.load(sys.stdin):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = run(line.split())
+        except BaseException:
+            code = traceback.print_exc()
+    answers.append((code, said.getvalue()))
+json.dump(answers, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Bare:
+    """An environment with the wheel and what it needs, and nothing else."""
+
+    folder: Path
+
+    @property
+    def packages(self) -> Path:
+        return self.folder / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+
+    def run(self, program: str, folder: Path, **named: Any) -> str:
+        # Nothing of this environment may be found there; the rest, like where a home is, a host has too.
+        others = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SUFFICE"))}
+        command = [self.folder / "bin/python", "-c", program]
+        done = subprocess.run(command, cwd=folder, env=others, capture_output=True, text=True, check=False, **named)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    uv("build", "--wheel", "--no-build-isolation", "--out-dir", folder, ROOT)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module", params=["linked", pytest.param("downloaded", marks=pytest.mark.campaign)])
+def bare(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
+    """What the wheel needs is linked from this environment, without a network; the campaign downloads it."""
+    made = Bare(tmp_path_factory.mktemp("bare"))
+    venv.create(made.folder)
+    if request.param == "linked":
+        uv("pip", "install", "--no-deps", "--python", made.folder / "bin/python", wheel)
+        (suffice,) = distributions(path=[str(made.packages)])
+        for needed in closure(suffice, {}).values():
+            link(needed, made.packages)
+    else:
+        pip = [sys.executable, "-m", "pip", "--python", made.folder / "bin/python", "install", "--quiet", wheel]
+        subprocess.run(pip, check=True)
+    return made
+
+
+def uv(*words: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "uv", "--offline", "--quiet", *words], check=True)
+
+
+def closure(package: Distribution, seen: dict[str, Distribution]) -> dict[str, Distribution]:
+    """The distributions that an installation of the package without extras brings."""
+    for line in package.requires or ():
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            assert not requirement.extras, f"{package.name} needs {line}: an extra, which is not followed here"
+            if name not in seen:
+                seen[name] = distribution(name)
+                closure(seen[name], seen)
+    return seen
+
+
+def link(package: Distribution, folder: Path) -> None:
+    for file in package.files or ():
+        if file.parts[0] != ".." and file.suffix != ".pyc":
+            place = folder / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file.locate())
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name)) if hasattr(command, "commands") else [" ".join((*words, name))]
+
+
+def test_it_is_light(bare: Bare) -> None:
+    taken = sum(file.stat().st_blocks * 512 for file in bare.folder.rglob("*") if file.is_file())
+    assert taken <= MEGABYTES << 20
+
+
+def test_it_has_no_package_of_an_extra(bare: Bare) -> None:
+    there = {canonicalize_name(package.name) for package in distributions(path=[str(bare.packages)])}
+    assert {"suffice", "numpy", "scipy", "typer"} <= there
+    assert not there & set(EXTRA_OF)
+
+
+def test_every_command_works_or_names_the_extra(bare: Bare, tmp_path: Path) -> None:
+    every = set(commands(typer.main.get_command(app)))
+    assert every == {" ".join(words[: 1 + (words[0] in ("rollout", "triage"))]) for words in map(str.split, LINES)}
+    (tmp_path / "config.json").write_text((ROOT / "config.json").read_text("utf-8"), "utf-8")
+    answers = json.loads(bare.run(ASK, tmp_path, input=json.dumps(LINES)))
+    wrong = [
+        (asked, code, said)
+        for asked, (code, said) in zip(COMMANDS, answers, strict=True)
+        if code != asked.code or asked.said not in said or "Traceback" in said
+    ]
+    assert wrong == []
