@@ -1,6 +1,8 @@
 """The ask/tell run: one verdict, however the draws come."""
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from math import inf, isnan, nan
 
 import numpy as np
@@ -108,6 +110,18 @@ def test_a_draw_that_is_not_finite_is_invalid_and_never_accepted(plan, bad, plac
     run = plan.start()
     in_blocks(run, draws, sizes)
     assert run.verdict.decision is Decision.INVALID or run.verdict.n <= place
+
+
+@pytest.mark.parametrize("draws", [[1.0, nan], [1.0] * 40], ids=["invalid", "accepted"])
+def test_a_verdict_equals_its_copy_and_no_other(draws: list[float]) -> None:
+    run = COUNTS.start()
+    run.observe(draws)
+    copy = pickle.loads(pickle.dumps(run.verdict))
+    assert (copy, hash(copy)) == (run.verdict, hash(run.verdict))
+    for change in ({"estimate": 0.5}, {"decision": Decision.REJECTED}, {"n": 3}, {"fixed_n": 9}, {"guarded": True}):
+        assert replace(copy, **change) != copy
+    assert replace(copy, reason=StopReason.REJECT_BOUNDARY) != copy
+    assert copy != copy.estimate
 
 
 def test_need_counts_the_draws_to_the_next_look() -> None:

@@ -37,11 +37,12 @@ class StopReason(Enum):
     NON_FINITE = "A draw was NaN or infinite: nothing can be decided."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
     """What a closed run decided: after n of fixed_n draws, with the estimate at that point (NaN when INVALID).
 
-    `guarded` tells that the applicability guard for draws of unknown shape was on.
+    `guarded` tells that the applicability guard for draws of unknown shape was on. Verdicts are equal when all of this
+    is, a NaN estimate being equal to another one.
     """
 
     decision: Decision
@@ -54,6 +55,12 @@ class Verdict:
     @property
     def early(self) -> bool:
         return self.n < self.fixed_n
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Verdict) and _verdict_dict(self) == _verdict_dict(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(_verdict_dict(self).values()))
 
 
 class Run:
