@@ -9,9 +9,9 @@ import pytest
 from small_rehearsal import OWN, write
 
 from suffice.cli.main import run
-from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
 from suffice.triage.manifest import check
+from suffice.verifier.arm import Arm
 
 KEYS = {
     "name",

@@ -14,10 +14,10 @@ import pytest
 
 from suffice.cli import rollout, triage
 from suffice.cli.main import run
-from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
+from suffice.verifier.arm import Arm
 
 COMMANDS = (
     *(("rollout", it.name) for it in rollout.app.registered_commands),

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suffice.errors import DataError
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.flag.bucketing import Sample, audited, buckets, drift, inside, misplaced, record
 from suffice.flag.document import Exposure
+from suffice.verifier.arm import Arm
 
 TARGETS = [f"pump-{i}" for i in range(10_000)]
 CRITICAL = stats.chi2.isf(1e-4, 1)

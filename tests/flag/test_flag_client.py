@@ -18,11 +18,12 @@ from openfeature.provider import ProviderStatus
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 from openfeature.provider.no_op_provider import NoOpProvider
 
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.client import FlagClient
 from suffice.flag.document import FLAG, Exposure, to_text
 from suffice.flag.file import publish
+from suffice.verifier.arm import Arm
 
 TARGETS = [f"pump-{i}" for i in range(200)]
 EVERYBODY = Exposure(100, "s1")

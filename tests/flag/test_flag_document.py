@@ -9,8 +9,8 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
 from suffice.errors import DataError
-from suffice.flag.arm import Arm
 from suffice.flag.document import FLAG, Exposure, document, from_text, to_text
+from suffice.verifier.arm import Arm
 
 names = st.text(min_size=1, max_size=12)
 exposures = st.builds(

@@ -5,12 +5,13 @@ import time
 
 import pytest
 
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.flag.probes import Probe, observe
+from suffice.verifier.arm import Arm
 
 FIXED = Answer(Arm.FIXED, resolved=True, reason="STATIC")
 ADAPTIVE = Answer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")

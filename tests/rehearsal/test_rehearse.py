@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from suffice.config import load
 from suffice.errors import DataError, MissingDataError, OutputError
-from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
 from suffice.flag.file import published
 from suffice.rehearsal.rehearse import Ending, Moment, rehearse
@@ -28,6 +27,7 @@ from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.triage.manifest import check
+from suffice.verifier.arm import Arm
 from suffice.verifier.loop import decide
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError, StoreConflict
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import published
@@ -23,6 +23,7 @@ from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, journal_of, verify_journal
 from suffice.store.rollouts import save_rollout
+from suffice.verifier.arm import Arm
 
 STAGES = (
     Stage(name="staging", weight=0, shadow=True, hold=timedelta(seconds=100), min_audits=10),

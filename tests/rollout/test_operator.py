@@ -28,7 +28,7 @@ from production import (
 import suffice
 from suffice.cli.main import run
 from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
-from suffice.flag.arm import Flag
+from suffice.flag.answer import Flag
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published

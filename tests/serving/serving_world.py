@@ -11,12 +11,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from suffice.decision.proportion import Proportion
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.serving.verifier import Situation, Verifier
 from suffice.stopping.design import plan
 from suffice.store.database import Store
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counters
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 N, SEED = 64, 42

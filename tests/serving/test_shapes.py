@@ -7,13 +7,13 @@ import pytest
 from serving_world import Flags
 
 import suffice
-from suffice.flag.arm import Arm
 from suffice.sampling.distributions import Normal
 from suffice.sampling.sampler import Pair
 from suffice.serving.verifier import Verifier
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counters
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 N = 64

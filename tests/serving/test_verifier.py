@@ -21,7 +21,6 @@ from sqlalchemy import text
 from store_places import Place
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
-from suffice.flag.arm import Arm
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
@@ -34,6 +33,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide, decide_fixed, observations
 

@@ -8,8 +8,9 @@ from importlib.metadata import version
 from typing import Any
 
 from suffice.errors import DataError
-from suffice.flag.arm import Arm, Flag
+from suffice.flag.answer import Flag
 from suffice.flag.document import PERCENT, Exposure, bucket_by
+from suffice.verifier.arm import Arm
 
 _EVALUATOR = "openfeature-flagd-core"
 _FLAG = "bucket"

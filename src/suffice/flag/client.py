@@ -14,9 +14,10 @@ from openfeature.flag_evaluation import FlagEvaluationDetails
 from openfeature.provider import ProviderStatus
 from openfeature.provider.no_op_provider import NoOpProvider
 
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.flag.document import FLAG, REGION
 from suffice.flag.watched_file import WatchedFile
+from suffice.verifier.arm import Arm
 
 POLL_MS = 100
 """How often the file is looked at, and so the longest time for which a client may not have seen a publication."""

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from suffice.errors import DataError
-from suffice.flag.arm import Arm
+from suffice.verifier.arm import Arm
 
 FLAG = "adaptive-sampling"
 REGION = "region"

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from suffice.flag.arm import Arm, Flag
+from suffice.flag.answer import Flag
+from suffice.verifier.arm import Arm
 
 PAUSE_SECONDS = 0.05
 SETTLE_SECONDS = 0.5

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suffice.errors import SufficeError
-from suffice.flag.arm import Flag
+from suffice.flag.answer import Flag
 from suffice.flag.bucketing import Sample, drift, misplaced
 from suffice.flag.document import Exposure, in_words
 from suffice.flag.file import wrong_with_file

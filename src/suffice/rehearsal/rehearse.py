@@ -13,7 +13,6 @@ from suffice.evidence.measurements import Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.recompute import differing
 from suffice.files import write_atomically
-from suffice.flag.arm import Arm
 from suffice.flag.client import FlagClient
 from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult
@@ -41,6 +40,7 @@ from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.rollouts import load_rollout
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 RECOMPUTED = 20

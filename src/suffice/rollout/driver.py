@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from suffice.config import Stage
 from suffice.errors import OutputError, RolloutError
-from suffice.flag.arm import Flag
+from suffice.flag.answer import Flag
 from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish

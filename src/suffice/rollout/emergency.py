@@ -6,13 +6,14 @@ from pathlib import Path
 
 from suffice.errors import OutputError, SufficeError
 from suffice.files import write_atomically
-from suffice.flag.arm import Arm, Flag
+from suffice.flag.answer import Flag
 from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rollout.driver import ATTEMPTS, PROBES
 from suffice.rollout.world import Place
+from suffice.verifier.arm import Arm
 
 ASKED = "rollback.asked"
 """The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it

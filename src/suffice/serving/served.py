@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from suffice.decision.rule import Decision, Rule
-from suffice.flag.arm import Arm
 from suffice.sampling.sampler import Draws
 from suffice.sampling.streams import Stream
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run, Verdict
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 

@@ -16,7 +16,7 @@ from suffice.config import load
 from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, OutputError, StoreError, SufficeError
-from suffice.flag.arm import Arm, Flag
+from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.serving.counted import FALLBACK, count
@@ -36,6 +36,7 @@ from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 FORCE_FIXED = "SUFFICE_FORCE_FIXED"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import update
 
-from suffice.flag.arm import Answer, Arm
+from suffice.flag.answer import Answer
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.storm import StormPolicy
@@ -23,6 +23,7 @@ from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.ledger import Ledger
 from suffice.store.schema import provenance
 from suffice.telemetry.counters import Counters, Counts
+from suffice.verifier.arm import Arm
 
 TARGETS = 60
 MOST_NOISE = 2

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from suffice.decision.rule import Decision
-from suffice.flag.arm import Arm
 from suffice.resolution.judge import Outcome
 from suffice.resolution.resolve import Resolver
 from suffice.resolution.review import add_records
@@ -28,6 +27,7 @@ from suffice.store.database import open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.records import load_records
 from suffice.telemetry.counters import Counters
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from suffice.decision.rule import Decision
-from suffice.flag.arm import Arm
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.runbook.scenarios.setting import Setting
 from suffice.serving.served import Served
@@ -12,6 +11,7 @@ from suffice.store.chain import Verification
 from suffice.store.events import ProvenanceEvent
 from suffice.store.records import Record
 from suffice.telemetry.counters import Counts
+from suffice.verifier.arm import Arm
 
 
 @dataclass(frozen=True, slots=True)

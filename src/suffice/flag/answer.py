@@ -1,15 +1,9 @@
-"""The two arms, and what an answer of the flag holds."""
+"""What an answer of the flag holds, and who gives it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-
-class Arm(StrEnum):
-    """Which path a production decision takes. FIXED is also the answer to everything that is not known."""
-
-    FIXED = "fixed"
-    ADAPTIVE = "adaptive"
+from suffice.verifier.arm import Arm
 
 
 @dataclass(frozen=True, slots=True)
