@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from suffice.config import Config, load, shipped
-from suffice.errors import ConfigError
+from suffice.config import Config, parse, shipped
+from suffice.config.reading import read as read_text
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.sweep import Conditions
 from suffice.stopping.cache import default_cache
@@ -46,15 +46,11 @@ class Configured:
         return Conditions(self.plan, self.seed(seed), self.policy, at)
 
 
-def read(path: Path | None, *, required: bool = False) -> Configured:
-    """The configuration at `path`, else ./config.json, else the one that we ship.
-
-    Raises ConfigError when it cannot be used, or there is no file where one was named or is required.
-    """
+def read(path: Path | None) -> Configured:
+    """The configuration at `path`, else ./config.json, else the one that we ship. Raises ConfigError."""
     file = path or Path("config.json")
-    if path is None and not required and not file.exists():
+    if path is None and not file.exists():
         config = shipped()
         return Configured(config, config.model_dump_json(indent=2), file.parent, from_file=False)
-    if required and not file.exists():
-        raise ConfigError(f"{file}: there is no such file; name one with --config")
-    return Configured(load(file), file.read_bytes().decode(), file.parent, from_file=True)
+    text = read_text(file)
+    return Configured(parse(text, str(file)), text, file.parent, from_file=True)
