@@ -1,0 +1,93 @@
+"""A disagreeing decision decided again, from a bundle that was written by hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import suffice
+from suffice.errors import DataError
+from suffice.sources.correction import Correction, Estimate
+from suffice.stopping.plan import Plan
+from suffice.stopping.request import Margin
+from suffice.triage.manifest import freeze
+from suffice.triage.reproduce import reproduce
+from suffice.verifier.loop import observations
+
+SEED, N = 3, 64
+RULE = suffice.Proportion(0.8)
+SOUND = suffice.plan(RULE, N, 0.01, look_every=8)
+MARGIN = suffice.plan(RULE, N, 0.01, method="margin", margin=Margin(8, 2, 0.01))
+
+
+def observed(key: str) -> list[float]:
+    return observations(correction(key).case(), RULE, N, SEED)
+
+
+def correction(key: str) -> Correction:
+    """Its share of successes lies at the threshold, where a hasty plan goes wrong often."""
+    return Correction(key, "t", Estimate(0.0, 1.0, 1.0), Estimate(1.19, 1.0, 1.0))
+
+
+def decided(plan: Plan, key: str) -> suffice.Verdict:
+    run = plan.start()
+    run.observe(observed(key))
+    return run.verdict
+
+
+DIFFERING = next(
+    key
+    for key in map("c{}".format, range(1000))
+    if decided(MARGIN, key).decision.value != ("accepted" if sum(observed(key)) / N >= 0.8 else "rejected")
+)
+
+
+def bundle(folder: Path, fault: str | None = None, plans: tuple[Plan, ...] = (MARGIN,), made: Plan = MARGIN) -> Path:
+    case = correction(DIFFERING)
+    asked: Mapping[str, Any] = {
+        "key": case.key, "target": case.target, "record": asdict(case.record),
+        "measurement": asdict(case.measurement), "seed": SEED, "plan_id": made.id, "fault": fault,
+    }  # fmt: skip
+    files = {f"plans/{plan.id}.json": json.dumps(plan.to_dict()) for plan in plans}
+    return freeze(
+        folder / "bundle",
+        {**files, "plan.json": json.dumps(SOUND.to_dict()), "disagreements.jsonl": json.dumps(asked) + "\n"},
+    )
+
+
+def test_both_paths_are_seen_look_by_look_with_the_plan_that_decided(tmp_path: Path) -> None:
+    seen = reproduce(bundle(tmp_path))
+    draws, hasty = observed(DIFFERING), decided(MARGIN, DIFFERING)
+    assert (seen["key"], seen["differs"], seen["baseline_n"]) == (DIFFERING, True, N)
+    assert (seen["adaptive"], seen["adaptive_n"]) == (hasty.decision.value, hasty.n)
+    assert [look["n"] for look in seen["looks"]] == [*(n for n in MARGIN.looks if n <= hasty.n), N]
+    assert [look["baseline"] for look in seen["looks"]] == [sum(draws[: look["n"]]) for look in seen["looks"]]
+    assert seen["looks"][-1]["adaptive"] is None
+
+
+def test_a_fault_is_put_in_again(tmp_path: Path) -> None:
+    faults = {"nan": lambda draws: [nan] * len(draws)}
+    seen = reproduce(bundle(tmp_path, "nan", (), SOUND), feed_of=faults.get)
+    assert (seen["fault"], seen["adaptive"], seen["differs"]) == ("nan", "invalid", True)
+    assert all(look["adaptive"] is None for look in seen["looks"])
+    json.dumps(seen, allow_nan=False)
+
+
+def test_a_decision_whose_plan_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"made with plan {MARGIN.id[:12]}, which the bundle does not have"):
+        reproduce(bundle(tmp_path, plans=()))
+
+
+def test_a_decision_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no disagreeing decision nobody; it holds 1"):
+        reproduce(bundle(tmp_path), "nobody")
+
+
+def test_a_bundle_without_decisions_says_what_would_have_helped(tmp_path: Path) -> None:
+    files = {"plan.json": json.dumps(SOUND.to_dict()), "disagreements.jsonl": ""}
+    with pytest.raises(DataError, match="a --source at the start can"):
+        reproduce(freeze(tmp_path / "bundle", files))
