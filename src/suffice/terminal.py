@@ -1,11 +1,12 @@
-"""What people read on a terminal: tables, lines, percentages; and the JSON that programs read instead.
+"""What people read on a terminal: tables, lines, percentages, progress; and the JSON that programs read instead.
 
 Rich is imported when a table or a line is shown, and not before.
 """
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -62,3 +63,27 @@ def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield from bar.track(items, total=total, description=what)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, float], None]]:
+    """A function that takes how many cases are done, and their share of all.
+
+    It shows both on standard error when that is a terminal, with the rate and the time that remains.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _cases, _share: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    counts = TextColumn("{task.fields[cases]:,} cases, {task.fields[rate]:,.0f}/s")
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), counts, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0, cases=0, rate=0.0)
+
+        def update(cases: int, share: float) -> None:
+            elapsed = bar.tasks[0].elapsed or 0.0
+            bar.update(task, completed=share, cases=cases, rate=cases / elapsed if elapsed > 0 else 0.0)
+
+        yield update

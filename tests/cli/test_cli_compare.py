@@ -54,6 +54,15 @@ def test_the_optimal_plan_holds_where_truths_are_even(capsys: pytest.CaptureFixt
     assert it["disagreement_rate"] <= 0.01
 
 
+@pytest.mark.parametrize("claim", [("--at-least", "0.5"), ("--at-most", "0.5")])
+def test_a_claim_about_a_mean_may_be_a_least_or_a_most(
+    capsys: pytest.CaptureFixture[str], claim: tuple[str, str]
+) -> None:
+    compared = answer(capsys, "--rule", "mean", *claim, "--n", "32")
+    assert compared["parameters"] == {claim[0].removeprefix("--").replace("-", "_"): 0.5, "alpha": 0.05}
+    assert compared["disagreement_rate"] <= 0.01
+
+
 def test_several_methods_give_a_list_and_the_first_is_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(("compare", "--source", "even", "--method", "optimal,margin,fixed", "--json")) == 0
     several = json.loads(capsys.readouterr().out)

@@ -16,7 +16,7 @@ from benchmarks.cluster import Cluster
 
 import suffice
 from suffice.cli.main import run
-from suffice.cli.options import Choice, setting_of, shipped_config
+from suffice.cli.options import RuleOptions, setting_of, shipped_config
 from suffice.comparison import chunks
 from suffice.comparison.chunks import compare_in_chunks, decide_chunk
 from suffice.comparison.workers import pool
@@ -265,7 +265,7 @@ def test_one_process_two_processes_and_a_cluster_give_the_same_and_a_killed_work
 
 
 def plans(rule: suffice.Proportion, n: int) -> list[Plan]:
-    choice = Choice(rule="proportion", at_least=rule.at_least, max_disagreement="0.01")
+    choice = RuleOptions(rule="proportion", at_least=rule.at_least, max_disagreement="0.01")
     setting = setting_of(choice, shipped_config())
     return [setting.plan(method, n, guarded=True) for method in ("optimal", "margin")]
 

@@ -11,10 +11,11 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli.options import Json
+from suffice.errors import ExitCode
 from suffice.terminal import print_json
 
 
-def add(app: typer.Typer, name: str, command: Callable[..., Answer | int]) -> None:
+def add(app: typer.Typer, name: str, command: Callable[..., Answer | ExitCode]) -> None:
     """Add `command` to `app` under `name`, with the option `--json`.
 
     A parameter that is a dataclass stands for a group of options: each of its fields is one. A command that shows
@@ -23,7 +24,7 @@ def add(app: typer.Typer, name: str, command: Callable[..., Answer | int]) -> No
     app.command(name)(_printed(command))
 
 
-def _printed(command: Callable[..., Answer | int]) -> Callable[..., int]:
+def _printed(command: Callable[..., Answer | ExitCode]) -> Callable[..., ExitCode]:
     """The command with its groups taken apart for Typer; it prints its answer and returns the exit code."""
     own = signature(command).parameters
     annotated = {key: each.annotation for key, each in own.items()}
@@ -31,7 +32,7 @@ def _printed(command: Callable[..., Answer | int]) -> Callable[..., int]:
     members = {key: signature(group).parameters for key, group in groups.items()}
 
     @wraps(command)
-    def run(**options: Any) -> int:
+    def run(**options: Any) -> ExitCode:
         for key, group in groups.items():
             options[key] = group(**{name: options.pop(name) for name in members[key]})
         json = options["json"] if "json" in own else options.pop("json")
@@ -45,7 +46,7 @@ def _printed(command: Callable[..., Answer | int]) -> Callable[..., int]:
     return run
 
 
-def print_answer(answer: Answer | int, *, json: bool) -> int:
+def print_answer(answer: Answer | ExitCode, *, json: bool) -> ExitCode:
     """Print an answer to standard output and its problem to standard error, and return the exit code.
 
     A command that has printed everything itself answers with its exit code alone.

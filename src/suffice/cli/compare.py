@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suffice.answer import Answer
-from suffice.cli import options
+from suffice.cli import options, sources
 from suffice.errors import DataError, MissingDataError, PlanError
 
 if TYPE_CHECKING:
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 def compare(
+    *,
     source: Annotated[str | None, typer.Option(help="pdg, codata or even [default: even].")] = None,
-    records: Annotated[
-        Path | None, typer.Option(help="Your records: CSV with key, value, u or u_plus, u_minus.")
-    ] = None,
-    measurements: Annotated[Path | None, typer.Option(help="Your measurements of them, in the same form.")] = None,
+    records: sources.Records = None,
+    measurements: sources.Measurements = None,
     samples: Annotated[
         Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
     ] = None,
@@ -34,23 +33,14 @@ def compare(
     method: Annotated[
         str | None, typer.Option(help="One or more methods, like optimal,margin; the first is judged.")
     ] = None,
-    rule: options.RuleName = None,
-    at_least: options.AtLeast = None,
-    alpha: options.Alpha = None,
-    min_effect: options.MinEffect = None,
-    n: options.Draws = None,
-    max_disagreement: options.MaxDisagreement = None,
-    look_every: options.LookEvery = None,
-    n_min: options.FirstLook = None,
+    choice: options.RuleOptions,
     seed: options.Seed = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a row for each case, as Parquet.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
-    use_config: Annotated[
-        bool, typer.Option("--use-config", help="Require the configuration and apply its regression gate in full.")
-    ] = False,
+    use_config: options.UseConfig = False,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Take the seed from the configuration.")
     ] = False,
@@ -68,9 +58,7 @@ def compare(
     if report is not None:
         require("--report", "matplotlib", "jinja2")
     read = options.read_config(config, required=use_config)
-    setting = options.setting_of(
-        options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min), read
-    )
+    setting = options.setting_of(choice, read)
     for path in (csv, out, report):
         if path is not None:
             check_writable(path)
@@ -78,7 +66,7 @@ def compare(
     if samples is None:
         given = _generated(source, records, measurements, setting, methods)
     else:
-        if source is not None or records is not None or measurements is not None or n is not None:
+        if source is not None or records is not None or measurements is not None or choice.n is not None:
             raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
         given = _recorded(samples, order, setting, methods)
     used_seed = read.determinism.seed if seed is None or deterministic else seed
@@ -143,10 +131,10 @@ def _run(
     workers: int,
     cluster: str | None,
 ) -> "Progress":
-    from suffice.cli.console import progress
     from suffice.comparison.chunks import Progress, compare_in_chunks
     from suffice.comparison.compare import Comparison
     from suffice.comparison.workers import pool
+    from suffice.terminal import progress
 
     done = Progress(Comparison(setting.rule, seed))
     with _writing(wanted, methods) as write, pool(workers, cluster) as hands, progress(given.name) as tell:

@@ -12,9 +12,7 @@ from suffice.cli.metrics import MetricsFile, ReportsDir
 
 def gate(
     max_escalations: Annotated[int | None, typer.Option(help="The most escalations that are allowed.")] = None,
-    use_config: Annotated[
-        bool, typer.Option("--use-config", help="Take limit and switch from error_resolution in the configuration.")
-    ] = False,
+    use_config: options.UseConfig = False,
     reports_dir: ReportsDir = Path("TemporaryQueue"),
     metrics_file: MetricsFile = Path("metrics.json"),
     config: options.ConfigFile = None,

@@ -82,18 +82,18 @@ class StoreOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen on the command line; None where the configuration or the default decides."""
+class RuleOptions:
+    """The options of a decision rule and its plan. None stands for what the configuration or a default says."""
 
-    rule: str | None = None
-    at_least: float | None = None
-    alpha: float | None = None
-    min_effect: float | None = None
-    n: int | None = None
-    max_disagreement: str | None = None
-    look_every: int | None = None
-    n_min: int | None = None
-    at_most: float | None = None
+    rule: RuleName = None
+    at_least: AtLeast = None
+    at_most: AtMost = None
+    alpha: Alpha = None
+    min_effect: MinEffect = None
+    n: Draws = None
+    max_disagreement: MaxDisagreement = None
+    look_every: LookEvery = None
+    n_min: FirstLook = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,9 @@ class Setting:
         )
 
 
-def setting_of(choice: Choice, config: "Config", looks: str | None = None, *, config_looks: bool = True) -> Setting:
+def setting_of(
+    choice: RuleOptions, config: "Config", looks: str | None = None, *, config_looks: bool = True
+) -> Setting:
     """Command-line options over the configuration. Raises PlanError for what cannot be."""
     from suffice.decision.rules import rule_of
 

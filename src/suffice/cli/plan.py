@@ -13,16 +13,9 @@ if TYPE_CHECKING:
 
 
 def plan(
-    rule: options.RuleName = None,
-    at_least: options.AtLeast = None,
-    at_most: options.AtMost = None,
-    alpha: options.Alpha = None,
-    min_effect: options.MinEffect = None,
-    n: options.Draws = None,
-    max_disagreement: options.MaxDisagreement = None,
+    *,
+    choice: options.RuleOptions,
     method: options.Method = None,
-    look_every: options.LookEvery = None,
-    n_min: options.FirstLook = None,
     looks: Annotated[str | None, typer.Option(help="The looks themselves, like 16,32,64.")] = None,
     guarded: Annotated[bool, typer.Option("--guarded", help="t rules: for draws of unknown shape.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Every method at the same bound, side by side.")] = False,
@@ -37,7 +30,6 @@ def plan(
     """
     configured = use_config or config is not None
     read = options.asked_config(config, use_config=use_config)
-    choice = options.Choice(rule, at_least, alpha, min_effect, n, max_disagreement, look_every, n_min, at_most)
     setting = options.setting_of(choice, read, looks, config_looks=configured)
     if compare:
         plans = _of_every_method(setting, guarded=guarded)

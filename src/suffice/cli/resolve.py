@@ -32,10 +32,10 @@ def resolve(
     """
     if verify_chain:
         return _verified(where.address)
-    from suffice.cli.console import track
     from suffice.resolution.resolve import Resolver, Summary
     from suffice.resolution.storm import StormPolicy
     from suffice.serving.verifier import Verifier
+    from suffice.terminal import track
 
     path = config or options.CONFIG
     storms = options.read_config(path, required=True).error_resolution.rollback_storm_policy
