@@ -40,8 +40,8 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        found: str = json.loads((self.folder / "scheduler.json").read_text(encoding="utf-8"))["address"]
-        return found
+        address: str = json.loads((self.folder / "scheduler.json").read_text(encoding="utf-8"))["address"]
+        return address
 
     @property
     def workers(self) -> "list[subprocess.Popen[bytes]]":
@@ -50,11 +50,18 @@ class Cluster:
     def _start_all(self) -> None:
         at = self.folder / "scheduler.json"
         self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(at))
-        self._wait(at.exists)
+        self._wait(self._has_address)
         for i in range(WORKERS):
             self._start("worker", self.address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny",
                         "--no-dashboard", "--local-directory", str(self.folder / f"worker{i}"))  # fmt: skip
         self._wait(lambda: self._registered() == WORKERS)
+
+    def _has_address(self) -> bool:
+        # The scheduler makes its file first and fills it a moment later.
+        try:
+            return bool(self.address)
+        except (OSError, ValueError):
+            return False
 
     def _stop(self) -> None:
         for process in reversed(self.processes):
