@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from suffice.cli.main import run
@@ -70,6 +71,19 @@ def test_several_methods_give_a_list_and_the_first_is_judged(capsys: pytest.Capt
     assert several[1]["disagreement_rate"] > 0.01
     assert (several[2]["disagreements"], several[2]["sample_reduction"]) == (0, 0)
     assert run(("compare", "--source", "even", "--method", "margin,optimal")) == 2
+
+
+def test_a_row_for_each_case_is_readable_with_the_method_that_is_fixed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.parquet"
+    it, fixed = answer(capsys, "--source", "even", "--method", "optimal,fixed", "--out", str(out))
+    rows = pq.read_table(out).to_pylist()
+    assert len(rows) == it["cases"] == fixed["cases"]
+    for row in rows:
+        assert (row["fixed_n"], row["fixed_estimate"]) == (row["baseline_n"], row["baseline_estimate"])
+        assert (row["fixed_decision"], row["fixed_agrees"]) == (row["baseline"], True)
+    assert sum(row["optimal_n"] for row in rows) == pytest.approx(it["avg_adaptive_n"] * it["cases"])
 
 
 def write(path: Path, text: str) -> Path:

@@ -264,6 +264,22 @@ def test_one_process_two_processes_and_a_cluster_give_the_same_and_a_killed_work
                 cluster.processes[0].kill()
 
 
+@pytest.mark.parametrize("group", [10_000, 64])
+def test_files_of_rows_are_equal_to_the_byte_however_cases_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    monkeypatch.setattr("suffice.comparison.rows.ROW_GROUP", group)
+    path, files = write(tmp_path, "csv"), []
+    for size in (500, 7):
+        monkeypatch.setattr(chunks, "FIRST_CASES", size)
+        monkeypatch.setattr(chunks, "MOST_CASES", size)
+        out, lines = tmp_path / f"{size}.parquet", tmp_path / f"{size}.csv"
+        assert run(("compare", "--samples", str(path), *JUDGED, "--out", str(out), "--csv", str(lines))) == 0
+        files.append((out.read_bytes(), lines.read_bytes()))
+        assert pq.ParquetFile(out).metadata.num_row_groups == -(-COUNT // group)
+    assert files[0] == files[1]
+
+
 def plans(rule: suffice.Proportion, n: int) -> list[Plan]:
     choice = RuleOptions(rule="proportion", at_least=rule.at_least, max_disagreement="0.01")
     setting = setting_of(choice, shipped_config())

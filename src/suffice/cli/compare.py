@@ -1,7 +1,6 @@
 """`suffice compare`: every case both ways on the same draws."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,30 +13,53 @@ from suffice.errors import DataError, MissingDataError, PlanError
 
 if TYPE_CHECKING:
     from suffice.comparison.chunks import Plans, Progress
+    from suffice.comparison.workers import Pool
     from suffice.sources.recorded import Unusable
     from suffice.verifier.case import Case
-    from suffice.verifier.many import CaseResult
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The options that say where the cases come from."""
+
+    source: Annotated[str | None, typer.Option(help="pdg, codata or even [default: even].")] = None
+    records: Annotated[Path | None, typer.Option(help="Your records: CSV with key, value, u or u_plus, u_minus.")] = (
+        None
+    )
+    measurements: Annotated[Path | None, typer.Option(help="Your measurements of them, in the same form.")] = None
+    samples: Annotated[
+        Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
+    ] = None
+    order: Annotated[
+        str, typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given.")
+    ] = "keyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The options that name files to write."""
+
+    csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None
+    out: Annotated[Path | None, typer.Option(help="Write a row for each case, as Parquet.")] = None
+    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None
+
+    def check(self) -> None:
+        """Raises OutputError for a file that cannot be written."""
+        from suffice.files import check_writable
+
+        for path in (self.csv, self.out, self.report):
+            if path is not None:
+                check_writable(path)
 
 
 def compare(
-    *,
-    source: Annotated[str | None, typer.Option(help="pdg, codata or even [default: even].")] = None,
-    records: sources.Records = None,
-    measurements: sources.Measurements = None,
-    samples: Annotated[
-        Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
-    ] = None,
-    order: Annotated[
-        str, typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given.")
-    ] = "keyed",
+    cases: Cases,
+    choice: options.RuleOptions,
+    outputs: Outputs,
     method: Annotated[
         str | None, typer.Option(help="One or more methods, like optimal,margin; the first is judged.")
     ] = None,
-    choice: options.RuleOptions,
     seed: options.Seed = None,
-    csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a row for each case, as Parquet.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None,
     workers: options.Workers = 1,
     cluster: options.Cluster = None,
     use_config: options.UseConfig = False,
@@ -52,32 +74,31 @@ def compare(
     is no case to judge (with --use-config: fewer than regression_gate.min_cases).
     """
     from suffice.comparison.view import answer
+    from suffice.comparison.workers import pool
     from suffice.extras import require
-    from suffice.files import check_writable
 
-    if report is not None:
+    if outputs.report is not None:
         require("--report", "matplotlib", "jinja2")
     read = options.read_config(config, required=use_config)
     setting = options.setting_of(choice, read)
-    for path in (csv, out, report):
-        if path is not None:
-            check_writable(path)
+    outputs.check()
     methods = _methods(method or read.verifier.adaptive_sampling.method)
-    if samples is None:
-        given = _generated(source, records, measurements, setting, methods)
+    if cases.samples is None:
+        given = _generated(cases, setting, methods)
+    elif (cases.source, cases.records, cases.measurements, choice.n) != (None,) * 4:
+        raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
     else:
-        if source is not None or records is not None or measurements is not None or choice.n is not None:
-            raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
-        given = _recorded(samples, order, setting, methods)
+        given = _recorded(cases.samples, cases.order, setting, methods)
     used_seed = read.determinism.seed if seed is None or deterministic else seed
-    wanted = _Wanted(csv, out, examples=report is not None)
-    progress = _run(given, setting, methods, used_seed, wanted, workers, cluster)
-    if progress.comparison.sizes and report is not None:
+    with pool(workers, cluster) as hands:
+        progress = _compared(given, setting, methods, used_seed, outputs, hands)
+    if progress.comparison.sizes and outputs.report is not None:
         from suffice.reports.comparison_report import write_report
 
-        write_report(progress.comparison, report, source=given.name)
+        write_report(progress.comparison, outputs.report, source=given.name)
     gate = read.verifier.adaptive_sampling.regression_gate
-    return answer(progress, given.name, gate.max_disagreement_rate, gate.min_cases if use_config else 1, report)
+    least = gate.min_cases if use_config else 1
+    return answer(progress, given.name, gate.max_disagreement_rate, least, outputs.report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +111,9 @@ class _Given:
     share: Callable[[int], float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    csv: Path | None
-    out: Path | None
-    examples: bool
-
-
-def _generated(
-    source: str | None, records: Path | None, measurements: Path | None, setting: options.Setting, methods: list[str]
-) -> _Given:
-    from suffice.cli.sources import cases_of
-
+def _generated(given: Cases, setting: options.Setting, methods: list[str]) -> _Given:
     plans = [setting.plan(method) for method in methods]
-    name, cases = cases_of(source, records, measurements, setting.rule, setting.n)
+    name, cases = sources.cases_of(given.source, given.records, given.measurements, setting.rule, setting.n)
     return _Given(name, cases, lambda _: plans, lambda done: done / max(len(cases), 1))
 
 
@@ -122,24 +132,18 @@ def _recorded(path: Path, order: str, setting: options.Setting, methods: list[st
     )
 
 
-def _run(
-    given: _Given,
-    setting: options.Setting,
-    methods: list[str],
-    seed: int,
-    wanted: _Wanted,
-    workers: int,
-    cluster: str | None,
+def _compared(
+    given: _Given, setting: options.Setting, methods: list[str], seed: int, outputs: Outputs, hands: "Pool"
 ) -> "Progress":
     from suffice.comparison.chunks import Progress, compare_in_chunks
     from suffice.comparison.compare import Comparison
-    from suffice.comparison.workers import pool
+    from suffice.comparison.rows import rows_to
     from suffice.terminal import progress
 
-    done = Progress(Comparison(setting.rule, seed))
-    with _writing(wanted, methods) as write, pool(workers, cluster) as hands, progress(given.name) as tell:
+    done, examples = Progress(Comparison(setting.rule, seed)), outputs.report is not None
+    with rows_to(outputs.csv, outputs.out, methods) as write, progress(given.name) as tell:
         for done in compare_in_chunks(
-            given.cases, setting.rule, setting.n, given.plans, seed, hands, rows=write, examples=wanted.examples
+            given.cases, setting.rule, setting.n, given.plans, seed, hands, rows=write, examples=examples
         ):
             tell(done.cases, given.share(done.cases))
         if not done.comparison.sizes and not done.failed:
@@ -147,25 +151,6 @@ def _run(
             reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.comparison.left_out.items()))
             raise MissingDataError(f"{given.name}: has no case that can be decided: {reasons or 'it is empty'}")
     return done
-
-
-@contextmanager
-def _writing(wanted: _Wanted, methods: Sequence[str]) -> "Iterator[Callable[[list[CaseResult]], None] | None]":
-    """What takes the results of a chunk; None when no file of them is wanted."""
-    from suffice.comparison.rows import csv_rows, parquet_rows
-
-    with ExitStack() as open_:
-        writers = [
-            open_.enter_context(rows(path, methods))
-            for rows, path in ((csv_rows, wanted.csv), (parquet_rows, wanted.out))
-            if path is not None
-        ]
-
-        def write(results: "list[CaseResult]") -> None:
-            for writer in writers:
-                writer(results)
-
-        yield write if writers else None
 
 
 def _methods(given: str) -> list[str]:

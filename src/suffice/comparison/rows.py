@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,37 @@ from suffice.verifier.many import CaseResult
 
 Write = Callable[[list[CaseResult]], None]
 
+ROW_GROUP = 10_000
+"""Cases of a row group, however the cases came: equal comparisons give equal bytes."""
+
+FIXED = "fixed"
+"""The method whose column of draws would be called as that of N, and holds what `baseline_n` does: it has none."""
+
 CSV_COLUMNS = (
     "key", "target", "region", "effect", "method", "baseline", "decision", "n", "fixed_n", "estimate", "agrees",
 )  # fmt: skip
 
 
 @contextmanager
-def csv_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
-    """Takes results and writes a line for each case and method; `path` is replaced when the block ends well."""
+def rows_to(lines: Path | None, parquet: Path | None, methods: Sequence[str]) -> Iterator[Write | None]:
+    """Takes results and writes their rows to the files that are named; None where none is.
+
+    The files are replaced when the block ends well. Raises OutputError, and MissingPackage without pyarrow.
+    """
+    with ExitStack() as open_:
+        kinds = ((_csv_rows, lines), (_parquet_rows, parquet))
+        writers = [open_.enter_context(kind(path, methods)) for kind, path in kinds if path is not None]
+
+        def write(results: list[CaseResult]) -> None:
+            for writer in writers:
+                writer(results)
+
+        yield write if writers else None
+
+
+@contextmanager
+def _csv_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
+    """A line for each case and method."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
@@ -33,29 +56,32 @@ def csv_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def parquet_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
-    """Takes results and writes a row for each case, with three columns for each method; `path` is replaced when the
-    block ends well."""
+def _parquet_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
+    """A row for each case, with four columns for each method."""
     with imported_for(f"{path}: Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
     text, number, count = pa.string(), pa.float64(), pa.int64()
-    columns = [("key", text), ("target", text), ("region", text), ("effect", number), ("fixed_n", count),
-               ("baseline", text), ("baseline_n", count), ("baseline_estimate", number)]  # fmt: skip
+    columns = {"key": text, "target": text, "region": text, "effect": number, "fixed_n": count,
+               "baseline": text, "baseline_n": count, "baseline_estimate": number}  # fmt: skip
     for method in methods:
-        columns += [(f"{method}_decision", text), (f"{method}_n", count), (f"{method}_estimate", number),
-                    (f"{method}_agrees", pa.bool_())]  # fmt: skip
+        columns |= {f"{method}_decision": text, **({} if method == FIXED else {f"{method}_n": count}),
+                    f"{method}_estimate": number, f"{method}_agrees": pa.bool_()}  # fmt: skip
     schema = pa.schema(columns)
+    waiting: list[CaseResult] = []
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
 
-        def write(results: list[CaseResult]) -> None:
-            if results:
-                table = zip(*(_cells(result) for result in results), strict=True)
-                arrays = [pa.array(cells, kind) for cells, (_, kind) in zip(table, columns, strict=True)]
+        def write(results: list[CaseResult], least: int = ROW_GROUP) -> None:
+            waiting.extend(results)
+            while len(waiting) >= least:
+                table = zip(*(_cells(result, methods) for result in waiting[:ROW_GROUP]), strict=True)
+                arrays = [pa.array(cells, kind) for cells, kind in zip(table, columns.values(), strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                del waiting[:ROW_GROUP]
 
         yield write
+        write([], least=1)
 
 
 def _lines(result: CaseResult, methods: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -77,13 +103,14 @@ def _lines(result: CaseResult, methods: Sequence[str]) -> Iterator[tuple[Any, ..
         )
 
 
-def _cells(result: CaseResult) -> list[Any]:
+def _cells(result: CaseResult, methods: Sequence[str]) -> list[Any]:
     """The row of a case; an INVALID one has no effect and no estimate."""
     case, baseline = result.case, result.baseline
     cells = [case.key, case.target, case.region, _known(result.effect), baseline.fixed_n]
     cells += [baseline.decision.value, baseline.n, _known(baseline.estimate)]
-    for i, verdict in enumerate(result.verdicts):
-        cells += [verdict.decision.value, verdict.n, _known(verdict.estimate), result.agrees(i)]
+    for i, (method, verdict) in enumerate(zip(methods, result.verdicts, strict=True)):
+        n = [] if method == FIXED else [verdict.n]
+        cells += [verdict.decision.value, *n, _known(verdict.estimate), result.agrees(i)]
     return cells
 
 
