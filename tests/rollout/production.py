@@ -121,7 +121,8 @@ class Production:
         self.clock.now += passes
         report = self.operator.cycle()
         self.said += report.notes
-        return report.state
+        assert report.phase is self.state.phase
+        return self.state
 
     def until(self, stage: str, cycles: int = 6) -> State:
         """Traffic and cycles until a stage begins."""

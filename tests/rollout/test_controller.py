@@ -18,15 +18,16 @@ from suffice.rollout.controller import (
     Probed,
     PublishBaseline,
     PublishStage,
-    Record,
     Resumed,
     RollbackAsked,
     Settle,
     Started,
     State,
+    Write,
     advance,
 )
 from suffice.rollout.phases import Phase
+from suffice.store.actions import Action
 
 STAGES = (
     Stage(name="staging", weight=0, shadow=True, hold=timedelta(seconds=100), min_audits=10),
@@ -107,7 +108,7 @@ def test_a_rollback_is_done_when_it_is_observed_and_settled_once() -> None:
     assert commands[0] == PublishBaseline()
     state, commands = advance(state, Probed(True, "20 of 20 probes answer fixed"), 12)
     assert state.phase is Phase.ROLLED_BACK
-    assert commands == (Record("observed", "20 of 20 probes answer fixed"), Settle("the owner said so"))
+    assert commands == (Write(Action.OBSERVED, "20 of 20 probes answer fixed"), Settle())
     again, commands = advance(state, RollbackAsked("again"), 13)
     assert (again, commands) == (state, ())
 

@@ -1,6 +1,6 @@
 """The runner: the flag follows the stored state, and a kill between any two steps loses and repeats nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +15,20 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import published
 from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult, Outcome
-from suffice.rollout import driver as driver_module
-from suffice.rollout.controller import Command, Cycle, Event, Paused, Record, Resumed, RollbackAsked, Started, State
-from suffice.rollout.driver import Driver, Note, Published, exposure_of
+from suffice.rollout import baseline, driver
+from suffice.rollout.controller import (
+    Command,
+    Cycle,
+    Event,
+    Paused,
+    Resumed,
+    RollbackAsked,
+    Started,
+    State,
+    Write,
+    exposure_of,
+)
+from suffice.rollout.driver import Driver, Note, Published
 from suffice.rollout.phases import Phase
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
@@ -46,10 +57,10 @@ class Settled:
 
     calls: list[tuple[Phase, str, int]] = field(default_factory=list)
 
-    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
+    def settle(self, state: State, receipt: Receipt | None) -> None:
         assert receipt is not None
         assert receipt.observed
-        self.calls.append((state.phase, reason, len(failed)))
+        self.calls.append((state.phase, state.why, len(state.failed)))
 
 
 @dataclass
@@ -64,7 +75,7 @@ class World:
 
     def driver(self, kind: type[Driver] = Driver) -> Driver:
         it = Published(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
-        return kind(self.store, "r1", it, self.settled, lambda: self.time)
+        return kind(self.store, "r1", it, self.settled.settle, lambda: self.time)
 
     @property
     def path(self) -> Path:
@@ -211,7 +222,7 @@ def killed_at(step: int) -> type[Driver]:
             return commands
 
         def _do(self, command: Command) -> Event | None:
-            if isinstance(command, Record):
+            if isinstance(command, Write):
                 return None
             pass_by()
             follow = super()._do(command)
@@ -281,14 +292,15 @@ class Stubborn:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver_module, "ATTEMPTS", 15)
+    for module in (baseline, driver):
+        monkeypatch.setattr(module, "ATTEMPTS", 15)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> None:
     created(world).handle(Started(), "ann")
     stubborn = Published(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
-    it = Driver(world.store, "r1", stubborn, world.settled, lambda: world.time)
+    it = Driver(world.store, "r1", stubborn, world.settled.settle, lambda: world.time)
     assert it.handle(RollbackAsked("now"), "ann", insist=False).phase is Phase.ROLLING_BACK
     assert world.settled.calls == []
     assert world.actions[-2:] == ["roll back", "not observed"]
@@ -301,7 +313,7 @@ def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> N
 def test_a_stage_that_the_flag_does_not_show_is_an_error(world: World) -> None:
     created(world)
     blind = Published(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
-    it = Driver(world.store, "r1", blind, world.settled, lambda: world.time)
+    it = Driver(world.store, "r1", blind, world.settled.settle, lambda: world.time)
     with pytest.raises(RolloutError, match=r"stage staging was published in .*, but the flag does not answer so"):
         it.handle(Started(), "ann")
     assert world.driver().reconcile().phase is Phase.PROGRESSING

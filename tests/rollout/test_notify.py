@@ -14,7 +14,7 @@ from production import producing
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rollout import driver
+from suffice.rollout import baseline
 from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, check_url, deliver, undelivered, wait
 from suffice.rollout.phases import Phase
 from suffice.store.outbox import Message
@@ -92,12 +92,12 @@ def deleting(path: Path) -> Iterator[None]:
 def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_every_cycle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "ATTEMPTS", 20)
+    monkeypatch.setattr(baseline, "ATTEMPTS", 20)
     with producing(tmp_path) as made, webhook() as (url, got):
         made.until("canary")
         with deleting(made.place.flag):
             report = made.operator.tell("rollback", "ann", "enough")
-            assert report.state.phase is Phase.ROLLING_BACK
+            assert report.phase is Phase.ROLLING_BACK
             assert report.notes[0].startswith("the baseline is not observed yet: ")
             assert made.cycle().phase is Phase.ROLLING_BACK
         deliver(made.store, url, made.clock)

@@ -27,12 +27,12 @@ from production import (
 
 import suffice
 from suffice.cli.main import run
-from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.errors import ConfigError, ExitCode, MissingDataError, PlanError, RolloutError, SufficeError
 from suffice.flag.answer import Flag
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rollout import deleted, emergency
+from suffice.rollout import baseline, settle
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
@@ -134,8 +134,8 @@ def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Pat
     with Operator(place, clock=clock, corrections=lambda _: corrections(0, 500)) as operator:
         clock.now += CYCLE
         report = operator.cycle()
-        assert report.state.phase is Phase.ROLLED_BACK
-        assert "20 of 20 decisions recomputed in a fresh process differ" in report.state.why
+        assert report.phase is Phase.ROLLED_BACK
+        assert "20 of 20 decisions recomputed in a fresh process differ" in report.why
 
 
 def test_without_anything_to_recompute_from_the_stage_does_not_end(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_a_failed_gate_rolls_back_with_a_receipt_and_everything_that_follows(tmp
 def test_a_rollback_by_hand_is_possible_in_every_phase_that_is_not_back_already(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.operator.tell("pause", "ann", "lunch")
-        assert made.operator.tell("rollback", "ann", "no appetite").state.phase is Phase.ROLLED_BACK
-        assert made.operator.tell("rollback", "ann", "again").state.why == "no appetite"
+        assert made.operator.tell("rollback", "ann", "no appetite").phase is Phase.ROLLED_BACK
+        assert made.operator.tell("rollback", "ann", "again").why == "no appetite"
         assert made.actions().count("roll back") == 1
 
 
@@ -212,7 +212,7 @@ def test_a_new_rollout_starts_from_the_first_stage_with_no_old_evidence(tmp_path
         with pytest.raises(RolloutError, match="enabled is false"):
             made.operator.start("ann", WAIVED)
         report = made.operator.start("ann", Start(waived=("determinism",), enable=True))
-        assert (report.rollout, report.state.current.name) == ("verifier-000002", "staging")
+        assert (report.rollout, report.stage) == ("verifier-000002", "staging")
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 0
 
@@ -394,7 +394,7 @@ def test_a_read_only_flag_file_is_replaced_and_one_that_cannot_be_is_an_error(tm
             assert "cannot be published again" in state.why
         assert (made.cycle().phase, made.state.current.name) == (Phase.PAUSED, "canary")
         report = made.operator.tell("rollback", "ann", "flag")
-        assert report.state.phase is made.state.phase is Phase.ROLLING_BACK
+        assert report.phase is made.state.phase is Phase.ROLLING_BACK
         (note,) = report.notes
         assert "the baseline cannot be published" in note and "cannot be written" in note
         assert made.actions()[-2:] == ["roll back", "not observed"]
@@ -559,8 +559,11 @@ def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
         delete_rollout(made)
         with pytest.raises(RolloutError, match="the rollback of verifier-000001 is not settled"):
             made.operator.start("ann", WAIVED)
-        with pytest.raises(RolloutError, match=r"50 % adaptive in eu.* no rollout, so the baseline was published"):
-            made.operator.cycle()
+        report = made.operator.cycle()
+        assert (report.rollout, report.phase) == ("verifier-000001", Phase.ROLLED_BACK)
+        assert (report.why, report.possible) == ("the rollout was deleted from the store", ("start",))
+        assert "50 % adaptive in eu" in report.notes[0]
+        assert report.notes[0].endswith("there is no rollout, so the baseline was published, and observed")
         assert published(made.place.flag) is None
         assert '"enabled": false' in made.place.config.read_text(encoding="utf-8")
         with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
@@ -580,8 +583,7 @@ def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_th
     with producing(tmp_path) as made:
         made.until("canary")
         delete_rollout(made)
-        with pytest.raises(RolloutError, match="there is no rollout"):
-            made.operator.cycle()
+        assert made.operator.cycle().phase is Phase.ROLLED_BACK
         again_ = made.operator.start("ann", Start(waived=("determinism",), enable=True))
         assert again_.rollout == "verifier-000002"
         made.cycle()
@@ -599,8 +601,7 @@ def test_a_completed_rollout_does_not_come_back_when_the_one_after_it_is_deleted
         made.until("canary")
         delete_rollout(made, "verifier-000002")
         fresh = again(made)
-        with pytest.raises(RolloutError, match="there is no rollout, so the baseline was published, and observed"):
-            fresh.operator.tell("rollback", "ann", "where is it?")
+        assert fresh.operator.tell("rollback", "ann", "where is it?").phase is Phase.ROLLED_BACK
         for command in (fresh.operator.cycle, lambda: fresh.operator.tell("rollback", "ann", "and now?")):
             with pytest.raises(MissingDataError, match="there is no rollout"):
                 command()
@@ -614,24 +615,51 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
     with producing(tmp_path) as made:
         made.until("canary")
         delete_rollout(made)
-        for step in ("observe", "keep_receipt", "set_enabled", "freeze", "open_item"):
+        steps = (baseline, "observe"), *((settle, it) for it in ("add_receipt", "set_enabled", "freeze", "open_item"))
+        for module, step in steps:
             with monkeypatch.context() as patched:
-                patched.setattr(deleted, step, killed)
+                patched.setattr(module, step, killed)
                 with pytest.raises(KeyboardInterrupt):
                     again(made).operator.cycle()
-        with pytest.raises(RolloutError, match="published, and observed"):
-            again(made).operator.cycle()
+        assert "published, and observed" in again(made).operator.cycle().notes[0]
         assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
         assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
 
 
+def test_a_deleted_rollout_whose_baseline_is_not_observed_is_rolling_back_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with producing(tmp_path) as made:
+        made.until("canary")
+        delete_rollout(made)
+        with monkeypatch.context() as patched:
+            patched.setattr(baseline, "ATTEMPTS", 0)
+            report = made.operator.tell("rollback", "ann", "where is it?")
+        assert (report.phase, report.exit_code) == (Phase.ROLLING_BACK, ExitCode.FAILS)
+        assert report.notes[0].endswith("the baseline is not observed yet: 0 of 40 probes answer fixed")
+        assert made.actions()[-2:] == ["roll back", "not observed"]
+        assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
+        assert made.operator.cycle().phase is Phase.ROLLED_BACK
+        assert made.actions()[-3:] == ["receipt", "triage", "settle"]
+
+
+def test_a_flag_that_somebody_raises_where_no_rollout_ever_was_is_put_back(tmp_path: Path) -> None:
+    with producing(tmp_path, begin=None) as made:
+        publish(made.place.flag, Exposure(100, "theirs"))
+        report = made.operator.cycle()
+        assert (report.rollout, report.phase) == ("", Phase.ROLLED_BACK)
+        assert published(made.place.flag) is None
+        with pytest.raises(MissingDataError, match="there is no rollout of service verifier; possible: start"):
+            made.operator.cycle()
+
+
 def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        word = made.place.queue / emergency.ASKED
+        word = made.place.queue / baseline.ASKED
         made.until("canary")
         made.operator.tell("pause", "ann", "lunch")
         word.write_text('{"who": "bob", "reason": "fire"}', encoding="utf-8")
-        assert made.operator.cycle(dry_run=True).state.phase is Phase.PAUSED
+        assert made.operator.cycle(dry_run=True).phase is Phase.PAUSED
         assert (made.cycle().phase, made.state.why) == (Phase.ROLLED_BACK, "fire")
         assert not word.exists()
         word.touch()
@@ -785,7 +813,7 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
             for correction in close:
                 verifier.verify(correction.case())
         clock.now += CYCLE
-        assert operator.cycle().state.phase is Phase.ROLLED_BACK
+        assert operator.cycle().phase is Phase.ROLLED_BACK
         differing = ledger.disagreements("verifier-000001", "staging")
         bundle = place.queue / "triage" / "verifier-000001"
         for row in differing[:5]:

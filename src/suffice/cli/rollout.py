@@ -13,7 +13,7 @@ from suffice.answer import Answer
 from suffice.cli import options, rollout_prune
 from suffice.cli.command import add, print_answer
 from suffice.cli.sources import SourceOptions, corrections_of
-from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError, SufficeError
+from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -266,7 +266,7 @@ def run(
         )
         if lease.lost and not stop.is_set():
             raise RolloutError("the lease was lost to another runner; this one ends")
-    return _code(last.report) if until_done and last and last.report else ExitCode.HOLDS
+    return last.report.exit_code if until_done and last and last.report else ExitCode.HOLDS
 
 
 def pause(
@@ -306,10 +306,13 @@ def rollback(
     except StoreConflict:
         raise
     except (StoreError, MissingDataError) as error:
-        if not act.dry_run:
-            _force_baseline(where.place, act.by, reason, error)
-        raise
-    observed = act.dry_run or report.state.phase.value == "RolledBack"
+        from suffice.rollout.baseline import force_baseline
+
+        forced = None if act.dry_run else force_baseline(where.place, act.by, reason, error)
+        if forced is None:
+            raise
+        raise RolloutError(forced) from error
+    observed = act.dry_run or report.phase.value == "RolledBack"
     return _answer(report, ExitCode.HOLDS if observed else ExitCode.FAILS)
 
 
@@ -342,15 +345,6 @@ def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = ""
         return operator.tell(command, act.by, reason, dry_run=act.dry_run)
 
 
-def _force_baseline(place: "Place", who: str, reason: str, cause: SufficeError) -> None:
-    """Raises RolloutError, which says what came of it, unless the flag is at the baseline already."""
-    from suffice.flag.file import wrong_with_file
-    from suffice.rollout.emergency import force_baseline
-
-    if place.flag.exists() and wrong_with_file(place.flag, None) is not None:
-        raise RolloutError(force_baseline(place, who, reason, cause)) from cause
-
-
 def _stored_source(source: SourceOptions) -> dict[str, Any] | None:
     """What is stored of a source. It is read once here, so that a wrong one is refused at the start."""
     if not source.named:
@@ -380,7 +374,7 @@ def _status(operator: "Operator", show: Callable[[Any, float], None]) -> Answer:
 def _answer(report: "Report", code: ExitCode | None = None) -> Answer:
     from suffice.cli.rollout_view import plain_report, print_report
 
-    return Answer(plain_report(report), lambda: print_report(report), _code(report) if code is None else code)
+    return Answer(plain_report(report), lambda: print_report(report), report.exit_code if code is None else code)
 
 
 def _print_pass(one: "Pass", *, json: bool) -> None:
@@ -393,8 +387,3 @@ def _print_pass(one: "Pass", *, json: bool) -> None:
     else:
         sys.stdout.write(pass_line(one) + "\n")
     sys.stdout.flush()
-
-
-def _code(report: "Report") -> ExitCode:
-    codes = {"Paused": ExitCode.CANNOT_TELL, "RollingBack": ExitCode.FAILS, "RolledBack": ExitCode.FAILS}
-    return codes.get(report.state.phase.value, ExitCode.HOLDS)

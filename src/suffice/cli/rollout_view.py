@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suffice.rollout.daemon import Pass
-from suffice.rollout.report import Report, legal_commands
+from suffice.rollout.report import Report
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
 from suffice.store.journal import JournalEvent
@@ -14,17 +14,16 @@ from suffice.terminal import print_lines, print_table
 
 def plain_report(report: Report) -> dict[str, Any]:
     """A report as plain JSON values."""
-    state = report.state
     return {
         "rollout": report.rollout,
-        "phase": state.phase.value,
-        "stage": state.current.name,
-        "why": state.why,
+        "phase": report.phase.value,
+        "stage": report.stage,
+        "why": report.why,
         "gates": [plain_result(result) for result in report.results],
         "notes": list(report.notes),
         "dry_run": report.dry_run,
         "would": list(report.commands),
-        "possible": list(legal_commands(state)),
+        "possible": list(report.possible),
     }
 
 
@@ -92,9 +91,9 @@ def print_history(events: Iterable[JournalEvent]) -> None:
 
 
 def _headline(report: Report) -> str:
-    state = report.state
     dry = "dry run, nothing is done: " if report.dry_run else ""
-    return f"{dry}{report.rollout}: {state.phase.value}, stage {state.current.name}: {state.why}"
+    where = f"{report.phase.value}, stage {report.stage}" if report.stage else report.phase.value
+    return f"{dry}{report.rollout or 'no rollout'}: {where}: {report.why}"
 
 
 def _print_gates(gates: Sequence[Mapping[str, Any]]) -> None:

@@ -33,6 +33,10 @@ class Receipt:
     attempts: int
     seconds: float
 
+    @property
+    def sentence(self) -> str:
+        return f"{self.fixed} of {self.asked} probes answer fixed"
+
 
 def observe(
     flag: Flag,
@@ -43,17 +47,19 @@ def observe(
     clock: Callable[[], float],
     pause_seconds: float = PAUSE_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
+    missing_is_fixed: bool = False,
 ) -> Receipt:
     """Ask for every probe, at most `attempts` times, until all have answered fixed for `settle_seconds` on end.
 
     An answer counts only when the flag gave it: FIXED for want of an answer proves nothing, nor do no probes at all.
+    With `missing_is_fixed` it counts too: the flag was removed, and that is what every client answers then.
     `clock` is monotonic, in seconds.
     """
     start = clock()
     receipt = Receipt(observed=False, asked=len(probes), fixed=0, attempts=0, seconds=0.0)
     since: float | None = None
     for attempt in range(1, attempts + 1):
-        fixed = sum(_is_baseline(flag, probe) for probe in probes)
+        fixed = sum(_is_baseline(flag, probe, missing_is_fixed=missing_is_fixed) for probe in probes)
         now = clock()
         if not 0 < fixed == len(probes):
             since = None
@@ -68,6 +74,6 @@ def observe(
     return receipt
 
 
-def _is_baseline(flag: Flag, probe: Probe) -> bool:
+def _is_baseline(flag: Flag, probe: Probe, *, missing_is_fixed: bool) -> bool:
     answer = flag.ask(probe.target, probe.region)
-    return answer.resolved and answer.arm is Arm.FIXED
+    return (answer.resolved or missing_is_fixed) and answer.arm is Arm.FIXED

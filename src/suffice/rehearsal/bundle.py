@@ -3,7 +3,6 @@
 import json
 import platform
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -51,11 +50,11 @@ class Bundler:
         self.results: tuple[GateResult, ...] = ()
         self.settled: Settled | None = None
 
-    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None:
+    def settle(self, state: State, receipt: Receipt | None) -> None:
         set_enabled(self._setup.file("config.json"), enabled=False)
-        bundle = self._setup.bundle(state.current.name, failed[0].gate if failed else "asked")
+        bundle = self._setup.bundle(state.current.name, state.failed[0].gate if state.failed else "asked")
         rows = self._ledger.disagreements(self._rollout, state.current.name)
-        freeze(bundle, self._files(state, receipt, reason, rows, bundle))
+        freeze(bundle, self._files(state, receipt, state.why, rows, bundle))
         self.settled = Settled(state.last_cycle or self._setup.start, receipt, bundle)
 
     def _files(

@@ -163,7 +163,7 @@ class _Rehearsal:
         )
         self.bundler = Bundler(setup, self.ledger, ROLLOUT, self.fault_plan, runbook)
         published = Published(setup.file("flag.json"), SALT, flag, self.traffic.targets(), setup.regions)
-        self.driver = Driver(store, ROLLOUT, published, self.bundler, self.clock)
+        self.driver = Driver(store, ROLLOUT, published, self.bundler.settle, self.clock)
         self.results: dict[str, tuple[GateResult, ...]] = {}
         self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
         self.history = History(setup.file("history.jsonl"))

@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError
+from suffice.flag.document import Exposure
 from suffice.gates.outcome import GateResult, Outcome
-from suffice.rollout.phases import Phase, Signal, next_phase
+from suffice.rollout.phases import IN_FORCE, Phase, Signal, next_phase
 from suffice.store.actions import Action
 
 CREDIT_CYCLES = 2
@@ -48,7 +49,16 @@ class State:
     @property
     def weight(self) -> int:
         """The percentage of targets that may be adaptive in this state."""
-        return self.current.weight if self.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED) else 0
+        return self.current.weight if self.in_force else 0
+
+    @property
+    def in_force(self) -> bool:
+        """Whether the flag says what the stage says, rather than the baseline."""
+        return self.phase in IN_FORCE
+
+    def exposure(self, salt: str) -> Exposure | None:
+        """What the flag says in this state, None for the baseline."""
+        return exposure_of(self.current, salt) if self.in_force else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +121,9 @@ class Settle:
     """After the baseline was observed: store the receipt, disable in the configuration, freeze the bundle, open triage,
     notify."""
 
-    reason: str
-    failed: tuple[GateResult, ...] = ()
-
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Write:
     """Append an event to the journal: what happened, why, and the numbers seen."""
 
     action: Action
@@ -124,7 +131,12 @@ class Record:
     results: tuple[GateResult, ...] = field(default=())
 
 
-Command: TypeAlias = PublishStage | PublishBaseline | Settle | Record
+Command: TypeAlias = PublishStage | PublishBaseline | Settle | Write
+
+
+def exposure_of(stage: Stage, salt: str) -> Exposure | None:
+    """What the flag says in a stage; a shadow stage, and one of weight 0, is the baseline."""
+    return None if stage.shadow or stage.weight == 0 else Exposure(stage.weight, salt, stage.regions)
 
 
 def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Command, ...]]:
@@ -138,18 +150,18 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
     match event:
         case Started():
             moved = _move(state, Signal.START, f"stage {state.rollout.stages[0].name} began")
-            return replace(moved, last_cycle=now), (Record(Action.START, moved.why), PublishStage(moved.current))
+            return replace(moved, last_cycle=now), (Write(Action.START, moved.why), PublishStage(moved.current))
         case Cycle():
             return _cycle(state, event, now)
         case Paused(reason):
             moved = _move(state, Signal.PAUSE, reason)
-            return moved, (Record(Action.PAUSE, reason),)
+            return moved, (Write(Action.PAUSE, reason),)
         case Resumed():
             moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
             approved = state.approved or state.awaits_approval
             fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
             resumed = replace(fresh, approved=approved, awaits_approval=False, last_cycle=now)
-            return resumed, (Record(Action.RESUME, moved.why), PublishStage(resumed.current))
+            return resumed, (Write(Action.RESUME, moved.why), PublishStage(resumed.current))
         case RollbackAsked(reason):
             return _roll_back(state, reason, ())
         case Probed(all_fixed, sentence):
@@ -157,7 +169,7 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
 
 
 def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command, ...]]:
-    if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+    if not state.in_force:
         raise RolloutError(f"a cycle has nothing to judge while {state.phase.value}")
     watched, state = state.held, _credit(state, now)
     failed = tuple(r for r in cycle.results if r.outcome is Outcome.FAILED)
@@ -188,7 +200,7 @@ def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> 
         why = f"error {state.errors} of at most {state.rollout.consecutive_error_limit} in a row: {sentence}"
         return _move(state, Signal.HOLD, why), ()
     why = f"{state.errors} errors in a row, allowed {state.rollout.consecutive_error_limit}: {sentence}"
-    return _move(state, Signal.PAUSE, why), (Record(Action.PAUSE, why, tuple(results)),)
+    return _move(state, Signal.PAUSE, why), (Write(Action.PAUSE, why, tuple(results)),)
 
 
 def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
@@ -203,7 +215,7 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
     if stage.approval and not state.approved:
         why = f"stage {stage.name} has passed and waits for approval"
         waiting = replace(_move(state, Signal.PAUSE, why), awaits_approval=True)
-        return waiting, (Record(Action.PAUSE, why, cycle.results),)
+        return waiting, (Write(Action.PAUSE, why, cycle.results),)
     return _end_stage(state, cycle.results)
 
 
@@ -220,32 +232,32 @@ def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple
     why = (
         f"not proven by the end of the extension: {state.inconclusive} inconclusive cycles, allowed {limit}: {sentence}"
     )
-    return _move(state, Signal.PAUSE, why), (Record(Action.PAUSE, why, tuple(results)),)
+    return _move(state, Signal.PAUSE, why), (Write(Action.PAUSE, why, tuple(results)),)
 
 
 def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
     if state.stage + 1 == len(state.rollout.stages):
         moved = _move(state, Signal.FINISH, f"stage {state.current.name} has passed; adaptive everywhere")
-        return moved, (Record(Action.COMPLETE, moved.why, results),)
+        return moved, (Write(Action.COMPLETE, moved.why, results),)
     following = state.rollout.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
     uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
     fresh = replace(uncounted, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
-    return fresh, (Record(Action.ADVANCE, f"stage {state.current.name} has passed", results), PublishStage(following))
+    return fresh, (Write(Action.ADVANCE, f"stage {state.current.name} has passed", results), PublishStage(following))
 
 
 def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tuple[State, tuple[Command, ...]]:
     moved = _move(state, Signal.ROLL_BACK, reason)
     if state.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return replace(moved, why=state.why), ()
-    return replace(moved, failed=failed), (PublishBaseline(), Record(Action.ROLL_BACK, reason, failed))
+    return replace(moved, failed=failed), (PublishBaseline(), Write(Action.ROLL_BACK, reason, failed))
 
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
     if not all_fixed:
-        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Record(Action.NOT_OBSERVED, sentence))
+        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Write(Action.NOT_OBSERVED, sentence))
     moved = _move(state, Signal.OBSERVED, state.why)
-    return moved, (Record(Action.OBSERVED, sentence), Settle(state.why, state.failed))
+    return moved, (Write(Action.OBSERVED, sentence), Settle())
 
 
 def _move(state: State, signal: Signal, why: str) -> State:

@@ -1,7 +1,7 @@
 """One monitoring pass: measure, judge every gate, act."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,39 @@ from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_provenance, from_source
 from suffice.flag.bucketing import Sample
 from suffice.flag.file import wrong_with_file
+from suffice.flag.probes import Receipt
 from suffice.gates import flag as flag_gate
 from suffice.gates import plan as plan_gate
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import Commands
-from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
-from suffice.rollout.driver import Driver, Note, Published, exposure_of
+from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State, exposure_of
+from suffice.rollout.driver import Driver, Note, Published
 from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
-from suffice.rollout.report import Report, foreseen
-from suffice.rollout.saved_state import plain_result, result_of
-from suffice.rollout.settle import Judged, ProductionSettler
+from suffice.rollout.report import Report, foreseen, reported
+from suffice.rollout.saved_state import plain_result, plain_state, result_of
+from suffice.rollout.settle import Rollback, is_settled, settle
 from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
-from suffice.store.journal import JournalEvent, append_journal, last_event
+from suffice.store.journal import JournalEvent
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.triage.bundle import plain_json, subject_files
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the last cycle saw."""
+
+    evidence: Evidence
+    results: tuple[GateResult, ...]
 
 
 class Monitor:
@@ -55,7 +65,7 @@ class Monitor:
         self.measurement = Measurement(
             world.store, rollout, world.place.service, policy, plan_of, self._rebuild, world.rehearsed.scope
         )
-        self.settler = ProductionSettler(world, rollout, about, self.measurement, self._judged, self._checks)
+        self._journal = world.journal(rollout)
         self._sample = Sample(**about["sample"])
         self._last: Judged | None = None
 
@@ -64,7 +74,7 @@ class Monitor:
         world, salt = self.world, Salts.of(self.rollout).arm
         regions = tuple(dict.fromkeys(r for stage in self._config.rollout.stages for r in stage.regions))
         published = Published(world.place.flag, salt, world.flag(), self.about["targets"], regions)
-        return Driver(world.store, self.rollout, published, self.settler, world.clock)
+        return Driver(world.store, self.rollout, published, self._settle, world.clock)
 
     def cycle(self, who: str, *, dry_run: bool = False) -> Report:
         """One monitoring pass. Raises SufficeError when something cannot be done; the next one goes on from there."""
@@ -100,10 +110,10 @@ class Monitor:
             raise RolloutError(f"{command} is refused: {_changed(path, changed)}")
 
     def _finish(self, state: State, *, dry_run: bool) -> Report:
-        if state.phase is Phase.ROLLED_BACK and self.settler.settled:
+        if state.phase is Phase.ROLLED_BACK and is_settled(self._journal):
             return self._keep_baseline(state, dry_run=dry_run)
         if dry_run:
-            return Report(self.rollout, state, commands=("publish the baseline", "settle"), dry_run=True)
+            return reported(self.rollout, state, commands=("publish the baseline", "settle"), dry_run=True)
         try:
             after = self.driver.reconcile(insist=False)
         except RolloutError:
@@ -115,21 +125,19 @@ class Monitor:
     def _reported(self, state: State) -> Report:
         """The report of a state; of a rollback that is not done, why it is not."""
         if state.phase is not Phase.ROLLING_BACK:
-            return Report(self.rollout, state)
-        with self.world.store.read() as connection:
-            stuck = last_event(connection, self.rollout, Action.NOT_OBSERVED)
+            return reported(self.rollout, state)
+        stuck = self._journal.last(Action.NOT_OBSERVED)
         sentence = f": {stuck.why}" if stuck else ""
-        return Report(
-            self.rollout, state, notes=(f"the baseline is not observed yet{sentence}; each cycle tries again",)
-        )
+        note = f"the baseline is not observed yet{sentence}; each cycle tries again"
+        return reported(self.rollout, state, notes=(note,))
 
     def _keep_baseline(self, state: State, *, dry_run: bool) -> Report:
         wrong = wrong_with_file(self.world.place.flag, None)
         if wrong is not None and not dry_run:
             self.driver.keep_baseline()
             wrong = f"{wrong}; published again"
-            self._note(Action.REPAIR, wrong)
-        return Report(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
+            self._journal.write(Action.REPAIR, wrong)
+        return reported(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
 
     def _judge(self, state: State, who: str, *, dry_run: bool) -> Report:
         changed, broken = self._subject()
@@ -139,14 +147,14 @@ class Monitor:
             paused = self.handle(Paused(changed), "runner", dry_run=dry_run)
             if dry_run:
                 return replace(paused, notes=tuple(notes))
-            state = paused.state
+            state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
         results = (*self._gates(state, measured, dry_run=dry_run), *broken)
         self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes
 
         def note(after: State) -> JournalEvent:
-            return self._event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))
+            return self._journal.event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))
 
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
@@ -184,16 +192,13 @@ class Monitor:
 
     def _stage_began(self) -> float:
         """When the stage began, on the clock of then; what was credited since may be less."""
-        with self.world.store.read() as connection:
-            begins = (last_event(connection, self.rollout, action) for action in (Action.ADVANCE, Action.START))
-            begun = next((event for event in begins if event), None)
+        begun = self._journal.last(Action.ADVANCE, Action.START)
         return begun.at if begun else self.world.clock()
 
     def _judged(self, state: State) -> Judged:
         """For the bundle: what the stage's last cycle saw, or the view from now if it had none."""
         if self._last is None:
-            with self.world.store.read() as connection:
-                judged = last_event(connection, self.rollout, Action.JUDGE)
+            judged = self._journal.last(Action.JUDGE)
             if judged is None or judged.numbers["stage"] != state.current.name:
                 measured = self._measure(state)
                 return Judged(measured.evidence, self._gates(state, measured, dry_run=True))
@@ -219,12 +224,31 @@ class Monitor:
             return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
         return None
 
-    def _note(self, action: Action, why: str) -> None:
-        with self.world.store.write() as connection:
-            append_journal(connection, [self._event(action, why)])
+    def _settle(self, state: State, receipt: Receipt | None) -> None:
+        """Raises RolloutError when the baseline was not observed, or a step failed."""
+        if receipt is None or not receipt.observed:
+            raise RolloutError(f"{self.rollout}: the baseline is not observed to be in force; nothing else is done")
 
-    def _event(self, action: Action, why: str, numbers: Mapping[str, Any] | None = None) -> JournalEvent:
-        return JournalEvent(self.world.clock(), self.rollout, "runner", action, why, numbers or {})
+        def evidence() -> dict[str, str]:
+            judged = self._judged(state)
+            return {
+                "gates.json": plain_json(list(map(plain_result, judged.results))),
+                "evidence.json": plain_json(asdict(judged.evidence)),
+                "state.json": plain_json(plain_state(state)),
+                **subject_files(self.about),
+                **{f"checks/{name}": text for name, text in self._checks.outputs(state.current.name).items()},
+            }
+
+        rollback = Rollback(
+            self.rollout,
+            state.current.name,
+            state.why,
+            receipt,
+            state.failed,
+            evidence=evidence,
+            cases=self.measurement.pairs,
+        )
+        settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
         found = from_provenance(self.world.store)(rows)

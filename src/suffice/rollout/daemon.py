@@ -9,10 +9,7 @@ from suffice.rollout.lease import Lease
 from suffice.rollout.notify import deliver
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
-from suffice.rollout.report import Report
-
-RETRY_SECONDS = 15.0
-"""The longest pause while something is undone: a rollback that is not observed, notifications, a cycle that failed."""
+from suffice.rollout.report import RETRY_SECONDS, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +63,10 @@ def one_pass(operator: Operator, webhook: str | None, command: Sequence[str] | N
 
 
 def _pause(last: Pass) -> float:
-    if last.report is None:
-        return RETRY_SECONDS
-    cycle = last.report.state.rollout.cycle_seconds
-    undone = last.report.state.phase is Phase.ROLLING_BACK or last.undelivered
-    return min(cycle, RETRY_SECONDS) if undone else cycle
+    pause = last.report.pause if last.report else RETRY_SECONDS
+    return min(pause, RETRY_SECONDS) if last.undelivered else pause
 
 
 def _done(last: Pass) -> bool:
     over = (Phase.COMPLETED, Phase.ROLLED_BACK)
-    return last.error is None and last.report is not None and last.report.state.phase in over
+    return last.error is None and last.report is not None and last.report.phase in over

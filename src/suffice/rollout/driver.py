@@ -4,26 +4,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection
 
 from suffice.config import Stage
-from suffice.errors import OutputError, RolloutError
+from suffice.errors import RolloutError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.document import Exposure
-from suffice.flag.file import publish
-from suffice.flag.probes import Probe, Receipt, observe
+from suffice.flag.probes import Probe, Receipt
 from suffice.gates.outcome import GateResult
+from suffice.rollout.baseline import ATTEMPTS, PROBES, publish_from_store, try_baseline
 from suffice.rollout.controller import (
     Command,
     Event,
     Probed,
     PublishBaseline,
     PublishStage,
-    Record,
     Settle,
     State,
+    Write,
     advance,
+    exposure_of,
 )
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
@@ -32,30 +35,14 @@ from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import (
     StoredRollout,
     create_rollout,
-    last_publication,
     load_rollout,
-    note_publication,
     save_rollout,
 )
-
-PROBES = 20
-"""Targets that are asked for on each side of the slice."""
-
-ATTEMPTS = 200
-"""How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
 
 Note: TypeAlias = Callable[[State], JournalEvent]
 """The journal's event about the state that an event leads to."""
 
 _AT_ONCE = 500
-
-_IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
-
-
-class Settler(Protocol):
-    """What follows an observed rollback. Each call may be repeated after a crash, and must then change nothing more."""
-
-    def settle(self, state: State, receipt: Receipt | None, reason: str, failed: Sequence[GateResult]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +61,20 @@ class Driver:
 
     Every event is one transaction: the new state by compare-and-swap, with its journal events. Commands follow; they
     are idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two
-    loses nothing. `clock` gives seconds; it is the rollout's only clock.
+    loses nothing. `settle` does what follows an observed rollback; it is called again after a crash, and must then
+    change nothing more. `clock` gives seconds; it is the rollout's only clock.
     """
 
     def __init__(
-        self, store: Store, rollout: str, published: Published, settler: Settler, clock: Callable[[], float]
+        self,
+        store: Store,
+        rollout: str,
+        published: Published,
+        settle: Callable[[State, Receipt | None], object],
+        clock: Callable[[], float],
     ) -> None:
         self._store, self._id, self._published = store, rollout, published
-        self._settler, self._clock = settler, clock
+        self._settle, self._clock = settle, clock
         self._receipt: Receipt | None = None
 
     @property
@@ -123,32 +116,32 @@ class Driver:
     def reconcile(self, *, insist: bool = True) -> State:
         """Do again what the stored state calls for; for a start after a kill. `insist` as in `handle`."""
         state = self.state
-        if state.phase in _IN_FORCE:
+        if state.in_force:
             self._do(PublishStage(state.current))
         elif state.phase is Phase.ROLLING_BACK:
             follow = self._do(PublishBaseline())
             return self.handle(follow, "runner", insist=insist) if follow else state
         elif state.phase is Phase.ROLLED_BACK:
             self._do(PublishBaseline())
-            self._do(Settle(state.why, state.failed))
+            self._do(Settle())
         return self.state
 
     def keep_baseline(self) -> None:
         """Publish the baseline again. Raises OutputError."""
-        self._publish(None, lambda state: state.phase not in _IN_FORCE)
+        self._publish(None, lambda state: not state.in_force)
 
     def _decide(self, event: Event, who: str, note: Note | None = None) -> tuple[Command, ...]:
         stored, now = self.stored, self._clock()
         state, commands = advance(state_of(stored.state), event, now)
         changed = replace(stored, phase=state.phase.value, state=plain_state(state), updated_at=now)
-        records = [
+        events = [
             JournalEvent(now, self._id, who, command.action, command.why, _numbers(command.results))
             for command in commands
-            if isinstance(command, Record)
+            if isinstance(command, Write)
         ]
         with self._store.write() as connection:
             save_rollout(connection, changed)
-            append_journal(connection, [*([note(state)] if note else []), *records])
+            append_journal(connection, [*([note(state)] if note else []), *events])
         return commands
 
     def _do(self, command: Command) -> Event | None:
@@ -157,9 +150,9 @@ class Driver:
                 self._publish_stage(stage)
             case PublishBaseline():
                 return self._publish_baseline()
-            case Settle(reason, failed):
-                self._settler.settle(self.state, self._receipt, reason, failed)
-            case Record():
+            case Settle():
+                self._settle(self.state, self._receipt)
+            case Write():
                 pass
         return None
 
@@ -169,7 +162,7 @@ class Driver:
         exposure = exposure_of(stage, it.salt)
 
         def wanted(state: State) -> bool:
-            return state.phase in _IN_FORCE and state.current == stage
+            return state.in_force and state.current == stage
 
         if not self._publish(exposure, wanted):
             return
@@ -192,30 +185,19 @@ class Driver:
 
     def _publish_baseline(self) -> Event:
         it = self._published
-        try:
-            self.keep_baseline()
-        except OutputError as error:
-            # Not an exception to the caller alone: people must be told of a rollback that is stuck.
-            return Probed(all_fixed=False, sentence=f"the baseline cannot be published: {error}")
-        slice_ = self._old_slice()
-        probes = [Probe(target, region) for target in slice_ for region in (it.regions or (None,))]
-        self._receipt = observe(it.flag, probes, attempts=ATTEMPTS, sleep=time.sleep, clock=time.monotonic)
-        sentence = f"{self._receipt.fixed} of {self._receipt.asked} probes answer fixed"
-        return Probed(self._receipt.observed, sentence)
+        probes = [Probe(target, region) for target in self._old_slice() for region in (it.regions or (None,))]
+        attempt = try_baseline(self.keep_baseline, it.flag, probes)
+        self._receipt = attempt.receipt
+        return Probed(attempt.observed, attempt.sentence)
 
     def _publish(self, exposure: Exposure | None, wanted: Callable[[State], bool]) -> bool:
-        """Publish, unless the stored state wants something else by now; returns whether it was done.
+        """Publish, unless the stored state wants something else by now; returns whether it was done."""
 
-        Within the store's write lock: a runner that was slow must not publish its stage after another has published
-        the baseline.
-        """
-        with self._store.write() as connection:
-            found = load_rollout(connection, self._id)
-            if found is None or not wanted(state_of(found.state)):
-                return False
-            done = publish(self._published.path, exposure, newer_than_ns=last_publication(connection))
-            note_publication(connection, done.mtime_ns)
-        return True
+        def still_wanted(connection: Connection) -> bool:
+            stored = load_rollout(connection, self._id)
+            return stored is not None and wanted(state_of(stored.state))
+
+        return publish_from_store(self._store, self._published.path, exposure, still_wanted)
 
     def _old_slice(self) -> Sequence[str]:
         stage = self.state.current
@@ -231,11 +213,6 @@ class Driver:
             if len(found) >= PROBES:
                 break
         return found[:PROBES]
-
-
-def exposure_of(stage: Stage, salt: str) -> Exposure | None:
-    """What the flag says in a stage; a shadow stage, and one of weight 0, is the baseline."""
-    return None if stage.shadow or stage.weight == 0 else Exposure(stage.weight, salt, stage.regions)
 
 
 def _numbers(results: Sequence[GateResult]) -> dict[str, Any]:

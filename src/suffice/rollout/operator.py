@@ -15,14 +15,13 @@ from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
 from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
-from suffice.rollout import emergency
+from suffice.rollout.baseline import ASKED, MADE_UP, asked, forget_asked, settle_without_rollout
 from suffice.rollout.checks import Check
 from suffice.rollout.controller import Paused, Resumed, Started, State
 from suffice.rollout.cycle import Monitor
-from suffice.rollout.deleted import deleted_rollout, next_id, put_back
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.saved_state import state_of
+from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
 from suffice.rollout.world import Corrections, Place, Rehearsed, World
@@ -30,7 +29,7 @@ from suffice.serving.situation import Salts
 from suffice.store.address import note_store
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, journal_of
-from suffice.store.rollouts import StoredRollout, newest_rollout, rollouts_of
+from suffice.store.rollouts import StoredRollout, rollouts_of
 from suffice.store.schema import records, rollouts
 
 ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
@@ -39,8 +38,8 @@ ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
 WAIVABLE = (determinism.GATE,)
 """Gates that a rollout may be started without: cases that only the service itself can build cannot be recomputed."""
 
-SAMPLE, PROBED = 20, 400
-"""Targets whose buckets are recorded, and made-up targets that are probed beside those that are known."""
+SAMPLE = 20
+"""Targets whose buckets are recorded, and known ones that are probed beside those that are made up."""
 
 _TRIES = 5
 
@@ -104,9 +103,8 @@ class Operator:
     @property
     def newest(self) -> StoredRollout | None:
         """The rollout that counts, None when there never was one, or the newest was deleted from the store."""
-        service = self.place.service
         with self.store.read() as connection:
-            return None if deleted_rollout(connection, service) else newest_rollout(connection, service)
+            return current_rollout(connection, self.place.service)
 
     @property
     def current(self) -> StoredRollout:
@@ -148,34 +146,32 @@ class Operator:
         Raises MissingDataError when there is no rollout, RolloutError or StoreError when something cannot be done; the
         next cycle goes on from there.
         """
-        word = None if dry_run else emergency.asked(self.place)
+        word = None if dry_run else asked(self.place)
         if word is not None:
             try:
                 report = self.tell("rollback", *word)
             except MissingDataError:
                 # Nothing is left that could be rolled back.
-                emergency.done(self.place)
+                forget_asked(self.place)
                 raise
-            emergency.done(self.place)
+            forget_asked(self.place)
             return report
-        if self.newest is None and not dry_run:
-            put_back(self.world, self._deleted)
-        return _patiently(lambda: self.monitor.cycle(who, dry_run=dry_run))
+        deleted = None if dry_run else self._without_rollout()
+        return deleted or _patiently(lambda: self.monitor.cycle(who, dry_run=dry_run))
 
     def tell(self, command: str, who: str, reason: str = "", *, dry_run: bool = False) -> Report:
         """Carry out an operator's word: pause, resume, approve or rollback. Raises RolloutError, with what is possible
         named, when the rollout's phase does not allow it."""
-        if command == "rollback" and self.newest is None and not dry_run:
-            put_back(self.world, self._deleted)
-        return _patiently(lambda: self._tell(command, who, reason, dry_run=dry_run))
+        deleted = self._without_rollout() if command == "rollback" and not dry_run else None
+        return deleted or _patiently(lambda: self._tell(command, who, reason, dry_run=dry_run))
 
     def advance(self, who: str, *, dry_run: bool = False) -> Report:
         """Judge now, and end the stage if it is proven. Raises RolloutError, saying what is missing, when it is not."""
         before = self.state
         self.check(before, "advance")
         report = self.cycle(who, dry_run=dry_run)
-        if report.state.stage == before.stage and report.state.phase is Phase.PROGRESSING:
-            raise RolloutError(f"stage {before.current.name} is not over: {report.state.why}; advance skips no proof")
+        if report.stage == before.current.name and report.phase is Phase.PROGRESSING:
+            raise RolloutError(f"stage {report.stage} is not over: {report.why}; advance skips no proof")
         return report
 
     def check(self, state: State, command: str) -> None:
@@ -223,9 +219,9 @@ class Operator:
         self._check_none_active()
 
     def _check_none_active(self) -> None:
-        if emergency.asked(self.place) is not None:
+        if asked(self.place) is not None:
             raise RolloutError(
-                f"{self.place.queue / emergency.ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
+                f"{self.place.queue / ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
             )
         with self.store.read() as connection:
             found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
@@ -239,12 +235,15 @@ class Operator:
             possible = ", ".join(legal_commands(state_of(states[rollout])))
             raise RolloutError(f"start is not possible while rollout {rollout} is {phase}; possible: {possible}")
         newest, deleted = self.newest, self._deleted
-        unsettled = deleted is not None and not is_settled(self.store, deleted)
+        unsettled = deleted is not None and not is_settled(self.world.journal(deleted))
         if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK:
-            unsettled = not is_settled(self.store, newest.id)
+            unsettled = not is_settled(self.world.journal(newest.id))
         if unsettled:
             which = deleted or (newest.id if newest else "")
             raise RolloutError(f"the rollback of {which} is not settled; suffice rollout cycle finishes it")
+
+    def _without_rollout(self) -> Report | None:
+        return settle_without_rollout(self.world, self._deleted) if self.newest is None else None
 
     def _next_id(self) -> str:
         with self.store.read() as connection:
@@ -272,7 +271,7 @@ class Operator:
         """Targets to probe with: some of the store's records, and made-up ones, so that each slice has some."""
         with self.store.read() as connection:
             known = connection.execute(select(records.c.target).order_by(records.c.target).limit(SAMPLE)).scalars()
-            return [*known, *(f"suffice/probe/{number:03d}" for number in range(PROBED))]
+            return [*known, *MADE_UP]
 
 
 def _patiently(act: Callable[[], T]) -> T:

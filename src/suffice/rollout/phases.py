@@ -16,6 +16,10 @@ class Phase(Enum):
     COMPLETED = "Completed"
 
 
+IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
+"""Phases in which the flag says what the stage says; in the others it says the baseline."""
+
+
 class Signal(Enum):
     """What an event comes down to; the value is the sentence a person reads."""
 

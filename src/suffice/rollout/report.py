@@ -1,7 +1,9 @@
 """What an operator is told about an event, and what an operator may tell a rollout."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from suffice.errors import ExitCode
 from suffice.flag.document import in_words
 from suffice.gates.outcome import GateResult
 from suffice.rollout.controller import (
@@ -9,13 +11,16 @@ from suffice.rollout.controller import (
     Event,
     PublishBaseline,
     PublishStage,
-    Record,
     Settle,
     State,
+    Write,
     advance,
+    exposure_of,
 )
-from suffice.rollout.driver import exposure_of
 from suffice.rollout.phases import TRANSITIONS, Phase, Signal
+
+RETRY_SECONDS = 15.0
+"""The longest pause while something is undone: a rollback that is not observed, notifications, a cycle that failed."""
 
 _SIGNALS = {
     "pause": Signal.PAUSE,
@@ -25,17 +30,44 @@ _SIGNALS = {
     "rollback": Signal.ROLL_BACK,
 }
 
+_EXIT_CODES = {
+    Phase.PAUSED: ExitCode.CANNOT_TELL,
+    Phase.ROLLING_BACK: ExitCode.FAILS,
+    Phase.ROLLED_BACK: ExitCode.FAILS,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a cycle or an operator's word came to. `commands` would follow, in a dry run; otherwise they were done."""
+    """What a cycle or an operator's word came to: where the rollout is now, and why.
+
+    `rollout` is "" where there is none, `possible` holds what an operator may say next, `pause` the seconds until the
+    next cycle. `commands` would follow, in a dry run; otherwise they were done.
+    """
 
     rollout: str
-    state: State
+    phase: Phase
+    stage: str
+    why: str
+    possible: tuple[str, ...] = ("start",)
+    pause: float = RETRY_SECONDS
     results: tuple[GateResult, ...] = ()
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     dry_run: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command that came to this ends with."""
+        return _EXIT_CODES.get(self.phase, ExitCode.HOLDS)
+
+
+def reported(rollout: str, state: State, **more: Any) -> Report:
+    """The report of a rollout in this state; `more` are further fields of it."""
+    undone = state.phase is Phase.ROLLING_BACK
+    cycle = state.rollout.cycle_seconds
+    pause = min(cycle, RETRY_SECONDS) if undone else cycle
+    return Report(rollout, state.phase, state.current.name, state.why, legal_commands(state), pause, **more)
 
 
 def legal_commands(state: State) -> tuple[str, ...]:
@@ -49,7 +81,7 @@ def legal_commands(state: State) -> tuple[str, ...]:
 def foreseen(rollout: str, state: State, event: Event, now: float) -> Report:
     """What an event would come to. Raises RolloutError when it is not legal."""
     after, commands = advance(state, event, now)
-    return Report(rollout, after, commands=tuple(map(_words, commands)), dry_run=True)
+    return reported(rollout, after, commands=tuple(map(_words, commands)), dry_run=True)
 
 
 def _words(command: Command) -> str:
@@ -58,7 +90,7 @@ def _words(command: Command) -> str:
             return f"publish stage {stage.name}: {in_words(exposure_of(stage, 'salt'))}"
         case PublishBaseline():
             return "publish the baseline, and ask until everybody is on fixed"
-        case Record(action, why):
+        case Write(action, why):
             return f"record {action}: {why}"
         case Settle():
             return "settle: receipt, enabled false, bundle, triage item, notification"

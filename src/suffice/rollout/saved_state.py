@@ -1,14 +1,18 @@
-"""A rollout's state as plain JSON values, and back."""
+"""What the store keeps of rollouts: their states as plain JSON values and back, and which of them counts."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from suffice.config import RolloutConfig
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
+from suffice.store.journal import journal_knows
+from suffice.store.rollouts import StoredRollout, newest_rollout
 
 
 def plain_result(result: GateResult) -> dict[str, Any]:
@@ -50,3 +54,37 @@ def state_of(plain: Mapping[str, Any]) -> State:
 
 def _stage_in_seconds(stage: Mapping[str, Any]) -> dict[str, Any]:
     return {**stage, "hold": timedelta(seconds=stage["hold"]) if stage["hold"] else None}
+
+
+def rollout_id(service: str, number: int) -> str:
+    """The id of a service's rollout of this number, from 1."""
+    return f"{service}-{number:06d}"
+
+
+def next_id(connection: Connection, service: str) -> str:
+    """An id that no rollout of the service ever had: what the store has of a deleted one is no evidence of another."""
+    return rollout_id(service, _newest_number(connection, service) + 1)
+
+
+def current_rollout(connection: Connection, service: str) -> StoredRollout | None:
+    """The rollout that counts, None when there never was one, or the newest was deleted from the store."""
+    return None if deleted_rollout(connection, service) else newest_rollout(connection, service)
+
+
+def deleted_rollout(connection: Connection, service: str) -> str | None:
+    """The service's newest rollout by its journal, if the store has it no more."""
+    number = _newest_number(connection, service)
+    return rollout_id(service, number) if number > _stored_number(connection, service) else None
+
+
+def _newest_number(connection: Connection, service: str) -> int:
+    number = _stored_number(connection, service)
+    while journal_knows(connection, rollout_id(service, number + 1)):
+        number += 1
+    return number
+
+
+def _stored_number(connection: Connection, service: str) -> int:
+    newest = newest_rollout(connection, service)
+    digits = newest.id.rpartition("-")[2] if newest else ""
+    return int(digits) if digits.isdecimal() else 0

@@ -9,7 +9,6 @@ from suffice.gates import disagreement
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
-from suffice.rollout.driver import exposure_of
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
@@ -17,7 +16,6 @@ from suffice.rollout.saved_state import state_of
 from suffice.rollout.subject import stored_config
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
-from suffice.store.journal import last_event
 from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
@@ -43,18 +41,17 @@ class Status:
     @property
     def percent(self) -> int:
         """Of the targets in the stage's regions, how many may be adaptive now."""
-        exposure = exposure_of(self.state.current, "any")
-        return min(self.state.weight, exposure.weight) if exposure else 0
+        exposure = self.state.exposure("any")
+        return exposure.weight if exposure else 0
 
 
 def status_of(operator: Operator) -> Status:
     """The status of the rollout that counts. Raises MissingDataError when there is none."""
     stored = operator.current
     state = state_of(stored.state)
-    in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
-    wanted = exposure_of(state.current, Salts.of(stored.id).arm) if in_force else None
+    wanted = state.exposure(Salts.of(stored.id).arm)
+    judged = operator.world.journal(stored.id).last(Action.JUDGE)
     with operator.store.read() as connection:
-        judged = last_event(connection, stored.id, Action.JUDGE)
         lease = read_lease(connection, operator.place.service)
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
         extra = {
@@ -132,7 +129,7 @@ def advances_when(status: Status) -> list[str]:
 def rolls_back_when(status: Status) -> list[str]:
     """What would roll back, a sentence each."""
     state = status.state
-    if state.phase not in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED):
+    if not state.in_force:
         return []
     more = f"more than {state.rollout.failure_limit} times in this stage" if state.rollout.failure_limit else "once"
     sentences = [f"any gate answers Failed {more}, in any cycle, also while paused"]

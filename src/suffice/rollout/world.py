@@ -11,8 +11,13 @@ from suffice.rollout.checks import Checks
 from suffice.serving.situation import SERVICE
 from suffice.sources.correction import Correction
 from suffice.stopping.plan import Plan
+from suffice.store.actions import Action
 from suffice.store.address import store_of
 from suffice.store.database import Store
+from suffice.store.journal import JournalEvent, append_journal, last_event
+
+RUNNER = "runner"
+"""Who acts when no person does."""
 
 Corrections: TypeAlias = Callable[[Mapping[str, Any]], Iterable[Correction]]
 """The corrections of a source, as a rollout has it stored."""
@@ -67,6 +72,36 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal of one rollout, as the runner writes it. Its methods raise StoreError."""
+
+    store: Store
+    rollout: str
+    clock: Callable[[], float]
+
+    def last(self, *actions: Action) -> JournalEvent | None:
+        """The newest event of the first of these actions that there is one of; None when there is none."""
+        with self.store.read() as connection:
+            events = (last_event(connection, self.rollout, action) for action in actions)
+            return next((event for event in events if event), None)
+
+    def write(self, action: Action, why: str) -> None:
+        """Append an event."""
+        with self.store.write() as connection:
+            append_journal(connection, [self.event(action, why)])
+
+    def write_once(self, action: Action, why: str) -> None:
+        """Append an event unless there is one of this action."""
+        with self.store.write() as connection:
+            if last_event(connection, self.rollout, action) is None:
+                append_journal(connection, [self.event(action, why)])
+
+    def event(self, action: Action, why: str, numbers: Mapping[str, Any] | None = None) -> JournalEvent:
+        """An event that is not appended yet, for a transaction that holds more."""
+        return JournalEvent(self.clock(), self.rollout, RUNNER, action, why, numbers or {})
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """What a rollout touches. `clock` gives seconds since the epoch; the flag is opened when it is first needed."""
 
@@ -76,3 +111,7 @@ class World:
     flag: Callable[[], FlagClient]
     corrections: Corrections | None = None
     rehearsed: Rehearsed = Rehearsed()
+
+    def journal(self, rollout: str) -> Journal:
+        """The journal of a rollout."""
+        return Journal(self.store, rollout, self.clock)

@@ -1,0 +1,259 @@
+"""Back to the baseline, one way for whoever asks: publish it, see it answered, keep the receipt.
+
+`try_baseline` is that way. The driver goes it for a rollout in the store, `force_baseline` where the store does not
+answer, and `settle_without_rollout` where the store has the rollout no more. Every step may be repeated.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from suffice.config import load, set_enabled
+from suffice.errors import OutputError, SufficeError
+from suffice.files import write_atomically
+from suffice.flag.answer import Flag
+from suffice.flag.bucketing import buckets, inside
+from suffice.flag.client import FlagClient
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish, published, wrong_with_file
+from suffice.flag.probes import Probe, Receipt, observe
+from suffice.rollout.phases import Phase
+from suffice.rollout.report import Report
+from suffice.rollout.saved_state import current_rollout
+from suffice.rollout.settle import Rollback, is_settled, settle
+from suffice.rollout.world import Place, World
+from suffice.serving.situation import Salts
+from suffice.store.actions import Action
+from suffice.store.database import Store
+from suffice.store.rollouts import last_publication, note_publication
+from suffice.triage.bundle import plain_json
+
+PROBES = 20
+"""Targets that are asked for in each region."""
+
+ATTEMPTS = 200
+"""How often probes are asked before a publication counts as not observed; with the pause between, some ten seconds."""
+
+MADE_UP = tuple(f"suffice/probe/{number:03d}" for number in range(400))
+"""Targets to ask for beside those that are known; so many that every slice has some."""
+
+ASKED = "rollback.asked"
+"""The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it
+out."""
+
+DELETED = "the rollout was deleted from the store"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try came to: the receipt, None where the baseline could not be published, and a sentence about it.
+
+    `how` says how it was published, where that is worth saying.
+    """
+
+    receipt: Receipt | None
+    sentence: str
+    how: str | None = None
+
+    @property
+    def observed(self) -> bool:
+        return self.receipt is not None and self.receipt.observed
+
+
+def try_baseline(
+    publish_it: Callable[[], str | None], flag: Flag, probes: Sequence[Probe], *, missing_is_fixed: bool = False
+) -> Attempt:
+    """Publish the baseline, and ask for every probe until all answer fixed. Raises StoreError, where publishing does.
+
+    `missing_is_fixed` is for a flag that could only be removed: without one every client answers fixed.
+    """
+    try:
+        how = publish_it()
+    except OutputError as error:
+        # Not an exception to the caller alone: people must be told of a rollback that is stuck.
+        return Attempt(None, f"the baseline cannot be published: {error}")
+    receipt = observe(
+        flag,
+        probes,
+        attempts=ATTEMPTS,
+        sleep=time.sleep,
+        clock=time.monotonic,
+        missing_is_fixed=missing_is_fixed,
+    )
+    return Attempt(receipt, receipt.sentence, how)
+
+
+def publish_from_store(
+    store: Store, path: Path, exposure: Exposure | None, wanted: Callable[[Connection], bool]
+) -> bool:
+    """Publish, unless the store wants something else by now; returns whether it was done. Raises OutputError.
+
+    Within the store's write lock: a runner that was slow must not publish its stage after another has published the
+    baseline.
+    """
+    with store.write() as connection:
+        if not wanted(connection):
+            return False
+        done = publish(path, exposure, newer_than_ns=last_publication(connection))
+        note_publication(connection, done.mtime_ns)
+    return True
+
+
+def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
+    """Put the flag back when no rollout stands behind it, and settle the one that was deleted, if there was one.
+
+    None when there is nothing to do. The report says RollingBack until the baseline was observed; then RolledBack, and
+    everything that follows was done. Raises SufficeErrors where a step fails, which the next call tries again.
+    """
+    place = world.place
+    wrong = wrong_with_file(place.flag, None) if place.flag.exists() else None
+    if wrong is None and (rollout is None or is_settled(world.journal(rollout))):
+        return None
+    if rollout is not None:
+        world.journal(rollout).write_once(Action.ROLL_BACK, DELETED)
+    attempt = try_baseline(lambda: _publish_without_rollout(world), world.flag(), _lowest_probes(world, rollout))
+    what = wrong or f"{rollout} was deleted"
+    if attempt.receipt is None or not attempt.observed:
+        if rollout is not None:
+            world.journal(rollout).write(Action.NOT_OBSERVED, attempt.sentence)
+        note = f"{what}; there is no rollout, and the baseline is not observed yet: {attempt.sentence}"
+        return Report(rollout or "", Phase.ROLLING_BACK, "", DELETED, notes=(note,))
+    if rollout is not None:
+        settle(world, _deleted(world, rollout, attempt.receipt))
+    elif place.config.exists():
+        set_enabled(place.config, enabled=False)
+    note = f"{what}; there is no rollout, so the baseline was published, and observed"
+    return Report(rollout or "", Phase.ROLLED_BACK, "", DELETED, notes=(note,))
+
+
+def force_baseline(place: Place, who: str, reason: str, cause: SufficeError) -> str | None:
+    """Put everybody on fixed by the flag alone, and leave word for the next cycle; says what came of it.
+
+    None when the flag is at the baseline, or away, already. Where not even the flag can be written it is removed:
+    without one every client answers fixed. Raises nothing of its own.
+    """
+    if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
+        return None
+    before = _exposure(place.flag)
+    with FlagClient.from_file(place.flag) as flag:
+        attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
+    left = "the next `suffice rollout cycle` that can write the store carries the rollback out"
+    if not _leave_word(place, who, reason):
+        left = "nor could word be left: end the runners, or they publish the stage again, and say rollback once more"
+    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {left}"
+
+
+def asked(place: Place) -> tuple[str, str] | None:
+    """Who asked for a rollback that is not stored, and why; None when nobody did."""
+    path = place.queue / ASKED
+    if not path.exists():
+        return None
+    try:
+        word = json.loads(path.read_text(encoding="utf-8"))
+        return str(word["who"]), str(word["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "somebody", "a rollback was asked for while the store did not answer"
+
+
+def forget_asked(place: Place) -> None:
+    """It is stored now. Raises OutputError."""
+    path = place.queue / ASKED
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: is carried out, but cannot be removed: {error.strerror or error}") from error
+
+
+def _publish_without_rollout(world: World) -> None:
+    service = world.place.service
+    publish_from_store(
+        world.store, world.place.flag, None, lambda connection: current_rollout(connection, service) is None
+    )
+
+
+def _lowest_probes(world: World, rollout: str | None) -> list[Probe]:
+    """Targets of the lowest buckets, which any slice had inside, in every region that a stage names and in none."""
+    names = list(MADE_UP)
+    if rollout is not None:
+        placed = buckets(Salts.of(rollout).arm, names)
+        names.sort(key=placed.__getitem__)
+    return [Probe(name, region) for name in names[:PROBES] for region in (None, *_regions(world.place.config))]
+
+
+def _regions(config: Path) -> tuple[str, ...]:
+    try:
+        stages = load(config).rollout.stages
+    except SufficeError:
+        return ()
+    return tuple(dict.fromkeys(region for stage in stages for region in stage.regions))
+
+
+def _deleted(world: World, rollout: str, receipt: Receipt) -> Rollback:
+    """State and plan went with the rollout; the rest is as the last cycle has it in the journal."""
+    judged = world.journal(rollout).last(Action.JUDGE)
+    numbers = judged.numbers if judged else {}
+    return Rollback(
+        rollout,
+        str(numbers.get("stage", "")),
+        DELETED,
+        receipt,
+        failed=(),
+        evidence=lambda: {
+            "gates.json": plain_json(numbers.get("gates", [])),
+            "evidence.json": plain_json(numbers.get("evidence", {})),
+        },
+    )
+
+
+def _slice(before: Exposure | None) -> list[Probe]:
+    targets = (inside(before, MADE_UP) if before else MADE_UP)[:PROBES]
+    return [Probe(target, region) for target in targets for region in ((before.regions if before else ()) or (None,))]
+
+
+def _publish_or_remove(path: Path) -> str:
+    published_how = "the baseline was published without it"
+    try:
+        publish(path, None)
+    except OutputError:
+        return _remove(path) or published_how
+    return published_how
+
+
+def _remove(path: Path) -> str | None:
+    """Remove the flag, and publish the baseline after all if that made the room: then None, else what came of it."""
+    try:
+        earlier = path.stat().st_mtime_ns
+        path.unlink()
+    except OSError as error:
+        why = error.strerror or error
+        return f"{path} can neither be written nor removed ({why}; restart with SUFFICE_FORCE_FIXED=1)"
+    try:
+        publish(path, None, newer_than_ns=earlier)
+    except OutputError:
+        return f"{path} cannot be written and was removed"
+    return None
+
+
+def _exposure(path: Path) -> Exposure | None:
+    try:
+        return published(path)
+    except SufficeError:
+        return None
+
+
+def _leave_word(place: Place, who: str, reason: str) -> bool:
+    path = place.queue / ASKED
+    try:
+        path.touch()
+    except OSError:
+        return False
+    try:
+        write_atomically(path, json.dumps({"who": who, "reason": reason}) + "\n")
+    except OutputError:
+        # An empty file takes no room on a full disk, and says enough.
+        return True
+    return True
