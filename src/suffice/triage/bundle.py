@@ -11,12 +11,10 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from suffice.evidence.measurements import Evidence
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
 from suffice.store.journal import JournalEvent
 from suffice.store.ledger import DecisionRow
-from suffice.store.triage import StoredReceipt
 from suffice.telemetry.metrics_file import flush
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
@@ -25,19 +23,6 @@ _TEMPLATE = Path(__file__).with_name("templates") / "TRIAGE.md"
 
 ROWS = 10_000
 """Ledger rows of the failing stage that a bundle holds, the newest; disagreements are all in it."""
-
-
-def evidence_files(
-    state: Mapping[str, Any], gates: Sequence[Mapping[str, Any]], evidence: Evidence, receipt: StoredReceipt | None
-) -> dict[str, str]:
-    """What was judged, and what came of it; state and gates as plain JSON values."""
-    return {
-        "gates.json": plain_json(gates),
-        "evidence.json": plain_json(asdict(evidence)),
-        "state.json": plain_json(state),
-        "receipt.json": plain_json(asdict(receipt) if receipt else None),
-        **environment_files(),
-    }
 
 
 def environment_files() -> dict[str, str]:
