@@ -23,15 +23,15 @@ class Kind(Enum):
 def is_mismatch(correction: Correction) -> bool:
     """Whether there is anything to correct: the values differ.
 
-    Every difference is a claim, also one within the uncertainties: whether it should be believed is for the verifier to
-    decide, by a rule whose risk is known, and not for a second threshold in front of it. Equal values are no mismatch,
-    whatever their uncertainties and contexts: no direction is claimed that draws could confirm.
+    Every difference is a claim, also one within the uncertainties. The verifier decides whether to believe it, by a
+    rule whose risk is known; a second threshold before it would have no known risk. Equal values are no mismatch,
+    whatever their uncertainties and contexts: they claim no direction that draws could confirm.
     """
     return correction.record.value != correction.measurement.value
 
 
 def classify(record: Record, correction: Correction) -> Kind:
-    """The first kind in the table that holds; the last one always does. Assumes a mismatch."""
+    """The first kind in the table that holds; the last always does. Assumes a mismatch."""
     return next(kind for kind, holds in KINDS if holds(record, correction))
 
 

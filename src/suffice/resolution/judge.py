@@ -1,4 +1,4 @@
-"""One correction, from the record as it is to the record as it should be. Pure but for the draws of `verify`."""
+"""One correction: from the record as it is to the record as it should be. Pure, but for the draws of `verify`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from suffice.verifier.case import Case
 
 
 class Verdict(Protocol):
-    """What validation answers; it may also have an `arm`."""
+    """What validation answers. It may also have an `arm`."""
 
     @property
     def decision(self) -> Decision: ...
@@ -44,9 +44,10 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What became of one correction. `before` is the snapshot; `first_seen` when the store did not know the target.
+    """What became of one correction; `before` is the snapshot.
 
-    Kind, strategy and `proposed` are None where it did not come to that, and so is `verdict`.
+    `first_seen` says that the store did not know the target. Kind, strategy, `proposed` and `verdict` are None when
+    nothing was proposed.
     """
 
     correction: Correction
@@ -72,7 +73,7 @@ class Resolution:
 
     @property
     def reason(self) -> str:
-        """Why it came so, in a sentence with its numbers."""
+        """Why this became of it, in a sentence with its numbers."""
         if self.verdict is None:
             return self.outcome.value
         decided = f"{self.verdict.decision.value} after {self.verdict.n} of {self.verdict.fixed_n} draws"
@@ -82,9 +83,9 @@ class Resolution:
 
 
 def first_record(correction: Correction) -> Record:
-    """The record of a target that the store does not know yet: what the correction says it was."""
-    was = correction.record
-    return Record(correction.target, was.value, was.u_plus, was.u_minus, correction.record_context)
+    """The record of a target that the store does not know yet, as the correction gives it."""
+    record = correction.record
+    return Record(correction.target, record.value, record.u_plus, record.u_minus, correction.record_context)
 
 
 def judge(
@@ -92,9 +93,9 @@ def judge(
 ) -> Resolution:
     """Snapshot, classify, propose, validate, and commit or roll back, for one correction.
 
-    Validation compares the proposal with the correction's own record, not with the store's: the pairs of a source are
-    given, and a correction that was rejected does not change the next pair. Calls `verify` at most once, and not at all
-    where nothing is applied. A proposal that moves away from the measurement is never committed, whatever is decided.
+    Validation compares the proposal with the correction's own record, not with the store's. So a correction that was
+    rejected does not change the pair of the next one. It calls `verify` at most once, and only where something is
+    proposed. A proposal that moves away from the measurement is never committed, whatever is decided.
     """
     before = known or first_record(correction)
     untouched = Resolution(correction, Outcome.UNCHANGED, before, before, first_seen=known is None)

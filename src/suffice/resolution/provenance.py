@@ -9,7 +9,7 @@ from suffice.store.records import Record
 
 
 def events(resolution: Resolution, at: float) -> list[ProvenanceEvent]:
-    """Everything that happened to the record, in order; `at` is in seconds since the epoch."""
+    """Everything that happened to the record, in its order. `at`: seconds since the epoch."""
     correction = resolution.correction
     return [
         ProvenanceEvent(at, correction.target, event, payload, correction.key) for event, payload in _steps(resolution)
@@ -33,14 +33,14 @@ def _steps(resolution: Resolution) -> Iterator[tuple[str, dict[str, Any]]]:
     if resolution.first_seen:
         yield "first_seen", values(before)
     if resolution.kind and resolution.strategy and resolution.proposed and verdict:
-        was, found = resolution.correction.record, resolution.correction.measurement
+        recorded, measured = resolution.correction.record, resolution.correction.measurement
         yield "snapshot", values(before)
         yield (
             "classified",
             {
                 "kind": resolution.kind.name.lower(),
-                "record": [was.value, was.u_plus, was.u_minus],
-                "measurement": [found.value, found.u_plus, found.u_minus],
+                "record": [recorded.value, recorded.u_plus, recorded.u_minus],
+                "measurement": [measured.value, measured.u_plus, measured.u_minus],
             },
         )
         yield "proposed", {"strategy": resolution.strategy.name.lower(), **values(resolution.proposed)}

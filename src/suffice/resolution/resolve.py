@@ -20,7 +20,7 @@ from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter, Counters
 
 BATCH = 256
-"""Corrections a transaction: enough that commits cost little, few enough that a kill loses a moment's work."""
+"""Corrections a transaction: so many that commits cost little, so few that a kill loses a moment's work."""
 
 _TRIES = 5
 
@@ -111,10 +111,10 @@ class Resolver:
 
     def _attempt(self, chunk: Sequence[Correction]) -> list[Resolution]:
         with self.store.read() as connection:
-            done = _resolved(connection, chunk)
+            resolved = _resolved(connection, chunk)
             known = load_records(connection, (correction.target for correction in chunk))
             known = {**load_inputs(connection, known.values()), **known}
-        judged = [self._judge(correction, known, done) for correction in chunk]
+        judged = [self._judge(correction, known, resolved) for correction in chunk]
         fresh = [resolution for resolution in judged if resolution.outcome is not Outcome.ALREADY]
         if fresh:
             self.flush()
@@ -122,13 +122,13 @@ class Resolver:
             self._count(fresh)
         return judged
 
-    def _judge(self, correction: Correction, known: dict[str, Record], done: set[str]) -> Resolution:
+    def _judge(self, correction: Correction, known: dict[str, Record], resolved: set[str]) -> Resolution:
         record = known.get(correction.target)
-        if correction.key in done:
+        if correction.key in resolved:
             as_is = record or first_record(correction)
             return Resolution(correction, Outcome.ALREADY, as_is, as_is)
         resolution = judge(record, correction, known, self.verify, self.policy)
-        done.add(correction.key)
+        resolved.add(correction.key)
         known[correction.target] = resolution.after
         return resolution
 
@@ -155,8 +155,8 @@ def summarise(resolved: Iterable[Resolution]) -> Summary:
 
 def _resolved(connection: Connection, chunk: Sequence[Correction]) -> set[str]:
     keys = [correction.key for correction in chunk]
-    resolved = select(resolutions.c.correction_key).where(resolutions.c.correction_key.in_(keys))
-    return set(connection.execute(resolved).scalars())
+    query = select(resolutions.c.correction_key).where(resolutions.c.correction_key.in_(keys))
+    return set(connection.execute(query).scalars())
 
 
 def _changes(resolution: Resolution) -> list[Change]:

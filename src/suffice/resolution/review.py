@@ -1,4 +1,4 @@
-"""What people do to records beside corrections: add them, and close the review of one that stormed."""
+"""What people do to records beside correcting them: they add records, and close the review of one that stormed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from suffice.store.records import Change, Record, Status, load_records, save_cha
 
 
 def add_records(store: Store, new: Sequence[Record], at: float) -> int:
-    """Add the records whose targets the store does not have yet; returns how many. `at`: seconds since the epoch.
+    """Add the records whose targets the store does not have yet, and return how many. `at`: seconds since the epoch.
 
-    Inputs of derived records must be in the store, or stand before them in `new`. Raises DataError, with nothing
-    added, when one is missing, has a weight that is 0 or not finite, or a record's own numbers cannot be used.
+    Inputs of a derived record must be in the store, or stand before it in `new`. Raises DataError, with nothing added,
+    in three cases: an input is missing, its weight is 0 or not finite, or a record's own numbers cannot be used.
     """
     with store.write() as connection:
         inputs = {target for record in new for target, _ in record.derived_from}
@@ -32,15 +32,15 @@ def add_records(store: Store, new: Sequence[Record], at: float) -> int:
 
 
 def close_review(store: Store, target: str, who: str, why: str, at: float) -> Record:
-    """Let corrections be applied to a record again, its count of rollbacks back at 0. `at`: seconds since the epoch.
+    """Let corrections be applied to a record again; its count of rollbacks starts at 0. `at`: seconds since the epoch.
 
     Raises DataError when there is no such record, or it does not need review.
     """
     with store.write() as connection:
         record = load_records(connection, [target]).get(target)
         if record is None or record.status is not Status.NEEDS_REVIEW:
-            found = "there is no such record" if record is None else f"it is {record.status.value}"
-            raise DataError(f"{target}: no review to close, {found}; allowed: a record that needs_review")
+            why_not = "there is no such record" if record is None else f"it is {record.status.value}"
+            raise DataError(f"{target}: no review to close, {why_not}; allowed: a record that needs_review")
         closed = replace(record, status=Status.ACTIVE, consecutive_rollbacks=0)
         save_changes(connection, [Change(record, closed, why)])
         append_provenance(connection, [ProvenanceEvent(at, target, "review_closed", {"who": who, "why": why})])

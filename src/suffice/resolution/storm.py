@@ -19,9 +19,9 @@ class StormState:
 class StormPolicy:
     """Promote a target to needs_review at its `max_rollbacks`-th consecutive rollback; None never does.
 
-    A commit sets the count back. A target that needs review stays so, whatever else is decided about it, until a person
-    closes the review: so it escalates once, and again only if it storms again after that. A correction that could not
-    be decided (INVALID) is neither a rollback nor a commit here. Raises ConfigError when max_rollbacks is below 1.
+    A commit sets the count back to 0. A target that needs review stays so until a person closes the review, whatever
+    else is decided about it. So it escalates once, and again only if it storms again. A correction that could not be
+    decided (INVALID) is neither a rollback nor a commit here. Raises ConfigError when max_rollbacks is below 1.
     """
 
     max_rollbacks: int | None = 3
@@ -41,10 +41,10 @@ class StormPolicy:
 
 
 def replay(decisions: Iterable[tuple[str, bool]], max_rollbacks: int | None) -> Counter[str]:
-    """How often each target escalates when these (target, accepted) are decided in this order; 0 or 1, as no person
-    closes a review in a replay.
+    """How often each target escalates when these (target, accepted) are decided in this order.
 
-    Two worlds are compared by replaying the decisions that each made about the same corrections.
+    That is 0 or 1, as no person closes a review in a replay. To compare two worlds, replay the decisions that each
+    made about the same corrections.
     """
     policy, states, escalations = StormPolicy(max_rollbacks), dict[str, StormState](), Counter[str]()
     for target, accepted in decisions:

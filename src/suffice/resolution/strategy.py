@@ -1,4 +1,4 @@
-"""What to do about a mismatch: each strategy proposes the record that would take the old one's place."""
+"""What to do about a mismatch: each strategy proposes a record in place of the old one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,18 +30,18 @@ STRATEGIES: dict[Kind, Strategy] = {
 
 
 def propose(kind: Kind, record: Record, correction: Correction, inputs: Inputs) -> Record:
-    """The record that the kind's strategy proposes, one version later. `inputs` holds what a derived one comes from."""
+    """The record that the kind's strategy proposes, one version later. A derived record comes from its `inputs`."""
     proposed = _PROPOSE[STRATEGIES[kind]](record, correction, inputs)
     return replace(proposed, version=record.version + 1)
 
 
 def re_measure(record: Record, correction: Correction, _: Inputs) -> Record:
-    """A newer observation takes the place of the older: value, uncertainties and time."""
+    """Value, uncertainties and time of the measurement, a newer observation; the context stays."""
     return replace(_with_measurement(record, correction), time=correction.time)
 
 
 def update(record: Record, correction: Correction, _: Inputs) -> Record:
-    """Better words for the same observation: value and uncertainties; its time and context stay."""
+    """Value and uncertainties of the measurement, which tells the same observation better; time and context stay."""
     return _with_measurement(record, correction)
 
 
@@ -68,8 +68,8 @@ def recompute(record: Record, _: Correction, inputs: Inputs) -> Record:
 
 
 def _with_measurement(record: Record, correction: Correction) -> Record:
-    found = correction.measurement
-    return replace(record, value=found.value, u_plus=found.u_plus, u_minus=found.u_minus)
+    measured = correction.measurement
+    return replace(record, value=measured.value, u_plus=measured.u_plus, u_minus=measured.u_minus)
 
 
 def _root_sum_square(parts: list[float]) -> float:

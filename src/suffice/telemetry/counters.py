@@ -23,7 +23,7 @@ class Counter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Some counts, and the number of decisions (of either arm) that they were counted over."""
+    """Counts, and the number of decisions (of either arm) that they were counted over."""
 
     decisions: int = 0
     counters: Mapping[Counter, int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Counters:
             self._values[counter] += amount
 
     def decided(self, decisions: int = 1) -> None:
-        """Note that decisions were made, of whichever arm: that is what lets a zero be read as a zero."""
+        """Note that decisions were made, of whichever arm. Only then does a zero mean zero."""
         _refuse_negative("decisions", decisions)
         with self._lock:
             self._decisions += decisions
@@ -60,7 +60,7 @@ class Counters:
             return Counts(self._decisions, dict(self._values))
 
     def subtract(self, counts: Counts) -> None:
-        """Take out what has been stored elsewhere; what was counted meanwhile stays."""
+        """Take out what has been stored elsewhere. What was counted meanwhile stays."""
         with self._lock:
             self._decisions -= counts.decisions
             for counter, amount in counts.counters.items():

@@ -27,7 +27,7 @@ class Metrics:
     counts: Counts
 
     def value(self, counter: Counter) -> int:
-        """The count. Zero, written or missing, is an answer only when decisions were made.
+        """The count. Zero, written or missing, is an answer only where decisions were made.
 
         Raises MissingDataError otherwise.
         """
@@ -54,10 +54,10 @@ def read(path: Path) -> Metrics:
 def flush(counters: Counters, path: Path) -> None:
     """Add the increments to the file, and take them out of memory.
 
-    Guarantees that processes and threads that flush into one file lose and double nothing, that the file is whole at
-    any instant, and that increments leave memory exactly when they are in the file: after a failure or an interrupt a
-    later flush adds what this one did not. Raises OutputError when the file cannot be locked or written, DataError when
-    it holds something else than metrics of this format, which is then left as it is.
+    Guarantees three things. Processes and threads that flush into one file lose and double nothing. The file is whole
+    at any instant. Increments leave memory exactly when they are in the file: after a failure or an interrupt a later
+    flush adds what this one did not. Raises OutputError when the file cannot be locked or written. Raises DataError
+    when it holds something else than metrics of this format, and leaves it as it is.
     """
     with _locked(path):
         remove_leftovers(path)
@@ -112,8 +112,8 @@ def _parsed(text: str, path: Path) -> Counts:
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or isinstance(content["format"], bool):
-        found = content.get("format", "none") if isinstance(content, dict) else "none"
-        raise DataError(f"{path}: not metrics of Suffice in format {FORMAT}; format found: {found}")
+        format_found = content.get("format", "none") if isinstance(content, dict) else "none"
+        raise DataError(f"{path}: not metrics of Suffice in format {FORMAT}; format found: {format_found}")
     _refuse_unknown(content, _KEYS, str(path))
     values = content.get("counters")
     if not isinstance(values, dict):
@@ -123,8 +123,8 @@ def _parsed(text: str, path: Path) -> Counts:
     return Counts(_count(content.get("decisions"), f"{path}: decisions"), counters)
 
 
-def _refuse_unknown(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:
-    for name in found:
+def _refuse_unknown(content: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for name in content:
         if name not in known:
             raise DataError(f"{where}: {name!r} is not known; allowed: {', '.join(known)}")
 
