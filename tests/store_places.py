@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, create_engine, delete
 
+import suffice.store.migrations
 from suffice.store.address import address_of
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow
@@ -46,3 +49,15 @@ def reused_at(place: Place) -> Iterator[Reused]:
 def bare(place: Place) -> Engine:
     """The database itself, whatever it holds."""
     return create_engine(address_of(place).url)
+
+
+def store_at(place: Place, revision: str) -> Engine:
+    """A database as an older version left it."""
+    engine = bare(place)
+    config = Config()
+    config.set_main_option("script_location", suffice.store.migrations.__path__[0])
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine

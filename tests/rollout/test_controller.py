@@ -196,6 +196,17 @@ def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_n
     assert after(state, (Resumed(), 170.0), (good(), 180.0)).stage == 1
 
 
+def test_an_approval_is_for_one_stage() -> None:
+    stages = (*(stage.model_copy(update={"approval": True}) for stage in STAGES[:2]), *STAGES[2:])
+    state = advance(State(SECTION.model_copy(update={"stages": stages})), Started(), 0.0)[0]
+    state = after(state, (good(), 50), (good(), 100), (Resumed(), 110))
+    assert state.approved
+    state = after(state, (good(), 120))
+    assert (state.current.name, state.approved) == ("canary", False)
+    state = after(state, (good(), 170), (good(), 220))
+    assert (state.current.name, state.phase, state.awaits_approval) == ("canary", Phase.PAUSED, True)
+
+
 def test_an_illegal_event_changes_nothing_and_names_what_is_legal() -> None:
     with pytest.raises(RolloutError, match="possible: start, roll_back"):
         advance(State(SECTION), Resumed(), 0.0)

@@ -6,30 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import event, inspect, text
 
-import suffice.store.migrations
-from store_places import Place, bare
+from store_places import Place, store_at
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
 from suffice.store.schema import HEAD, rollups
 
 PLAIN = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="s")
-
-
-def store_at(place: Place, revision: str) -> Engine:
-    """A database as an older version left it."""
-    engine = bare(place)
-    config = Config()
-    config.set_main_option("script_location", suffice.store.migrations.__path__[0])
-    config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    return engine
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
