@@ -15,7 +15,7 @@ from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rollout import baseline
-from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, check_url, deliver, undelivered, wait
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, Webhook, deliver, undelivered, wait
 from suffice.rollout.phases import Phase
 from suffice.store.outbox import Message
 from suffice.store.triage import receipt_of
@@ -54,10 +54,10 @@ def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]
 def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> None:
     with producing(tmp_path) as made, webhook() as (url, got):
         made.operator.tell("pause", "ann", "lunch")
-        assert deliver(made.store, url, made.clock) == (2, [])
+        assert deliver(made.store, made.clock, [Webhook(url)]) == (2, [])
         made.operator.tell("rollback", "ann", "no appetite")
-        deliver(made.store, url, made.clock)
-        assert deliver(made.store, url, made.clock) == (0, [])
+        deliver(made.store, made.clock, [Webhook(url)])
+        assert deliver(made.store, made.clock, [Webhook(url)]) == (0, [])
         assert [body["action"] for _, body in got] == ["start", "pause", "roll back", "receipt", "triage", "settle"]
         assert got[1][1] == {
             "rollout": "verifier-000001",
@@ -100,13 +100,13 @@ def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_e
             assert report.phase is Phase.ROLLING_BACK
             assert report.notes[0].startswith("the baseline is not observed yet: ")
             assert made.cycle().phase is Phase.ROLLING_BACK
-        deliver(made.store, url, made.clock)
+        deliver(made.store, made.clock, [Webhook(url)])
         assert [body["action"] for _, body in got][-3:] == ["roll back", "not observed", "not observed"]
         with made.store.read() as connection:
             assert receipt_of(connection, "verifier-000001") is None
         assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
         assert made.cycle().phase is Phase.ROLLED_BACK
-        deliver(made.store, url, made.clock)
+        deliver(made.store, made.clock, [Webhook(url)])
         assert [body["action"] for _, body in got][-3:] == ["receipt", "triage", "settle"]
 
 
@@ -116,7 +116,7 @@ def test_a_flag_that_somebody_raises_after_a_rollback_is_put_back_and_told(tmp_p
         publish(made.place.flag, Exposure(100, "mine"))
         assert "says 100 % adaptive" in made.operator.cycle().notes[0]
         assert published(made.place.flag) is None
-        deliver(made.store, url, made.clock)
+        deliver(made.store, made.clock, [Webhook(url)])
         assert got[-1][1]["action"] == "repair"
 
 
@@ -124,14 +124,14 @@ def test_a_retry_waits_longer_each_time_and_has_the_same_key(tmp_path: Path) -> 
     with producing(tmp_path) as made, webhook(500, 302, 404) as (url, got):
         moved = url.replace("/hook", "/moved")
         for pause in (FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT):
-            taken, (problem,) = deliver(made.store, moved, made.clock)
+            taken, (problem,) = deliver(made.store, made.clock, [Webhook(moved)])
             assert taken == 0
             assert "answered" in problem and "secret" not in problem
             made.clock.now += pause - 1
-            assert deliver(made.store, moved, made.clock) == (0, [])
+            assert deliver(made.store, made.clock, [Webhook(moved)]) == (0, [])
             made.clock.now += 1
         assert undelivered(made.store) == 1
-        assert deliver(made.store, moved, made.clock) == (1, [])
+        assert deliver(made.store, made.clock, [Webhook(moved)]) == (1, [])
         assert len(got) == 4 and len({key for key, _ in got}) == 1
 
 
@@ -139,35 +139,36 @@ def test_a_webhook_that_is_not_there_loses_nothing(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         with webhook() as (gone, _):
             pass
-        _, (problem,) = deliver(made.store, gone, made.clock)
+        _, (problem,) = deliver(made.store, made.clock, [Webhook(gone)])
         assert "cannot be reached" in problem and "secret" not in problem
-        assert deliver(made.store, None, made.clock) == (0, [])
+        assert deliver(made.store, made.clock, []) == (0, [])
         made.clock.now += LONGEST_WAIT
         with webhook() as (url, got):
-            assert deliver(made.store, url, made.clock) == (1, [])
+            assert deliver(made.store, made.clock, [Webhook(url)]) == (1, [])
         assert got[0][1]["action"] == "start"
 
 
 def test_a_clock_that_goes_back_does_not_put_off_for_ever(tmp_path: Path) -> None:
     with producing(tmp_path) as made, webhook(500) as (url, got):
-        deliver(made.store, url, made.clock)
+        deliver(made.store, made.clock, [Webhook(url)])
         made.clock.now -= 30 * 86_400
-        assert deliver(made.store, url, made.clock) == (1, [])
+        assert deliver(made.store, made.clock, [Webhook(url)]) == (1, [])
         assert len(got) == 2
 
 
 def test_killed_between_the_answer_and_its_note_it_is_sent_again_with_the_same_key(tmp_path: Path) -> None:
     keys: list[str] = []
 
-    def killed(_: str, message: Message) -> str | None:
-        keys.append(message.idempotency_key)
-        raise KeyboardInterrupt
+    class Killed(Webhook):
+        def send(self, message: Message) -> str | None:
+            keys.append(message.idempotency_key)
+            raise KeyboardInterrupt
 
     with producing(tmp_path) as made:
         with pytest.raises(KeyboardInterrupt):
-            deliver(made.store, "http://x", made.clock, killed)
+            deliver(made.store, made.clock, [Killed("http://x")])
         with webhook() as (url, got):
-            deliver(made.store, url, made.clock)
+            deliver(made.store, made.clock, [Webhook(url)])
         assert [key for key, _ in got] == keys
 
 
@@ -179,4 +180,4 @@ def test_the_pause_grows_to_a_limit() -> None:
 def test_what_is_no_address_is_refused() -> None:
     for url in ("ftp://host/x", "host", "http://"):
         with pytest.raises(RolloutError, match="allowed: an http or https address"):
-            check_url(url)
+            Webhook.of(url)

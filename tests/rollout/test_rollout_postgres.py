@@ -11,7 +11,7 @@ from postgres_server import Server
 from suffice.errors import StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import published
-from suffice.rollout.notify import deliver
+from suffice.rollout.notify import Webhook, deliver
 from suffice.rollout.phases import Phase
 from suffice.serving.verifier import Verifier
 from suffice.store.journal import verify_journal
@@ -56,8 +56,8 @@ def test_it_is_rolled_back_by_a_gate_with_receipt_bundle_item_and_notifications(
         assert check(bundle) > 5
         ledger = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text("utf-8").splitlines()]
         assert sum(row["agrees"] is False for row in ledger) == 60
-        deliver(made.store, url, made.clock)
-        deliver(made.store, url, made.clock)
+        deliver(made.store, made.clock, [Webhook(url)])
+        deliver(made.store, made.clock, [Webhook(url)])
         told = [body["action"] for _, body in got]
         assert told == ["start", "advance", "roll back", "receipt", "triage", "settle"]
         assert len({key for key, _ in got}) == len(told)

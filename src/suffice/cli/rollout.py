@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from suffice.rollout.daemon import Pass
+    from suffice.rollout.notify import Sink
     from suffice.rollout.operator import Operator
     from suffice.rollout.report import Report
     from suffice.rollout.world import Place
@@ -93,18 +94,12 @@ class RunnerOptions:
     ] = None
 
     @property
-    def url(self) -> str | None:
-        """The webhook. Raises RolloutError when it is no URL."""
-        from suffice.rollout.notify import check_url
+    def sinks(self) -> "Sequence[Sink]":
+        """Where notifications go. Raises RolloutError when an option names no such place."""
+        from suffice.rollout.notify import TriageCommand, Webhook
 
-        return check_url(self.webhook) if self.webhook else None
-
-    @property
-    def command(self) -> "Sequence[str] | None":
-        """The words of the triage command. Raises RolloutError when they are no list."""
-        from suffice.rollout.tracker import command_of
-
-        return command_of(self.triage_command) if self.triage_command else None
+        webhook = [Webhook.of(self.webhook)] if self.webhook else []
+        return [*webhook, *([TriageCommand.of(self.triage_command)] if self.triage_command else [])]
 
 
 def start(
@@ -205,7 +200,7 @@ def cycle(
     from suffice.rollout.lease import Lease
     from suffice.rollout.notify import deliver
 
-    url, command = runner.url, runner.command
+    sinks = runner.sinks
     with where.open() as operator:
         if act.dry_run:
             return _answer(operator.cycle(act.by, dry_run=True))
@@ -215,7 +210,7 @@ def cycle(
             try:
                 report = operator.cycle(act.by)
             finally:
-                _, problems = deliver(operator.store, url, operator.clock, command=command)
+                _, problems = deliver(operator.store, operator.clock, sinks)
         for problem in problems:
             _tell_operator(f"a notification waits: {problem}")
         return _answer(report)
@@ -242,7 +237,7 @@ def run(
     from suffice.rollout.daemon import run as run_cycles
     from suffice.rollout.lease import Lease
 
-    url, command, stop = runner.url, runner.command, Event()
+    sinks, stop = runner.sinks, Event()
     if dry_run:
         return cycle(runner=runner, act=ActOptions(dry_run=True), where=where)
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -259,8 +254,7 @@ def run(
             operator,
             lease,
             stop,
-            webhook=url,
-            command=command,
+            sinks=sinks,
             until_done=until_done,
             seen=lambda one: _print_pass(one, json=json),
         )

@@ -6,7 +6,7 @@ from threading import Event
 
 from suffice.errors import SufficeError
 from suffice.rollout.lease import Lease
-from suffice.rollout.notify import deliver
+from suffice.rollout.notify import Sink, deliver
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import RETRY_SECONDS, Report
@@ -27,8 +27,7 @@ def run(
     lease: Lease,
     stop: Event,
     *,
-    webhook: str | None = None,
-    command: Sequence[str] | None = None,
+    sinks: Sequence[Sink] = (),
     until_done: bool = False,
     seen: Callable[[Pass], object] = lambda _: None,
 ) -> Pass | None:
@@ -40,7 +39,7 @@ def run(
     """
     last: Pass | None = None
     while not stop.is_set() and not lease.lost:
-        last = one_pass(operator, webhook, command)
+        last = one_pass(operator, sinks)
         seen(last)
         if until_done and _done(last):
             break
@@ -48,7 +47,7 @@ def run(
     return last
 
 
-def one_pass(operator: Operator, webhook: str | None, command: Sequence[str] | None = None) -> Pass:
+def one_pass(operator: Operator, sinks: Sequence[Sink]) -> Pass:
     """One cycle, and the notifications that are due; what goes wrong is a sentence, not an exception."""
     report, error = None, None
     try:
@@ -56,7 +55,7 @@ def one_pass(operator: Operator, webhook: str | None, command: Sequence[str] | N
     except SufficeError as failed:
         error = str(failed)
     try:
-        delivered, wrong = deliver(operator.store, webhook, operator.clock, command=command)
+        delivered, wrong = deliver(operator.store, operator.clock, sinks)
     except SufficeError as failed:
         delivered, wrong = 0, [str(failed)]
     return Pass(report, error, delivered, tuple(wrong))

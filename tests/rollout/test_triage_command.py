@@ -8,9 +8,8 @@ import pytest
 from production import producing
 
 from suffice.errors import RolloutError
-from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, deliver
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, TriageCommand, deliver
 from suffice.rollout.status import plain_status, status_of
-from suffice.rollout.tracker import command_of
 
 SCRIPT = """
 import json, os, sys
@@ -26,12 +25,12 @@ if len(made) < int(sys.argv[5]):
 """
 
 
-def template(folder: Path, failures: int = 0) -> tuple[str, ...]:
+def template(folder: Path, failures: int = 0) -> TriageCommand:
     """A command that keeps what it was told, and fails so often at first."""
     script = folder / "open_item.py"
     script.write_text(SCRIPT, encoding="utf-8")
     words = [sys.executable, str(script), str(folder / "calls"), "{title}", "{body_file}", "{reason}", str(failures)]
-    return command_of(json.dumps(words))
+    return TriageCommand.of(json.dumps(words))
 
 
 def calls(folder: Path) -> list[dict[str, str]]:
@@ -42,10 +41,10 @@ def calls(folder: Path) -> list[dict[str, str]]:
 def test_an_item_is_opened_once_with_its_words_and_text(tmp_path: Path) -> None:
     command = template(tmp_path)
     with producing(tmp_path) as made:
-        assert deliver(made.store, None, made.clock, command=command) == (0, [])
+        assert deliver(made.store, made.clock, [command]) == (0, [])
         made.operator.tell("rollback", "ann", "a; $(b) {title} 'c'")
         for _ in range(3):
-            deliver(made.store, None, made.clock, command=command)
+            deliver(made.store, made.clock, [command])
             made.clock.now += LONGEST_WAIT
     (said,) = calls(tmp_path)
     assert said["title"] == "Triage: verifier-000001 was rolled back in stage staging"
@@ -60,25 +59,25 @@ def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(t
         made.operator.tell("rollback", "ann", "no appetite")
         waits = plain_status(status_of(made.operator))["notifications_waiting"]
         for pause in (FIRST_WAIT, 2 * FIRST_WAIT):
-            taken, (problem,) = deliver(made.store, None, made.clock, command=command)
+            taken, (problem,) = deliver(made.store, made.clock, [command])
             assert taken == 0
             assert problem.endswith("ended with 7: the tracker is away")
             assert plain_status(status_of(made.operator))["notifications_waiting"] == waits + 6
             made.clock.now += pause - 1
-            assert deliver(made.store, None, made.clock, command=command) == (0, [])
+            assert deliver(made.store, made.clock, [command]) == (0, [])
             made.clock.now += 1
-        assert deliver(made.store, None, made.clock, command=command) == (1, [])
+        assert deliver(made.store, made.clock, [command]) == (1, [])
     assert [said["key"] for said in calls(tmp_path)] == ["triage/verifier-000001"] * 3
 
 
 def test_a_command_that_is_not_there_is_a_sentence_and_the_item_waits_for_the_right_one(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
         made.operator.tell("rollback", "ann", "no appetite")
-        _, (problem,) = deliver(made.store, None, made.clock, command=("/no/such/command", "{title}"))
+        _, (problem,) = deliver(made.store, made.clock, [TriageCommand(("/no/such/command", "{title}"))])
         assert "triage command /no/such/command cannot be run: No such file" in problem
         made.clock.now += LONGEST_WAIT
-        assert deliver(made.store, None, made.clock) == (0, [])
-        assert deliver(made.store, None, made.clock, command=template(tmp_path)) == (1, [])
+        assert deliver(made.store, made.clock, []) == (0, [])
+        assert deliver(made.store, made.clock, [template(tmp_path)]) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -96,9 +95,9 @@ def test_a_command_that_is_not_there_is_a_sentence_and_the_item_waits_for_the_ri
 )
 def test_what_is_no_template_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(RolloutError) as caught:
-        command_of(text)
+        TriageCommand.of(text)
     assert sentence in str(caught.value)
 
 
 def test_a_doubled_brace_is_a_brace(tmp_path: Path) -> None:
-    assert command_of('["echo", "{{x}}"]') == ("echo", "{{x}}")
+    assert TriageCommand.of('["echo", "{{x}}"]').words == ("echo", "{{x}}")
