@@ -1,6 +1,6 @@
-"""The staged switch from fixed to adaptive: phases as a table, a pure controller, and the shell that carries out its
-commands.
+"""The staged switch of a service from fixed to adaptive, in production.
 
-Here: deciding when a stage ends, pauses or is rolled back, and doing what follows. Not here: judging evidence
-(`gates`).
+Here: the table of phases and the pure controller; the driver, which stores what it decides and does it; the cycle, the
+operator's commands, and the one way back to the baseline; status, notifications, lease, daemon and promotion. Not here:
+counting the ledger (`evidence`), one gate's judgement (`gates`), what a bundle holds (`triage`).
 """

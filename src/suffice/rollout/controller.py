@@ -1,7 +1,37 @@
 """The controller: what a rollout does next, as a pure function of its state, an event and the time.
 
-`advance(state, event, now) -> (state, commands)`. It reads no clock, flag or store; the commands say what the shell
-must do, in this order, and each of them may be done again without harm.
+`advance(state, event, now) -> (state, commands)` reads no clock, flag or store. The driver stores the new state, and
+then carries out the commands in their order.
+
+Theory of operation
+-------------------
+What always holds:
+
+1. A phase changes only as `TRANSITIONS` says. Any other event raises, and changes nothing.
+2. What a stage has counted is about this stage alone. When it ends, its time, errors, failures, extension and approval
+   end with it.
+3. A stage that needs proof ends only in a cycle that has its hold, its audits, and Successful from every gate. Time
+   that was not watched never counts: a cycle credits at most `CREDIT_CYCLES` intervals, and nothing when the clock went
+   back or a gate answered Error.
+4. A failed gate or a person's word leads to RollingBack from every phase in force. The only way on from there leads to
+   RolledBack, and only after every probe answered fixed.
+
+What can happen between any two lines of the driver, which decides (a), stores state and journal in one transaction (b),
+and carries out the commands (c):
+
+- It is killed before (b): the event never happened. The next cycle measures and decides anew.
+- It is killed after (b): the stored state says what the world must be. The driver's `reconcile` carries out again
+  whatever that state calls for. This is safe because each command may be repeated: the same flag is published once
+  more, and of receipt, bundle and item the first one stays.
+- Another process stores a state between (a) and (b): ours is refused by compare-and-swap, and nothing of it is written.
+  The event is then decided again, on the state that includes the other one.
+- Another process rolls back between (b) and (c): publishing takes the store's write lock and asks the state once more.
+  A slow driver thus never publishes a stage over a baseline.
+- The clock jumps: only the differences of `now` matter, and invariant 3 bounds what they can do.
+
+So the flag is never wider than a state that was stored before it. Going up, a kill leaves too little exposure. Going
+down, it leaves the old one until the next cycle; therefore RollingBack ends only with what probes saw, never with what
+was written.
 """
 
 from collections.abc import Sequence

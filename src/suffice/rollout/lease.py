@@ -1,4 +1,32 @@
-"""One runner at a time: a lease with a heartbeat in the store."""
+"""One runner at a time: a lease with a heartbeat in the store.
+
+Theory of operation
+-------------------
+The lease saves two runners from doing the same work. It is not what keeps them from harm: that is the compare-and-swap
+of the rollout's state. A process that was stopped cannot know that it was, so no lease alone could promise it.
+
+What always holds:
+
+1. The row changes by compare-and-swap only. Its `token` grows with every holder, its `beat` with every sign of life.
+2. Whoever waits takes a held lease only after it has *seen* the same row for `seconds`, on its own monotonic clock. The
+   swap demands that very row, beat included. So no wall clock that jumps, and no difference between two machines'
+   clocks, takes the lease from a holder that lives.
+3. A holder that was replaced cannot beat: its token is an old one. It learns so at its next sign of life (`lost`).
+
+What can happen between any two lines:
+
+- The holder beats while another takes the lease: the swap fails, for the beat is another. The waiter goes on waiting.
+- Two wait for the same silence: one swap succeeds, and the other one fails.
+- The holder is killed: its beats end, and after `seconds` the next one has the lease.
+- The holder is stopped and woken after it was replaced: until its next beat two runners are at work. Each event of
+  theirs is stored by compare-and-swap, so both never act on one state. Publishing asks the state again.
+- The store does not answer for a moment: a beat is left out, and the next one tries again. With three beats in
+  `seconds`, one left out costs nothing.
+- A beat was stored, but its commit was not confirmed: it is given again, because a beat demands its token only.
+- The release fails: the lease runs out as after a kill.
+
+Compare: C. Gray and D. Cheriton, "Leases" (1989); the token is a fencing token.
+"""
 
 import os
 import platform
@@ -24,12 +52,11 @@ _POLL_SECONDS = 0.1
 
 
 class Lease:
-    """The right to run a service's rollout.
+    """The right to run a service's rollout. The module says why it may be wrong, and why that does no harm.
 
-    Whoever waits takes the lease when it is free, or when it has *seen* no sign of life of the holder for `seconds` on
-    its own monotonic clock: no clock that jumps, and no difference between two machines' clocks, takes it from a holder
-    that lives. A holder that was stopped for so long finds out at its next sign of life (`lost`); until then the
-    compare-and-swap of the rollout's state keeps both from acting on the same state.
+    `seconds` without a sign of life let another take over. `holder` names this one (default: host, process and a random
+    part). `lost` says whether another has taken over. `clock` gives seconds since the epoch for people to read;
+    `monotonic` decides.
     """
 
     def __init__(

@@ -1,8 +1,27 @@
 """The spool: ledger rows on file from the decision until the ledger has them, so that a kill loses none.
 
-Each verifier appends to a file of its own, by one unbuffered write a decision, and empties it after each batch that the
-ledger has. The owner holds a lock beside the file, which the operating system frees when it dies; what a dead owner
-left is taken up by whoever comes next. Rows may be taken up twice: (rollout, key) is unique in the ledger.
+Theory of operation
+-------------------
+What always holds:
+
+1. `verify` returns a decision only after its row was written here, or could not be and waits in memory. Each row is one
+   unbuffered write: what the kernel has survives the process, though not a power failure.
+2. A row leaves the file only after the ledger has committed it.
+3. One process at a time reads or empties a file: its owner, or after its death whoever holds the lock beside it. The
+   operating system frees the lock of a dead process, so no time-out guesses who lives.
+4. In the ledger (rollout, key) is unique. A row may therefore be written twice, and counts once.
+
+What can happen between any two lines:
+
+- Killed within a write: the line has no closing brace, so it is no JSON and is dropped. Nobody got that decision. The
+  next line begins with a line break, so that a write that failed spoils no other.
+- Killed between the ledger's commit and emptying the file: the rows are taken up once more, and invariant 4 drops them.
+- Killed while taking up: nothing was removed before the ledger had it, so the next one begins again.
+- Killed between making the lock and making the file: the lock is swept. Whoever makes a spool waits for such a sweep.
+- A lock is removed while another process waits for it: `filelock` sees that its file has gone, and tries again.
+- The disk is full or the folder away: rows wait in memory, in their order. The first failure is logged, and the next
+  row tries again.
+- A row of another version of Suffice: it is refused in one line, and its file is left as it is.
 """
 
 import json
