@@ -256,6 +256,18 @@ def test_bad_text_gets_one_line_with_file_and_row(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
+@pytest.mark.parametrize("line", [2, 90, 5000])
+def test_text_that_is_not_utf8_is_found_on_its_line(tmp_path: Path, line: int, start: bytes) -> None:
+    rows = [b"case,value", *(f"case {i // 2},{i % 2}".encode() for i in range(9999))]
+    rows[line - 1] = b"\xff,1"
+    path = tmp_path / "bad.csv"
+    path.write_bytes(start + b"\n".join(rows))
+    with pytest.raises(DataError) as raised:
+        read(path)
+    assert str(raised.value) == f"{path}, line {line}: is not UTF-8; allowed: CSV in UTF-8"
+
+
 @pytest.mark.parametrize(
     ("columns", "culprit"),
     [

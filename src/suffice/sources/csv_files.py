@@ -1,19 +1,14 @@
 """Your own records and measurements, from two CSV files."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from suffice.errors import DataError, MissingDataError
 from suffice.sources.correction import Correction, Estimate
-
-if TYPE_CHECKING:
-    from _csv import Reader
+from suffice.sources.csv_rows import csv_rows, number
+from suffice.sources.recording import check_names
 
 COLUMNS = ("key", "value", "u", "u_plus", "u_minus", "target", "context", "region", "time")
 
@@ -60,58 +55,25 @@ def _correction(records: dict[str, _Row], row: _Row, where: Path) -> Correction:
 
 
 def _rows(path: Path) -> list[_Row]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = next(reader, None)
-        if header is None:
-            raise MissingDataError(f"{path}: is empty; needed: a header line and at least one row")
-        columns = _columns(path, [name.strip() for name in header])
-        rows = list(_unique(_row(path, line, columns, cells) for line, cells in _numbered(reader)))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: is not CSV: {error}") from error
-    if not rows:
+    with csv_rows(path) as (header, rows, _):
+        _check_columns(path, header)
+        unique = list(_unique(_row(path, line, header, cells) for line, cells in rows))
+    if not unique:
         raise MissingDataError(f"{path}: has no rows below its header")
-    return rows
+    return unique
 
 
-def _numbered(reader: "Reader") -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line it begins on: a quoted cell may hold line ends."""
-    line = reader.line_num + 1
-    for cells in reader:
-        if cells:
-            yield line, cells
-        line = reader.line_num + 1
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MissingDataError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: is not UTF-8; allowed: CSV in UTF-8") from error
-
-
-def _columns(path: Path, header: list[str]) -> list[str]:
+def _check_columns(path: Path, header: list[str]) -> None:
     for name in header:
-        if name not in COLUMNS:
-            meant = get_close_matches(name.lower(), COLUMNS, n=1)
-            hint = f"did you mean {meant[0]}?" if meant else f"allowed: {', '.join(COLUMNS)}"
-            if ";" in name or "\t" in name:
-                hint = "the columns are separated by commas"
-            raise DataError(f"{path}, line 1: column {name!r} is not known; {hint}")
-        if header.count(name) > 1:
-            raise DataError(f"{path}, line 1: column {name!r} stands twice")
+        if ";" in name or "\t" in name:
+            raise DataError(f"{path}, line 1: column {name!r} is not known; the columns are separated by commas")
+    check_names(f"{path}, line 1", header, COLUMNS)
     for name in ("key", "value"):
         if name not in header:
             raise DataError(f"{path}, line 1: column {name!r} is missing")
     if ("u" in header) == ("u_plus" in header or "u_minus" in header) or ("u_plus" in header) != ("u_minus" in header):
         found = ", ".join(name for name in header if name.startswith("u")) or "no uncertainty"
         raise DataError(f"{path}, line 1: found {found}; allowed: either column u, or both u_plus and u_minus")
-    return header
 
 
 def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
@@ -136,11 +98,9 @@ def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
 
 
 def _number(place: str, cell: dict[str, str], column: str) -> float:
-    try:
-        # float() reads 1_5 as 15, which in a data file is a slip and not a number.
-        value = float(cell[column].replace("_", "?"))
-    except ValueError:
-        raise DataError(f"{place}, column {column}: {cell[column]!r} is not a number") from None
+    value = number(cell[column])
+    if value is None:
+        raise DataError(f"{place}, column {column}: {cell[column]!r} is not a number")
     if not isfinite(value):
         raise DataError(f"{place}, column {column}: {cell[column]!r}; allowed: a finite number")
     return value

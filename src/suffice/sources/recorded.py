@@ -8,6 +8,7 @@ from suffice.decision.counts import CountRule
 from suffice.decision.rule import Rule
 from suffice.errors import DataError, MissingDataError, PlanError
 from suffice.sampling.recorded import Recorded
+from suffice.sources.csv_rows import check_there
 from suffice.sources.keys_once import KeysOnce
 from suffice.sources.recording import LeftOut, Place, ReadSoFar, Recording
 from suffice.verifier.case import Case
@@ -48,7 +49,7 @@ class Samples:
     def __iter__(self) -> Iterator[Case | Unusable]:
         reader, unit = _reader(self.path.suffix.lower())
         place = Place(self.path, unit, isinstance(self._rule, CountRule))
-        _check_there(self.path)
+        check_there(self.path)
         found = False
         with KeysOnce(place) as keys:
             for one in reader(place, self._told):
@@ -86,12 +87,3 @@ def _reader(suffix: str) -> tuple[Callable[[Place, ReadSoFar], Iterator[Recordin
     from suffice.sources import recorded_jsonl
 
     return recorded_jsonl.read, "line"
-
-
-def _check_there(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except FileNotFoundError:
-        raise MissingDataError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error

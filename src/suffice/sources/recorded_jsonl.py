@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,26 +31,26 @@ def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
 
 def _object(place: Place, line: int, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place.at(line)}: is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{place.at(line)}: is {type(found).__name__}; allowed: an object with case and samples")
-    return found
+    if not isinstance(content, dict):
+        raise DataError(f"{place.at(line)}: is {type(content).__name__}; allowed: an object with case and samples")
+    return content
 
 
-def _recording(place: Place, line: int, found: dict[str, Any]) -> Recording:
-    columns = check_columns(place.at(line), list(found), "samples")
-    draws = [_numbers(place, line, name, found[name], len(columns)) for name in columns]
-    names = [_text(place, line, found, name) for name in ("case", "target", "region")]
+def _recording(place: Place, line: int, content: dict[str, Any]) -> Recording:
+    columns = check_columns(place.at(line), list(content), "samples")
+    draws = [_numbers(place, line, name, content[name], len(columns)) for name in columns]
+    names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
     values = draws[0] if len(draws) == 1 else np.stack(draws, axis=1) if even else np.empty((0, 2))
-    made = recording(place, names, lambda _: line, values)
-    return made if even else Recording(made.key, made.target, made.region, line, None, LeftOut.UNEVEN)
+    case = recording(place, names, lambda _: line, values)
+    return case if even else replace(case, left_out=LeftOut.UNEVEN)
 
 
-def _text(place: Place, line: int, found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
+def _text(place: Place, line: int, content: dict[str, Any], name: str) -> str:
+    value = content.get(name)
     if value is None and name != "case":
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
@@ -60,18 +61,18 @@ def _text(place: Place, line: int, found: dict[str, Any], name: str) -> str:
 def _numbers(place: Place, line: int, name: str, values: Any, columns: int) -> Floats:
     if not isinstance(values, list):
         raise DataError(f"{place.at(line, name)}: is {type(values).__name__}; allowed: a list of numbers")
-    binary = place.binary and columns == 1
-    if set(map(type, values)) <= (_BINARY if binary else _NUMBERS):
+    kinds = _BINARY if place.only_binary(columns) else _NUMBERS
+    if set(map(type, values)) <= kinds:
         try:
-            found = np.array(values, dtype=np.float64)
+            draws = np.array(values, dtype=np.float64)
         except OverflowError:
-            found = np.array([np.inf if abs(value) > 1e300 else value for value in values], dtype=np.float64)
-        fits = (found == 0) | (found == 1) if binary else np.isfinite(found)
+            draws = np.array([np.inf if abs(value) > 1e300 else value for value in values], dtype=np.float64)
+        fits = place.fits(draws, columns)
         if fits.all():
-            return found
+            return draws
         bad = int(np.argmin(fits))
     else:
-        bad = next(i for i, value in enumerate(values) if type(value) not in (_BINARY if binary else _NUMBERS))
+        bad = next(i for i, value in enumerate(values) if type(value) not in kinds)
     raise DataError(
         f"{place.at(line, name)}: entry {bad + 1} is {_shown(values[bad])}; allowed: {place.allowed(columns)}"
     )

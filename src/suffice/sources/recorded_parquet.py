@@ -71,7 +71,7 @@ def _check_types(place: Place, schema: pa.Schema, draws: tuple[str, ...]) -> Non
         # A column of nulls only has a type of its own: cases without draws.
         kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
         number = any(fits(kind) for fits in kinds)
-        if not (number or (pa.types.is_boolean(kind) and place.binary and len(draws) == 1)):
+        if not (number or (pa.types.is_boolean(kind) and place.only_binary(len(draws)))):
             raise DataError(f"{place.at(1, name)}: has the type {kind}; allowed: {place.allowed(len(draws))}")
 
 
@@ -114,15 +114,15 @@ def _texts(place: Place, batch: Any, name: str, done: int) -> Any:
 
 def _numbers(place: Place, column: Any, name: str, done: int, columns: int) -> Floats:
     """The column as floats, NaN for null; a NaN or infinity of its own is refused."""
-    found: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    fits = ((found == 0) | (found == 1)) if place.binary and columns == 1 else np.isfinite(found)
+    draws: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    fits = place.fits(draws, columns)
     if column.null_count:
         fits |= column.is_null().to_numpy(zero_copy_only=False)
     if not fits.all():
         bad = int(np.argmin(fits))
         value = column[bad].as_py()
         raise DataError(f"{place.at(done + bad + 1, name)}: is {value!r}; allowed: {place.allowed(columns)}")
-    return found
+    return draws
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
@@ -51,9 +52,17 @@ class Place:
     def at(self, row: int, column: str | None = None) -> str:
         return f"{self.path}, {self.unit} {row}" + (f", column {column}" if column else "")
 
+    def only_binary(self, columns: int) -> bool:
+        """Whether a cell must hold 0 or 1 where there are so many columns of draws."""
+        return self.binary and columns == 1
+
     def allowed(self, columns: int) -> str:
-        """What a cell may hold where there are so many columns of draws."""
-        return "0 or 1, true or false" if self.binary and columns == 1 else "a finite number"
+        """What a cell may hold."""
+        return "0 or 1, true or false" if self.only_binary(columns) else "a finite number"
+
+    def fits(self, values: Floats, columns: int) -> NDArray[np.bool_]:
+        """Which values are allowed."""
+        return (values == 0) | (values == 1) if self.only_binary(columns) else np.isfinite(values)
 
 
 def recording(place: Place, names: Sequence[str], row_of: Callable[[int], int], values: Floats) -> Recording:
@@ -95,17 +104,21 @@ def check_key(place: Place, row: int, key: str) -> None:
 def check_columns(where: str, found: Sequence[str], single: str) -> tuple[str, ...]:
     """The columns that hold draws: the one called `single`, or before and after. Raises DataError for a header that has
     neither or both, lacks case, or has a column that is not known."""
-    known = ("case", single, "before", "after", *SLICES)
-    for name in found:
-        if name not in known:
-            meant = get_close_matches(name.lower(), known, n=1)
-            hint = f"did you mean {meant[0]}?" if meant else f"allowed: {', '.join(known)}"
-            raise DataError(f"{where}: column {name!r} is not known; {hint}")
-        if list(found).count(name) > 1:
-            raise DataError(f"{where}: column {name!r} stands twice")
+    check_names(where, found, ("case", single, "before", "after", *SLICES))
     if "case" not in found:
         raise DataError(f"{where}: column 'case' is missing")
     columns = tuple(name for name in (single, "before", "after") if name in found)
     if columns not in ((single,), ("before", "after")):
         raise DataError(f"{where}: found {' and '.join(columns) or 'no draws'}; allowed: {single}, or before and after")
     return columns
+
+
+def check_names(where: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """Raises DataError for a column that is not known, or stands twice."""
+    for name in names:
+        if name not in known:
+            meant = get_close_matches(name.lower(), known, n=1)
+            hint = f"did you mean {meant[0]}?" if meant else f"allowed: {', '.join(known)}"
+            raise DataError(f"{where}: column {name!r} is not known; {hint}")
+        if list(names).count(name) > 1:
+            raise DataError(f"{where}: column {name!r} stands twice")
