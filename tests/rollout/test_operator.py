@@ -615,7 +615,10 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
     with producing(tmp_path) as made:
         made.until("canary")
         delete_rollout(made)
-        steps = (baseline, "observe"), *((settle, it) for it in ("add_receipt", "set_enabled", "freeze", "open_item"))
+        steps = (
+            (baseline, "observe"),
+            *((settle, it) for it in ("add_receipt", "set_enabled", "freeze_rollback", "open_item")),
+        )
         for module, step in steps:
             with monkeypatch.context() as patched:
                 patched.setattr(module, step, killed)

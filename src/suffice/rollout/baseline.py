@@ -24,13 +24,13 @@ from suffice.flag.probes import Probe, Receipt, observe
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report
 from suffice.rollout.saved_state import current_rollout
-from suffice.rollout.settle import Rollback, is_settled, settle
+from suffice.rollout.settle import is_settled, settle
 from suffice.rollout.world import Place, World
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.rollouts import last_publication, note_publication
-from suffice.triage.bundle import plain_json
+from suffice.triage.bundle import LastView, Rollback
 
 PROBES = 20
 """Targets that are asked for in each region."""
@@ -123,7 +123,7 @@ def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
         note = f"{what}; there is no rollout, and the baseline is not observed yet: {attempt.sentence}"
         return Report(rollout or "", Phase.ROLLING_BACK, "", DELETED, notes=(note,))
     if rollout is not None:
-        settle(world, _deleted(world, rollout, attempt.receipt))
+        settle(world, _deleted(world, rollout), attempt.receipt)
     elif place.config.exists():
         set_enabled(place.config, enabled=False)
     note = f"{what}; there is no rollout, so the baseline was published, and observed"
@@ -192,7 +192,7 @@ def _regions(config: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(region for stage in stages for region in stage.regions))
 
 
-def _deleted(world: World, rollout: str, receipt: Receipt) -> Rollback:
+def _deleted(world: World, rollout: str) -> Rollback:
     """State and plan went with the rollout; the rest is as the last cycle has it in the journal."""
     judged = world.journal(rollout).last(Action.JUDGE)
     numbers = judged.numbers if judged else {}
@@ -200,12 +200,8 @@ def _deleted(world: World, rollout: str, receipt: Receipt) -> Rollback:
         rollout,
         str(numbers.get("stage", "")),
         DELETED,
-        receipt,
         failed=(),
-        evidence=lambda: {
-            "gates.json": plain_json(numbers.get("gates", [])),
-            "evidence.json": plain_json(numbers.get("evidence", {})),
-        },
+        view=lambda: LastView(numbers.get("gates", []), numbers.get("evidence", {})),
     )
 
 

@@ -25,7 +25,7 @@ from suffice.rollout.judging import judge_all
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
 from suffice.rollout.saved_state import plain_result, plain_state, result_of
-from suffice.rollout.settle import Rollback, is_settled, settle
+from suffice.rollout.settle import is_settled, settle
 from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
@@ -34,7 +34,7 @@ from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
 from suffice.store.journal import JournalEvent
 from suffice.store.ledger import DecisionRow, Ledger
-from suffice.triage.bundle import plain_json, subject_files
+from suffice.triage.bundle import LastView, Rollback
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
@@ -229,26 +229,22 @@ class Monitor:
         if receipt is None or not receipt.observed:
             raise RolloutError(f"{self.rollout}: the baseline is not observed to be in force; nothing else is done")
 
-        def evidence() -> dict[str, str]:
-            judged = self._judged(state)
-            return {
-                "gates.json": plain_json(list(map(plain_result, judged.results))),
-                "evidence.json": plain_json(asdict(judged.evidence)),
-                "state.json": plain_json(plain_state(state)),
-                **subject_files(self.about),
-                **{f"checks/{name}": text for name, text in self._checks.outputs(state.current.name).items()},
-            }
+        stage = state.current.name
 
-        rollback = Rollback(
-            self.rollout,
-            state.current.name,
-            state.why,
-            receipt,
-            state.failed,
-            evidence=evidence,
-            cases=self.measurement.pairs,
-        )
-        settle(self.world, rollback)
+        def view() -> LastView:
+            judged = self._judged(state)
+            return LastView(
+                gates=list(map(plain_result, judged.results)),
+                evidence=asdict(judged.evidence),
+                state=plain_state(state),
+                plan=self.about["table"],
+                config=self.about["config"],
+                outputs=self._checks.outputs(stage),
+                faulty=self.world.rehearsed.faulty(stage),
+            )
+
+        rollback = Rollback(self.rollout, stage, state.why, state.failed, view, self.measurement.pairs)
+        settle(self.world, rollback, receipt)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
         found = from_provenance(self.world.store)(rows)

@@ -10,11 +10,11 @@ from suffice.flag.client import FlagClient
 from suffice.rollout.checks import Checks
 from suffice.serving.situation import SERVICE
 from suffice.sources.correction import Correction
-from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
 from suffice.store.address import store_of
 from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal, last_event
+from suffice.triage.bundle import Faulty as Faulty
 
 RUNNER = "runner"
 """Who acts when no person does."""
@@ -48,14 +48,6 @@ class Place:
     def bundle(self, rollout: str) -> Path:
         """Where the evidence of a rollout goes: one is rolled back at most once."""
         return self.queue / "triage" / f"{rollout}{self.mark}"
-
-
-@dataclass(frozen=True, slots=True)
-class Faulty:
-    """What the adaptive path really runs where a rehearsal makes it faulty: the fault's name, and the plan."""
-
-    name: str
-    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,36 +1,98 @@
-"""What is frozen when a rollout was rolled back."""
+"""One bundle of evidence, of a rollback in production and in a rehearsal alike.
+
+It holds what the runner saw last, what the store and the flag say, and what is needed to decide a disagreeing decision
+again. What went with a rollout that was deleted is left out.
+"""
 
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
+from suffice.errors import OutputError
 from suffice.gates.outcome import GateResult
-from suffice.serving.counted import counters_of
-from suffice.store.journal import JournalEvent
-from suffice.store.ledger import DecisionRow
+from suffice.serving.counted import count
+from suffice.stopping.plan import Plan
+from suffice.store.database import Store
+from suffice.store.journal import journal_of
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.triage import receipt_of
+from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
+from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
-
-_TEMPLATE = Path(__file__).with_name("templates") / "TRIAGE.md"
 
 ROWS = 10_000
 """Ledger rows of the failing stage that a bundle holds, the newest; disagreements are all in it."""
 
+_TEMPLATE = Path(__file__).with_name("templates") / "TRIAGE.md"
 
-def environment_files() -> dict[str, str]:
-    """The versions that were at work."""
-    versions = {package: version(package) for package in PACKAGES}
-    return {
-        "environment.json": plain_json({"python": platform.python_version(), "system": platform.system(), **versions})
-    }
+Cases: TypeAlias = Sequence[tuple[DecisionRow, Mapping[str, Sequence[float]]]]
+"""Decisions with `record` and `measurement`, each value, u_plus and u_minus: enough to decide them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """What the adaptive path really runs where a rehearsal makes it faulty: the fault's name, and the plan."""
+
+    name: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class LastView:
+    """What the runner saw last, as plain JSON values; None is what went with a rollout that was deleted.
+
+    `gates` and `evidence` are of the last cycle, `plan` and `config` what the rollout was started with, `outputs` what
+    its checks left, by file name.
+    """
+
+    gates: Sequence[Mapping[str, Any]]
+    evidence: Mapping[str, Any]
+    state: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    faulty: Faulty | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback whose baseline was observed.
+
+    `view` and `cases` are asked only when the bundle is frozen; `cases` gives those of some decisions that can be
+    decided again.
+    """
+
+    rollout: str
+    stage: str
+    reason: str
+    failed: tuple[GateResult, ...]
+    view: Callable[[], LastView]
+    cases: Callable[[list[DecisionRow]], Cases] = lambda _: ()
+
+
+def freeze_rollback(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> None:
+    """Freeze a rollback's evidence as the folder `bundle`, whole or not at all; a bundle that is there stays.
+
+    Raises OutputError when a file cannot be read or written, StoreError.
+    """
+    if bundle.exists():
+        return
+    files = _files(bundle, rollback, store, flag)
+    try:
+        freeze(bundle, files)
+    except OutputError:
+        # Another process may have frozen it in the meantime; both saw the same rows.
+        if not bundle.exists():
+            raise
 
 
 def plan_file(plan_id: str) -> str:
@@ -38,34 +100,49 @@ def plan_file(plan_id: str) -> str:
     return f"plans/{plan_id}.json"
 
 
-def subject_files(identity: Mapping[str, Any]) -> dict[str, str]:
-    """The plan and our sections of the configuration, as the rollout was started with them."""
-    return {"plan.json": plain_json(identity["table"]), "config.json": plain_json(identity["config"])}
-
-
-def ledger_files(
-    rows: Sequence[DecisionRow],
-    differing: Sequence[DecisionRow],
-    cases: Sequence[tuple[DecisionRow, Mapping[str, Any]]],
-    events: Iterable[JournalEvent],
-    fault: str | None = None,
-) -> dict[str, str]:
-    """The failing window: its decisions, the disagreeing ones that can be decided again, its events and counters.
-
-    `fault` names what a rehearsal put into the adaptive path, to be put in again.
-    """
+def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[str, str]:
+    view, ledger, rollout, stage = rollback.view(), Ledger(store), rollback.rollout, rollback.stage
+    differing = ledger.disagreements(rollout, stage)
+    cases = [_plain_case(row, estimates, view.faulty) for row, estimates in rollback.cases(differing)]
+    rows = [*differing, *(row for row in ledger.latest(rollout, stage, ROWS) if row.agrees is not False)]
+    with store.read() as connection:
+        receipt, events = receipt_of(connection, rollout), journal_of(connection, rollout)
     return {
-        "ledger.jsonl": _lines(
-            _plain_row(row) for row in [*differing, *(row for row in rows if row.agrees is not False)]
-        ),
-        "disagreements.jsonl": _lines(plain_case(row, estimates, fault) for row, estimates in cases),
-        "events.jsonl": _lines(asdict(event) for event in events),
-        "metrics.json": _metrics(rows),
+        "gates.json": _json(view.gates),
+        "evidence.json": _json(view.evidence),
+        **{name: _json(value) for name, value in _started_with(view).items() if value is not None},
+        **_fault_plan(view),
+        **{f"checks/{name}": text for name, text in view.outputs.items()},
+        "receipt.json": _json(asdict(receipt) if receipt else None),
+        "flag.json": _text_of(flag),
+        "environment.json": _json(_environment()),
+        "ledger.jsonl": _lines(map(_plain_row, rows)),
+        "disagreements.jsonl": _lines(cases),
+        "events.jsonl": _lines(map(asdict, events)),
+        "metrics.json": _metrics(ledger, rollout),
+        "TRIAGE.md": _triage_text(bundle, rollback, len(differing), cases[0]["key"] if cases else None),
     }
 
 
-def plain_case(row: DecisionRow, estimates: Mapping[str, Any], fault: str | None = None) -> dict[str, Any]:
-    """A disagreeing decision with all that is needed to decide it again."""
+def _started_with(view: LastView) -> dict[str, Mapping[str, Any] | None]:
+    return {"state.json": view.state, "plan.json": view.plan, "config.json": view.config}
+
+
+def _fault_plan(view: LastView) -> dict[str, str]:
+    faulty = view.faulty
+    if faulty is None or (view.plan is not None and faulty.plan.id == view.plan["id"]):
+        return {}
+    return {plan_file(faulty.plan.id): _json(faulty.plan.to_dict())}
+
+
+def _environment() -> dict[str, str]:
+    """The versions that were at work."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "system": platform.system(), **packages}
+
+
+def _plain_case(row: DecisionRow, estimates: Mapping[str, Sequence[float]], faulty: Faulty | None) -> dict[str, Any]:
+    """A disagreeing decision with all that is needed to decide it again, by the plan that really ran."""
     names = ("value", "u_plus", "u_minus")
     return {
         "key": row.key,
@@ -75,43 +152,42 @@ def plain_case(row: DecisionRow, estimates: Mapping[str, Any], fault: str | None
         "baseline": row.baseline_decision,
         "adaptive": row.adaptive_decision,
         "n": row.adaptive_n,
-        "plan_id": row.plan_id,
-        "fault": fault,
+        "plan_id": faulty.plan.id if faulty else row.plan_id,
+        "fault": faulty.name if faulty else None,
     }
 
 
-def triage_text(
-    rollout: str,
-    reason: str,
-    stage: str,
-    failed: Sequence[GateResult],
-    differing: int,
-    first: str | None,
-    bundle: Path,
-) -> str:
+def _triage_text(bundle: Path, rollback: Rollback, differing: int, first: str | None) -> str:
     """The triage item, in Markdown: why, which gates, and the commands to begin with."""
     # A bundle lies in the folder `triage` of its queue.
-    queue = bundle.parent.parent
+    queue, rollout = bundle.parent.parent, shlex.quote(rollback.rollout)
     there = "" if queue == Path("TemporaryQueue") else f" --queue {shlex.quote(str(queue))}"
-    reproduce = f"suffice triage reproduce {shlex.quote(rollout)}{there}"
-    gates = [f"- {result.gate}: {result.sentence}" for result in failed] or ["- none: a person asked for it"]
+    reproduce = f"suffice triage reproduce {rollout}{there}"
+    failed = [f"- {result.gate}: {result.sentence}" for result in rollback.failed]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        rollout=rollout,
-        stage=stage,
-        reason=reason,
-        gates="\n".join(gates),
+        rollout=rollback.rollout,
+        stage=rollback.stage,
+        reason=rollback.reason,
+        gates="\n".join(failed or ["- none: a person asked for it"]),
         differing=differing,
         bundle=shlex.quote(str(bundle)),
         begin=f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt",
-        quoted=shlex.quote(rollout),
+        quoted=rollout,
         there=there,
     )
 
 
-def _metrics(rows: Sequence[DecisionRow]) -> str:
+def _metrics(ledger: Ledger, rollout: str) -> str:
+    """The metrics file as all decisions count that the ledger has of a rollout."""
+    counters, last, more = Counters(), 0, True
+    while more:
+        rows, last = ledger.rows_after(rollout, last, ROWS)
+        for row in rows:
+            count(row, counters)
+        more = len(rows) == ROWS
     with TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.json"
-        flush(counters_of(rows), path)
+        flush(counters, path)
         return path.read_text(encoding="utf-8")
 
 
@@ -119,10 +195,16 @@ def _plain_row(row: DecisionRow) -> dict[str, Any]:
     return {**asdict(row), "estimate": row.estimate if row.estimate == row.estimate else None}
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be frozen: {error.strerror or error}") from error
+
+
 def _lines(values: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
-def plain_json(value: Any) -> str:
-    """The text of a JSON file."""
+def _json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"

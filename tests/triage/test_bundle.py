@@ -1,0 +1,152 @@
+"""What a bundle holds: everything that is known of a rollback, and no file for what went with a deleted rollout."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import suffice
+from suffice.flag.file import publish
+from suffice.gates.outcome import GateResult, Outcome
+from suffice.store.actions import Action
+from suffice.store.database import Store, open_store
+from suffice.store.journal import JournalEvent, append_journal
+from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.triage import StoredReceipt, add_receipt
+from suffice.telemetry.counters import Counter
+from suffice.telemetry.metrics_file import read
+from suffice.triage import bundle as bundles
+from suffice.triage.bundle import Cases, Faulty, LastView, Rollback, freeze_rollback
+from suffice.triage.manifest import check
+from suffice.triage.reproduce import reproduce
+
+PLAN = suffice.plan(suffice.Proportion(0.8), 64, 0.01, look_every=8)
+HASTY = suffice.plan(suffice.Proportion(0.8), 64, 0.2, look_every=8)
+FAILED = GateResult("disagreement", Outcome.FAILED, "2 of 5 differ, 40 % (limit 1 %)", 0.4, 0.01)
+
+ALWAYS = {
+    "TRIAGE.md", "disagreements.jsonl", "environment.json", "events.jsonl", "evidence.json", "flag.json", "gates.json",
+    "ledger.jsonl", "metrics.json", "receipt.json",
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Five audited decisions of a canary, two of which differ, and three of the stage before."""
+    with open_store(tmp_path / "store.db", durable=False) as store:
+        Ledger(store).append([*map(decision, range(5)), *(replace(decision(i), stage="staging") for i in range(5, 8))])
+        with store.write() as connection:
+            add_receipt(connection, StoredReceipt("r-1", 9.0, 20, 20, 1, 0.5))
+            append_journal(connection, [JournalEvent(1.0, "r-1", "ann", Action.START, "begun")])
+        publish(tmp_path / "flag.json", None)
+        yield store
+
+
+def decision(i: int) -> DecisionRow:
+    row = DecisionRow(f"k{i}", f"t{i}", "adaptive", "accepted", 16, 64, 0.9, "ACCEPT_BOUNDARY", 42, PLAN.id, float(i))
+    both: dict[str, Any] = {"baseline_decision": "accepted", "adaptive_decision": "accepted"}
+    if i in (1, 3):
+        both["baseline_decision"] = "rejected"
+    agrees = both["baseline_decision"] == "accepted"
+    counted: dict[str, Any] = {"audited": True, "baseline_n": 64, "adaptive_n": 16, "agrees": agrees, **both}
+    return replace(row, rollout="r-1", stage="canary", **counted)
+
+
+def rebuilt(rows: list[DecisionRow]) -> Cases:
+    return [(row, {"record": [0.0, 1.0, 1.0], "measurement": [1.2, 1.0, 1.0]}) for row in rows]
+
+
+def view(**known: Any) -> LastView:
+    return LastView(gates=[{"gate": "disagreement"}], evidence={"audits": 5}, **known)
+
+
+def frozen(store: Store, folder: Path, seen: LastView, **changes: Any) -> Path:
+    rollback = Rollback("r-1", "canary", "disagreement failed", (FAILED,), lambda: seen, rebuilt)
+    bundle = folder / "queue" / "triage" / "r-1"
+    freeze_rollback(bundle, replace(rollback, **changes), store, folder / "flag.json")
+    return bundle
+
+
+def names(bundle: Path) -> set[str]:
+    return {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()} - {"MANIFEST"}
+
+
+def lines(bundle: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (bundle / name).read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_bundle_holds_everything_that_is_known(store: Store, tmp_path: Path) -> None:
+    seen = view(state={"stage": 1}, plan=PLAN.to_dict(), config={"verifier": {}}, outputs={"run_eval.out": "PASS\n"})
+    bundle = frozen(store, tmp_path, seen)
+    assert names(bundle) == ALWAYS | {"state.json", "plan.json", "config.json", "checks/run_eval.out"}
+    assert check(bundle) == len(names(bundle))
+    assert json.loads((bundle / "receipt.json").read_text(encoding="utf-8"))["asked"] == 20
+    assert [event["action"] for event in lines(bundle, "events.jsonl")] == ["start"]
+
+
+def test_what_went_with_a_deleted_rollout_has_no_file(store: Store, tmp_path: Path) -> None:
+    bundle = frozen(store, tmp_path, view(), failed=(), cases=lambda _: ())
+    assert names(bundle) == ALWAYS
+    text = (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+    assert "- none: a person asked for it\n" in text
+    assert "# no disagreeing decision can be rebuilt\n" in text
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(10_000, ["k1", "k3", "k4", "k2", "k0"]), (2, ["k1", "k3", "k4"])])
+def test_the_window_begins_with_what_differs_and_holds_each_decision_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, kept: list[str]
+) -> None:
+    monkeypatch.setattr(bundles, "ROWS", rows)
+    assert [row["key"] for row in lines(frozen(store, tmp_path, view()), "ledger.jsonl")] == kept
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 8, 10_000])
+def test_the_counters_are_those_of_the_whole_rollout_in_however_many_portions(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(bundles, "ROWS", rows)
+    counts = read(frozen(store, tmp_path, view()) / "metrics.json").counts
+    # k1 and k3 of the canary differ; the stage before counts too.
+    expected = {Counter.ADAPTIVE_USED: 8, Counter.ADAPTIVE_SAMPLES: 128, Counter.AUDITS: 8, Counter.DISAGREEMENTS: 2}
+    assert counts.decisions == 8
+    assert {counter: counts.counters[counter] for counter in expected} == expected
+
+
+def test_a_faulty_decision_is_decided_again_by_the_plan_that_really_ran(store: Store, tmp_path: Path) -> None:
+    bundle = frozen(store, tmp_path, view(plan=PLAN.to_dict(), faulty=Faulty("hasty", HASTY)))
+    assert names(bundle) == ALWAYS | {"plan.json", f"plans/{HASTY.id}.json"}
+    assert {(case["fault"], case["plan_id"]) for case in lines(bundle, "disagreements.jsonl")} == {("hasty", HASTY.id)}
+    assert reproduce(bundle, "k1")["fault"] == "hasty"
+
+
+def test_a_fault_that_keeps_the_plan_adds_no_other(store: Store, tmp_path: Path) -> None:
+    bundle = frozen(store, tmp_path, view(plan=PLAN.to_dict(), faulty=Faulty("nan", PLAN)))
+    assert names(bundle) == ALWAYS | {"plan.json"}
+
+
+def test_the_first_evidence_stays_and_nothing_is_asked_again(store: Store, tmp_path: Path) -> None:
+    bundle = frozen(store, tmp_path, view())
+    before = {name: (bundle / name).read_bytes() for name in names(bundle)}
+
+    def unasked() -> LastView:
+        raise AssertionError("the view was asked for though the bundle is there")
+
+    frozen(store, tmp_path, view(), view=unasked)
+    assert {name: (bundle / name).read_bytes() for name in names(bundle)} == before
+
+
+def test_the_item_names_reason_gate_and_the_commands_to_begin_with(store: Store, tmp_path: Path) -> None:
+    bundle = frozen(store, tmp_path, view(), reason="costs $5 and more")
+    text = (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+    queue = tmp_path / "queue"
+    for expected in (
+        "# Triage: r-1 was rolled back in stage canary\n\ncosts $5 and more\n",
+        "- disagreement: 2 of 5 differ, 40 % (limit 1 %)\n",
+        "2 audited decisions of the stage differ",
+        f"suffice triage check {bundle}\nsuffice triage reproduce r-1 --queue {queue} --key k1\n",
+        f"suffice triage close r-1 --queue {queue} --note",
+    ):
+        assert expected in text
