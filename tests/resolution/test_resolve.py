@@ -12,10 +12,11 @@ from resolving import Answer, by_hash, corrections, resolver, verify
 from sqlalchemy import select
 
 from store_places import Place, Reused
+from suffice import plan
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
 from suffice.errors import DataError
-from suffice.flag import arm as flag
+from suffice.flag import answer as flag
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.review import add_records, close_review
@@ -23,13 +24,13 @@ from suffice.resolution.storm import StormPolicy, replay
 from suffice.sampling.sampler import Pair
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
-from suffice.stopping.design import plan
 from suffice.store.database import Store, open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.ledger import Ledger
 from suffice.store.records import Record, Status, load_records, needing_review, versions
 from suffice.store.schema import provenance, record_versions, records, resolutions
 from suffice.telemetry.counters import Counter, Counters
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 FIRST = Correction("c1", "t", Estimate(10.0, 1.0, 2.0), Estimate(13.0, 0.3, 0.4), "2001")
@@ -54,7 +55,7 @@ class Lowered:
     """A flag that is at the baseline."""
 
     def ask(self, target: str, region: str | None = None) -> flag.Answer:
-        return flag.Answer(flag.Arm.FIXED, resolved=True, reason="STATIC")
+        return flag.Answer(Arm.FIXED, resolved=True, reason="STATIC")
 
 
 def counted(resolver: Resolver) -> tuple[int, int]:

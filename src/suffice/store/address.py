@@ -37,8 +37,8 @@ class Address:
 def store_of(queue: Path, url: str | None = None) -> str | Path:
     """Where the store of a queue folder is: at the URL if there is one, else in its `store.db`.
 
-    Raises StoreError for a URL that is none (one that was mistyped must not become a file of that name), and without
-    one for a folder whose store is noted to be elsewhere: a runner that found no rollout there would end it.
+    Raises StoreError for a URL that is none: a mistyped one must not become a file of that name. Raises it too when
+    there is no URL and the folder notes that its store is elsewhere: a runner that saw no rollout there would end it.
     """
     if url and "://" in url:
         return url
@@ -54,7 +54,7 @@ def store_of(queue: Path, url: str | None = None) -> str | Path:
 
 
 def note_store(queue: Path, url: str) -> None:
-    """Note in a queue folder that its store is at this URL; the password is left out. Raises OutputError."""
+    """Note in a queue folder that its store is at this URL, without the password. Raises OutputError."""
     text = f"{address_of(url).name}\n".encode()
     note = queue / NOTE
     if not note.exists() or note.read_bytes() != text:

@@ -30,10 +30,10 @@ from suffice.store.address import Address, address_of
 from suffice.store.schema import HEAD
 
 BUSY_SECONDS = 30
-"""How long a transaction waits for another process before it gives up, and a server for one that has fallen silent."""
+"""How long a transaction waits for another process, and a server for a process that has fallen silent."""
 
 CONNECT_SECONDS = 10
-"""How long an answer of a database server is waited for."""
+"""How long to wait for the answer of a database server."""
 
 WRITE_LOCK = 0x5375666669636500
 """PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
@@ -56,9 +56,9 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A transaction that changes the store: all of it or, after an exception or a kill, nothing.
 
-        It takes the store's one write lock at its start, so that what it reads cannot be outdated when it writes, and
-        ledger rows are numbered in the order in which they are committed.
-        Raises StoreConflict when a row exists already that must be unique, StoreError when the store cannot be written.
+        It takes the store's one write lock at its start. So what it reads cannot be outdated when it writes, and ledger
+        rows are numbered in the order in which they are committed.
+        Raises StoreConflict when a row that must be unique exists already, StoreError when the store cannot be written.
         """
         with (
             self._translated(),
@@ -87,11 +87,12 @@ class Store:
 
 
 def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
-    """Open the store at a path or database URL; an empty or older one is brought to the current schema first.
+    """Open the store at a path or database URL, and bring an empty or older one to the current schema first.
 
-    A SQLite store that is not `durable` does not wait for the disk: for one that is thrown away in the same process.
-    Raises MissingDataError when there is none and `create` is False; StoreError when it was written by a newer version,
-    is no store, or cannot be reached. A store that was refused is left as it was. No message holds a password.
+    A SQLite store that is not `durable` does not wait for the disk: for a store that the same process throws away.
+    Raises MissingDataError when there is none and `create` is False. Raises StoreError when a newer version wrote it,
+    when it is no store, or when it cannot be reached. A store that is refused stays as it was. No message holds a
+    password.
     """
     address = address_of(where)
     if address.file:
@@ -106,7 +107,10 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
-    """Insert the rows, all with the same columns, whose `unique` columns are not there yet; how many were new."""
+    """Insert the rows whose `unique` columns are not there yet, and return how many were new.
+
+    All rows have the same columns.
+    """
     if not rows:
         return 0
     statement, values = _insert(connection, table, rows)
@@ -115,8 +119,10 @@ def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows
 
 
 def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows, all with the same columns; those whose primary key is there already take the place of the old
-    ones. No key may come twice."""
+    """Insert the rows; a row whose primary key is there already takes the place of the old one.
+
+    All rows have the same columns, and no key comes twice.
+    """
     if not rows:
         return
     statement, values = _insert(connection, table, rows)
@@ -132,8 +138,8 @@ def _insert(
         return sqlite.insert(table), rows
     # One statement with one value: a statement a row, or a value a cell, takes many times as long.
     names = list(rows[0])
-    given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
-    source = given.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
+    records = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
+    source = records.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
     return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows)}
 
 
@@ -207,10 +213,10 @@ def _begin_on_server(connection: Connection) -> None:
 
 def _bring_to_head(store: Store, *, create: bool) -> None:
     with store.read() as connection:
-        found = _revision(connection, store.name)
-        if found == HEAD:
+        revision = _revision(connection, store.name)
+        if revision == HEAD:
             return
-        if found is None and not create:
+        if revision is None and not create:
             raise MissingDataError(f"{store.name}: there is no store")
     with store.write() as connection:
         # Another process may have migrated it while this one waited for the lock.

@@ -88,7 +88,7 @@ class Ledger:
         self.store = store
 
     def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
-        """Write the rows in one transaction (the caller's, when given); returns how many were new.
+        """Write the rows in one transaction (the caller's, if there is one), and return how many were new.
 
         A row whose (rollout, key) is there already changes nothing: a retry never doubles. Raises StoreError, with
         none of the rows written.
@@ -123,11 +123,11 @@ class Ledger:
         within = decisions.c.rollout.concat("") == rollout
         query = select(decisions.c.id, *_COLUMNS).where((decisions.c.id > last) & within)
         query = query.order_by(decisions.c.id).limit(limit)
-        found = connection.execute(query).all()
-        if len(found) == limit:
-            return [_row(values[1:]) for values in found], found[-1].id
+        rows = connection.execute(query).all()
+        if len(rows) == limit:
+            return [_row(values[1:]) for values in rows], rows[-1].id
         newest = connection.execute(select(func.max(decisions.c.id))).scalar_one()
-        return [_row(values[1:]) for values in found], max(last, newest or 0)
+        return [_row(values[1:]) for values in rows], max(last, newest or 0)
 
     def audited_rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions, in ledger order; those whose baseline is INVALID have `agrees` None."""
@@ -172,8 +172,8 @@ def _as_columns(row: DecisionRow) -> dict[str, Any]:
 
 
 def _row(values: Sequence[Any]) -> DecisionRow:
-    found = DecisionRow(*values)
-    return found if values[_ESTIMATE] is not None else replace(found, estimate=nan)
+    row = DecisionRow(*values)
+    return row if values[_ESTIMATE] is not None else replace(row, estimate=nan)
 
 
 def _within(rollout: str, stage: str | None) -> ColumnElement[bool]:

@@ -27,15 +27,15 @@ class Message:
 
 
 def enqueue_events(connection: Connection, actions: Iterable[Action], now: float) -> int:
-    """Put every journal event of these actions into the outbox that is not there yet; returns how many were new.
+    """Put the journal events of these actions that are not there yet into the outbox, and return how many were new.
 
-    An event is written in one transaction with what it tells, so that nothing is lost however late this is called.
+    One transaction writes an event and what it tells, so nothing is lost however late this is called.
     """
     c, key = journal.c, literal("audit/") + cast(journal.c.seq, Text)
     known = select(outbox.c.id).where(outbox.c.idempotency_key == key).exists()
     query = select(c.seq, c.rollout, c.at, c.who, c.action, c.why, c.numbers)
     asked = c.action.in_([action.value for action in actions])
-    found = connection.execute(query.where(asked & ~known).order_by(c.seq)).all()
+    new_events = connection.execute(query.where(asked & ~known).order_by(c.seq)).all()
     rows = [
         {
             "rollout": event.rollout,
@@ -55,19 +55,21 @@ def enqueue_events(connection: Connection, actions: Iterable[Action], now: float
             "next_at": now,
             "done_at": None,
         }
-        for event in found
+        for event in new_events
     ]
     return insert_new(connection, outbox, ["idempotency_key"], rows)
 
 
 def due(connection: Connection, now: float, horizon: float) -> list[Message]:
-    """What may be sent now, oldest first. What waits longer than `horizon` seconds was put off before the clock went
-    back, and is due."""
+    """What may be sent now, oldest first.
+
+    A message that waits longer than `horizon` seconds was put off before the clock went back, so it is due too.
+    """
     c = outbox.c
     ready = c.done_at.is_(None) & ((c.next_at <= now) | (c.next_at > now + horizon))
     columns = (c.id, c.rollout, c.kind, c.payload, c.idempotency_key, c.attempts, c.next_at)
-    found = connection.execute(select(*columns).where(ready).order_by(c.id))
-    return [Message(**{**row._mapping, "payload": json.loads(row.payload)}) for row in found]
+    rows = connection.execute(select(*columns).where(ready).order_by(c.id))
+    return [Message(**{**row._mapping, "payload": json.loads(row.payload)}) for row in rows]
 
 
 def waiting(connection: Connection) -> int:
@@ -77,12 +79,12 @@ def waiting(connection: Connection) -> int:
 
 
 def sent(connection: Connection, message: int, now: float) -> None:
-    """It was delivered."""
+    """Note that a message was delivered."""
     attempts = outbox.c.attempts + 1
     connection.execute(update(outbox).where(outbox.c.id == message).values(done_at=now, attempts=attempts))
 
 
 def put_off(connection: Connection, message: int, until: float) -> None:
-    """It was not delivered; try again then."""
+    """Note that a message was not delivered, and when to try again."""
     attempts = outbox.c.attempts + 1
     connection.execute(update(outbox).where(outbox.c.id == message).values(attempts=attempts, next_at=until))

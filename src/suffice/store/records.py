@@ -25,8 +25,8 @@ class Status(Enum):
 class Record:
     """A value with its upper and lower standard uncertainty, and what is known about it.
 
-    `derived_from` holds (target, coefficient) of each input when the value is their weighted sum; empty when it was
-    measured. `version` counts the values that the record has had; it changes with a commit only.
+    `derived_from` holds (target, coefficient) of each input of a weighted sum; it is empty for a measured value.
+    `version` counts the values that the record has had; only a commit changes it.
     """
 
     target: str
@@ -43,7 +43,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A value that a record had, why it got it, and by which correction (None for the first one)."""
+    """A value that a record had, why it had it, and the correction that brought it (None for the first one)."""
 
     version: int
     value: float
@@ -67,11 +67,11 @@ class Change:
 
 def load_records(connection: Connection, targets: Iterable[str]) -> dict[str, Record]:
     """The records of these targets that are in the store."""
-    wanted, found = sorted(set(targets)), {}
+    wanted, loaded = sorted(set(targets)), dict[str, Record]()
     for start in range(0, len(wanted), _AT_ONCE):
         query = select(records).where(records.c.target.in_(wanted[start : start + _AT_ONCE]))
-        found.update({row.target: _record(row._mapping) for row in connection.execute(query)})
-    return found
+        loaded.update({row.target: _record(row._mapping) for row in connection.execute(query)})
+    return loaded
 
 
 def load_inputs(connection: Connection, derived: Iterable[Record]) -> dict[str, Record]:
@@ -93,10 +93,10 @@ def versions(connection: Connection, target: str) -> list[Version]:
 
 
 def save_changes(connection: Connection, changes: Sequence[Change]) -> None:
-    """Write changes, in the caller's write transaction: at most one `before` a target, as it was loaded.
+    """Write changes in the caller's write transaction: for each target at most one `before`, as it was loaded.
 
-    A record that gained a version gets a row in `record_versions`. Raises StoreConflict, to be raised on so that
-    nothing is written, when a record is no longer what `before` says.
+    A record that gained a version gets a row in `record_versions`. Raises StoreConflict when a record is no longer what
+    `before` says. The caller must let it pass, so that nothing is written.
     """
     first = {c.after.target: c for c in reversed(changes)}
     last = {c.after.target: c for c in changes}

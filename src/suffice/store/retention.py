@@ -12,7 +12,7 @@ from suffice.store.database import Store
 from suffice.store.schema import decisions, rollouts, triage_items
 
 PORTION = 5_000
-"""Rows that are looked at in one transaction; whoever writes decisions waits no longer than that takes."""
+"""Rows in one transaction: a process that writes decisions waits no longer than they take."""
 
 
 class Kept(Enum):
@@ -32,24 +32,24 @@ class Pruned:
 
 
 def prune(store: Store, before: float, *, dry_run: bool = False, portion: int = PORTION) -> Pruned:
-    """Remove decisions of before that moment (seconds since the epoch) that no rollout and no open triage item needs.
+    """Remove decisions made before a moment (seconds since the epoch) that no rollout and no open triage item needs.
 
-    In small transactions: what a kill leaves undone is done by the next call. A `dry_run` removes nothing and says what
-    would be. Raises StoreError.
+    It works in small transactions: the next call does what a kill left undone. A `dry_run` removes nothing and says
+    what would go. Raises StoreError.
     """
-    done, last = Pruned(), 0
+    pruned, last = Pruned(), 0
     while True:
         with store.read() if dry_run else store.write() as connection:
-            read = _prune_portion(connection, done, before, last, portion, dry_run=dry_run)
-        if read is None:
-            return done
-        last = read
+            end = _prune_portion(connection, pruned, before, last, portion, dry_run=dry_run)
+        if end is None:
+            return pruned
+        last = end
 
 
 def _prune_portion(
-    connection: Connection, done: Pruned, before: float, last: int, portion: int, *, dry_run: bool
+    connection: Connection, pruned: Pruned, before: float, last: int, portion: int, *, dry_run: bool
 ) -> int | None:
-    """Prune the next rows; the number to go on behind, None when there are no more."""
+    """Prune the next rows, and return the number of the last; None when there are no more."""
     c = decisions.c
     query = select(c.id, c.rollout, c.at).where(c.id > last).order_by(c.id).limit(portion)
     rows = connection.execute(query).all()
@@ -64,9 +64,9 @@ def _prune_portion(
         why = Kept.NEWEST if number == newest else needed.get(rollout)
         if why is None:
             gone.append(number)
-            done.removed[rollout] = done.removed.get(rollout, 0) + 1
+            pruned.removed[rollout] = pruned.removed.get(rollout, 0) + 1
         else:
-            done.kept[rollout, why] = done.kept.get((rollout, why), 0) + 1
+            pruned.kept[rollout, why] = pruned.kept.get((rollout, why), 0) + 1
     if gone and not dry_run:
         # The lock is held: nothing can have come between these numbers.
         within = (c.id >= gone[0]) & (c.id <= gone[-1]) & (c.at < before) & (c.id != newest)
@@ -77,16 +77,17 @@ def _prune_portion(
 def _needed(connection: Connection) -> dict[str, Kept]:
     """Rollouts whose rows must stay.
 
-    One that was rolled back is over when its triage item is closed: until the item is there, its bundle may not be.
+    A rollout that was rolled back is over when its triage item is closed. Until there is an item, there may be no
+    bundle.
     """
-    found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
+    known = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
     items = connection.execute(select(triage_items.c.id, triage_items.c.closed_at)).all()
     closed = {item for item, at in items if at is not None}
-    newest = {service: max(it.id for it in found if it.service == service) for service in {it.service for it in found}}
+    newest = {service: max(rollout for rollout, of, _ in known if of == service) for _, service, _ in known}
     over = {
         rollout
-        for rollout, service, phase in found
+        for rollout, service, phase in known
         if (phase == "RolledBack" and rollout in closed) or (phase == "Completed" and rollout != newest[service])
     }
-    needed = {rollout: Kept.WATCHED for rollout, _, _ in found if rollout not in over}
+    needed = {rollout: Kept.WATCHED for rollout, _, _ in known if rollout not in over}
     return {**needed, **{item: Kept.TRIAGE for item, at in items if at is None}}

@@ -37,7 +37,7 @@ def create_rollout(connection: Connection, rollout: StoredRollout) -> None:
 
 
 def save_rollout(connection: Connection, rollout: StoredRollout) -> StoredRollout:
-    """Replace the version that `rollout` was loaded as; returns it with its new version.
+    """Replace the version that `rollout` was loaded as, and return it with its new version.
 
     Raises StoreConflict, and changes nothing, when somebody else saved it since it was loaded, or it does not exist.
     """
@@ -72,8 +72,8 @@ def rollouts_of(connection: Connection, service: str) -> list[StoredRollout]:
 
 def last_publication(connection: Connection) -> int:
     """The modification time (ns) of the flag file that was published last, 0 when there was none."""
-    found = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _PUBLISHED)).scalar_one_or_none()
-    return int(found or 0)
+    mtime_ns = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _PUBLISHED)).scalar_one_or_none()
+    return int(mtime_ns or 0)
 
 
 def note_publication(connection: Connection, mtime_ns: int) -> None:

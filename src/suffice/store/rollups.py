@@ -84,23 +84,23 @@ def save_rollup(
 
 def known_targets(connection: Connection, rollout: str, places: Iterable[Place]) -> dict[Place, bool]:
     """Which of these are in the roll-up, and whether any decision there chose the adaptive arm."""
-    c, found = rollup_targets.c, dict[Place, bool]()
+    c, targets = rollup_targets.c, dict[Place, bool]()
     for (stage, region), some in _portions(((stage, region), target) for stage, region, target in places):
         query = select(c.target, c.adaptive).where((c.rollout == rollout) & (c.stage == stage) & (c.region == region))
         for target, adaptive in connection.execute(query.where(c.target.in_(some))):
-            found[stage, region, target] = adaptive
-    return found
+            targets[stage, region, target] = adaptive
+    return targets
 
 
 def known_storms(connection: Connection, rollout: str, scopes: Iterable[Scope]) -> dict[Scope, StoredStorm]:
     """The storm states of these, where the roll-up has one."""
-    c, found = rollup_storms.c, dict[Scope, StoredStorm]()
+    c, storms = rollup_storms.c, dict[Scope, StoredStorm]()
     columns = (c.adaptive_rollbacks, c.adaptive_review, c.baseline_rollbacks, c.baseline_review)
     for (stage,), some in _portions(((stage,), scope) for stage, scope in scopes):
         query = select(c.scope, *columns).where((c.rollout == rollout) & (c.stage == stage) & c.scope.in_(some))
         for scope, *state in connection.execute(query):
-            found[stage, scope] = StoredStorm(*state)
-    return found
+            storms[stage, scope] = StoredStorm(*state)
+    return storms
 
 
 def _portions(pairs: Iterable[tuple[tuple[str, ...], str]]) -> Iterator[tuple[tuple[str, ...], list[str]]]:

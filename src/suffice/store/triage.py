@@ -63,8 +63,8 @@ def item_of(connection: Connection, item: str) -> TriageItem | None:
 def items(connection: Connection, *, closed: bool = False) -> list[TriageItem]:
     """The open items, or all of them, by id."""
     query = select(triage_items).order_by(triage_items.c.id)
-    found = connection.execute(query if closed else query.where(triage_items.c.closed_at.is_(None)))
-    return [TriageItem(**row._mapping) for row in found]
+    rows = connection.execute(query if closed else query.where(triage_items.c.closed_at.is_(None)))
+    return [TriageItem(**row._mapping) for row in rows]
 
 
 def close_item(connection: Connection, item: str, at: float, who: str, note: str) -> bool:
