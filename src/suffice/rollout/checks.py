@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from suffice.errors import RolloutError
+from suffice.errors import ExitCode, RolloutError
 from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
 
-HOLDS, CANNOT_TELL = 0, 3
-"""Exit codes of the runbook's commands; any other one is a failure."""
-
 TIMEOUT_SECONDS = 3600.0
+
+_OUTCOMES: dict[int, Outcome] = {ExitCode.HOLDS: Outcome.SUCCESSFUL, ExitCode.CANNOT_TELL: Outcome.ERROR}
+"""What an exit code says; any other one is a failure."""
 
 _KEPT = 20_000
 """Characters of output that are kept, the last ones."""
@@ -100,9 +100,9 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not been asked yet (limit exit 0)", None, 0.0)
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
-    outcome = {HOLDS: Outcome.SUCCESSFUL, CANNOT_TELL: Outcome.ERROR}.get(answer.code, Outcome.FAILED)
-    said = (answer.output.strip().splitlines() or ["nothing"])[-1]
-    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {said}"
+    outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
+    last_line = (answer.output.strip().splitlines() or ["nothing"])[-1]
+    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {last_line}"
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
 
 

@@ -6,22 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suffice.errors import MissingDataError, OutputError, RolloutError, SufficeError
+from suffice.errors import MissingDataError, RolloutError, SufficeError
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_provenance, from_source
-from suffice.flag.bucketing import Sample
 from suffice.flag.file import wrong_with_file
 from suffice.flag.probes import Receipt
-from suffice.gates import flag as flag_gate
-from suffice.gates import plan as plan_gate
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import Commands
-from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State, exposure_of
+from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, Note, Published
-from suffice.rollout.judging import judge_all
+from suffice.rollout.judging import Gates
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
 from suffice.rollout.saved_state import plain_result, plain_state, result_of
@@ -66,7 +63,7 @@ class Monitor:
             world.store, rollout, world.place.service, policy, plan_of, self._rebuild, world.rehearsed.scope
         )
         self._journal = world.journal(rollout)
-        self._sample = Sample(**about["sample"])
+        self._gates = Gates(world, rollout, about, self._config.rollout, self._checks)
         self._last: Judged | None = None
 
     @cached_property
@@ -149,7 +146,8 @@ class Monitor:
                 return replace(paused, notes=tuple(notes))
             state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
-        results = (*self._gates(state, measured, dry_run=dry_run), *broken)
+        repair = None if dry_run else lambda: self.driver.reconcile(insist=False)
+        results = (*self._gates.judge(state, measured.evidence, repair), *broken)
         self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes
 
@@ -158,23 +156,6 @@ class Monitor:
 
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
-
-    def _gates(self, state: State, measured: Measured, *, dry_run: bool) -> tuple[GateResult, ...]:
-        stage = state.current
-        wanted = exposure_of(stage, Salts.of(self.rollout).arm)
-        judged = judge_all(measured.evidence, self._config.rollout, weight=wanted.weight if wanted else 0)
-
-        def repair() -> object:
-            if dry_run:
-                raise OutputError("nothing is published in a dry run")
-            return self.driver.reconcile(insist=False)
-
-        return (
-            *(result for result in judged if result.gate not in self.about["waived"]),
-            plan_gate.judge(measured.evidence, self.about["plan"]),
-            flag_gate.judge(self.world.place.flag, wanted, self._sample, self.world.flag(), repair),
-            *self._checks.judge(state, ask=not dry_run),
-        )
 
     @property
     def _outputs(self) -> Path:
@@ -201,7 +182,7 @@ class Monitor:
             judged = self._journal.last(Action.JUDGE)
             if judged is None or judged.numbers["stage"] != state.current.name:
                 measured = self._measure(state)
-                return Judged(measured.evidence, self._gates(state, measured, dry_run=True))
+                return Judged(measured.evidence, self._gates.judge(state, measured.evidence))
             self._last = Judged(Evidence(**judged.numbers["evidence"]), tuple(map(result_of, judged.numbers["gates"])))
         return self._last
 
@@ -247,11 +228,11 @@ class Monitor:
         settle(self.world, rollback, receipt)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
-        found = from_provenance(self.world.store)(rows)
-        source, known = self.about["source"], {row.key for row, _ in found}
+        written, source = from_provenance(self.world.store)(rows), self.about["source"]
         if source is None or self.world.corrections is None:
-            return found
-        return [*found, *from_source(self.world.corrections(source))([row for row in rows if row.key not in known])]
+            return written
+        known = {row.key for row, _ in written}
+        return [*written, *from_source(self.world.corrections(source))([row for row in rows if row.key not in known])]
 
 
 def _numbers(state: State, after: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:

@@ -81,10 +81,10 @@ class Driver:
     def stored(self) -> StoredRollout:
         """The rollout as it is stored. Raises RolloutError when there is none."""
         with self._store.read() as connection:
-            found = load_rollout(connection, self._id)
-        if found is None:
+            stored = load_rollout(connection, self._id)
+        if stored is None:
             raise RolloutError(f"there is no rollout {self._id} in {self._store.name}")
-        return found
+        return stored
 
     @property
     def state(self) -> State:
@@ -207,12 +207,12 @@ class Driver:
 
     def _inside(self, exposure: Exposure) -> Sequence[str]:
         """The first targets of a slice; all of them may be many, and asking for each is slow."""
-        targets, found = self._published.targets, list[str]()
+        targets, within = self._published.targets, list[str]()
         for start in range(0, len(targets), _AT_ONCE):
-            found += inside(exposure, targets[start : start + _AT_ONCE])
-            if len(found) >= PROBES:
+            within += inside(exposure, targets[start : start + _AT_ONCE])
+            if len(within) >= PROBES:
                 break
-        return found[:PROBES]
+        return within[:PROBES]
 
 
 def _numbers(results: Sequence[GateResult]) -> dict[str, Any]:

@@ -109,11 +109,11 @@ class Operator:
     @property
     def current(self) -> StoredRollout:
         """The rollout that counts. Raises MissingDataError when there is none."""
-        found = self.newest
-        if found is None:
+        newest = self.newest
+        if newest is None:
             service = self.place.service
             raise MissingDataError(f"{self.store.name}: there is no rollout of service {service}; possible: start")
-        return found
+        return newest
 
     @property
     def state(self) -> State:
@@ -189,9 +189,9 @@ class Operator:
     @property
     def monitor(self) -> Monitor:
         """The rollout that counts, ready to be run. Raises MissingDataError."""
-        found = self.current
-        if self._monitor is None or self._monitor.rollout != found.id:
-            self._monitor = Monitor(self.world, found.id, found.config)
+        stored = self.current
+        if self._monitor is None or self._monitor.rollout != stored.id:
+            self._monitor = Monitor(self.world, stored.id, stored.config)
         return self._monitor
 
     def _tell(self, command: str, who: str, reason: str, *, dry_run: bool) -> Report:
@@ -224,9 +224,9 @@ class Operator:
                 f"{self.place.queue / ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
             )
         with self.store.read() as connection:
-            found = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
+            stored = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
             states = {row.id: row.state for row in rollouts_of(connection, self.place.service)}
-        for rollout, service, phase in found:
+        for rollout, service, phase in stored:
             if Phase(phase) not in ACTIVE:
                 continue
             if service != self.place.service:

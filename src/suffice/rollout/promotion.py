@@ -189,6 +189,6 @@ class _Tree:
         except OSError as error:
             raise OutputError(f"{command[0]}: cannot be run: {error.strerror or error}") from error
         if done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-            raise RolloutError(f"{' '.join(command[:2])}: {said[-1]}")
+            lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+            raise RolloutError(f"{' '.join(command[:2])}: {lines[-1]}")
         return done.stdout.strip()

@@ -133,9 +133,9 @@ def rolls_back_when(status: Status) -> list[str]:
         return []
     more = f"more than {state.rollout.failure_limit} times in this stage" if state.rollout.failure_limit else "once"
     sentences = [f"any gate answers Failed {more}, in any cycle, also while paused"]
-    found = next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)
-    if found is not None and found["limit"] is not None and "audits" in found["numbers"]:
-        n, k, limit = int(found["numbers"]["audits"]), int(found["numbers"]["disagreements"]), found["limit"]
+    gate = _disagreement(status)
+    if gate is not None and gate["limit"] is not None and "audits" in gate["numbers"]:
+        n, k, limit = int(gate["numbers"]["audits"]), int(gate["numbers"]["disagreements"]), gate["limit"]
         alarm = next((more for more in range(1, 200) if reached(log_e_above(k + more, n + more, limit), ALARM)), None)
         if alarm is not None:
             sentences.append(f"disagreement: {alarm} more audits that disagree, with none that agree between, would do")
@@ -179,6 +179,10 @@ def _distance(gate: Mapping[str, Any], confidence: float) -> str:
 
 
 def _audits(status: Status) -> int | None:
-    found = next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)
-    audits = found["numbers"].get("audits") if found else None
+    gate = _disagreement(status)
+    audits = gate["numbers"].get("audits") if gate else None
     return None if audits is None else int(audits)
+
+
+def _disagreement(status: Status) -> Mapping[str, Any] | None:
+    return next((gate for gate in status.gates if gate["gate"] == disagreement.GATE), None)

@@ -43,13 +43,13 @@ def changes(identity: Mapping[str, Any], subject: Subject) -> list[str]:
     now = subject.identity()
     # Parsed again: a key that this version has and the one that stored it had not is at its default, and no change.
     then = _plain(stored_config(identity, "the rollout"))
-    found = [
+    sentences = [
         f"{path} is {_shown(value)}, the rollout was started with {_shown(was)}"
         for path, was, value in _differences(then, now["config"], "")
     ]
     if identity["plan"] != now["plan"]:
-        found.append(f"the plan is {now['plan'][:12]}, the rollout was started with {identity['plan'][:12]}")
-    return found
+        sentences.append(f"the plan is {now['plan'][:12]}, the rollout was started with {identity['plan'][:12]}")
+    return sentences
 
 
 def _plain(config: Config) -> dict[str, Any]:
