@@ -121,7 +121,7 @@ def test_the_bound_may_be_split_by_direction() -> None:
 @pytest.mark.parametrize("rule", get_args(RuleName))
 def test_every_rule_and_method_that_may_be_named_exists(rule: str, method: str) -> None:
     from suffice.decision.rules import RULES
-    from suffice.stopping.design import METHODS
+    from suffice.stopping.make import METHODS
 
     verifier = {"rule": rule, "adaptive_sampling": {"method": method}}
     assert parse(at("verifier", verifier), "x").verifier.rule == rule

@@ -10,7 +10,7 @@ from suffice.decision.proportion import Proportion
 from suffice.reports.comparison_plots import disagreement_figure, draws_figure, paths_figure
 from suffice.reports.plots import plan_figure, save_figure
 from suffice.sources import pdg
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 
 N, SEED, FOLDER = 256, 42, Path(__file__).parent
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from suffice.sampling.distributions import Empirical, Normal, SplitNormal
     from suffice.sampling.sampler import Pair
     from suffice.serving.verifier import Verifier
-    from suffice.stopping.design import plan
+    from suffice.stopping.make import plan
     from suffice.stopping.plan import Plan
     from suffice.stopping.run import Run, StopReason, Verdict
     from suffice.verifier.case import Case
@@ -40,7 +40,7 @@ _HOMES = {
     "StopReason": "suffice.stopping.run",
     "Verdict": "suffice.stopping.run",
     "Verifier": "suffice.serving.verifier",
-    "plan": "suffice.stopping.design",
+    "plan": "suffice.stopping.make",
 }
 
 __all__ = [

@@ -14,7 +14,7 @@ from suffice.rehearsal.rehearse import Ending, rehearse
 from suffice.rehearsal.setup import Setup
 from suffice.rehearsal.summary import summary_of
 from suffice.sources.correction import Correction, Estimate
-from suffice.stopping.configured import configured_plan
+from suffice.stopping.make import configured_plan
 
 STAGES: list[dict[str, Any]] = [
     {"name": "staging", "weight": 0, "shadow": True, "hold": "1d", "audit_fraction": 1.0, "min_audits": 300},

@@ -28,7 +28,7 @@ from suffice.rehearsal.setup import Setup
 from suffice.rehearsal.summary import summary_of
 from suffice.rollout.phases import Phase
 from suffice.sources.correction import Correction, Estimate
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.stopping.request import Margin
 
 N = 64

@@ -20,7 +20,7 @@ from suffice.decision.rule import Rule
 from suffice.errors import OutputError
 from suffice.reports.comparison_report import SHOWN, Standing, headline, percent, report_html, standing, write_report
 from suffice.sources.even import even_cases
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.verifier.case import Case
 
 N, SEED = 100, 7
@@ -92,7 +92,7 @@ def test_equal_comparisons_give_equal_bytes_in_any_process(tmp_path: Path) -> No
     script = (
         "import sys; from pathlib import Path; from suffice.decision.proportion import Proportion\n"
         "from suffice.comparison.compare import compare; from suffice.reports.comparison_report import write_report\n"
-        "from suffice.sources.even import even_cases; from suffice.stopping.design import plan\n"
+        "from suffice.sources.even import even_cases; from suffice.stopping.make import plan\n"
         "rule = Proportion(0.7); plans = [plan(rule, 100, method=m) for m in ('optimal', 'margin')]\n"
         "result = compare(even_cases(rule, 100, 60), rule, 100, plans, 7)\n"
         "for name in sys.argv[1:]: write_report(result, Path(name), source='even')\n"

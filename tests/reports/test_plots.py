@@ -25,7 +25,7 @@ from suffice.reports.comparison_plots import (
 )
 from suffice.reports.plots import ACCEPT, REJECT, plan_figure, save_figure
 from suffice.sources.even import even_cases
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.stopping.plan import Plan
 from suffice.verifier.loop import observations
 from suffice.verifier.many import results

@@ -25,7 +25,7 @@ from suffice.serving.situation import Situation, StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.cache import default_cache
-from suffice.stopping.configured import configured_plan
+from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
 from suffice.store.database import open_store
 

@@ -16,7 +16,7 @@ from suffice.runbook.harness import agreement, reports, storage, workload
 from suffice.runbook.harness.case import Context, EvalCase, EvalResult, chosen, run_cases
 from suffice.runbook.harness.catalogue import CASES
 from suffice.runbook.harness.junit import junit_xml
-from suffice.stopping.configured import configured_plan
+from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Boundary
 from suffice.store import chain

@@ -19,7 +19,7 @@ from suffice.runbook.scenarios.run import run
 from suffice.runbook.scenarios.scenario import Scenario
 from suffice.runbook.scenarios.setting import Setting
 from suffice.serving.served import Served
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Boundary
 

@@ -27,7 +27,7 @@ from suffice.runbook.scenarios.setting import Setup
 from suffice.runbook.sweep import Conditions, Task, make, read_grid, sweep, tasks
 from suffice.runbook.sweep_check import check, compare
 from suffice.runbook.sweep_files import COLUMNS, REPORT_KEYS, Name, canonical, cell_id, report_text
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 

@@ -16,7 +16,7 @@ from suffice.resolution.storm import StormPolicy
 from suffice.runbook.scenarios.catalogue import named
 from suffice.runbook.sweep import Conditions, sweep, tasks
 from suffice.runbook.sweep_check import check, compare, compare_reports
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 CSV = "sweep_results.csv"

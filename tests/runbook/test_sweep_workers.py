@@ -25,7 +25,7 @@ from suffice.runbook.scenarios.worlds import Worlds
 from suffice.runbook.sweep import RUNS, Conditions, Task, make, make_chunk, sweep, tasks
 from suffice.runbook.sweep_check import check, compare
 from suffice.runbook.sweep_files import Name, cell_id
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 
 CONDITIONS = Conditions(plan(Proportion(0.8), 64, 0.01), 42, StormPolicy(3), datetime(2025, 1, 1, tzinfo=UTC))
 WANTED = tasks(named(["small_noise", "rollback_storm", "zero_variance", "context_swap"]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from suffice.decision.proportion import Proportion
 from suffice.flag.answer import Answer
 from suffice.serving.verifier import Situation, Verifier
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.store.database import Store
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counters

@@ -35,7 +35,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["suffice.serving.verifier", "suffice.serving.spool", "suffice.stopping.design"])
+PROCESSES.set_forkserver_preload(["suffice.serving.verifier", "suffice.serving.spool", "suffice.stopping.make"])
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import FALLBACK, counters_of
 from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger

@@ -9,8 +9,7 @@ from suffice.config import VerifierConfig, parse
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
 from suffice.errors import PlanError
-from suffice.stopping.configured import configured_plan, configured_rule
-from suffice.stopping.design import plan
+from suffice.stopping.make import configured_plan, configured_rule, plan
 
 
 def section(**adaptive: object) -> VerifierConfig:
@@ -36,7 +35,7 @@ def test_a_pinned_plan_is_read_and_never_solved(tmp_path: Path, monkeypatch: pyt
     def solver(*_: object, **__: object) -> None:
         raise AssertionError("a solver ran")
 
-    monkeypatch.setattr("suffice.stopping.configured.plan", solver)
+    monkeypatch.setattr("suffice.stopping.make.plan", solver)
     assert configured_plan(section(plan_file="plans/promoted.json"), None, tmp_path) == pinned
 
 

@@ -14,8 +14,8 @@ from suffice.decision.mean import Mean
 from suffice.decision.means import MeanTally, ShapeTally
 from suffice.decision.rule import Decision
 from suffice.sampling.distributions import Empirical, Normal, SplitNormal
-from suffice.sampling.sampler import Pair
-from suffice.stopping.guard import Guard, guard_of, needs_guard
+from suffice.sampling.sampler import Pair, of_known_shape
+from suffice.stopping.guard import Guard, guard_of
 from suffice.stopping.run import Boundary, Run, StopReason
 
 PAIRED = suffice.PairedMean(alpha=0.05, min_effect=0.0)
@@ -134,9 +134,9 @@ def test_a_min_effect_beside_the_mean_keeps_the_bound() -> None:
 
 def test_which_samplers_need_it() -> None:
     known = Pair(Normal(0, 1), SplitNormal(1, 0.5, 2))
-    assert not any(needs_guard(s) for s in (known, Normal(0, 1), SplitNormal(0, 1, 2)))
+    assert all(of_known_shape(s) for s in (known, Normal(0, 1), SplitNormal(0, 1, 2)))
     unknown = (Empirical((1.0, 2.0)), Pair(Normal(0, 1), Empirical((1.0,))), lambda rng, n: rng.standard_exponential(n))
-    assert all(needs_guard(s) for s in unknown)
+    assert not any(of_known_shape(s) for s in unknown)
 
 
 def test_a_guard_confirms_nothing_for_another_rules_tally() -> None:

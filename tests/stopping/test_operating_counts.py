@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import suffice
 import suffice.errors
-from suffice.stopping import design as design_module
+from suffice.stopping import optimal_counts
 from suffice.stopping.operating_counts import count_operating
 from suffice.stopping.request import Design
 from suffice.stopping.run import Boundary
@@ -210,7 +210,7 @@ def test_a_table_that_exceeds_the_bound_is_refused(monkeypatch: pytest.MonkeyPat
         if boundary.reject_at is None:
             continue
         table = moved(plan.boundaries, i, "reject_at", 1)
-        monkeypatch.setitem(design_module._COUNTS, "optimal", lambda request, rule, table=table: Design(table))
+        monkeypatch.setattr(optimal_counts, "design_counts", lambda request, table=table: Design(table))
         exceeds = max(exact_disagreements_of(table)) > Fraction(1, 100)
         if exceeds:
             refused += 1

@@ -114,7 +114,7 @@ class Setting:
         `n` is another N than the one chosen; the first look is then no later. `guarded` is for draws of unknown shape.
         """
         from suffice.stopping.cache import default_cache
-        from suffice.stopping.design import plan
+        from suffice.stopping.make import plan
         from suffice.stopping.request import Margin
 
         sampling = self.config.verifier.adaptive_sampling
@@ -129,7 +129,7 @@ class Setting:
             looks=self.looks,
             look_every=self.look_every,
             n_min=n_min,
-            margin=Margin(sampling.n0, sampling.multiplier, sampling.early_stop_margin),
+            margin=Margin.of(sampling),
             guarded=guarded,
             cache=default_cache(),
         )

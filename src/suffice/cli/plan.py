@@ -47,7 +47,7 @@ def plan(
 def _of_every_method(setting: options.Setting, *, guarded: bool) -> "list[Plan]":
     """The plan of each method that is made for the rule."""
     from suffice.errors import PlanError
-    from suffice.stopping.design import METHODS
+    from suffice.stopping.make import METHODS
 
     plans = []
     for name in METHODS:

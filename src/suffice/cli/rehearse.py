@@ -53,7 +53,7 @@ def rehearse(
     from suffice.rehearsal.setup import Setup
     from suffice.rehearsal.summary import summary_of
     from suffice.stopping.cache import default_cache
-    from suffice.stopping.configured import configured_plan
+    from suffice.stopping.make import configured_plan
 
     chosen = _with_options(options.read_config(config, required=False), rule, method, seed)
     chosen_fault = fault_of(fault, tuple(stage.name for stage in chosen.rollout.stages)) if fault else None

@@ -4,20 +4,20 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from suffice.decision.claim import Claim
-from suffice.decision.counts import CountTally, ZeroTally, count_effect
-from suffice.decision.means import critical_t
-from suffice.decision.rule import Decision, Tally
+from suffice.decision.counts import CountRule, CountTally, ZeroTally
+from suffice.decision.means import check_spread, critical_t
+from suffice.decision.rule import check_level
 from suffice.errors import PlanError
-from suffice.sampling.distributions import Floats, as_floats
+
+if TYPE_CHECKING:
+    from suffice.sampling.distributions import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryMean:
+class BinaryMean(CountRule):
     """`Mean` for draws that are 0 or 1: the same decision, as a count rule, so that its plans are exact.
 
     t rises with the number of ones (for `at_most` with the number of zeros, which are then the successes), so that
@@ -35,8 +35,7 @@ class BinaryMean:
         claim = Claim.of(self.at_least, self.at_most)
         if not 0 <= claim.value <= 1:
             raise PlanError(f"{next(iter(claim.parameters))} is {claim.value}; allowed: 0 to 1, as draws are 0 or 1")
-        if not 0 < self.alpha < 1:
-            raise PlanError(f"alpha is {self.alpha}; allowed: between 0 and 1")
+        check_level(self.alpha)
 
     @property
     def claim(self) -> Claim:
@@ -47,11 +46,9 @@ class BinaryMean:
         return {**self.claim.parameters, "alpha": float(self.alpha)}
 
     def check_n(self, n: int) -> None:
-        if n < 2:
-            raise PlanError(f"n is {n}; allowed: at least 2 draws, a t-test needs a spread")
+        check_spread(n)
 
     def threshold(self, n: int) -> int:
-        """The least number of successes among n draws that is ACCEPTED; n + 1 when none is."""
         critical = critical_t(self.alpha, n, two_sided=False)
         return bisect_right(range(n + 1), critical, key=lambda successes: self._t(successes, n))
 
@@ -66,13 +63,7 @@ class BinaryMean:
     def tally(self) -> CountTally:
         return CountTally() if self.claim.sign > 0 else ZeroTally()
 
-    def observations(self, draws: Floats, direction: int) -> list[float]:  # noqa: ARG002
-        if draws.ndim == 1:
-            return as_floats(draws)
-        return as_floats(np.where(np.isfinite(draws).all(axis=1), draws[:, 1] > draws[:, 0], np.nan))
+    def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":  # noqa: ARG002
+        import numpy as np
 
-    def decide(self, tally: Tally) -> Decision:
-        return Decision.ACCEPTED if tally.statistic >= self.threshold(tally.n) else Decision.REJECTED
-
-    def effect(self, tally: Tally) -> float:
-        return count_effect(tally.statistic, self.threshold(tally.n), tally.n)
+        return np.where(np.isfinite(pairs).all(axis=1), pairs[:, 1] > pairs[:, 0], np.nan)

@@ -1,22 +1,40 @@
-"""The tally of count rules: how many draws succeeded."""
+"""Count rules, and their tally: how many draws succeeded."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
-from suffice.decision.rule import Rule
+from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts
 from suffice.errors import DataError, RunError
 
 
-@runtime_checkable
-class CountRule(Rule, Protocol):
+class CountRule(Rule):
     """A rule that accepts iff at least `threshold(n)` of n draws succeed.
 
     Which draws succeed is the rule's matter: the tally's statistic is the number of them.
     """
 
-    def threshold(self, n: int) -> int: ...
+    __slots__ = ()
+    counts: ClassVar[bool] = True
+
+    @abstractmethod
+    def threshold(self, n: int) -> int:
+        """The least number of successes among n draws that is ACCEPTED; n + 1 when none is."""
+
+    def critical(self, n: int) -> int:
+        return self.threshold(n)
+
+    def decide(self, tally: Tally) -> Decision:
+        return Decision.ACCEPTED if tally.statistic >= self.threshold(tally.n) else Decision.REJECTED
+
+    def effect(self, tally: Tally) -> float:
+        """In binomial standard errors at the boundary, half a success below the threshold."""
+        n = tally.n
+        boundary = self.threshold(n) - 0.5
+        variance = boundary * (n - boundary) / n
+        return (tally.statistic - boundary) / sqrt(variance) if variance > 0 else n
 
 
 class CountTally:
@@ -76,10 +94,3 @@ class ZeroTally(CountTally):
     @property
     def statistic(self) -> float:
         return self.n - self.successes
-
-
-def count_effect(successes: float, threshold: int, n: int) -> float:
-    """How far `successes` of n are from the boundary below `threshold`, in binomial standard errors at the boundary."""
-    boundary = threshold - 0.5
-    variance = boundary * (n - boundary) / n
-    return (successes - boundary) / sqrt(variance) if variance > 0 else n

@@ -1,44 +1,87 @@
-"""The tally of mean rules: moments of the draws seen so far."""
+"""Mean rules, and their tally: moments of the draws seen so far."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import isfinite, nan, sqrt
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
-from scipy.special import stdtrit
-
-from suffice.decision.rule import Rule
+from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts, numbers
 from suffice.decision.steps import large_enough, mean_estimate, mean_spread, shifted_sums, t_statistic
+from suffice.errors import PlanError
+
+if TYPE_CHECKING:
+    from suffice.sampling.distributions import Floats
 
 
 def critical_t(alpha: float, n: int, *, two_sided: bool) -> float:
     """The value that t (|t| when two-sided) of n draws must exceed for p < alpha."""
+    from scipy.special import stdtrit
+
     return -float(stdtrit(n - 1, alpha / 2 if two_sided else alpha))
 
 
-@runtime_checkable
-class MeanRule(Rule, Protocol):
+def check_spread(n: int) -> None:
+    """Raises PlanError when n draws have no spread."""
+    if n < 2:
+        raise PlanError(f"n is {n}; allowed: at least 2 draws, a t-test needs a spread")
+
+
+class MeanRule(Rule):
     """A rule that accepts iff its t statistic exceeds `critical(n)` and |mean| exceeds `min_effect`.
 
-    The statistic is |t| when `two_sided`, else a signed t that is positive in the direction claimed.
+    The statistic is |t| when `two_sided`, else t against `value`, positive in the direction of `sign`. A pair (before,
+    after) counts as its difference.
     """
 
+    __slots__ = ()
+    counts: ClassVar[bool] = False
+
     @property
+    @abstractmethod
     def alpha(self) -> float: ...
 
     @property
-    def min_effect(self) -> float: ...
+    def value(self) -> float:
+        return 0.0
 
     @property
-    def two_sided(self) -> bool: ...
+    def sign(self) -> int:
+        return 0
 
-    def critical(self, n: int) -> float: ...
+    def check_n(self, n: int) -> None:
+        check_spread(n)
 
-    def tally(self) -> "MeanTally": ...
+    def critical(self, n: int) -> float:
+        return critical_t(self.alpha, n, two_sided=self.two_sided)
+
+    def tally(self) -> "MeanTally":
+        return MeanTally(self.min_effect, value=self.value, sign=self.sign)
 
     def shape_tally(self) -> "ShapeTally":
-        """A tally that knows the shape of the draws, too, for runs that are guarded."""
-        ...
+        return ShapeTally(self.min_effect, value=self.value, sign=self.sign)
+
+    def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":  # noqa: ARG002
+        import numpy as np
+
+        with np.errstate(invalid="ignore", over="ignore"):
+            differences: Floats = pairs[:, 1] - pairs[:, 0]
+        return differences
+
+    def decide(self, tally: Tally) -> Decision:
+        accepted = tally.may_accept and tally.statistic > self.critical(tally.n)
+        return Decision.ACCEPTED if accepted else Decision.REJECTED
+
+    def effect(self, tally: Tally) -> float:
+        return tally.statistic - self.critical(tally.n)
+
+    def margin(self, n: int, margin: float) -> tuple[float | None, float | None]:
+        """Where the p-value is alpha ± margin, as far as it is a probability."""
+        reject, accept = (
+            critical_t(p, n, two_sided=self.two_sided) if 0 < p < 1 else None
+            for p in (self.alpha + margin, self.alpha - margin)
+        )
+        return reject, accept
 
 
 class MeanTally:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from suffice.decision.counts import ZeroTally, count_effect
-from suffice.decision.rule import Decision, Tally
+from suffice.decision.counts import CountRule, ZeroTally
+from suffice.decision.rule import check_level
 from suffice.errors import PlanError
-from suffice.sampling.distributions import Floats, as_floats
+
+if TYPE_CHECKING:
+    from suffice.sampling.distributions import Floats
 
 
 class ExceedanceTally(ZeroTally):
@@ -25,7 +25,7 @@ class ExceedanceTally(ZeroTally):
 
 
 @dataclass(frozen=True, slots=True)
-class MonteCarloP:
+class MonteCarloP(CountRule):
     """ACCEPTED iff the Monte Carlo p-value (1 + exceedances)/(N + 1) is at most alpha.
 
     A draw is 1 when the simulated statistic is an exceedance (at least as extreme as the observed one), else 0; a pair
@@ -41,8 +41,7 @@ class MonteCarloP:
     name: ClassVar[str] = "monte_carlo_p"
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise PlanError(f"alpha is {self.alpha}; allowed: between 0 and 1")
+        check_level(self.alpha)
 
     @property
     def parameters(self) -> Mapping[str, float]:
@@ -62,16 +61,10 @@ class MonteCarloP:
     def tally(self) -> ExceedanceTally:
         return ExceedanceTally()
 
-    def observations(self, draws: Floats, direction: int) -> list[float]:  # noqa: ARG002
-        if draws.ndim == 1:
-            return as_floats(draws)
-        return as_floats(np.where(np.isfinite(draws).all(axis=1), draws[:, 1] >= draws[:, 0], np.nan))
+    def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":  # noqa: ARG002
+        import numpy as np
 
-    def decide(self, tally: Tally) -> Decision:
-        return Decision.ACCEPTED if tally.statistic >= self.threshold(tally.n) else Decision.REJECTED
-
-    def effect(self, tally: Tally) -> float:
-        return count_effect(tally.statistic, self.threshold(tally.n), tally.n)
+        return np.where(np.isfinite(pairs).all(axis=1), pairs[:, 1] >= pairs[:, 0], np.nan)
 
     @property
     def _alpha(self) -> Fraction:

@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil
-from typing import ClassVar
+from math import ceil, floor
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from suffice.decision.counts import CountTally, count_effect
-from suffice.decision.rule import Decision, Tally
+from suffice.decision.counts import CountRule, CountTally
 from suffice.decision.steps import moves
 from suffice.errors import PlanError
-from suffice.sampling.distributions import Floats, as_floats
+
+if TYPE_CHECKING:
+    from suffice.sampling.distributions import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Proportion:
+class Proportion(CountRule):
     """ACCEPTED iff at least ⌈at_least·N⌉ of N draws succeed.
 
     The product is taken in decimal arithmetic, from the digits that `at_least` is written with: ⌈0.28·100⌉ is 28, not
@@ -37,10 +36,6 @@ class Proportion:
     def parameters(self) -> Mapping[str, float]:
         return {"at_least": float(self.at_least)}
 
-    def check_n(self, n: int) -> None:
-        if n < 1:
-            raise PlanError(f"n is {n}; allowed: at least 1 draw")
-
     def threshold(self, n: int) -> int:
         """The least number of successes among n draws that is ACCEPTED."""
         return _threshold(self.at_least, n)
@@ -48,19 +43,18 @@ class Proportion:
     def tally(self) -> CountTally:
         return CountTally()
 
-    def observations(self, draws: Floats, direction: int) -> list[float]:
-        if draws.ndim == 1:
-            return as_floats(draws)
+    def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":
+        import numpy as np
+
         with np.errstate(invalid="ignore", over="ignore"):
-            change = draws[:, 1] - draws[:, 0]
-        success = np.where(np.isfinite(change), moves(change, direction), np.nan)
-        return as_floats(success)
+            change = pairs[:, 1] - pairs[:, 0]
+        return np.where(np.isfinite(change), moves(change, direction), np.nan)
 
-    def decide(self, tally: Tally) -> Decision:
-        return Decision.ACCEPTED if tally.statistic >= self.threshold(tally.n) else Decision.REJECTED
-
-    def effect(self, tally: Tally) -> float:
-        return count_effect(tally.statistic, self.threshold(tally.n), tally.n)
+    def margin(self, n: int, margin: float) -> tuple[float | None, float | None]:
+        """The counts just outside the share at_least ± margin, as far as there are such, in decimal arithmetic."""
+        share, half = Fraction(str(self.at_least)), Fraction(str(margin))
+        reject_at, accept_at = ceil((share - half) * n) - 1, floor((share + half) * n) + 1
+        return reject_at if reject_at >= 0 else None, accept_at if accept_at <= n else None
 
 
 @lru_cache(maxsize=4096)

@@ -1,11 +1,15 @@
 """What every decision rule offers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from suffice.decision.state import State
-from suffice.sampling.distributions import Floats
+from suffice.errors import PlanError
+
+if TYPE_CHECKING:
+    from suffice.sampling.distributions import Floats
 
 
 class Decision(Enum):
@@ -56,32 +60,73 @@ class Tally(Protocol):
         ...
 
 
-class Rule(Protocol):
-    """A fixed-sample test: the baseline that adaptive sampling keeps."""
+class Rule(ABC):
+    """A fixed-sample test: the baseline that adaptive sampling keeps.
+
+    A rule is a `CountRule` or a `MeanRule`. `counts` tells which: whether draws succeed or fail, and the statistic is
+    the number that succeeded. `min_effect` and `two_sided` are of mean rules.
+    """
+
+    __slots__ = ()
+    name: ClassVar[str]
+    counts: ClassVar[bool]
+    two_sided: ClassVar[bool] = False
 
     @property
-    def name(self) -> str: ...
-
-    @property
+    @abstractmethod
     def parameters(self) -> Mapping[str, float]: ...
+
+    @property
+    def min_effect(self) -> float:
+        return 0.0
 
     def check_n(self, n: int) -> None:
         """Raises PlanError when the rule cannot be applied to n draws."""
-        ...
+        if n < 1:
+            raise PlanError(f"n is {n}; allowed: at least 1 draw")
 
+    @abstractmethod
+    def critical(self, n: int) -> float:
+        """What the statistic of n draws must reach (a count) or exceed (t) to be ACCEPTED."""
+
+    @abstractmethod
     def tally(self) -> Tally: ...
 
-    def observations(self, draws: Floats, direction: int) -> list[float]:
+    def shape_tally(self) -> Tally:
+        """A tally that knows the shape of the draws, too, where the rule's plans depend on it."""
+        return self.tally()
+
+    def observations(self, draws: "Floats", direction: int) -> list[float]:
         """What the tally is fed: shape (n,) values pass as they are, shape (n, 2) pairs (before, after) become numbers.
 
         A pair with a NaN or infinite member becomes NaN.
         """
-        ...
+        observed: list[float] = (draws if draws.ndim == 1 else self.of_pairs(draws, direction)).tolist()
+        return observed
 
+    @abstractmethod
+    def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":
+        """The number that each pair is observed as."""
+
+    @abstractmethod
     def decide(self, tally: Tally) -> Decision:
         """The decision when the tally holds all N draws."""
-        ...
 
+    @abstractmethod
     def effect(self, tally: Tally) -> float:
         """How far the tally's estimate is from the decision boundary, in standard errors at its n; positive accepts."""
-        ...
+
+    def margin(self, n: int, margin: float) -> tuple[float | None, float | None]:  # noqa: ARG002
+        """The statistics at n draws up to which method `margin` rejects, and from which it accepts.
+
+        Outside the running share, or p-value, ± margin. Raises PlanError for a rule that has neither.
+        """
+        raise PlanError(
+            f"method margin is not made for rule {self.name}; allowed: a rule with a running share or p-value"
+        )
+
+
+def check_level(alpha: float) -> None:
+    """Raises PlanError when alpha is not a level."""
+    if not 0 < alpha < 1:
+        raise PlanError(f"alpha is {alpha}; allowed: between 0 and 1")

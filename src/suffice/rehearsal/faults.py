@@ -6,7 +6,7 @@ from math import nan
 
 from suffice.errors import PlanError
 from suffice.serving.served import Feed
-from suffice.stopping.design import plan
+from suffice.stopping.make import plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin
 

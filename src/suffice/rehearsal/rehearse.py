@@ -387,7 +387,7 @@ _STATUS = {Phase.COMPLETED: "completed", Phase.ROLLED_BACK: "rolled_back", Phase
 
 def _fault_plan(setup: Setup) -> Plan:
     sampling, fault = setup.config.verifier.adaptive_sampling, setup.fault
-    options = Margin(sampling.n0, sampling.multiplier, sampling.early_stop_margin)
+    options = Margin.of(sampling)
     return faulty_plan(fault.kind, setup.plan, options) if fault else setup.plan
 
 

@@ -25,7 +25,6 @@ from suffice.reports.plots import (
     scale_percent,
     style,
 )
-from suffice.stopping.budget import Budget
 
 with imported_for("a report"):
     from matplotlib.axes import Axes
@@ -146,7 +145,7 @@ def _draw_rates(axes: Axes, method: MethodResult, i: int, methods: int) -> None:
 
 def _scale_rates(axes: Axes, methods: Sequence[MethodResult]) -> None:
     rates = [100 * part.rate for method in methods for part in method.cells.values() if part.disagreements]
-    limits = [100 * Budget.of(method.plan.max_disagreement).largest for method in methods]
+    limits = [100 * method.plan.budget.largest for method in methods]
     scale_percent(axes, [*rates, *limits], 115)
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from suffice.comparison.compare import Comparison, MethodResult, band_edges
 from suffice.comparison.intervals import clopper_pearson
-from suffice.decision.counts import CountRule
 from suffice.files import write_atomically
 from suffice.reports.comparison_plots import disagreement_figure, draws_figure, paths_figure
 from suffice.reports.page import Table, allowed, inline, page, percent
-from suffice.stopping.budget import Budget
 from suffice.verifier.many import CaseResult
 
 SHOWN = 50
@@ -49,7 +47,7 @@ def report_html(comparison: Comparison, source: str) -> str:
         first=summaries[0],
         allowed=allowed(first.plan.max_disagreement),
         headline=headline(summaries[0]),
-        counts=isinstance(comparison.rule, CountRule),
+        counts=comparison.rule.counts,
         parameters=", ".join(f"{name} = {value:g}" for name, value in comparison.rule.parameters.items()),
         methods=_methods(comparison, summaries),
         bands=_bands(comparison),
@@ -78,7 +76,7 @@ def standing(method: MethodResult) -> Standing:
 
     A bound that is split by direction is judged in each direction.
     """
-    total, agreed = method.total, Budget.of(method.plan.max_disagreement)
+    total, agreed = method.total, method.plan.budget
     if not total.cases:
         return Standing.UNKNOWN
     judged = [(total.disagreements, agreed.largest)]

@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Rule
 from suffice.errors import OutputError
 from suffice.extras import imported_for
 from suffice.files import write_atomically
 from suffice.sampling.distributions import Floats
-from suffice.stopping.budget import Budget
 from suffice.stopping.operating_counts import CountOperating
 from suffice.stopping.plan import Plan
 
@@ -111,7 +108,7 @@ def rendered(figure: Figure, kind: str, salt: str = "suffice") -> bytes:
 def pace(rule: Rule, n: int) -> float:
     """What is taken off the statistic for each draw, so that boundaries are readable: for counts, the share of
     successes that just accepts; nothing for |t|."""
-    return rule.threshold(n) / n if isinstance(rule, CountRule) else 0.0
+    return rule.critical(n) / n if rule.counts else 0.0
 
 
 def draw_boundaries(axes: Axes, plan: Plan) -> None:
@@ -141,7 +138,7 @@ def legend_above(axes: Axes, columns: int = 4, bottom: float = 1.0) -> None:
 
 def limit_line(axes: Axes, plan: Plan) -> None:
     """The agreed bound ε in percent; the larger one, when it is split by direction."""
-    agreed = Budget.of(plan.max_disagreement)
+    agreed = plan.budget
     side = "" if agreed.accept == agreed.reject else " (reject)" if agreed.reject > agreed.accept else " (accept)"
     name = f"ε = {100 * agreed.largest:g} %{side}"
     axes.axhline(100 * agreed.largest, color=INK, linewidth=1.1, linestyle=(0, (5, 3)), label=name)
@@ -164,17 +161,13 @@ def _title(plan: Plan) -> str:
 
 
 def _statistic_name(rule: Rule, n: int) -> str:
-    if isinstance(rule, CountRule):
-        return f"successes − n · {rule.threshold(n)}/{n}"
-    return "|t|"
+    return f"successes − n · {rule.critical(n)}/{n}" if rule.counts else "|t|" if rule.two_sided else "t"
 
 
 def _final_boundaries(rule: Rule, n: int) -> tuple[float, float]:
     """What the baseline accepts from, and rejects up to, at N."""
-    if isinstance(rule, CountRule):
-        return rule.threshold(n), rule.threshold(n) - 1
-    assert isinstance(rule, MeanRule)
-    return rule.critical(n), rule.critical(n)
+    critical = rule.critical(n)
+    return critical, critical - 1 if rule.counts else critical
 
 
 def _side(at: list[tuple[int, float | None]], size: int, final: float, slope: float) -> tuple[Floats, Floats]:
@@ -188,7 +181,7 @@ def _reach(rule: Rule, sides: list[tuple[Floats, Floats]]) -> tuple[float, float
     values = np.concatenate([at for _, at in sides])
     low, high = float(values.min()), float(values.max())
     room = max(0.35 * (high - low), 2.0)
-    return (low - room, high + room) if isinstance(rule, CountRule) else (0.0, high + room)
+    return (low - room, high + room) if rule.counts or not rule.two_sided else (0.0, high + room)
 
 
 def _draw_asn(axes: Axes, plan: Plan) -> None:
@@ -214,7 +207,7 @@ def _draw_disagreement(axes: Axes, plan: Plan) -> None:
     limit_line(axes, plan)
     axes.set_title("Disagreement with the baseline", pad=_TITLE_PAD)
     axes.set(xlabel=_truth_name(plan), ylabel="% of decisions")
-    axes.set_ylim(0, 1.15 * max(worst, 100 * Budget.of(plan.max_disagreement).largest) or 1.0)
+    axes.set_ylim(0, 1.15 * max(worst, 100 * plan.budget.largest) or 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     legend_above(axes, columns=2)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from suffice.config import Config, load, parse
 from suffice.stopping.cache import default_cache
-from suffice.stopping.configured import configured_plan
+from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
 
 _ABSENT = object()

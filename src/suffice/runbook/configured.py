@@ -9,7 +9,7 @@ from suffice.config.reading import read as read_text
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.sweep import Conditions
 from suffice.stopping.cache import default_cache
-from suffice.stopping.configured import configured_plan
+from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
 
 

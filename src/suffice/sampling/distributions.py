@@ -15,12 +15,6 @@ from suffice.errors import DataError
 Floats = NDArray[np.float64]
 
 
-def as_floats(values: Floats) -> list[float]:
-    """A one-dimensional array as a list of Python floats."""
-    plain: list[float] = values.tolist()
-    return plain
-
-
 class Distribution(Protocol):
     """What a value is drawn from. `uses_uniform` tells whether `draw` reads its second argument."""
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from suffice.errors import DataError
-from suffice.sampling.distributions import Distribution, Floats
+from suffice.sampling.distributions import Distribution, Floats, Normal, SplitNormal
 from suffice.sampling.recorded import Recorded
 from suffice.sampling.streams import Stream
 
@@ -28,6 +28,12 @@ class Pair:
 Sampler: TypeAlias = Callable[[Generator, int], ArrayLike] | Pair | Recorded | Distribution
 """Any callable `(rng, n) -> array` of shape (n,) or (n, 2), a pair of distributions, recorded draws, or one
 distribution."""
+
+
+def of_known_shape(sampler: Sampler) -> bool:
+    """Whether all that a sampler draws is normal or split normal."""
+    parts = (sampler.before, sampler.after) if isinstance(sampler, Pair) else (sampler,)
+    return all(isinstance(part, (Normal, SplitNormal)) for part in parts)
 
 
 class Draws:

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Self
 
 from suffice.config import load
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, OutputError, StoreError, SufficeError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
+from suffice.sampling.sampler import of_known_shape
 from suffice.serving.counted import FALLBACK, count
 from suffice.serving.pulse import PULSE_SECONDS, Pulse
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
@@ -26,8 +26,7 @@ from suffice.serving.situation import SERVICE, StoredSituation
 from suffice.serving.situation import Situation as Situation
 from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.stopping.cache import default_cache
-from suffice.stopping.configured import configured_plan
-from suffice.stopping.guard import needs_guard
+from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Verdict
 from suffice.store.address import STORE_URL, note_store, store_of
@@ -286,7 +285,7 @@ def _opened(queue: Path, url: str | None) -> Store | None:
 
 def _fits(plan: Plan, case: Case) -> bool:
     """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
-    return plan.guarded or not isinstance(plan.rule, MeanRule) or not needs_guard(case.sampler)
+    return plan.guarded or plan.rule.counts or of_known_shape(case.sampler)
 
 
 def _check_storable(case: Case) -> None:

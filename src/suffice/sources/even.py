@@ -6,8 +6,6 @@ So that no rule finds it easy: a disagreement gate that is asked about easy case
 from math import inf, sqrt
 from statistics import NormalDist
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Rule
 from suffice.errors import DataError
 from suffice.sampling.distributions import Normal
@@ -20,15 +18,12 @@ REACH = 8.0
 
 
 def even_cases(rule: Rule, n: int, count: int = COUNT) -> list[Case]:
-    """`count` cases for a rule and N. Raises DataError for a rule that has no boundary to spread them around."""
-    if isinstance(rule, CountRule):
-        return even_proportion(rule.threshold(n), n, count, name=rule.name)
-    if isinstance(rule, MeanRule):
-        return even_paired_mean(rule.critical(n), n, count, name=rule.name)
-    raise DataError(f"source even: rule {rule.name} has no decision boundary to spread truths around")
+    """`count` cases for a rule and N. Raises DataError where there is no boundary to spread them around."""
+    spread = even_proportion if rule.counts else even_paired_mean
+    return spread(rule.critical(n), n, count, name=rule.name)
 
 
-def even_proportion(threshold: int, n: int, count: int = COUNT, *, name: str = "proportion") -> list[Case]:
+def even_proportion(threshold: float, n: int, count: int = COUNT, *, name: str = "proportion") -> list[Case]:
     """P(a pair moves upward) = boundary + effect·s.e., for the effects in −8 … 8 that give a probability.
 
     The boundary is half a success below the threshold. Truths that do not exist are left out, not piled up at 0 or 1.

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from suffice.decision.counts import CountRule
 from suffice.decision.rule import Rule
 from suffice.errors import DataError, MissingDataError, PlanError
 from suffice.sampling.recorded import Recorded
@@ -48,7 +47,7 @@ class Samples:
 
     def __iter__(self) -> Iterator[Case | Unusable]:
         reader, unit = _reader(self.path.suffix.lower())
-        place = Place(self.path, unit, isinstance(self._rule, CountRule))
+        place = Place(self.path, unit, self._rule.counts)
         check_there(self.path)
         found = False
         with KeysOnce(place) as keys:

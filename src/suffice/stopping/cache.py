@@ -7,8 +7,6 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from suffice.errors import OutputError, PlanError
 from suffice.files import write_atomically
 from suffice.stopping.plan import Plan
@@ -26,8 +24,8 @@ class PlanCache:
     request is made anew and replaced. A folder that cannot be written only costs the time to solve again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
 
     def get(self, request: Request, make: Callable[[], Plan]) -> Plan:
         asked = {**request.content(), "solver": SOLVER}
@@ -46,4 +44,8 @@ class PlanCache:
 def default_cache() -> PlanCache:
     """The user's plan cache: $SUFFICE_CACHE_DIR, or the platform's cache folder."""
     named = os.environ.get("SUFFICE_CACHE_DIR")
-    return PlanCache((Path(named) if named else user_cache_path("suffice")) / "plans")
+    if named:
+        return PlanCache(Path(named) / "plans")
+    from platformdirs import user_cache_path
+
+    return PlanCache(user_cache_path("suffice") / "plans")

@@ -7,7 +7,6 @@ from typing import TypeVar
 from suffice.errors import PlanError
 from suffice.stopping.budget import Budget
 from suffice.stopping.operating import Operating
-from suffice.stopping.operating_counts import CountOperating
 
 Table = TypeVar("Table")
 
@@ -25,7 +24,7 @@ def strain(found: Operating, budget: Budget) -> float:
     of the two.
     """
     pairs: list[tuple[float, float]] = []
-    if isinstance(found, CountOperating):
+    if found.exact:
         pairs += zip(found.worst_by_side(), (budget.accept, budget.reject), strict=True)
     else:
         pairs.append((found.worst()[0], budget.largest))

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
+from suffice.decision.rule import Rule
 from suffice.sampling.distributions import Floats
 from suffice.stopping.brownian import allowed_looks, brownian_budget, score_boundary
 from suffice.stopping.calibrate import calibrated, strain
@@ -29,8 +29,8 @@ Boundaries = tuple[Boundary, ...]
 _LARGEST_CUT_OFF = 0.5
 
 
-def design_counts(request: Request, rule: CountRule) -> Design:
-    size, threshold = request.n, rule.threshold(request.n)
+def design_counts(request: Request) -> Design:
+    size, threshold = request.n, int(request.rule.critical(request.n))
     predictions = [_predicted(size, threshold, n) for n in request.looks]
 
     def table(cut_off: float) -> Boundaries:
@@ -58,8 +58,9 @@ def _count_boundary(n: int, rejects: Floats, accepts: Floats, cut_off: float) ->
     return Boundary(n, int(rejecting[-1]) if len(rejecting) else None, int(accepting[0]) if len(accepting) else None)
 
 
-def design_means(request: Request, rule: MeanRule) -> Design:
-    size, critical = request.n, rule.critical(request.n)
+def design_means(request: Request) -> Design:
+    rule, size = request.rule, request.n
+    critical = rule.critical(size)
     budget, looks = brownian_budget(request.budget, guarded=request.guarded), allowed_looks(request.looks)
     if budget.accept == 0 or budget.reject == 0:
         # No early decision on a mean is certain, so that the one cut-off would have to be 0.
@@ -73,11 +74,8 @@ def design_means(request: Request, rule: MeanRule) -> Design:
     )
 
 
-def _mean_boundary(rule: MeanRule, size: int, n: int, cut_off: float) -> Boundary:
+def _mean_boundary(rule: Rule, size: int, n: int, cut_off: float) -> Boundary:
     """Given S(t) = s and a flat prior for the drift, S(1) is normal with mean s/t and variance (1 − t)/t."""
-    # A plan from the cache needs no solver, and should not wait for one to load.
-    from scipy.optimize import brentq
-
     t, critical = n / size, z_of_t(rule.critical(size), size)
     spread = sqrt((1 - t) / t)
 

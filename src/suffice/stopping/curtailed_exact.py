@@ -3,14 +3,13 @@
 Source: Alling 1963, "Early decision in the Wilcoxon two-sample test"; "curtailed sampling" since Dodge & Romig 1929.
 """
 
-from suffice.decision.counts import CountRule
 from suffice.stopping.request import Design, Request
 from suffice.stopping.run import Boundary
 
 
-def design(request: Request, rule: CountRule) -> Design:
+def design_counts(request: Request) -> Design:
     """Accept at `threshold` successes, reject at N − threshold + 1 failures, whenever a look comes."""
-    threshold = rule.threshold(request.n)
+    threshold = request.rule.critical(request.n)
     spare = request.n - threshold
 
     def boundary(n: int) -> Boundary:

@@ -9,11 +9,9 @@ is in docs/statistics.md.
 from dataclasses import dataclass
 from math import isfinite, sqrt
 
-from suffice.decision.means import MeanRule, MeanTally, ShapeTally
+from suffice.decision.means import MeanTally, ShapeTally
 from suffice.decision.rule import Rule, Tally
 from suffice.decision.steps import effect_follows
-from suffice.sampling.distributions import Normal, SplitNormal
-from suffice.sampling.sampler import Pair, Sampler
 
 IMAGINED = 1.5
 
@@ -25,7 +23,7 @@ class Guard:
     `shape` is on for draws of unknown shape.
     """
 
-    rule: MeanRule
+    rule: Rule
     size: int
     critical: float
     shape: bool
@@ -54,13 +52,7 @@ class Guard:
 
 def guard_of(rule: Rule, size: int, *, guarded: bool) -> Guard | None:
     """The guard of a run; None for rules that need none (the bound of counts holds for every distribution)."""
-    return Guard(rule, size, rule.critical(size), guarded) if isinstance(rule, MeanRule) else None
-
-
-def needs_guard(sampler: Sampler) -> bool:
-    """Whether the shape of a sampler's draws is unknown: of everything but normal and split normal distributions."""
-    parts = (sampler.before, sampler.after) if isinstance(sampler, Pair) else (sampler,)
-    return not all(isinstance(part, (Normal, SplitNormal)) for part in parts)
+    return None if rule.counts else Guard(rule, size, rule.critical(size), guarded)
 
 
 def shape_allows(tally: ShapeTally, boundary: float, guard: Guard, side: int) -> bool:

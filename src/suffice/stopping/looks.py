@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from math import ceil
-
-import numpy as np
+from operator import index
+from typing import Any
 
 from suffice.errors import PlanError
 
@@ -11,19 +11,29 @@ EVERY_LOOK_UP_TO = 256
 GEOMETRIC_LOOKS = 60
 
 
+def whole(number: Any) -> int | None:
+    """A whole number, of Python or of NumPy, as an int; None for anything else, true and false too."""
+    try:
+        return None if isinstance(number, bool) else index(number)
+    except TypeError:
+        return None
+
+
 def even_looks(n: int, every: int, first: int | None = None) -> tuple[int, ...]:
     """first, first + every, … below n; `first` is `every` unless given. Raises PlanError for steps below 1 or beyond
     n."""
-    first = every if first is None else first
-    if type(every) is not int or every < 1:
+    step, start = whole(every), whole(every if first is None else first)
+    if step is None or step < 1:
         raise PlanError(f"look_every is {every!r}; allowed: at least 1")
-    if type(first) is not int or not 1 <= first <= n:
-        raise PlanError(f"the first look is at {first} draws; allowed: 1 to n = {n}")
-    return tuple(range(first, n, every))
+    if start is None or not 1 <= start <= n:
+        raise PlanError(f"the first look is at {every if first is None else first} draws; allowed: 1 to n = {n}")
+    return tuple(range(start, n, step))
 
 
 def geometric_looks(n: int, count: int = GEOMETRIC_LOOKS, first: int = 8) -> tuple[int, ...]:
     """About `count` looks below n, each a constant factor after the one before (equal ones merged)."""
+    import numpy as np
+
     spaced = np.geomspace(min(first, n), n, count + 1)[:-1]
     return tuple(sorted({round(float(x)) for x in spaced} - {n}))
 
@@ -40,10 +50,12 @@ def default_mean_looks(n: int) -> tuple[int, ...]:
 
 def checked_looks(n: int, looks: Iterable[int]) -> tuple[int, ...]:
     """The looks in rising order. Raises PlanError when one is below 1 or not below n, or stands twice."""
-    given = tuple(looks)
-    for look in given:
-        if isinstance(look, bool) or not isinstance(look, (int, np.integer)) or not 1 <= look < n:
+    checked = []
+    for look in looks:
+        draws = whole(look)
+        if draws is None or not 1 <= draws < n:
             raise PlanError(f"a look is at {look!r} draws; allowed: whole numbers from 1 to {n - 1}, below n = {n}")
-    if len(set(given)) < len(given):
+        checked.append(draws)
+    if len(set(checked)) < len(checked):
         raise PlanError("a look stands twice; each number of draws may be looked at once")
-    return tuple(sorted(int(look) for look in given))
+    return tuple(sorted(checked))

@@ -5,12 +5,6 @@ margin. It has no bound by design; its plan carries the true worst case, which i
 |mean| > min_effect.)
 """
 
-from fractions import Fraction
-from math import ceil, floor
-
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule, critical_t
-from suffice.decision.proportion import Proportion
 from suffice.errors import PlanError
 from suffice.stopping.request import Design, Margin, Request
 from suffice.stopping.run import Boundary
@@ -32,28 +26,9 @@ def looks(n: int, margin: Margin) -> tuple[int, ...]:
     return tuple(found)
 
 
-def design_counts(request: Request, rule: CountRule) -> Design:
-    """Stop when successes/n is strictly outside the threshold's share ± margin."""
-    if not isinstance(rule, Proportion):
-        raise PlanError(
-            f"method margin is not made for rule {rule.name}; allowed: a rule with a running share or p-value"
-        )
-    share = Fraction(str(rule.at_least))
-    half = Fraction(str(request.margin.early_stop_margin))
-
-    def boundary(n: int) -> Boundary:
-        reject_at, accept_at = ceil((share - half) * n) - 1, floor((share + half) * n) + 1
-        return Boundary(n, reject_at if reject_at >= 0 else None, accept_at if accept_at <= n else None)
-
-    return Design(tuple(boundary(n) for n in request.looks))
-
-
-def design_means(request: Request, rule: MeanRule) -> Design:
-    """Stop when the p-value is outside alpha ± margin."""
-
-    def t_of(p: float, n: int) -> float | None:
-        return critical_t(p, n, two_sided=rule.two_sided) if 0 < p < 1 else None
-
-    half = request.margin.early_stop_margin
-    bounds = ((n, t_of(rule.alpha + half, n), t_of(rule.alpha - half, n)) for n in request.looks if n > 1)
-    return Design(tuple(Boundary(n, reject_at, accept_at) for n, reject_at, accept_at in bounds))
+def design(request: Request) -> Design:
+    """Stop outside the margin, wherever the rule has a statistic (t has none of one draw)."""
+    rule, half = request.rule, request.margin.early_stop_margin
+    # Of N, too: a rule without margin is refused also where there is no look.
+    *boundaries, _ = (Boundary(n, *rule.margin(n, half)) for n in (*request.looks, request.n) if rule.counts or n > 1)
+    return Design(tuple(boundaries))

@@ -6,10 +6,7 @@ The witness for every method: knows a rule, N and a table of boundaries, and not
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Rule
-from suffice.errors import PlanError
 from suffice.stopping.operating_counts import CountOperating, count_operating
 from suffice.stopping.operating_means import MeanOperating, mean_operating
 from suffice.stopping.run import Boundary
@@ -18,9 +15,7 @@ Operating: TypeAlias = CountOperating | MeanOperating
 
 
 def operating(rule: Rule, n: int, boundaries: Sequence[Boundary]) -> Operating:
-    """Exact for count rules, asymptotic for mean rules. Raises PlanError for a rule of neither kind."""
-    if isinstance(rule, CountRule):
-        return count_operating(n, rule.threshold(n), boundaries)
-    if isinstance(rule, MeanRule):
-        return mean_operating(n, rule.critical(n), boundaries, two_sided=rule.two_sided)
-    raise PlanError(f"rule {rule.name} is neither a count rule nor a mean rule")
+    """Exact for count rules, asymptotic for mean rules."""
+    if rule.counts:
+        return count_operating(n, int(rule.critical(n)), boundaries)
+    return mean_operating(n, rule.critical(n), boundaries, two_sided=rule.two_sided)

@@ -9,6 +9,7 @@ probability of success.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class CountOperating:
     k: Ints
     share: Floats
     accepts: NDArray[np.bool_]
+    exact: ClassVar[bool] = True
 
     def disagreement_given(self, total: int) -> float:
         """P(early decision ≠ baseline | `total` successes among all N draws)."""

@@ -9,6 +9,7 @@ critical value, and nothing of how the plan was made; a `min_effect` is taken as
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri_exp, stdtr
@@ -37,6 +38,7 @@ class MeanOperating:
     weight: Floats
     accepts: np.typing.NDArray[np.bool_]
     two_sided: bool = True
+    exact: ClassVar[bool] = False
 
     def disagreement(self, effect: float) -> float:
         """P(early decision ≠ baseline) when the true mean is `effect` standard errors (at N) from 0 (one-sided: from

@@ -20,12 +20,20 @@ from numpy.typing import NDArray
 
 from suffice.sampling.distributions import Floats
 from suffice.stopping.operating_counts import Ints, count_operating, hypergeometric, log_choose, log_factorials
+from suffice.stopping.request import Design, Request
 from suffice.stopping.run import Boundary
 
 GAP = 1e-5
 MAX_POLICIES = 300
 _NEGLIGIBLE = 1e-18
 _UNUSED = 1e-9
+
+
+def design_counts(request: Request) -> Design:
+    """The table, and the ASN that no plan with these looks and this budget can be below."""
+    size, budget = request.n, request.budget
+    found = optimal_counts(size, int(request.rule.critical(size)), request.looks, budget.accept, budget.reject)
+    return Design(found.boundaries, found.lower_bound)
 
 
 @dataclass(slots=True)

@@ -19,10 +19,11 @@ import numpy as np
 from scipy.special import ndtr
 
 from suffice.sampling.distributions import Floats
-from suffice.stopping.brownian import score_boundary
+from suffice.stopping.brownian import allowed_looks, brownian_budget, score_boundary
 from suffice.stopping.budget import Budget
 from suffice.stopping.calibrate import calibrated, strain
 from suffice.stopping.operating_means import LARGEST_EFFECT, mean_operating, z_of_t
+from suffice.stopping.request import Design, Request
 from suffice.stopping.run import Boundary
 
 _EFFECT_STEP = 0.2
@@ -30,6 +31,15 @@ _NODES_PER_SD, _COARSEST = 4.0, 0.03
 _WIDTH = 6.0
 _LEVELLING, _CUTS = 12, 80
 GAP = 1e-4
+
+
+def design_means(request: Request) -> Design:
+    """The table uses a part of the budget, in reserve for real draws; the lower bound is for all of it."""
+    size, rule = request.n, request.rule
+    critical, looks = rule.critical(size), allowed_looks(request.looks)
+    budget = brownian_budget(request.budget, guarded=request.guarded)
+    found = optimal_means(size, critical, looks, budget, two_sided=rule.two_sided)
+    return Design(found, least_asn(size, critical, looks, request.budget, two_sided=rule.two_sided))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from suffice.decision.rule import Rule
 from suffice.decision.rules import rule_of
 from suffice.errors import PlanError
 from suffice.files import write_atomically
+from suffice.stopping.budget import Budget
 from suffice.stopping.guard import Guard, guard_of
-from suffice.stopping.operating import Operating, operating
 from suffice.stopping.run import Boundary, Run
+
+if TYPE_CHECKING:
+    from suffice.stopping.operating import Operating
 
 SCHEMA = 1
 
 Guarantee = Literal["exact", "asymptotic", "none"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A table looks → boundaries for one rule and N, with the worst case and the average sample number computed for it.
 
@@ -46,6 +49,16 @@ class Plan:
     lower_bound: float | None
     guarded: bool = False
 
+    def __repr__(self) -> str:
+        table = f"N {self.n}, {len(self.boundaries)} looks, ASN {self.uniform_asn:.2f}"
+        bound = f"disagreement {self.worst_disagreement:.3g} of at most {self.max_disagreement} ({self.guarantee})"
+        return f"<Plan {self.id[:12]} {self.method} for {self.rule}: {table}, {bound}>"
+
+    @property
+    def budget(self) -> Budget:
+        """The agreed disagreement by direction."""
+        return Budget.of(self.max_disagreement)
+
     @property
     def looks(self) -> tuple[int, ...]:
         return tuple(b.n for b in self.boundaries)
@@ -56,8 +69,10 @@ class Plan:
         return _hash(self._content())
 
     @cached_property
-    def operating(self) -> Operating:
+    def operating(self) -> "Operating":
         """Computed anew from the table alone."""
+        from suffice.stopping.operating import operating
+
         return operating(self.rule, self.n, self.boundaries)
 
     def start(self) -> Run:
@@ -104,15 +119,15 @@ class Plan:
         except (KeyError, TypeError) as error:
             raise PlanError(f"the plan lacks or garbles {error}") from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the plan as JSON. Raises OutputError."""
-        write_atomically(path, json.dumps(self.to_dict(), indent=2) + "\n")
+        write_atomically(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "Plan":
+    def load(cls, path: str | Path) -> "Plan":
         """Read a saved plan. Raises PlanError when it cannot be read, is no plan, or was edited."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PlanError(f"{path}: cannot be read as a plan: {error}") from error
         if not isinstance(content, dict):

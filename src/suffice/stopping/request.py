@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suffice.decision.rule import Rule
 from suffice.stopping.budget import Budget
 from suffice.stopping.run import Boundary
+
+if TYPE_CHECKING:
+    from suffice.config import AdaptiveSamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,11 @@ class Margin:
     n0: int = 64
     multiplier: float = 2
     early_stop_margin: float = 0.01
+
+    @classmethod
+    def of(cls, section: "AdaptiveSamplingConfig") -> "Margin":
+        """As a configuration has them."""
+        return cls(section.n0, section.multiplier, section.early_stop_margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from itertools import islice
 from math import inf, isnan, nan
 from typing import Any
 
-import numpy as np
-
 from suffice.decision.rule import Decision, Rule
 from suffice.decision.rules import rule_of
 from suffice.errors import PlanError, RunError
@@ -85,6 +83,11 @@ class Run:
         self._look = 0
         self._verdict: Verdict | None = None
 
+    def __repr__(self) -> str:
+        closed = self._verdict
+        state = f"needs {self.need} more" if closed is None else closed.decision.value
+        return f"<Run {self._rule} {self.n} of {self._n} draws, {state}>"
+
     @property
     def open(self) -> bool:
         """Whether more draws are needed."""
@@ -133,7 +136,9 @@ class Run:
         if type(draws) is list and 0 < len(draws) <= self._at[self._look] - before:
             self._take(draws)
             return tally.n - before
-        source = iter(draws.tolist() if isinstance(draws, np.ndarray) else draws)
+        # An array's own numbers are slow to add; as floats its values are the same.
+        listed = getattr(draws, "tolist", None)
+        source = iter(listed() if listed else draws)
         while self._verdict is None and (block := list(islice(source, self.need))):
             self._take(block)
         return tally.n - before

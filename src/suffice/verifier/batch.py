@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
-from suffice.decision.proportion import Proportion
-from suffice.decision.rule import Decision
+from suffice.decision.means import MeanTally
+from suffice.decision.rule import Decision, Rule
 from suffice.errors import PlanError
 from suffice.sampling.distributions import Floats
 from suffice.stopping.plan import Plan
@@ -52,7 +50,7 @@ class BatchResult:
 
 def supports(plan: Plan) -> bool:
     """Whether there is a kernel for a plan: the shares of pairs that move as claimed, and the mean of differences."""
-    return not plan.guarded and isinstance(plan.rule, (Proportion, MeanRule))
+    return not plan.guarded and plan.rule.name in _KERNELS
 
 
 def decide_batch(
@@ -82,14 +80,11 @@ def decide_columns(
 
 def _decide(columns: Columns, plan: Plan, boundaries: Sequence[Boundary], threads: int | None) -> BatchResult:
     used = [b for b in boundaries if b.n < plan.n]
-    if isinstance(plan.rule, CountRule):
-        return _decide_counts(columns, plan.rule, plan.n, used, threads)
-    assert isinstance(plan.rule, MeanRule)
-    return _decide_means(columns, plan.rule, plan.n, used, threads)
+    return _KERNELS[plan.rule.name](columns, plan.rule, plan.n, used, threads)
 
 
 def _decide_counts(
-    columns: Columns, rule: CountRule, size: int, boundaries: Sequence[Boundary], threads: int | None
+    columns: Columns, rule: Rule, size: int, boundaries: Sequence[Boundary], threads: int | None
 ) -> BatchResult:
     from suffice.verifier import kernels
 
@@ -97,7 +92,7 @@ def _decide_counts(
     for b in boundaries:
         reject_at[b.n] = -1 if b.reject_at is None else floor(b.reject_at)
         accept_at[b.n] = size + 1 if b.accept_at is None else ceil(b.accept_at)
-    reject_at[size], accept_at[size] = rule.threshold(size) - 1, rule.threshold(size)
+    reject_at[size], accept_at[size] = rule.critical(size) - 1, rule.critical(size)
     within = _looks_within([*(b.n for b in boundaries), size])
     codes, n, successes = _results(columns, np.int8, np.int64, np.int64)
 
@@ -113,7 +108,7 @@ def _decide_counts(
 
 
 def _decide_means(
-    columns: Columns, rule: MeanRule, size: int, boundaries: Sequence[Boundary], threads: int | None
+    columns: Columns, rule: Rule, size: int, boundaries: Sequence[Boundary], threads: int | None
 ) -> BatchResult:
     from suffice.verifier import kernels
 
@@ -124,6 +119,7 @@ def _decide_means(
     accept_at[size] = rule.critical(size)
     within = _looks_within([*(b.n for b in boundaries), size])
     tally = rule.tally()
+    assert isinstance(tally, MeanTally)
     decided_by = rule.critical(size), float(tally.min_effect), float(tally.value), tally.sign
     codes, n, statistics, estimates = _results(columns, np.int8, np.int64, np.float64, np.float64)
 
@@ -135,6 +131,10 @@ def _decide_means(
 
     in_chunks(decide, len(columns), threads)
     return BatchResult(codes, n, statistics, estimates)
+
+
+_KERNELS = {"proportion": _decide_counts, "paired_mean": _decide_means, "mean": _decide_means}
+"""By the rule's name."""
 
 
 def _results(columns: Columns, *kinds: type) -> list[Any]:

@@ -9,10 +9,7 @@ from statistics import NormalDist
 
 from scipy.stats import binom, nct
 
-from suffice.decision.counts import CountRule
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Rule
-from suffice.errors import PlanError
 
 SURPRISE = 1e-6
 
@@ -29,27 +26,23 @@ def least(trials: int, probability: float) -> int:
 
 def acceptance(rule: Rule, n: int, shift: float) -> float:
     """P(the baseline accepts) when differences are normal with a mean of `shift` standard deviations, in the claimed
-    direction. Raises PlanError for a rule of neither kind."""
-    if isinstance(rule, CountRule):
-        return float(binom.sf(rule.threshold(n) - 1, n, NormalDist().cdf(shift)))
-    if isinstance(rule, MeanRule):
-        critical, noncentrality = rule.critical(n), abs(shift) * sqrt(n)
-        # Far out SciPy's noncentral t loses its tails; the answer is 1 there, to more digits than anybody asks for.
-        if noncentrality > critical + 8:
-            return 1.0
-        return float(nct.sf(critical, n - 1, noncentrality) + nct.cdf(-critical, n - 1, noncentrality))
-    raise PlanError(f"rule {rule.name} is neither a count rule nor a mean rule")
+    direction."""
+    critical, noncentrality = rule.critical(n), abs(shift) * sqrt(n)
+    if rule.counts:
+        return float(binom.sf(critical - 1, n, NormalDist().cdf(shift)))
+    # Far out SciPy's noncentral t loses its tails; the answer is 1 there, to more digits than anybody asks for.
+    if noncentrality > critical + 8:
+        return 1.0
+    return float(nct.sf(critical, n - 1, noncentrality) + nct.cdf(-critical, n - 1, noncentrality))
 
 
 def boundary_shift(rule: Rule, n: int, effect: float) -> float:
     """The shift, as in `acceptance`, whose truth is `effect` standard errors from the decision boundary.
 
-    Clipped to what exists for a count rule. Raises PlanError for a rule of neither kind.
+    Clipped to what exists for a count rule.
     """
-    if isinstance(rule, CountRule):
-        boundary = (rule.threshold(n) - 0.5) / n
-        share = boundary + effect * sqrt(max(boundary * (1 - boundary), 0) / n)
-        return NormalDist().inv_cdf(min(max(share, 0.5 / n), 1 - 0.5 / n))
-    if isinstance(rule, MeanRule):
+    if not rule.counts:
         return (rule.critical(n) + effect) / sqrt(n)
-    raise PlanError(f"rule {rule.name} is neither a count rule nor a mean rule")
+    boundary = (rule.critical(n) - 0.5) / n
+    share = boundary + effect * sqrt(max(boundary * (1 - boundary), 0) / n)
+    return NormalDist().inv_cdf(min(max(share, 0.5 / n), 1 - 0.5 / n))

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from math import sqrt
 
-from suffice.decision.means import MeanRule
 from suffice.decision.rule import Decision
 from suffice.resolution.judge import Outcome
 from suffice.runbook.scenarios.chance import acceptance, least
@@ -59,8 +58,7 @@ def _zero_variance(params: Params, setting: Setting) -> Setup:
 
 def _one_answer(worlds: Worlds, params: Params) -> Iterable[Check]:
     rule, gap = worlds.setting.plan.rule, number(params, "gap")
-    least_effect = rule.min_effect if isinstance(rule, MeanRule) else 0.0
-    expected = Decision.ACCEPTED if gap > least_effect else Decision.REJECTED
+    expected = Decision.ACCEPTED if gap > rule.min_effect else Decision.REJECTED
     for world in worlds.both:
         yield _all_decided(world, expected)
     draws = {served.n for served in worlds.adaptive.served.values()}

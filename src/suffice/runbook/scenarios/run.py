@@ -22,7 +22,6 @@ from suffice.serving.counted import count
 from suffice.serving.served import Served, serve_adaptive, serve_fixed
 from suffice.serving.situation import Situation
 from suffice.serving.verifier import row_of
-from suffice.stopping.budget import Budget
 from suffice.store.database import open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.records import load_records
@@ -112,7 +111,7 @@ def _agreement(worlds: Worlds, scenario: Scenario, params: Params) -> list[Check
     if not claimed or not audits:
         return []
     differ = audits.count(False)
-    bound = Budget.of(plan.max_disagreement).largest
+    bound = plan.budget.largest
     allowed = most(len(audits), bound)
     what = (
         f"{differ} of {len(audits)} adaptive decisions differ from the baseline's; no surprise at {bound:g}: {allowed}"
