@@ -17,13 +17,15 @@ from sqlalchemy import delete, select
 
 from benchmarks.timing import least_seconds
 from suffice.config import Stage
+from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.spool import Spool
 from suffice.serving.verifier import BATCH
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.schema import metadata
+from suffice.verifier.arm import Arm
 
 ROWS = 50_000
 ROUNDS = 3
@@ -32,12 +34,12 @@ NEW, TARGETS, PORTION = 10_000, 5_000, 10_000
 ROW = DecisionRow(
     key="",
     target="pump-17",
-    arm="adaptive",
-    decision="accepted",
+    arm=Arm.ADAPTIVE,
+    decision=Decision.ACCEPTED,
     n=24,
     fixed_n=256,
     estimate=0.95,
-    reason="ACCEPT_BOUNDARY",
+    reason=Reason.ACCEPT_BOUNDARY,
     seed=42,
     plan_id="0" * 64,
     at=1_800_000_000.0,
@@ -81,7 +83,7 @@ def fill(where: str | Path, first: int, size: int) -> None:
                     target=f"t{i % TARGETS}",
                     audited=i % 10 == 0,
                     agrees=True if i % 10 == 0 else None,
-                    baseline_decision="accepted" if i % 10 == 0 else None,
+                    baseline_decision=Decision.ACCEPTED if i % 10 == 0 else None,
                     baseline_n=256 if i % 10 == 0 else None,
                 )
                 for i in range(start, min(start + PORTION, first + size))

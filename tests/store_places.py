@@ -11,15 +11,19 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, delete
 
 import suffice.store.migrations
+from suffice.decision.rule import Decision
 from suffice.store.address import address_of
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow
+from suffice.store.ledger import DecisionRow, Reason
 from suffice.store.schema import metadata
+from suffice.verifier.arm import Arm
 
 Place: TypeAlias = str | Path
 """A path or a URL, as `open_store` takes it."""
 
-ROW = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="s")
+ROW = DecisionRow(
+    "k", "t", Arm.FIXED, Decision.ACCEPTED, 64, 64, 0.9, Reason.REACHED_N, 42, "plan", 1.0, rollout="r", stage="s"
+)
 
 
 @dataclass

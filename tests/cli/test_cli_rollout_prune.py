@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from suffice.cli.main import run
+from suffice.decision.rule import Decision
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.verifier.arm import Arm
 
-PLAIN = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0)
+PLAIN = DecisionRow("k", "t", Arm.FIXED, Decision.ACCEPTED, 64, 64, 0.9, Reason.REACHED_N, 42, "plan", 1.0)
 
 
 @pytest.fixture

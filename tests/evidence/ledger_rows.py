@@ -6,13 +6,17 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from suffice.config import Stage
+from suffice.decision.rule import Decision
 from suffice.evidence.measurements import Evidence
-from suffice.store.ledger import DecisionRow
+from suffice.store.ledger import DecisionRow, Reason
+from suffice.verifier.arm import Arm
 
 N = 64
-PLAIN = DecisionRow("k", "t", "fixed", "accepted", N, N, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="canary")
+PLAIN = DecisionRow(
+    "k", "t", Arm.FIXED, Decision.ACCEPTED, N, N, 0.9, Reason.REACHED_N, 42, "plan", 1.0, rollout="r", stage="canary"
+)
 WAYS = ("fixed", "shadow", "adaptive", "audited", "invalid", "late invalid", "fallback", "nan fallback")
-decided = st.sampled_from(["accepted", "rejected"])
+decided = st.sampled_from([Decision.ACCEPTED, Decision.REJECTED])
 
 
 @st.composite
@@ -26,16 +30,22 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "adaptive_n": n,
         "agrees": adaptive == baseline,
     }
-    unclear = {**both, "baseline_decision": "invalid", "agrees": None, "invalid": True}
-    nan = {**both, "adaptive_decision": "invalid", "agrees": False, "decision": baseline, "reason": "FALLBACK"}
+    unclear = {**both, "baseline_decision": Decision.INVALID, "agrees": None, "invalid": True}
+    nan = {
+        **both,
+        "adaptive_decision": Decision.INVALID,
+        "agrees": False,
+        "decision": baseline,
+        "reason": Reason.FALLBACK,
+    }
     changed: dict[str, dict[str, object]] = {
         "fixed": {"decision": baseline},
         "shadow": {"shadow": True, "audited": True, "decision": baseline, **both},
-        "adaptive": {"arm": "adaptive", "n": n, "decision": adaptive},
-        "audited": {"arm": "adaptive", "n": n, "decision": adaptive, "audited": True, **both},
-        "invalid": {"arm": "adaptive", "n": n, "decision": "invalid", "invalid": True},
-        "late invalid": {"arm": "adaptive", "n": n, "decision": adaptive, "audited": True, **unclear},
-        "fallback": {"decision": baseline, "reason": "FALLBACK"},
+        "adaptive": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive},
+        "audited": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **both},
+        "invalid": {"arm": Arm.ADAPTIVE, "n": n, "decision": Decision.INVALID, "invalid": True},
+        "late invalid": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **unclear},
+        "fallback": {"decision": baseline, "reason": Reason.FALLBACK},
         "nan fallback": {"audited": draw(st.booleans()), **nan},
     }
     return replace(
@@ -56,23 +66,27 @@ def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) 
     for row in audits:
         decision = (row.adaptive_decision if row.shadow else row.decision) if adaptive else row.baseline_decision
         if streak[row.target] < max_rollbacks:
-            streak[row.target] = 0 if decision == "accepted" else streak[row.target] + 1
+            streak[row.target] = 0 if decision is Decision.ACCEPTED else streak[row.target] + 1
     return {target for target, count in streak.items() if count >= max_rollbacks}
 
 
 def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
     mine = [row for row in found if row.rollout == "r" and row.stage == stage.name]
-    valid = [row for row in mine if "invalid" not in (row.decision, row.baseline_decision)]
-    stopped = [row for row in valid if (row.shadow or row.arm == "adaptive") and row.adaptive_decision != "invalid"]
+    valid = [row for row in mine if Decision.INVALID not in (row.decision, row.baseline_decision)]
+    stopped = [
+        row
+        for row in valid
+        if (row.shadow or row.arm is Arm.ADAPTIVE) and row.adaptive_decision is not Decision.INVALID
+    ]
     audits = [row for row in valid if row.audited and row.agrees is not None]
     more = escalated(audits, max_rollbacks, adaptive=True)
     fewer = escalated(audits, max_rollbacks, adaptive=False)
     here = [row for row in mine if not stage.regions or row.region in stage.regions]
-    tried = {(row.region, row.target) for row in here if row.arm == "adaptive" or row.reason == "FALLBACK"}
+    tried = {(row.region, row.target) for row in here if row.arm is Arm.ADAPTIVE or row.reason is Reason.FALLBACK}
     draws = [row.n if row.adaptive_n is None else row.adaptive_n for row in stopped]
     return Evidence(
         decisions=len(mine),
-        adaptive=sum(row.arm == "adaptive" for row in mine),
+        adaptive=sum(row.arm is Arm.ADAPTIVE for row in mine),
         invalid=sum(row.invalid for row in mine),
         audits=len(audits),
         disagreements=sum(row.adaptive_decision != row.baseline_decision for row in audits),
@@ -80,7 +94,7 @@ def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, ma
         stopping_draws=sum(draws),
         fixed_n=N if stopped else 0,
         audit_draws=sum(N - n for row, n in zip(stopped, draws, strict=True) if row.audited and not row.shadow),
-        fallbacks=sum(row.reason == "FALLBACK" for row in mine),
+        fallbacks=sum(row.reason is Reason.FALLBACK for row in mine),
         audited_targets=len({row.target for row in audits}),
         excess=len(more - fewer),
         spared=len(fewer - more),

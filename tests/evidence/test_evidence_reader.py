@@ -10,6 +10,7 @@ from ledger_rows import PLAIN, by_hand, rows
 
 from store_places import Place, Reused
 from suffice.config import Stage
+from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import open_store
@@ -42,8 +43,13 @@ def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none(place: Place)
 
 @pytest.mark.parametrize(("scope", "escalated"), [(None, 1), (lambda row: row.key.partition("/")[0], 0)])
 def test_a_scope_keeps_passes_apart(place: Place, scope: Callable[[DecisionRow], str] | None, escalated: int) -> None:
-    audit = {"audited": True, "baseline_decision": "rejected", "adaptive_decision": "rejected", "agrees": True}
-    found = [replace(PLAIN, key=f"k#{i % 2}/{i}", decision="rejected", **audit) for i in range(4)]  # type: ignore[arg-type]
+    audit = {
+        "audited": True,
+        "baseline_decision": Decision.REJECTED,
+        "adaptive_decision": Decision.REJECTED,
+        "agrees": True,
+    }
+    found = [replace(PLAIN, key=f"k#{i % 2}/{i}", decision=Decision.REJECTED, **audit) for i in range(4)]  # type: ignore[arg-type]
     with open_store(place, durable=False) as store:
         Ledger(store).append(found)
         reader = EvidenceReader(Ledger(store), "r", StormPolicy(3), scope)

@@ -20,12 +20,14 @@ from sqlalchemy import delete, event, func, select
 
 from store_places import Place, Reused
 from suffice.config import Stage
+from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.schema import decisions, rollup_targets
+from suffice.verifier.arm import Arm
 
 STAGES = (Stage(name="canary", weight=5, regions=("eu",)), Stage(name="expand", weight=50))
 STEPS = st.tuples(st.sampled_from(["append", "append", "read", "kill", "overtaken", "reopen"]), st.integers(1, 12))
@@ -159,13 +161,13 @@ def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place:
 
 def made(random: Random, key: str) -> DecisionRow:
     """An audited adaptive decision about one of a few targets."""
-    baseline, adaptive = random.choice(["accepted", "rejected"]), random.choice(["accepted", "rejected"])
+    baseline, adaptive = random.choices([Decision.ACCEPTED, Decision.REJECTED], k=2)
     return replace(
         PLAIN,
         key=key,
         target=f"t{random.randrange(9)}",
         region=random.choice([None, "eu", "us"]),
-        arm="adaptive",
+        arm=Arm.ADAPTIVE,
         n=random.randint(1, 64),
         decision=adaptive,
         audited=True,
@@ -222,7 +224,7 @@ def test_a_count_by_another_storm_policy_is_not_continued(place: Place) -> None:
 def test_a_row_that_cannot_be_counted_is_named_and_nothing_of_its_portion_is_kept(tmp_path: Path) -> None:
     """On SQLite: PostgreSQL takes no such value."""
     with open_store(tmp_path / "store.db") as store:
-        Ledger(store).append([replace(PLAIN, key="good"), replace(PLAIN, key="bad", arm="adaptive")])
+        Ledger(store).append([replace(PLAIN, key="good"), replace(PLAIN, key="bad", arm=Arm.ADAPTIVE)])
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE decisions SET n = 'NaN' WHERE key = 'bad'")
         reader = reader_of(store)

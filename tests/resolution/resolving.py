@@ -14,7 +14,8 @@ from suffice.resolution.storm import StormPolicy
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide_fixed, observations
 
@@ -60,7 +61,8 @@ class Recording:
     def verify(self, case: Case) -> Verdict:
         v = verify(case)
         row = DecisionRow(
-            case.key, case.target, "fixed", v.decision.value, v.n, v.fixed_n, v.estimate, v.reason.name, SEED, "", 0.0
+            *(case.key, case.target, Arm.FIXED, v.decision, v.n, v.fixed_n, v.estimate, Reason[v.reason.name]),
+            *(SEED, "", 0.0),
         )
         self._rows.append(row)
         return v

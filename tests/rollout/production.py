@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from suffice.decision.rule import Decision
 from suffice.flag.client import FlagClient
 from suffice.rollout.controller import State
 from suffice.rollout.operator import Operator, Start
@@ -16,8 +17,9 @@ from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.telemetry.counters import Counters
+from suffice.verifier.arm import Arm
 
 BEGAN = 1_800_000_000.0
 CYCLE = 600.0
@@ -140,12 +142,12 @@ class Production:
             DecisionRow(
                 key=f"bad{i}",
                 target=f"t{i}",
-                arm="adaptive",
-                decision="ACCEPTED",
+                arm=Arm.ADAPTIVE,
+                decision=Decision.ACCEPTED,
                 n=8,
                 fixed_n=32,
                 estimate=0.9,
-                reason="ACCEPT_BOUNDARY",
+                reason=Reason.ACCEPT_BOUNDARY,
                 seed=42,
                 plan_id=self.plan().id,
                 at=self.clock(),
@@ -153,9 +155,9 @@ class Production:
                 stage=stage,
                 region="eu",
                 audited=True,
-                baseline_decision="REJECTED",
+                baseline_decision=Decision.REJECTED,
                 baseline_n=32,
-                adaptive_decision="ACCEPTED",
+                adaptive_decision=Decision.ACCEPTED,
                 adaptive_n=8,
                 agrees=False,
             )

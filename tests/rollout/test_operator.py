@@ -42,13 +42,14 @@ from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.store.journal import verify_journal
-from suffice.store.ledger import Ledger
+from suffice.store.ledger import Ledger, plain_row
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of
 from suffice.telemetry.counters import Counters
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
+from suffice.verifier.arm import Arm
 
 
 def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path) -> None:
@@ -60,8 +61,8 @@ def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path
         made.traffic()
         assert made.cycle().phase is Phase.COMPLETED
         assert made.actions() == ["start", "advance", "advance", "complete"]
-        shadow = Ledger(made.store).evidence("verifier-000001", "staging")
-        assert (shadow.adaptive, shadow.audits) == (0, shadow.decisions)
+        shadow = Ledger(made.store).rows("verifier-000001", "staging")
+        assert {(row.arm, row.is_audit) for row in shadow} == {(Arm.FIXED, True)}
         with made.store.read() as connection:
             assert verify_journal(connection).intact
 
@@ -576,7 +577,7 @@ def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
         assert (item.stage, item.reason) == ("canary", "the rollout was deleted from the store")
         assert check(Path(item.bundle)) == 10
         rows = (Path(item.bundle) / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
-        assert len(rows) == Ledger(made.store).evidence("verifier-000001", "canary").decisions > 0
+        assert len(rows) == len(Ledger(made.store).rows("verifier-000001", "canary")) > 0
 
 
 def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_the_next(tmp_path: Path) -> None:
@@ -721,14 +722,14 @@ def test_decisions_of_a_process_that_does_not_know_of_the_next_stage_yet_are_no_
         assert told().stage == "staging"
         made.until("canary")
         exposed = [it for it in corrections(50_000, 400) if made.flag.ask(it.target, it.region).arm == "adaptive"]
-        before = Ledger(made.store).evidence("verifier-000001", "staging").decisions
+        before = len(Ledger(made.store).rows("verifier-000001", "staging"))
         with process_of(made, told, made.flag) as it:
             late = [it.verify(correction.case()) for correction in exposed[:60]]
         # Told of the shadow, nobody is adaptive, whatever the flag says already.
         assert {served.arm for served in late} == {"fixed"}
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 0
-        assert Ledger(made.store).evidence("verifier-000001", "staging").decisions == before + 60
+        assert len(Ledger(made.store).rows("verifier-000001", "staging")) == before + 60
         passed[0] = 1.0
         with process_of(made, told, made.flag) as it:
             assert {it.verify(correction.case()).arm for correction in exposed[60:80]} == {"adaptive"}
@@ -822,7 +823,8 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
         for row in differing[:5]:
             found = reproduce(bundle, row.key)
             assert found["differs"]
-            assert (found["baseline"], found["adaptive"]) == (row.baseline_decision, row.adaptive_decision)
+            plain = plain_row(row)
+            assert (found["baseline"], found["adaptive"]) == (plain["baseline_decision"], plain["adaptive_decision"])
             assert (found["adaptive_n"], found["looks"][-1]["n"]) == (row.adaptive_n, 32)
         # The item's own commands, pasted one after the other.
         pasted = [

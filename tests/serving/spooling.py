@@ -4,20 +4,22 @@ from pathlib import Path
 
 from serving_world import case, verifier
 
+from suffice.decision.rule import Decision
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Situation
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.verifier.arm import Arm
 
 ROW = DecisionRow(
     key="k",
     target="t",
-    arm="adaptive",
-    decision="accepted",
+    arm=Arm.ADAPTIVE,
+    decision=Decision.ACCEPTED,
     n=8,
     fixed_n=64,
     estimate=0.9,
-    reason="ACCEPT_BOUNDARY",
+    reason=Reason.ACCEPT_BOUNDARY,
     seed=42,
     plan_id="p",
     at=1.8e9,

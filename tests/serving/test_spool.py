@@ -27,12 +27,14 @@ from serving_world import case, verifier
 from spooling import ROW, noted
 from sqlalchemy import Connection, text
 
+from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.serving import spool as spool_module
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Situation, Verifier
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.verifier.arm import Arm
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["suffice.serving.verifier", "suffice.serving.spool", "suffice.stopping.make"])
@@ -182,6 +184,48 @@ def test_a_file_that_is_cut_off_anywhere_gives_its_whole_lines(cut: int) -> None
         whole -= cut < len(content) and content[cut : cut + 1] == b"}"
         assert take_up(folder, Keeping(kept)) == whole
         assert kept == rows(whole)
+
+
+OLD_LINE = (
+    b'\n{"key":"old","target":"t","arm":"adaptive","decision":"accepted","n":8,"fixed_n":64,"estimate":null,'
+    b'"reason":"ACCEPT_BOUNDARY","seed":42,"plan_id":"p","at":1800000000.0,"rollout":"r","stage":"canary",'
+    b'"region":null,"audited":true,"shadow":false,"baseline_decision":"rejected","baseline_n":64,'
+    b'"adaptive_decision":"accepted","adaptive_n":8,"agrees":false,"guarded":null,"invalid":false}'
+)
+"""A line as versions before this one wrote it."""
+
+
+def test_a_spool_that_an_older_version_left_is_taken_up(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "1-old.jsonl").write_bytes(OLD_LINE)
+    assert take_up(tmp_path, Ledger(store)) == 1
+    (row,) = Ledger(store).rows("r")
+    assert (row.arm, row.decision, row.reason) == (Arm.ADAPTIVE, Decision.ACCEPTED, Reason.ACCEPT_BOUNDARY)
+    assert (row.baseline_decision, row.adaptive_decision) == (Decision.REJECTED, Decision.ACCEPTED)
+
+
+def test_the_line_of_a_row_is_what_older_versions_read(tmp_path: Path) -> None:
+    both = {"baseline_decision": Decision.REJECTED, "adaptive_decision": Decision.ACCEPTED, "agrees": False}
+    row = replace(ROW, key="old", estimate=math.nan, audited=True, baseline_n=64, adaptive_n=8, **both)
+    spool = Spool(tmp_path)
+    spool.add(row)
+    spool.close()
+    (path,) = tmp_path.glob("*.jsonl")
+    assert path.read_bytes() == OLD_LINE
+
+
+@pytest.mark.parametrize(
+    ("was", "misspelt"), [(b'"accepted","n"', b'"acceptd","n"'), (b'"adaptive",', b'"adaptiv",'), (b"BOUND", b"BND")]
+)
+def test_a_misspelt_row_is_refused_with_its_key_and_keeps_no_others_back(
+    store: Store, tmp_path: Path, was: bytes, misspelt: bytes
+) -> None:
+    bad, good = tmp_path / "1-bad.jsonl", tmp_path / "2-good.jsonl"
+    bad.write_bytes(OLD_LINE.replace(was, misspelt))
+    good.write_bytes(OLD_LINE.replace(b'"old"', b'"good"'))
+    with pytest.raises(DataError, match=r"1-bad.jsonl.*decision old of rollout 'r'.*; allowed: "):
+        take_up(tmp_path, Ledger(store))
+    assert keys(store) == ["good"]
+    assert bad.exists()
 
 
 def test_rows_of_another_version_stay_and_keep_no_others_back(store: Store, tmp_path: Path) -> None:

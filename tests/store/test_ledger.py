@@ -1,5 +1,7 @@
-"""The decision ledger: every decision once, and evidence that equals a count by hand."""
+"""The decision ledger: every decision once, typed, and read back as it was written."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from math import isnan
@@ -7,14 +9,21 @@ from math import isnan
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from store_places import Place, Reused
+from suffice.decision.rule import Decision
 from suffice.errors import StoreError
+from suffice.stopping.run import StopReason
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, StageEvidence
+from suffice.store.ledger import DecisionRow, Ledger, Reason, plain_row, row_of_plain
+from suffice.store.schema import decisions
+from suffice.verifier.arm import Arm
 
 N = 256
-PLAIN = DecisionRow("k", "t", "fixed", "accepted", N, N, 0.9, "REACHED_N", 42, "plan", 1.0, rollout="r", stage="canary")
+PLAIN = DecisionRow(
+    "k", "t", Arm.FIXED, Decision.ACCEPTED, N, N, 0.9, Reason.REACHED_N, 42, "plan", 1.0, rollout="r", stage="canary"
+)
 
 
 @pytest.fixture
@@ -23,87 +32,147 @@ def store(place: Place) -> Iterator[Store]:
         yield store
 
 
-decisions = st.sampled_from(["accepted", "rejected"])
+typed = st.builds(
+    DecisionRow,
+    key=st.text("abc", min_size=1),
+    target=st.just("t"),
+    arm=st.sampled_from(Arm),
+    decision=st.sampled_from(Decision),
+    n=st.integers(1, 2**31 - 1),
+    fixed_n=st.just(N),
+    estimate=st.floats(allow_nan=False, allow_infinity=False),
+    reason=st.sampled_from(Reason),
+    seed=st.just(42),
+    plan_id=st.just("plan"),
+    at=st.floats(0, 2e9),
+    rollout=st.just("r"),
+    stage=st.sampled_from(["canary", "expand"]),
+    audited=st.booleans(),
+    baseline_decision=st.none() | st.sampled_from(Decision),
+    adaptive_decision=st.none() | st.sampled_from(Decision),
+    agrees=st.none() | st.booleans(),
+)
+OLD = {
+    "key": "k",
+    "target": "t",
+    "arm": "adaptive",
+    "decision": "accepted",
+    "n": 8,
+    "fixed_n": 64,
+    "estimate": 0.9,
+    "reason": "ACCEPT_BOUNDARY",
+    "seed": 42,
+    "plan_id": "p",
+    "at": 1.5,
+    "rollout": "r",
+    "stage": "canary",
+    "region": None,
+    "audited": True,
+    "shadow": False,
+    "baseline_decision": "rejected",
+    "baseline_n": 64,
+    "adaptive_decision": "accepted",
+    "adaptive_n": 8,
+    "agrees": False,
+    "guarded": None,
+    "invalid": False,
+}
+"""A row as versions before this one wrote it."""
 
 
-@st.composite
-def rows(draw: st.DrawFn) -> DecisionRow:
-    """A decision as production writes it: fixed, shadow, adaptive, audited adaptive, or invalid."""
-    way = draw(st.sampled_from(["fixed", "shadow", "adaptive", "audited", "invalid"]))
-    n, baseline, adaptive = draw(st.integers(8, N)), draw(decisions), draw(decisions)
-    audited = {
-        "audited": True,
-        "baseline_decision": baseline,
-        "baseline_n": N,
-        "adaptive_decision": adaptive,
-        "adaptive_n": n,
-        "agrees": adaptive == baseline,
-    }
-    changed = {
-        "fixed": {},
-        "shadow": {"shadow": True, **audited},
-        "adaptive": {"arm": "adaptive", "n": n},
-        "audited": {"arm": "adaptive", "n": n, "decision": adaptive, **audited},
-        "invalid": {"invalid": True, "decision": "invalid", "n": n, "estimate": float("nan"), "audited": True},
-    }
-    stage = draw(st.sampled_from(["canary", "expand"]))
-    return replace(PLAIN, stage=stage, key=f"k{draw(st.integers(0, 10**9))}", **changed[way])  # type: ignore[arg-type]
-
-
-def by_hand(rows: list[DecisionRow]) -> StageEvidence:
-    valid = [row for row in rows if not row.invalid]
-    stopping = [(row.adaptive_n or row.n, row.fixed_n) for row in valid if row.shadow or row.arm == "adaptive"]
-    audits = [row for row in valid if row.audited]
-    return StageEvidence(
-        decisions=len(rows),
-        fixed=sum(row.arm == "fixed" for row in rows),
-        adaptive=sum(row.arm == "adaptive" for row in rows),
-        invalid=sum(row.invalid for row in rows),
-        audits=len(audits),
-        disagreements=sum(row.adaptive_decision != row.baseline_decision for row in audits),
-        stopped=len(stopping),
-        early=sum(n < fixed_n for n, fixed_n in stopping),
-        stopping_draws=sum(n for n, _ in stopping),
-        stopping_draws_squared=sum(n * n for n, _ in stopping),
-        stopping_fixed_draws=sum(fixed_n for _, fixed_n in stopping),
-        audit_draws=sum(N - row.n for row in audits if row.arm == "adaptive"),
-    )
-
-
-def test_evidence_is_what_one_counts_by_hand(reused: Reused) -> None:
-    @given(given_rows=st.lists(rows(), max_size=60, unique_by=lambda row: row.key), batch=st.integers(1, 20))
+def test_rows_come_back_as_they_were_written_with_the_audits_that_differ(reused: Reused) -> None:
+    @given(given_rows=st.lists(typed, max_size=30, unique_by=lambda row: row.key), batch=st.integers(1, 20))
     @settings(max_examples=reused.examples(25))
     def holds(given_rows: list[DecisionRow], batch: int) -> None:
         ledger = Ledger(reused.emptied())
         for start in range(0, len(given_rows), batch):
             ledger.append(given_rows[start : start + batch])
-        canary = [row for row in given_rows if row.stage == "canary"]
-        assert ledger.evidence("r", "canary") == by_hand(canary)
-        assert ledger.evidence("r") == by_hand(given_rows)
-        assert [row.key for row in ledger.rows("r")] == [row.key for row in given_rows]
-        assert [row.key for row in ledger.audited_rows("r", "canary")] == [row.key for row in canary if row.audited]
-        assert ledger.disagreements("r") == [row for row in given_rows if row.agrees is False]
+        read = ledger.rows("r")
+        assert read == given_rows
+        assert all(isinstance(row.arm, Arm) and isinstance(row.reason, Reason) for row in read)
+        assert ledger.rows("r", "canary") == [row for row in given_rows if row.stage == "canary"]
+        assert ledger.disagreements("r") == [row for row in given_rows if row.audited and row.agrees is False]
 
     holds()
 
 
-def test_squares_of_many_draws_are_summed_in_full(store: Store) -> None:
-    n = 100_000
-    Ledger(store).append([replace(PLAIN, key=f"k{i}", arm="adaptive", n=n, fixed_n=2 * n) for i in range(3)])
-    found = Ledger(store).evidence("r")
-    assert (found.stopping_draws, found.stopping_draws_squared, found.stopping_fixed_draws) == (3 * n, 3 * n**2, 6 * n)
+@given(typed)
+def test_a_row_is_plain_json_and_back(row: DecisionRow) -> None:
+    assert row_of_plain(json.loads(json.dumps(plain_row(row)))) == row
 
 
-def test_no_evidence_is_all_zero(store: Store) -> None:
-    assert Ledger(store).evidence("nobody", "canary") == StageEvidence()
+def test_a_row_of_earlier_versions_is_read_and_written_as_it_is() -> None:
+    row = row_of_plain(OLD)
+    assert (row.arm, row.decision, row.reason) == (Arm.ADAPTIVE, Decision.ACCEPTED, Reason.ACCEPT_BOUNDARY)
+    assert (row.baseline_decision, row.adaptive_decision) == (Decision.REJECTED, Decision.ACCEPTED)
+    assert plain_row(row) == OLD
+    assert row_of_plain({name: OLD[name] for name in OLD if name != "guarded"}) == row
+
+
+def test_reasons_are_those_of_runs_and_the_fallback() -> None:
+    assert [reason.name for reason in Reason] == [*(reason.name for reason in StopReason), "FALLBACK"]
+    assert all(reason.name == reason.value for reason in Reason)
+
+
+MISSPELT = [
+    ("arm", "adaptiv", "fixed, adaptive"),
+    ("decision", "ACCEPTED", "accepted, rejected, invalid"),
+    ("reason", "STOPPED", "ACCEPT_BOUNDARY, REJECT_BOUNDARY, REACHED_N, NON_FINITE, FALLBACK"),
+    ("baseline_decision", "reject", "none, accepted, rejected, invalid"),
+    ("adaptive_decision", "", "none, accepted, rejected, invalid"),
+]
+
+
+@pytest.mark.parametrize(("column", "text", "allowed"), MISSPELT)
+def test_a_misspelt_value_in_the_database_is_refused_with_its_key(
+    store: Store, column: str, text: str, allowed: str
+) -> None:
+    ledger = Ledger(store)
+    ledger.append([PLAIN, replace(PLAIN, key="bad", audited=True, agrees=False)])
+    with store.write() as connection:
+        connection.execute(update(decisions).where(decisions.c.key == "bad").values({column: text}))
+    sentence = f"decision bad of rollout 'r': {column} is {text!r}; allowed: {allowed}"
+    for ask in (
+        lambda: ledger.rows("r"),
+        lambda: ledger.rows_after("r", 0, 9),
+        lambda: ledger.disagreements("r"),
+        lambda: ledger.latest("r", "canary", 9),
+    ):
+        with pytest.raises(StoreError, match=re.escape(sentence)):
+            ask()
+
+
+@pytest.mark.parametrize("changed", [{"arm": ["adaptive"]}, {"decision": None}, {"weight": 5}, {"key": ...}])
+def test_a_plain_row_that_is_none_is_refused_with_its_key(changed: dict[str, object]) -> None:
+    plain = {name: value for name, value in {**OLD, **changed}.items() if value is not ...}
+    with pytest.raises(StoreError, match=next(iter(changed))):
+        row_of_plain(plain)
+
+
+@pytest.mark.parametrize(
+    ("changed", "stopping_n"),
+    [
+        ({}, None),
+        ({"arm": Arm.ADAPTIVE, "n": 8}, 8),
+        ({"arm": Arm.ADAPTIVE, "n": 8, "adaptive_n": 8, "adaptive_decision": Decision.REJECTED}, 8),
+        ({"shadow": True, "adaptive_n": 16, "adaptive_decision": Decision.ACCEPTED}, 16),
+        ({"arm": Arm.ADAPTIVE, "n": 8, "decision": Decision.INVALID}, None),
+        ({"adaptive_n": 8, "adaptive_decision": Decision.INVALID, "reason": Reason.FALLBACK}, None),
+        ({"arm": Arm.ADAPTIVE, "adaptive_n": 8, "baseline_decision": Decision.INVALID}, None),
+    ],
+)
+def test_the_adaptive_stopping_time_is_that_of_a_decision_that_decided(
+    changed: dict[str, object], stopping_n: int | None
+) -> None:
+    assert replace(PLAIN, **changed).stopping_n == stopping_n  # type: ignore[arg-type]
 
 
 def test_a_retry_never_doubles_and_never_overwrites(store: Store) -> None:
     ledger = Ledger(store)
     assert ledger.append([PLAIN, replace(PLAIN, key="k2")]) == 2
-    assert ledger.append([replace(PLAIN, decision="rejected"), replace(PLAIN, key="k3")]) == 1
+    assert ledger.append([replace(PLAIN, decision=Decision.REJECTED), replace(PLAIN, key="k3")]) == 1
     assert ledger.append([PLAIN, PLAIN]) == 0
-    assert [(row.key, row.decision) for row in ledger.rows("r")] == [(k, "accepted") for k in ("k", "k2", "k3")]
+    assert [(row.key, row.decision) for row in ledger.rows("r")] == [(k, Decision.ACCEPTED) for k in ("k", "k2", "k3")]
 
 
 def test_the_same_key_in_another_rollout_is_another_decision(store: Store) -> None:
@@ -134,6 +203,6 @@ def test_rows_in_the_callers_transaction_go_with_it(store: Store) -> None:
 
 def test_adaptive_decisions_after_a_moment_are_counted(store: Store) -> None:
     ledger = Ledger(store)
-    ledger.append([replace(PLAIN, key=f"k{at}", arm="adaptive", at=float(at)) for at in range(5)])
+    ledger.append([replace(PLAIN, key=f"k{at}", arm=Arm.ADAPTIVE, at=float(at)) for at in range(5)])
     ledger.append([replace(PLAIN, key="late", at=9.0)])
     assert [ledger.adaptive_after("r", at) for at in (0.0, 3.5, 4.0)] == [4, 1, 0]

@@ -8,15 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store_places import Place, Reused
+from suffice.decision.rule import Decision
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, append_journal, journal_of, verify_journal
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.retention import Kept, prune
 from suffice.store.rollouts import StoredRollout, create_rollout
 from suffice.store.triage import TriageItem, close_item, open_item
+from suffice.verifier.arm import Arm
 
-PLAIN = DecisionRow("k", "t", "fixed", "accepted", 64, 64, 0.9, "REACHED_N", 42, "plan", 1.0, stage="s")
+PLAIN = DecisionRow("k", "t", Arm.FIXED, Decision.ACCEPTED, 64, 64, 0.9, Reason.REACHED_N, 42, "plan", 1.0, stage="s")
 ROLLOUTS = {
     "": None,
     "deleted": None,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence
-from suffice.evidence.tally import Counted, ScopeOf, Tally, audits, place_of
+from suffice.evidence.tally import Counted, ScopeOf, Tally, place_of
 from suffice.resolution.storm import StormPolicy
 from suffice.store.ledger import DecisionRow, Ledger
 from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
@@ -103,7 +103,7 @@ class EvidenceReader:
 
     def _tally(self, connection: Connection, seen: Rollup, rows: list[DecisionRow]) -> Tally:
         targets = known_targets(connection, self._rollout, map(place_of, rows))
-        scopes = ((row.stage, self._scope(row)) for row in rows if audits(row))
+        scopes = ((row.stage, self._scope(row)) for row in rows if row.is_audit)
         return Tally(self._policy, _stages(seen.counts), targets, known_storms(connection, self._rollout, scopes))
 
 

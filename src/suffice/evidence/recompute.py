@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from suffice.decision.rule import Decision
 from suffice.errors import DataError
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
@@ -35,7 +36,7 @@ def differing(pairs: Sequence[tuple["DecisionRow", Correction]], plan: Plan) -> 
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise DataError(f"recorded decisions cannot be recomputed: {last}")
-    answers = json.loads(done.stdout)
+    answers = [_read(answer) for answer in json.loads(done.stdout)]
     return [row.key for (row, _), answer in zip(pairs, answers, strict=True) if not _equal(row, answer)]
 
 
@@ -59,6 +60,10 @@ def _decided(asked: dict[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
+def _read(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: Decision(value) if name.endswith("_decision") else value for name, value in answer.items()}
+
+
 def _asked(row: "DecisionRow", correction: Correction) -> dict[str, Any]:
     record, measurement = correction.record, correction.measurement
     return {
@@ -72,10 +77,9 @@ def _asked(row: "DecisionRow", correction: Correction) -> dict[str, Any]:
 
 def _equal(row: "DecisionRow", answer: dict[str, Any]) -> bool:
     known = {name: getattr(row, name) for name in answer}
-    if row.arm == "adaptive" and row.adaptive_decision is None:
-        known |= {"adaptive_decision": row.decision, "adaptive_n": row.n}
-    if row.arm == "fixed" and row.baseline_decision is None:
-        known |= {"baseline_decision": row.decision, "baseline_n": row.n}
+    arm = "adaptive" if row.is_adaptive else "baseline"
+    if known[f"{arm}_decision"] is None:
+        known |= {f"{arm}_decision": row.decision, f"{arm}_n": row.n}
     return all(value is None or value == answer[name] for name, value in known.items())
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.resolution.storm import StormPolicy, StormState
-from suffice.serving.counted import FALLBACK
 from suffice.store.ledger import DecisionRow
 from suffice.store.rollups import Place, Scope, StoredStorm
 
-_ACCEPTED, _INVALID = Decision.ACCEPTED.value, Decision.INVALID.value
+# To look a member up in its class takes longer than to count a row.
+_ACCEPTED = Decision.ACCEPTED
 
 
 @dataclass(slots=True)
@@ -75,15 +75,13 @@ class Tally:
         it = self.stages.setdefault(row.stage, Counted())
         it.decisions += 1
         it.newest = row.at if it.newest is None else max(it.newest, row.at)
-        it.fallbacks += row.reason == FALLBACK
+        it.fallbacks += row.fell_back
         it.invalid += row.invalid
-        it.adaptive += row.arm == "adaptive"
+        it.adaptive += row.is_adaptive
         it.plans[row.plan_id] = it.plans.get(row.plan_id, 0) + 1
         self._place(it, row)
-        if row.baseline_decision == _INVALID or row.decision == _INVALID:
-            return
         _count_draws(it, row)
-        if audits(row):
+        if row.is_audit:
             it.audits += 1
             it.disagreements += not row.agrees
             self._replay(it, row, scope)
@@ -91,7 +89,7 @@ class Tally:
     def _place(self, it: Counted, row: DecisionRow) -> None:
         place = place_of(row)
         before = self.targets.get(place, self.known_targets.get(place))
-        after = bool(before) or row.arm == "adaptive" or row.reason == FALLBACK
+        after = bool(before) or row.is_adaptive or row.fell_back
         if after == before:
             return
         self.targets[place] = after
@@ -126,25 +124,20 @@ def place_of(row: DecisionRow) -> Place:
     return row.stage, row.region or "", row.target
 
 
-def audits(row: DecisionRow) -> bool:
-    """Whether a row holds both decisions to compare."""
-    return row.audited and row.agrees is not None
-
-
 def _count_draws(it: Counted, row: DecisionRow) -> None:
-    stopping = row.adaptive_n if row.adaptive_n is not None else row.n if row.arm == "adaptive" else None
-    if stopping is None or row.adaptive_decision == _INVALID:
+    stopping = row.stopping_n
+    if stopping is None:
         return
     it.stopped += 1
     it.stopping_draws += stopping
     it.stopping_fixed_draws += row.fixed_n
     it.fixed_n = row.fixed_n
-    if row.audited and row.arm == "adaptive":
+    if row.audited and row.is_adaptive:
         it.audit_draws += row.fixed_n - stopping
 
 
-def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: str | None) -> tuple[int, bool]:  # noqa: FBT001
-    state = policy.after(StormState(rollbacks, review), accepted=decision == _ACCEPTED)
+def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: Decision | None) -> tuple[int, bool]:  # noqa: FBT001
+    state = policy.after(StormState(rollbacks, review), accepted=decision is _ACCEPTED)
     return state.consecutive_rollbacks, state.needs_review
 
 

@@ -21,7 +21,7 @@ from suffice.rollout.saved_state import plain_result, plain_state
 from suffice.serving.counted import counters_of
 from suffice.sources.correction import Correction
 from suffice.stopping.plan import Plan
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, plain_row
 from suffice.telemetry.metrics_file import flush
 from suffice.triage.bundle import plan_file
 from suffice.triage.manifest import freeze
@@ -96,15 +96,15 @@ class Bundler:
 
     def _case(self, row: DecisionRow, correction: Correction) -> dict[str, Any]:
         """A disagreeing decision with all that is needed to decide it again."""
-        fault = self._setup.fault
+        fault, plain = self._setup.fault, plain_row(row)
         return {
             "key": row.key,
             "target": row.target,
             "record": asdict(correction.record),
             "measurement": asdict(correction.measurement),
             "seed": row.seed,
-            "baseline": row.baseline_decision,
-            "adaptive": row.adaptive_decision,
+            "baseline": plain["baseline_decision"],
+            "adaptive": plain["adaptive_decision"],
             "n": row.adaptive_n,
             "plan_id": self._fault_plan.id,
             "fault": fault.kind.spelling if fault else None,

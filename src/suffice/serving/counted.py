@@ -6,22 +6,19 @@ from suffice.decision.rule import Decision
 from suffice.store.ledger import DecisionRow
 from suffice.telemetry.counters import Counter, Counters
 
-FALLBACK = "FALLBACK"
-"""The ledger's reason of a decision that the baseline made because the adaptive path failed."""
-
 
 def count(row: DecisionRow, counters: Counters) -> None:
     """Count one decision, its arm and its audit."""
     counters.decided()
-    if row.arm == "adaptive":
+    if row.is_adaptive:
         counters.add(Counter.ADAPTIVE_USED)
         counters.add(Counter.ADAPTIVE_SAMPLES, row.n)
-        counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and row.decision != Decision.INVALID.value))
+        counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and row.decision is not Decision.INVALID))
     else:
         counters.add(Counter.FIXED_SAMPLES, row.n)
     counters.add(Counter.INVALID, int(row.invalid))
-    counters.add(Counter.FALLBACKS, int(row.reason == FALLBACK))
-    if row.audited and row.agrees is not None:
+    counters.add(Counter.FALLBACKS, int(row.fell_back))
+    if row.is_audit:
         counters.add(Counter.AUDITS)
         counters.add(Counter.DISAGREEMENTS, int(not row.agrees))
 

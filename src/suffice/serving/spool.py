@@ -31,26 +31,22 @@ import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
-from math import isfinite, nan
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from suffice.errors import DataError, OutputError
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.errors import DataError, OutputError, StoreError
+from suffice.store.ledger import DecisionRow, Ledger, plain_row, row_of_plain
 
 FOLDER = "spool"
 """The folder's name, beside the store."""
 
 _BATCH = 10_000
 _SWEEP_SECONDS = 5.0
-_NAMES = tuple(field.name for field in fields(DecisionRow))
-_values = attrgetter(*_NAMES)
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=str).encode
 _log = logging.getLogger(__name__)
 
@@ -189,19 +185,15 @@ def _whole(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _line(row: DecisionRow) -> bytes:
-    values = dict(zip(_NAMES, _values(row), strict=True))
-    if not isfinite(row.estimate):
-        values["estimate"] = None
     # The line break comes first: it ends what a write that failed may have left.
-    return b"\n" + _encode(values).encode("ascii")
+    return b"\n" + _encode(plain_row(row)).encode("ascii")
 
 
 def _row(values: Any, path: Path) -> DecisionRow:
     try:
-        row = DecisionRow(**{**values, "estimate": nan if values["estimate"] is None else values["estimate"]})
-    except (TypeError, KeyError) as error:
+        return row_of_plain(values)
+    except (StoreError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: holds a row of another version of Suffice ({error}); left as it is") from error
-    return row
 
 
 def _write_whole(file: FileIO, line: bytes) -> None:

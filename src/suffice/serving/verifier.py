@@ -19,7 +19,7 @@ from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.sampling.sampler import of_known_shape
-from suffice.serving.counted import FALLBACK, count
+from suffice.serving.counted import count
 from suffice.serving.pulse import PULSE_SECONDS, Pulse
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, StoredSituation
@@ -28,10 +28,9 @@ from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
-from suffice.stopping.run import Verdict
 from suffice.store.address import STORE_URL, note_store, store_of
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
@@ -317,12 +316,12 @@ def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed:
     return DecisionRow(
         key=case.key,
         target=case.target,
-        arm="adaptive" if served.arm is Arm.ADAPTIVE else "fixed",
-        decision=verdict.decision.value,
+        arm=served.arm,
+        decision=verdict.decision,
         n=verdict.n,
         fixed_n=verdict.fixed_n,
         estimate=nan if verdict.decision is Decision.INVALID else verdict.estimate,
-        reason=FALLBACK if served.fallback else verdict.reason.name,
+        reason=Reason.FALLBACK if served.fallback else Reason[verdict.reason.name],
         seed=seed,
         plan_id=plan_id,
         at=at,
@@ -331,15 +330,11 @@ def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed:
         region=case.region,
         audited=served.audited,
         shadow=served.shadow,
-        baseline_decision=_decision(baseline),
+        baseline_decision=baseline.decision if baseline else None,
         baseline_n=baseline.n if baseline else None,
-        adaptive_decision=_decision(adaptive),
+        adaptive_decision=adaptive.decision if adaptive else None,
         adaptive_n=adaptive.n if adaptive else None,
         agrees=served.agrees,
         guarded=None if ran is None else ran.guarded,
         invalid=invalid,
     )
-
-
-def _decision(verdict: Verdict | None) -> str | None:
-    return verdict.decision.value if verdict else None

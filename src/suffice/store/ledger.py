@@ -1,19 +1,32 @@
-"""The decision ledger: one row a decision, written once, and the evidence that gates ask of it."""
+"""The decision ledger: one row a decision, written once."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from enum import Enum, StrEnum
 from math import isfinite, nan
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from suffice.decision.rule import Decision
+from suffice.errors import StoreError
 from suffice.store.database import Store, insert_new
 from suffice.store.schema import ADAPTIVE_PATH, DISAGREEING, decisions
-
-Arm = Literal["fixed", "adaptive"]
+from suffice.verifier.arm import Arm
 
 _BATCH = 10_000
+
+
+class Reason(StrEnum):
+    """Why a decision came when it did: how its run closed (the names of `StopReason`), or that the fixed arm took over
+    from an adaptive path that failed."""
+
+    ACCEPT_BOUNDARY = "ACCEPT_BOUNDARY"
+    REJECT_BOUNDARY = "REJECT_BOUNDARY"
+    REACHED_N = "REACHED_N"
+    NON_FINITE = "NON_FINITE"
+    FALLBACK = "FALLBACK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +38,18 @@ class DecisionRow:
     many draws, None where it did not run; `agrees` compares them, None where there is nothing to compare or the
     baseline is INVALID. `guarded`: whether the guard for draws of unknown shape was on, None where it does not apply.
     A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch.
+
+    What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`.
     """
 
     key: str
     target: str
     arm: Arm
-    decision: str
+    decision: Decision
     n: int
     fixed_n: int
     estimate: float
-    reason: str
+    reason: Reason
     seed: int
     plan_id: str
     at: float
@@ -43,42 +58,95 @@ class DecisionRow:
     region: str | None = None
     audited: bool = False
     shadow: bool = False
-    baseline_decision: str | None = None
+    baseline_decision: Decision | None = None
     baseline_n: int | None = None
-    adaptive_decision: str | None = None
+    adaptive_decision: Decision | None = None
     adaptive_n: int | None = None
     agrees: bool | None = None
     guarded: bool | None = None
     invalid: bool = False
 
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the decision in force is the adaptive path's."""
+        return self.arm is _ADAPTIVE
 
-@dataclass(frozen=True, slots=True)
-class StageEvidence:
-    """What the ledger says of one stage; invalid decisions are counted in `decisions`, by arm and in `invalid` only.
+    @property
+    def fell_back(self) -> bool:
+        """Whether the fixed arm took over from an adaptive path that failed."""
+        return self.reason is _FALLBACK
 
-    `audits` have both decisions to compare. `stopped` adaptive decisions, in force or in the shadow, took
-    `stopping_draws` up to their stopping times (their squares sum to `stopping_draws_squared`), where the baseline
-    takes `stopping_fixed_draws`; `early` of them stopped before N. Audits of decisions in force added `audit_draws`.
-    """
+    @property
+    def is_audit(self) -> bool:
+        """Whether it holds both decisions to compare."""
+        return self.audited and self.agrees is not None
 
-    decisions: int = 0
-    fixed: int = 0
-    adaptive: int = 0
-    invalid: int = 0
-    audits: int = 0
-    disagreements: int = 0
-    stopped: int = 0
-    early: int = 0
-    stopping_draws: int = 0
-    stopping_draws_squared: int = 0
-    stopping_fixed_draws: int = 0
-    audit_draws: int = 0
+    @property
+    def stopping_n(self) -> int | None:
+        """Draws up to the adaptive stopping time, in force or in the shadow; None where nothing was decided so."""
+        if _INVALID in (self.decision, self.baseline_decision, self.adaptive_decision):
+            return None
+        if self.adaptive_n is not None:
+            return self.adaptive_n
+        # A decision that was not audited leaves the stopping time to `n`.
+        return self.n if self.arm is _ADAPTIVE else None
 
+
+# To look a member up in its class takes longer than all the rest.
+_ADAPTIVE, _FALLBACK, _INVALID = Arm.ADAPTIVE, Reason.FALLBACK, Decision.INVALID
 
 _NAMES = tuple(field.name for field in fields(DecisionRow))
+_DEFAULTS = {field.name: field.default for field in fields(DecisionRow) if field.default is not MISSING}
 _values = attrgetter(*_NAMES)
 _ESTIMATE = _NAMES.index("estimate")
 _COLUMNS = [decisions.c[name] for name in _NAMES]
+
+
+def _texts(kind: type[Enum], *, optional: bool = False) -> dict[str | None, Enum | None]:
+    """The members of an enum by their texts in the store."""
+    members: dict[str | None, Enum | None] = {member.value: member for member in kind}
+    return {None: None, **members} if optional else members
+
+
+_ENUMS = {
+    _NAMES.index(name): members
+    for name, members in {
+        "arm": _texts(Arm),
+        "decision": _texts(Decision),
+        "reason": _texts(Reason),
+        "baseline_decision": _texts(Decision, optional=True),
+        "adaptive_decision": _texts(Decision, optional=True),
+    }.items()
+}
+
+
+def plain_row(row: DecisionRow) -> dict[str, Any]:
+    """The row as plain JSON values: enums by their texts, an estimate that is no number as None."""
+    values = dict(zip(_NAMES, _values(row), strict=True))
+    # `_value_` is what `value` looks up, several times as slowly.
+    values["arm"], values["decision"], values["reason"] = row.arm._value_, row.decision._value_, row.reason._value_
+    if row.baseline_decision is not None:
+        values["baseline_decision"] = row.baseline_decision._value_
+    if row.adaptive_decision is not None:
+        values["adaptive_decision"] = row.adaptive_decision._value_
+    if not isfinite(row.estimate):
+        values["estimate"] = None
+    return values
+
+
+def row_of_plain(plain: Mapping[str, Any]) -> DecisionRow:
+    """The row that `plain_row` described; what a row of an earlier version lacks has its default.
+
+    Raises StoreError, naming the row, when a value is missing, not known or misspelt.
+    """
+    values = {**_DEFAULTS, **plain}
+    wrong = sorted(set(_NAMES) ^ values.keys())
+    if wrong:
+        raise StoreError(
+            f"decision {plain.get('key')!r} of rollout {plain.get('rollout')!r}: {wrong[0]} is "
+            f"{'missing' if wrong[0] in _NAMES else 'not known'}"
+        )
+    return _row([values[name] for name in _NAMES])
 
 
 class Ledger:
@@ -97,12 +165,6 @@ class Ledger:
             return _insert(connection, rows)
         with self.store.write() as own:
             return _insert(own, rows)
-
-    def evidence(self, rollout: str, stage: str | None = None) -> StageEvidence:
-        """The evidence of a stage, or of all stages of the rollout; all zero where there is none."""
-        with self.store.read() as connection:
-            counts = connection.execute(_evidence().where(_within(rollout, stage))).one()
-        return StageEvidence(**{name: int(value or 0) for name, value in counts._mapping.items()})
 
     def rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """All decisions, in ledger order."""
@@ -129,10 +191,6 @@ class Ledger:
         newest = connection.execute(select(func.max(decisions.c.id))).scalar_one()
         return [_row(values[1:]) for values in rows], max(last, newest or 0)
 
-    def audited_rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
-        """The audited decisions, in ledger order; those whose baseline is INVALID have `agrees` None."""
-        return self._select(_within(rollout, stage) & decisions.c.audited)
-
     def disagreements(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
         return self._select(_within(rollout, stage) & DISAGREEING)
@@ -148,7 +206,7 @@ class Ledger:
 
     def adaptive_after(self, rollout: str, at: float) -> int:
         """How many decisions of a moment later than `at` were adaptive; after a rollback's receipt it must be 0."""
-        later = (decisions.c.rollout == rollout) & (decisions.c.arm == "adaptive") & (decisions.c.at > at)
+        later = (decisions.c.rollout == rollout) & (decisions.c.arm == Arm.ADAPTIVE.value) & (decisions.c.at > at)
         with self.store.read() as connection:
             return connection.execute(select(func.count()).select_from(decisions).where(later)).scalar_one()
 
@@ -159,52 +217,32 @@ class Ledger:
 
 
 def _insert(connection: Connection, rows: Iterable[DecisionRow]) -> int:
-    values = [_as_columns(row) for row in rows]
+    values = [plain_row(row) for row in rows]
     parts = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
     return sum(insert_new(connection, decisions, ["rollout", "key"], part) for part in parts)
 
 
-def _as_columns(row: DecisionRow) -> dict[str, Any]:
-    values = dict(zip(_NAMES, _values(row), strict=True))
-    if not isfinite(row.estimate):
-        values["estimate"] = None
-    return values
-
-
 def _row(values: Sequence[Any]) -> DecisionRow:
-    row = DecisionRow(*values)
-    return row if values[_ESTIMATE] is not None else replace(row, estimate=nan)
+    """The row with these values of its columns. Raises StoreError for a text that is no member of its enum."""
+    typed = list(values)
+    for place, members in _ENUMS.items():
+        try:
+            typed[place] = members[typed[place]]
+        except (KeyError, TypeError) as error:
+            raise _misspelt(values, place) from error
+    if typed[_ESTIMATE] is None:
+        typed[_ESTIMATE] = nan
+    return DecisionRow(*typed)
+
+
+def _misspelt(values: Sequence[Any], place: int) -> StoreError:
+    row = dict(zip(_NAMES, values, strict=True))
+    allowed = ", ".join("none" if text is None else text for text in _ENUMS[place])
+    return StoreError(
+        f"decision {row['key']} of rollout {row['rollout']!r}: {_NAMES[place]} is {values[place]!r}; allowed: {allowed}"
+    )
 
 
 def _within(rollout: str, stage: str | None) -> ColumnElement[bool]:
     in_rollout = decisions.c.rollout == rollout
     return in_rollout if stage is None else and_(in_rollout, decisions.c.stage == stage)
-
-
-def _evidence() -> Select[Any]:
-    c = decisions.c
-    valid, adaptive = ~c.invalid, c.arm == "adaptive"
-    # A decision that was not audited may leave the stopping time to `n`.
-    stopping = func.coalesce(c.adaptive_n, case((adaptive, c.n)))
-    stopped = valid & stopping.is_not(None)
-    audited = valid & c.audited & c.agrees.is_not(None)
-    columns: list[ColumnElement[Any]] = [
-        func.count().label("decisions"),
-        _count(c.arm == "fixed").label("fixed"),
-        _count(adaptive).label("adaptive"),
-        _count(c.invalid).label("invalid"),
-        _count(audited).label("audits"),
-        _count(audited & ~c.agrees).label("disagreements"),
-        _count(stopped).label("stopped"),
-        _count(stopped & (stopping < c.fixed_n)).label("early"),
-        func.sum(case((stopped, stopping))).label("stopping_draws"),
-        # PostgreSQL multiplies integers of 32 bits within 32 bits.
-        func.sum(case((stopped, cast(stopping, BigInteger) * stopping))).label("stopping_draws_squared"),
-        func.sum(case((stopped, c.fixed_n))).label("stopping_fixed_draws"),
-        func.sum(case((audited & adaptive, c.baseline_n - stopping))).label("audit_draws"),
-    ]
-    return select(*columns).select_from(decisions)
-
-
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0))

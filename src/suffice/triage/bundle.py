@@ -21,7 +21,7 @@ from suffice.serving.counted import count
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.journal import journal_of
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, plain_row
 from suffice.store.triage import receipt_of
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
@@ -116,7 +116,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "receipt.json": _json(asdict(receipt) if receipt else None),
         "flag.json": _text_of(flag),
         "environment.json": _json(_environment()),
-        "ledger.jsonl": _lines(map(_plain_row, rows)),
+        "ledger.jsonl": _lines(map(plain_row, rows)),
         "disagreements.jsonl": _lines(cases),
         "events.jsonl": _lines(map(asdict, events)),
         "metrics.json": _metrics(ledger, rollout),
@@ -143,14 +143,14 @@ def _environment() -> dict[str, str]:
 
 def _plain_case(row: DecisionRow, estimates: Mapping[str, Sequence[float]], faulty: Faulty | None) -> dict[str, Any]:
     """A disagreeing decision with all that is needed to decide it again, by the plan that really ran."""
-    names = ("value", "u_plus", "u_minus")
+    names, plain = ("value", "u_plus", "u_minus"), plain_row(row)
     return {
         "key": row.key,
         "target": row.target,
         **{part: dict(zip(names, values, strict=True)) for part, values in estimates.items()},
         "seed": row.seed,
-        "baseline": row.baseline_decision,
-        "adaptive": row.adaptive_decision,
+        "baseline": plain["baseline_decision"],
+        "adaptive": plain["adaptive_decision"],
         "n": row.adaptive_n,
         "plan_id": faulty.plan.id if faulty else row.plan_id,
         "fault": faulty.name if faulty else None,
@@ -189,10 +189,6 @@ def _metrics(ledger: Ledger, rollout: str) -> str:
         path = Path(folder) / "metrics.json"
         flush(counters, path)
         return path.read_text(encoding="utf-8")
-
-
-def _plain_row(row: DecisionRow) -> dict[str, Any]:
-    return {**asdict(row), "estimate": row.estimate if row.estimate == row.estimate else None}
 
 
 def _text_of(path: Path) -> str:

@@ -8,14 +8,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from suffice.config import Config, load, parse, set_enabled
+from suffice.decision.rule import Decision
 from suffice.errors import ConfigError
 from suffice.resolution.review import add_records
 from suffice.runbook.harness.case import CaseFailed, Context
 from suffice.runbook.harness.workload import TARGETS
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.records import Record, Status, load_records
 from suffice.telemetry.counters import Counter
+from suffice.verifier.arm import Arm
 
 
 def reference_workload(context: Context) -> str:
@@ -48,8 +50,11 @@ def store_round_trip(context: Context) -> str:
     at = context.now.timestamp()
     part = Record("part", 1.5, 0.1, 0.2, "bench 1", "2001")
     whole = Record("whole", 3.0, 0.2, 0.4, None, "2002", (("part", 2.0),))
-    row = DecisionRow("a", "part", "adaptive", "accepted", 16, 256, 0.9375, "ACCEPT_BOUNDARY", context.seed, "plan", at)
-    rows = [row, replace(row, key="b", decision="invalid", estimate=nan, invalid=True)]
+    row = DecisionRow(
+        *("a", "part", Arm.ADAPTIVE, Decision.ACCEPTED, 16, 256, 0.9375, Reason.ACCEPT_BOUNDARY),
+        *(context.seed, "plan", at),
+    )
+    rows = [row, replace(row, key="b", decision=Decision.INVALID, estimate=nan, invalid=True)]
     with TemporaryDirectory(prefix="suffice-") as folder:
         path = Path(folder) / "store.sqlite"
         with open_store(path) as store:
