@@ -131,12 +131,12 @@ def observed(place: Place) -> list[dict[str, float]]:
 def check_stages(place: Place, rows: list[DecisionRow]) -> None:
     """No stage was skipped or shortened: between the moments that it began and ended lie its hold and its audits."""
     with Operator(place) as operator:
-        stages = operator.current.state["stages"]
+        stages = operator.state.rollout.stages
         begun = [event.at for event in operator.history() if event.action in ("start", "advance")]
     for stage, (began, ended) in zip(stages, itertools.pairwise(begun), strict=False):
-        assert ended - began >= stage["hold"]
-        audits = sum(row.audited and row.stage == stage["name"] and row.at <= ended for row in rows)
-        assert audits >= stage["min_audits"]
+        assert ended - began >= stage.hold_seconds
+        audits = sum(row.audited and row.stage == stage.name and row.at <= ended for row in rows)
+        assert audits >= stage.min_audits
 
 
 def actions_of(place: Place) -> list[str]:

@@ -141,7 +141,7 @@ class Driver:
         ]
         with self._store.write() as connection:
             save_rollout(connection, changed)
-            append_journal(connection, [*([note(state)] if note else []), *events])
+            append_journal(connection, [*([replace(note(state), at=now)] if note else []), *events])
         return commands
 
     def _do(self, command: Command) -> Event | None:
