@@ -102,7 +102,7 @@ def test_no_rule_means_paired_mean_and_all_else_is_as_shipped() -> None:
         ({"n_samples": 1000}, (8, 64, 1000)),
         ({"n_samples": 50}, (8, 50, 50)),
         ({"n_samples": 5}, (5, 5, 5)),
-        ({"n_samples": 100, "adaptive_sampling": {"method": "margin", "n_max": 32}}, (8, 32, 32)),
+        ({"n_samples": 32, "adaptive_sampling": {"method": "margin", "n_max": 32}}, (8, 32, 32)),
     ],
 )
 def test_n_max_and_the_first_looks_follow_n_samples_where_they_are_not_given(
@@ -179,7 +179,7 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
     (f"{SAMPLING}.max_disagreement", {"accept": 0.1}, '{"accept": 0.1}', "accept and reject, both"),
     (f"{SAMPLING}.n_min", 257, "257", "at most n_max = 256"),
     (f"{SAMPLING}.n0", 257, "257", "at most n_max = 256"),
-    (f"{SAMPLING}.n_max", 128, "128", "n_samples = 256, with method optimal"),
+    (f"{SAMPLING}.n_max", 128, "128", "n_samples = 256, or no n_max"),
     (f"{SAMPLING}.look_every", 0, "0", "a whole number from 1"),
     (f"{SAMPLING}.multiplier", 1, "1", "a number above 1"),
     (f"{SAMPLING}.early_stop_margin", 1, "1", "a number from 0 to below 1"),
@@ -217,12 +217,11 @@ def test_the_bound_of_one_direction_is_refused_at_its_key() -> None:
     assert message == (f"{path}.acept is 0, but there is no such key; did you mean accept? allowed: accept, reject")
 
 
-def test_curtailed_exact_needs_n_max_at_n_samples_and_margin_does_not() -> None:
-    def sampling(method: str) -> str:
-        return at(SAMPLING, {"method": method, "n_max": 128})
-
-    assert refusal(sampling("curtailed-exact")).endswith("n_samples = 256, with method curtailed-exact")
-    assert parse(sampling("margin"), "x").verifier.adaptive_sampling.n_max == 128
+@pytest.mark.parametrize("method", get_args(MethodName))
+def test_every_method_needs_n_max_at_n_samples(method: str) -> None:
+    message = refusal(at(SAMPLING, {"method": method, "n_max": 128}))
+    assert message == f"{SAMPLING}.n_max is 128; allowed: n_samples = 256, or no n_max"
+    assert parse(at(SAMPLING, {"method": method, "n_max": 256}), "x").verifier.adaptive_sampling.n_max == 256
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,20 @@ def test_two_cases_do_not_satisfy_the_regression_gate(capsys: pytest.CaptureFixt
     assert "needed to judge: 1000" in capsys.readouterr().err
 
 
+def test_a_gate_that_is_switched_off_judges_nothing_and_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The heuristic disagrees in far more than the 1 % allowed."""
+    gate = {"enabled": False}
+    config = write(tmp_path / "config.json", json.dumps({"verifier": {"adaptive_sampling": {"regression_gate": gate}}}))
+    asked = ("compare", "--source", "even", "--method", "margin", "--config", str(config))
+    assert run(asked) == 0
+    assert "Not judged: regression_gate.enabled is false" in capsys.readouterr().out
+    config.write_text("{}", encoding="utf-8")
+    assert run(asked) == 2
+    assert "Not judged" not in capsys.readouterr().out
+
+
 def test_the_report_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     assert run(("compare", *own(tmp_path), "--report", str(report))) == 0

@@ -1,11 +1,13 @@
 """The rollback-storm policy, against a model that looks at the whole history."""
 
+import json
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suffice.config import Config, parse
 from suffice.errors import ConfigError
 from suffice.resolution.storm import StormPolicy, StormState, replay
 
@@ -47,6 +49,14 @@ def test_it_escalates_at_the_third_rollback_in_a_row_and_a_commit_counts_anew() 
         seen.append((state.consecutive_rollbacks, state.needs_review))
     counts = [(1, False), (2, False), (0, False), (1, False), (2, False)]
     assert seen == [*counts, (3, True), (3, True), (3, True)]
+
+
+def test_a_configuration_names_the_policy_and_one_that_is_off_never_promotes() -> None:
+    def section(**values: object) -> Config:
+        return parse(json.dumps({"error_resolution": {"rollback_storm_policy": values}}), "test")
+
+    assert StormPolicy.of(section(max_rollbacks=5)) == StormPolicy(5)
+    assert StormPolicy.of(section(max_rollbacks=5, enabled=False)) == StormPolicy(None)
 
 
 @pytest.mark.parametrize("max_rollbacks", [0, -1])

@@ -85,6 +85,15 @@ def test_the_heuristic_fails_the_agreement_case_under_either_rule(rule: str) -> 
     assert "allowed: 1.00%" in found.what
 
 
+def test_a_regression_gate_that_is_switched_off_is_not_judged() -> None:
+    gate = {"enabled": False, "max_disagreement_rate": 0.01, "min_cases": 1000}
+    config = configured(adaptive_sampling={"method": "margin", "regression_gate": gate})
+    used = context(config, configured_plan(config.verifier, None, None))  # type: ignore[arg-type]
+    (found,) = results(used, "agreement_even").values()
+    assert found.passed
+    assert found.what.endswith("not judged: regression_gate.enabled is false")
+
+
 def test_a_plan_that_cannot_be_made_fails_the_cases_that_need_one_and_no_other() -> None:
     def impossible() -> Plan:
         raise PlanError("the plan is impossible")

@@ -71,7 +71,8 @@ def compare(
     """Decide every case by the fixed rule and adaptively on the same draws; show what was saved and what differs.
 
     Exits 2 when the first method disagrees in a larger share than regression_gate.max_disagreement_rate, 3 when there
-    is no case to judge (with --use-config: fewer than regression_gate.min_cases).
+    is no case to judge (with --use-config: fewer than regression_gate.min_cases). With regression_gate.enabled false
+    nothing is judged.
     """
     from suffice.comparison.view import answer
     from suffice.comparison.workers import pool
@@ -97,8 +98,7 @@ def compare(
 
         write_report(progress.comparison, outputs.report, source=given.name)
     gate = read.verifier.adaptive_sampling.regression_gate
-    least = gate.min_cases if use_config else 1
-    return answer(progress, given.name, gate.max_disagreement_rate, least, outputs.report)
+    return answer(progress, given.name, gate, from_file=use_config, report=outputs.report)
 
 
 @dataclass(frozen=True, slots=True)

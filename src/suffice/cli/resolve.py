@@ -38,8 +38,7 @@ def resolve(
     from suffice.terminal import track
 
     path = config or options.CONFIG
-    storms = options.read_config(path, required=True).error_resolution.rollback_storm_policy
-    policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
+    policy = StormPolicy.of(options.read_config(path, required=True))
     name, corrections = source.corrections()
     summary = Summary()
     with Verifier.from_config(path, queue=where.queue, store=where.store) as verifier:

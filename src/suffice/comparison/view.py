@@ -1,12 +1,13 @@
 """What a comparison answers: JSON objects, tables and notes, and whether it holds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from suffice.answer import Answer
 from suffice.comparison.chunks import Progress
 from suffice.comparison.compare import Comparison, Total, band_edges
+from suffice.config import RegressionGateConfig
 from suffice.errors import ExecutionError, ExitCode
 from suffice.terminal import out, percent, print_table
 from suffice.verifier.many import CaseResult
@@ -16,20 +17,25 @@ SLICES_SHOWN = 20
 NAMED = 5
 
 
-def answer(progress: Progress, source: str, limit: float, min_cases: int, report: Path | None = None) -> Answer:
+def answer(
+    progress: Progress, source: str, gate: RegressionGateConfig, *, from_file: bool, report: Path | None = None
+) -> Answer:
     """The answer of a comparison over cases from `source`, a JSON object or a list of one for each method.
 
-    It holds when the first method disagrees in a share of at most `limit` of the cases with a valid baseline. With
-    fewer than `min_cases` of them nothing can be told. Cases whose chunk failed are a failure. `report` is a file that
-    was written. Raises ExecutionError when no chunk could be decided.
+    It holds when the first method disagrees in no larger share of the cases with a valid baseline than the gate allows,
+    and when the gate is switched off. With none of them nothing can be told, nor, where the gate stands in a file
+    (`from_file`), with fewer than its `min_cases`. Cases whose chunk failed are a failure. `report` is a file that was
+    written. Raises ExecutionError when no chunk could be decided.
     """
     lost = _lost(progress) if progress.failed else ""
     if not progress.comparison.sizes:
         raise ExecutionError(lost)
     objects = [json_object(progress, i, source) for i in range(len(progress.comparison.methods))]
-    exit_code, problem = (ExitCode.FAILS, lost) if lost else _judged(progress, limit, min_cases)
+    exit_code, problem = (ExitCode.FAILS, lost) if lost else _judged(progress, gate, gate.min_cases if from_file else 1)
     plain = objects if len(objects) > 1 else objects[0]
-    return Answer(plain, lambda: _print(progress, source, report), exit_code, problem)
+    return Answer(
+        plain, lambda: _print(progress, source, _notes(progress, report, judged=gate.enabled)), exit_code, problem
+    )
 
 
 def _lost(progress: Progress) -> str:
@@ -39,11 +45,14 @@ def _lost(progress: Progress) -> str:
     return f"{progress.failed:,} cases were not decided, {why}: {named}{more}"
 
 
-def _judged(progress: Progress, limit: float, min_cases: int) -> tuple[ExitCode, str]:
+def _judged(progress: Progress, gate: RegressionGateConfig, min_cases: int) -> tuple[ExitCode, str]:
     first = progress.comparison.methods[0]
     total, method = first.total, first.plan.method
-    if total.cases and total.rate > limit:
-        problem = f"{method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {100 * limit:g} %"
+    if not gate.enabled:
+        return ExitCode.HOLDS, ""
+    if total.cases and total.rate > gate.max_disagreement_rate:
+        allowed = f"{100 * gate.max_disagreement_rate:g} %"
+        problem = f"{method} disagrees in {100 * total.rate:.3g} % of cases; allowed: {allowed}"
         return ExitCode.FAILS, problem
     if total.cases < min_cases:
         problem = f"{total.cases} cases with a valid baseline; needed to judge: {min_cases}"
@@ -65,7 +74,7 @@ def json_object(progress: Progress, i: int, source: str) -> dict[str, Any]:
     }
 
 
-def _print(progress: Progress, source: str, report: Path | None) -> None:
+def _print(progress: Progress, source: str, notes: Iterable[str]) -> None:
     comparison = progress.comparison
     summaries = [comparison.summary(i) for i in range(len(comparison.methods))]
     columns = (
@@ -89,17 +98,19 @@ def _print(progress: Progress, source: str, report: Path | None) -> None:
             "By region", *_by_slice(comparison, "region", [comparison.by_region(i) for i in range(len(summaries))])
         )
     _print_disagreeing(comparison)
-    for note in _notes(progress, report):
+    for note in notes:
         out().print(note, soft_wrap=True)
 
 
-def _notes(progress: Progress, report: Path | None) -> Iterator[str]:
+def _notes(progress: Progress, report: Path | None, *, judged: bool) -> Iterator[str]:
     invalid = progress.comparison.whole.invalid
     if invalid:
         yield f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart"
     for reason, count in sorted(progress.comparison.left_out.items()):
         yield f"{count:,} cases were not decided: {reason}"
     yield f"Checksum of all decisions: {progress.checksum}"
+    if not judged:
+        yield "Not judged: regression_gate.enabled is false"
     if report is not None:
         yield f"Report: {report}"
 

@@ -53,7 +53,7 @@ class DeterminismConfig(Section):
 
 
 class RegressionGateConfig(Section):
-    """What `compare --use-config` judges."""
+    """What `compare` is judged by: not at all when it is not `enabled`. A promotion is judged by it in any case."""
 
     enabled: Switch = True
     max_disagreement_rate: Share = 0.01
@@ -117,10 +117,9 @@ class VerifierConfig(Section):
 
     @model_validator(mode="after")
     def _guarantee_is_about_n(self) -> "VerifierConfig":
-        sampling = self.adaptive_sampling
-        if sampling.method in ("optimal", "curtailed", "curtailed-exact") and sampling.n_max != self.n_samples:
-            allowed = f"n_samples = {self.n_samples}, with method {sampling.method}"
-            raise refused(("adaptive_sampling", "n_max"), sampling.n_max, allowed)
+        n_max = self.adaptive_sampling.n_max
+        if n_max != self.n_samples:
+            raise refused(("adaptive_sampling", "n_max"), n_max, f"n_samples = {self.n_samples}, or no n_max")
         return self
 
 

@@ -132,8 +132,7 @@ class _Rehearsal:
         self.setup, self.store, self.flag, self.runbook = setup, store, flag, runbook
         self.clock = _Clock(setup.start)
         self.traffic = Traffic(setup.corrections, setup.regions)
-        storms = setup.config.error_resolution.rollback_storm_policy
-        self.policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
+        self.policy = StormPolicy.of(setup.config)
         self.ledger = Ledger(store)
         self.reader = self._new_reader()
         self.fault_plan = _fault_plan(setup)

@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from suffice.errors import ConfigError
+
+if TYPE_CHECKING:
+    from suffice.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,12 @@ class StormPolicy:
     def __post_init__(self) -> None:
         if self.max_rollbacks is not None and self.max_rollbacks < 1:
             raise ConfigError(f"max_rollbacks is {self.max_rollbacks}; allowed: at least 1")
+
+    @classmethod
+    def of(cls, config: "Config") -> "StormPolicy":
+        """The policy of a configuration; one that is switched off never promotes."""
+        section = config.error_resolution.rollback_storm_policy
+        return cls(section.max_rollbacks if section.enabled else None)
 
     def after(self, state: StormState, *, accepted: bool) -> StormState:
         """The state after one more decision about the target."""

@@ -50,8 +50,7 @@ class Monitor:
     def __init__(self, world: World, rollout: str, about: Mapping[str, Any]) -> None:
         self.world, self.rollout, self.about = world, rollout, about
         self._config = stored_config(about, f"rollout {rollout}")
-        storms = self._config.error_resolution.rollback_storm_policy
-        policy = StormPolicy(storms.max_rollbacks if storms.enabled else None)
+        policy = StormPolicy.of(self._config)
         plan = Plan.from_dict(about["table"])
         self._checks = world.rehearsed.checks or Commands(about["checks"], self._outputs, world.clock)
 

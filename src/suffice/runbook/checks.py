@@ -68,11 +68,11 @@ def _gate(cycle: Cycle) -> Answer:
 def _compare(cycle: Cycle) -> Answer:
     """The even regression set; the least number of cases holds where somebody wrote a configuration."""
     configured, plan = cycle.configured, cycle.configured.plan
-    limits = configured.config.verifier.adaptive_sampling.regression_gate
+    gate = configured.config.verifier.adaptive_sampling.regression_gate
     cases = even_cases(plan.rule, plan.n)
     with pool(1) as hands:
         *_, progress = compare_in_chunks(cases, plan.rule, plan.n, lambda _: [plan], configured.seed(), hands)
-    return answer(progress, "even", limits.max_disagreement_rate, limits.min_cases if configured.from_file else 1)
+    return answer(progress, "even", gate, from_file=configured.from_file)
 
 
 def _sweep(cycle: Cycle, folder: Path) -> Answer:

@@ -32,8 +32,7 @@ class Configured:
 
     @property
     def policy(self) -> StormPolicy:
-        policy = self.config.error_resolution.rollback_storm_policy
-        return StormPolicy(policy.max_rollbacks if policy.enabled else None)
+        return StormPolicy.of(self.config)
 
     def seed(self, chosen: int | None = None) -> int:
         """The chosen seed, else the configured one."""

@@ -57,6 +57,8 @@ def _agreement(context: Context, decided: list[CaseResult]) -> str:
         f"{context.plan.rule.name} with {context.plan.method}: {total.disagreements} of {total.cases:,} decisions "
         f"differ from the baseline's, {total.rate:.2%}; allowed: {gate.max_disagreement_rate:.2%}"
     )
+    if not gate.enabled:
+        return f"{what}; not judged: regression_gate.enabled is false"
     if total.cases < gate.min_cases:
         raise CaseFailed(f"{total.cases} cases with a valid baseline; needed to judge: {gate.min_cases}")
     if not total.rate <= gate.max_disagreement_rate:

@@ -43,8 +43,7 @@ class Context:
 
     @property
     def policy(self) -> StormPolicy:
-        policy = self.config.error_resolution.rollback_storm_policy
-        return StormPolicy(policy.max_rollbacks if policy.enabled else None)
+        return StormPolicy.of(self.config)
 
     @property
     def conditions(self) -> Conditions:
