@@ -51,13 +51,13 @@ def record(salt: str, targets: Iterable[str]) -> Sample:
 
 
 def drift(sample: Sample) -> tuple[Moved, ...]:
-    """The targets of a recorded sample that the evaluator installed now puts elsewhere; empty is as it must be."""
+    """The targets of a recorded sample that the installed evaluator puts elsewhere. There must be none."""
     now = buckets(sample.salt, sample.buckets)
     return tuple(Moved(target, was, now[target]) for target, was in sample.buckets.items() if now[target] != was)
 
 
 def misplaced(sample: Sample, exposure: Exposure | None, flag: Flag, region: str | None = None) -> tuple[str, ...]:
-    """The targets of a recorded sample whose arm, asked of any provider, is not the one that their bucket says."""
+    """The targets of a recorded sample to which a provider gives another arm than their bucket."""
     return tuple(
         target
         for target, bucket in sample.buckets.items()
@@ -71,10 +71,10 @@ def inside(exposure: Exposure, targets: Iterable[str]) -> tuple[str, ...]:
 
 
 def audited(target: str, salt: str, fraction: float) -> bool:
-    """Whether the decisions about `target` are audited: fixed before the first draw, for about `fraction` of targets.
+    """Whether the decisions about `target` are audited, for about `fraction` of targets. It is fixed before any draw.
 
-    A keyed BLAKE2b hash of the target, independent of the arm, which another hash and another salt choose. Monotone: a
-    larger fraction audits all that a smaller one does. Raises DataError unless 0 ≤ fraction ≤ 1.
+    A keyed BLAKE2b hash of the target decides. It is independent of the arm, which another hash and another salt
+    choose. Monotone: a larger fraction audits all that a smaller one does. Raises DataError unless 0 ≤ fraction ≤ 1.
     """
     if not 0 <= fraction <= 1:
         raise DataError(f"audits: the fraction is {fraction!r}; allowed: 0 to 1")

@@ -20,7 +20,7 @@ from suffice.flag.watched_file import WatchedFile
 from suffice.verifier.arm import Arm
 
 POLL_MS = 100
-"""How often the file is looked at, and so the longest time for which a client may not have seen a publication."""
+"""The time between two looks at the file, so the longest time until a client sees a publication."""
 
 _NUMBERS = count(1)
 _NOBODY = NoOpProvider()
@@ -30,11 +30,11 @@ _ARMS = frozenset(arm.value for arm in Arm)
 class FlagClient:
     """Which arm a target is on.
 
-    Guarantees that whatever is not known answers FIXED: no file, a file that broke or went after it had been read,
-    a missing flag, a value that is no arm, an empty target, a provider that is not ready, a closed client, a forked
+    Guarantees FIXED whenever the answer is not known: no file, a file that broke or went after it had been read, a
+    missing flag, a value that is no arm, an empty target, a provider that is not ready, a closed client, a forked
     process.
-    `FlagClient(client)` asks whatever provider an OpenFeature client of yours is bound to, which stays yours;
-    `FlagClient.from_file(path)` watches a flag file and must be closed. Safe to share between threads.
+    `FlagClient(client)` asks the provider that your own OpenFeature client is bound to; that client stays yours.
+    `FlagClient.from_file(path)` watches a flag file, and must be closed. Safe to share between threads.
     """
 
     def __init__(self, client: OpenFeatureClient) -> None:
@@ -44,7 +44,7 @@ class FlagClient:
 
     @classmethod
     def from_file(cls, path: Path, *, poll_ms: int = POLL_MS) -> Self:
-        """A client of the flag file, which need not exist yet, bound to an OpenFeature domain of its own."""
+        """A client of the flag file, bound to an OpenFeature domain of its own. The file need not exist yet."""
         domain = f"suffice-flag-{next(_NUMBERS)}"
         file = WatchedFile(path, poll_ms)
         with suppress(OpenFeatureError):  # No file, or a broken one: it is watched all the same.

@@ -48,12 +48,12 @@ def in_words(exposure: Exposure | None) -> str:
 
 
 def bucket_by(salt: str) -> dict[str, Any]:
-    """What is hashed. Not flagd's shorthand, which takes the flag's name for a salt: the same in every rollout."""
+    """What is hashed. flagd's shorthand would not do: its salt is the flag's name, the same in every rollout."""
     return {"cat": [salt, "/", {"var": "targetingKey"}]}
 
 
 def document(exposure: Exposure | None) -> dict[str, Any]:
-    """The flagd document of an exposure; of None the baseline: no targeting, everyone on fixed."""
+    """The flagd document of an exposure. That of None is the baseline: no targeting, everybody on fixed."""
     flag: dict[str, Any] = {
         "state": "ENABLED",
         "variants": {arm.value: arm.value for arm in Arm},
@@ -72,16 +72,16 @@ def to_text(exposure: Exposure | None) -> str:
 def from_text(text: str, where: str = "flag document") -> Exposure | None:
     """The exposure that a document publishes, None for the baseline.
 
-    The schema is the writer itself: anything that `to_text` would not have written, down to one extra key, is refused.
+    The schema is the writer itself: it refuses anything that `to_text` would not write, down to one extra key.
     Raises DataError with the first place that differs.
     """
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise DataError(f"{where}: not JSON: {error}") from error
-    exposure = _exposure(found, where)
-    for path, was, allowed in _differences(found, document(exposure), ""):
-        raise DataError(f"{where}: {path} is {_shown(was)}; allowed: {_shown(allowed)}")
+    exposure = _exposure(content, where)
+    for path, value, allowed in _differences(content, document(exposure), ""):
+        raise DataError(f"{where}: {path} is {_shown(value)}; allowed: {_shown(allowed)}")
     return exposure
 
 
@@ -95,10 +95,10 @@ def _targeting(exposure: Exposure) -> dict[str, Any]:
     return {"if": [{"and": conditions}, {"fractional": [bucket_by(exposure.salt), *split]}, Arm.FIXED.value]}
 
 
-def _exposure(found: Any, where: str) -> Exposure | None:
-    """What the document seems to say; whether it says only that is the caller's next question."""
+def _exposure(content: Any, where: str) -> Exposure | None:
+    """What the document seems to say. The caller then asks whether it says only that."""
     try:
-        flag = found["flags"][FLAG]
+        flag = content["flags"][FLAG]
         if "targeting" not in flag:
             return None
         condition, fractional, _ = flag["targeting"]["if"]
@@ -111,17 +111,17 @@ def _exposure(found: Any, where: str) -> Exposure | None:
         raise DataError(f"{where}: {error}") from error
 
 
-def _differences(found: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if type(found) is not type(wanted):
-        yield path, found, wanted
+def _differences(value: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if type(value) is not type(wanted):
+        yield path, value, wanted
     elif isinstance(wanted, dict):
-        for key in sorted({*found, *wanted}):
-            yield from _differences(found.get(key, _ABSENT), wanted.get(key, _ABSENT), f"{path}.{key}".lstrip("."))
+        for key in sorted({*value, *wanted}):
+            yield from _differences(value.get(key, _ABSENT), wanted.get(key, _ABSENT), f"{path}.{key}".lstrip("."))
     elif isinstance(wanted, list):
-        for index, pair in enumerate(zip_longest(found, wanted, fillvalue=_ABSENT)):
+        for index, pair in enumerate(zip_longest(value, wanted, fillvalue=_ABSENT)):
             yield from _differences(*pair, f"{path}[{index}]")
-    elif found != wanted:
-        yield path, found, wanted
+    elif value != wanted:
+        yield path, value, wanted
 
 
 def _shown(value: Any) -> str:

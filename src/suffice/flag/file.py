@@ -34,10 +34,10 @@ def publish(
 ) -> Published:
     """Replace the flag file by the document of `exposure` (None: the baseline), and read it back.
 
-    Guarantees that the file is whole at any instant, and that its modification time is strictly newer than that of the
-    file before and than `newer_than_ns`, also when the clock went back: the watcher ignores an equal or older one.
-    Pass the `mtime_ns` published last, so that this holds also when the file has been deleted since. To publish the
-    same exposure again makes every watcher read it again. Raises OutputError when it cannot be written so.
+    Guarantees that the file is whole at any instant. Its modification time is strictly newer than that of the file
+    before and than `newer_than_ns`, also when the clock went back: the watcher ignores an equal or older time. Pass the
+    `mtime_ns` that was published last, so that this holds also when somebody has deleted the file. Publishing the same
+    exposure again makes every watcher read it again. Raises OutputError when the file cannot be written so.
     """
     text = to_text(exposure)
     if from_text(text) != exposure:
@@ -51,7 +51,7 @@ def publish(
 def published(path: Path) -> Exposure | None:
     """The exposure that the file publishes, None for the baseline.
 
-    Raises MissingDataError when there is no such file, DataError when it holds anything else than `publish` writes.
+    Raises MissingDataError when there is no such file, DataError when it holds anything that `publish` does not write.
     """
     try:
         text = path.read_bytes().decode("ascii")
@@ -63,12 +63,12 @@ def published(path: Path) -> Exposure | None:
 
 
 def wrong_with_file(path: Path, wanted: Exposure | None) -> str | None:
-    """What keeps the flag file from saying `wanted`, None when nothing does."""
+    """What keeps the flag file from saying `wanted`; None when nothing does."""
     try:
-        said = published(path)
+        exposure = published(path)
     except SufficeError as error:
         return str(error)
-    return None if said == wanted else f"{path}: says {in_words(said)}, the rollout wants {in_words(wanted)}"
+    return None if exposure == wanted else f"{path}: says {in_words(exposure)}, the rollout wants {in_words(wanted)}"
 
 
 def _mtime_ns(path: Path) -> int:
@@ -92,8 +92,8 @@ def _write_newer(path: Path, text: str, earlier: int, now_ns: Callable[[], int])
 
 def _check(path: Path, text: str) -> None:
     try:
-        found = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise OutputError(f"{path}: published, but it cannot be read back: {error.strerror or error}") from error
-    if found != text.encode():
+    if content != text.encode():
         raise OutputError(f"{path}: published, but it reads back as something else; does another process write it?")

@@ -21,10 +21,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the last attempt saw: of `asked` probes `fixed` were answered fixed by the flag itself.
+    """What the last attempt saw: the flag itself answered fixed to `fixed` of `asked` probes.
 
-    `seconds` ran on the clock given, from before the first question to after the last answer. Only `observed` says that
-    the rollback is done.
+    `seconds` is the time from before the first question to after the last answer. Only `observed` says that the
+    rollback is done.
     """
 
     observed: bool
@@ -51,7 +51,7 @@ def observe(
 ) -> Receipt:
     """Ask for every probe, at most `attempts` times, until all have answered fixed for `settle_seconds` on end.
 
-    An answer counts only when the flag gave it: FIXED for want of an answer proves nothing, nor do no probes at all.
+    An answer counts only when the flag gave it. FIXED for want of an answer proves nothing; nor do no probes at all.
     With `missing_is_fixed` it counts too: the flag was removed, and that is what every client answers then.
     `clock` is monotonic, in seconds.
     """

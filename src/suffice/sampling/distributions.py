@@ -1,6 +1,6 @@
 """Distributions as functions of one standard normal and one uniform value a draw.
 
-So that a draw's position in the stream does not depend on the distribution, its neighbours or the block size.
+So a draw's position in the stream does not depend on the distribution, its neighbours or the block size.
 """
 
 from dataclasses import dataclass

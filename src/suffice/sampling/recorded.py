@@ -13,8 +13,8 @@ from suffice.sampling.streams import Stream
 class Recorded:
     """The recorded draws of a case: shape (n,) for values, (n, 2) for pairs.
 
-    They are given in a random permutation that the case's stream fixes, so that the first k are a sample of all without
-    replacement whatever order they were recorded in. `given_order` leaves them as they are, for draws whose order is
+    They come in a random permutation that the case's stream fixes. So the first k are a sample of all without
+    replacement, in whatever order they were recorded. `given_order` leaves them as they are, for draws whose order is
     known to be random. Raises DataError for another shape.
     """
 

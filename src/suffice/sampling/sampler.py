@@ -40,8 +40,8 @@ class Draws:
     """Reads a sampler's draws from a stream, first to last: shape (n,) for values, (n, 2) for pairs.
 
     Guarantees that draw i is the same however the draws before it were asked for. A callable is called in blocks of
-    `BLOCK`, each with a generator of its own; values beyond what was asked for are kept for the next call. Recorded
-    draws are given once each.
+    `BLOCK`, each with a generator of its own. Values beyond what was asked for are kept for the next call. Each
+    recorded draw comes once.
     """
 
     __slots__ = ("_blocks", "_kept", "_sampler", "_stream")
@@ -53,8 +53,10 @@ class Draws:
         self._kept: Floats | None = None
 
     def take(self, n: int) -> Floats:
-        """The next n draws. Raises DataError when a callable returns something else than it was asked for, and when
-        fewer recorded draws are left."""
+        """The next n draws.
+
+        Raises DataError when a callable returns something else than it was asked for, or fewer recorded draws are left.
+        """
         if isinstance(self._sampler, Pair):
             return self._take_pairs(self._sampler, n)
         if isinstance(self._sampler, Recorded):

@@ -1,4 +1,4 @@
-"""The pulse of a process that decides: something that is done every few seconds, with or without traffic."""
+"""The pulse of a process that decides: it does something every few seconds, with or without traffic."""
 
 import logging
 from collections.abc import Callable
@@ -10,9 +10,9 @@ _log = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Calls `beat` at once and every `seconds` from then on, on a thread of its own, until it is stopped.
+    """Calls `beat` at once and then every `seconds`, on a thread of its own, until it is stopped.
 
-    What goes wrong is logged once in a row and tried again. The thread keeps no process alive.
+    A beat that fails is tried again; the first failure in a row is logged. The thread keeps no process alive.
     """
 
     def __init__(self, beat: Callable[[], object], seconds: float = PULSE_SECONDS) -> None:
@@ -22,7 +22,7 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait until the beat at work has ended; there is none after it. Allowed twice."""
+        """Wait until the beat at work has ended. No beat follows. Allowed twice."""
         self._stop.set()
         self._thread.join()
 

@@ -17,9 +17,9 @@ from suffice.verifier.case import Case
 class Served:
     """What was decided about a case, and what was observed beside it.
 
-    `verdict` is the decision that production uses; it came from `arm`. `baseline` and `adaptive` are the verdicts of
-    both arms on the same draws where both are known: for audited decisions. A shadow decision was made by the fixed
-    arm. `fallback` holds the sentence of the failure that made the fixed arm take over.
+    `verdict` is the decision that production uses; `arm` made it. For audited decisions, `baseline` and `adaptive` are
+    the verdicts of both arms on the same draws. The fixed arm makes a shadow decision. `fallback` says which failure
+    made the fixed arm take over.
     """
 
     verdict: Verdict
@@ -37,7 +37,7 @@ class Served:
 
     @property
     def n(self) -> int:
-        """Draws up to that decision; what an audit drew on is not in it."""
+        """Draws up to that decision, without those that an audit added."""
         return self.verdict.n
 
     @property
@@ -92,9 +92,9 @@ def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) ->
 
 
 def serve_adaptive(case: Case, plan: Plan, seed: int, *, audited: bool, feed: Feed | None = None) -> Served:
-    """The plan's decision; an audited one goes on to N on the same stream to see what the baseline decides.
+    """The plan's decision. An audited one goes on to N on the same stream, to see what the baseline decides.
 
-    An INVALID adaptive decision is checked against the baseline too, which decides where it is not INVALID itself.
+    An INVALID adaptive decision is checked against the baseline too. The baseline decides, unless it is INVALID itself.
     """
     reader = _Reader(case, plan.rule, seed)
     adaptive = reader.feed(plan.start(), feed)

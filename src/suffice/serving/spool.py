@@ -63,9 +63,9 @@ class _Open:
 class Spool:
     """The rows of one verifier that the ledger does not have yet.
 
-    A row that `add` has written survives a SIGKILL of the process; a power failure may take it. What cannot be written
-    (no folder, no permission, a full disk) waits in memory and is written as soon as that is possible; the first
-    failure is logged. Not shared between processes; for several threads the caller locks.
+    A row that `add` has written survives a SIGKILL of the process; a power failure may take it. A row that cannot be
+    written (no folder, no permission, a full disk) waits in memory, and is written as soon as that is possible. The
+    first failure is logged. Not shared between processes; for several threads the caller locks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -98,16 +98,16 @@ class Spool:
                 self._open.file.truncate(0)
 
     def close(self) -> None:
-        """Let go of the file: an empty one is removed, rows are left to whoever takes them up. Allowed twice."""
+        """Let go of the file. An empty one is removed; rows wait for whoever takes them up. Allowed twice."""
         self._write()
         if self._open is None:
             return
-        it, self._open = self._open, None
-        empty = os.fstat(it.file.fileno()).st_size == 0
-        it.file.close()
+        closing, self._open = self._open, None
+        empty = os.fstat(closing.file.fileno()).st_size == 0
+        closing.file.close()
         if empty:
-            _remove(it.path)
-        _let_go(it.path, it.lock)
+            _remove(closing.path)
+        _let_go(closing.path, closing.lock)
 
     def _write(self) -> None:
         try:
@@ -128,12 +128,12 @@ class Spool:
 
 
 def take_up(folder: Path, ledger: Ledger) -> int:
-    """Write what dead verifiers left in the folder to the ledger; returns how many rows were new to it.
+    """Write what dead verifiers left in the folder to the ledger, and return how many rows were new to it.
 
-    The spools of verifiers that live are left alone. A line that was cut off by a kill is dropped: its decision was not
-    returned to anybody. Safe to be called by several processes at once, and again after a kill. Raises StoreError when
-    the ledger cannot be written, DataError or OutputError when a spool cannot be read or removed; nothing of it is lost
-    then, and the others have been taken up.
+    It leaves the spools of living verifiers alone. It drops a line that a kill cut off: its decision was not returned
+    to anybody. Several processes may call it at once, and again after a kill. Raises StoreError when the ledger cannot
+    be written. Raises DataError or OutputError when a spool cannot be read or removed; nothing of it is lost then, and
+    the others have been taken up.
     """
     new, wrong = 0, list[DataError | OutputError]()
     for path in sorted(folder.glob("*.jsonl")):

@@ -55,11 +55,11 @@ class Verifier:
     """Decides cases in production: by the arm that the flag names for the target, with audits, a ledger and counters.
 
     Draws of unknown shape (a callable, resampled values) under a t rule take the fixed arm, unless the plan is guarded.
-    Guarantees that `verify` never fails because the adaptive path failed (it falls back to fixed and counts it), that a
-    decision is adaptive only when `enabled` is true, the flag says so, the newest rollout is about this plan and
-    SUFFICE_FORCE_FIXED is not set, and that whether a case is audited depends on its target alone. Errors of a sampler
-    are the caller's, and are raised. Ledger rows and counters are written in batches; `flush`, `close` or leaving the
-    context writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
+    Guarantees three things. `verify` never fails because the adaptive path failed: it falls back to fixed and counts
+    it. A decision is adaptive only when `enabled` is true, the flag says so, the newest rollout is about this plan and
+    SUFFICE_FORCE_FIXED is not set. Whether a case is audited depends on its target alone. Errors of a sampler are the
+    caller's, and are raised. Ledger rows and counters are written in batches; `flush`, `close` or leaving the context
+    writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
     counters since the last batch do not. Safe to share between threads; each process makes its own.
     """
 
