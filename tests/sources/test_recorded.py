@@ -363,24 +363,30 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     """Peak of Python's and NumPy's allocations for a file and one eight times as long; a list of the cases grows."""
     from suffice.sources import recorded_parquet
 
-    monkeypatch.setattr(keys_once, "RECENT", 256)
-    monkeypatch.setattr(recorded_parquet, "BATCH", 2000)
+    monkeypatch.setattr(keys_once, "RECENT", 64)
+    monkeypatch.setattr(recorded_parquet, "BATCH", 500)
 
-    def peak(count: int, kept: int) -> int:
+    def recorded(count: int) -> Path:
         cases: list[Recorded_] = [(f"case {i}", None, None, [i % 2, 1] * 8) for i in range(count)]
-        samples = Samples(write(tmp_path, form, cases, group=4000), COUNTS)
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        return write(folder, form, cases, group=1000)
+
+    def peak(path: Path, kept: int) -> int:
+        samples = Samples(path, COUNTS)
         tracemalloc.start()
         deque(samples, maxlen=kept)
-        found = tracemalloc.get_traced_memory()[1]
+        most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return found
+        return most
 
-    def least(count: int, kept: int) -> int:
+    def least(path: Path, kept: int) -> int:
         """Garbage that waits for its collector adds to some peaks; what grows adds to all."""
-        return min(peak(count, kept) for _ in range(3))
+        return min(peak(path, kept) for _ in range(3))
 
-    assert least(4000, 0) < 1.2 * least(500, 0)
-    assert least(4000, 4000) > 2 * least(500, 500)
+    short, eight_times = recorded(200), recorded(1600)
+    assert least(eight_times, 0) < 1.2 * least(short, 0)
+    assert least(eight_times, 1600) > 2 * least(short, 200)
 
 
 def test_the_share_read_rises_to_one(tmp_path: Path) -> None:
