@@ -1,5 +1,8 @@
-"""Settings of all tests: equal runs, a plan cache of each test's own, and places for stores on each database."""
+"""Settings of all tests: equal runs, a plan cache of this run's own, and places for stores on each database."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +16,17 @@ settings.register_profile("suffice", derandomize=True, deadline=None)
 settings.load_profile("suffice")
 
 
-@pytest.fixture(autouse=True)
-def own_plan_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUFFICE_CACHE_DIR", str(tmp_path / "plan-cache"))
+def pytest_configure(config: pytest.Config) -> None:
+    """One cache for the whole run: each plan is solved once, whoever asks for it, and by this code.
+
+    Compiled kernels outlive the run; their folder is named by the hash of their sources.
+    """
+    if hasattr(config, "workerinput") or config.cache is None:
+        return  # a worker has the environment of the process that started it
+    folder = Path(tempfile.mkdtemp(prefix="suffice-tests-"))
+    (folder / "kernels").symlink_to(config.cache.mkdir("kernels"))
+    os.environ["SUFFICE_CACHE_DIR"] = str(folder)
+    config.add_cleanup(lambda: shutil.rmtree(folder))
 
 
 @pytest.fixture(autouse=True)

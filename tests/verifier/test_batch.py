@@ -23,7 +23,7 @@ from suffice.sampling.distributions import Empirical, Normal, SplitNormal
 from suffice.sampling.sampler import Pair
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin
-from suffice.verifier import compiled, kernel_cache, kernels
+from suffice.verifier import kernel_cache, kernels
 from suffice.verifier.batch import DECISIONS, BatchResult, decide_batch, supports
 from suffice.verifier.case import Case
 from suffice.verifier.columns import fits
@@ -167,9 +167,7 @@ def test_without_the_compiler_the_same_functions_decide_the_same() -> None:
     assert json.loads(interpreted) == small_rows()
 
 
-def test_a_spawned_process_decides_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    if compiled.FOLDER is not None:
-        monkeypatch.setenv("SUFFICE_CACHE_DIR", str(compiled.FOLDER.parents[1]))
+def test_a_spawned_process_decides_the_same() -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(small_rows).result() == small_rows()
 
