@@ -1,6 +1,7 @@
 """What a bundle holds: everything that is known of a rollback, and no file for what went with a deleted rollout."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 
 import suffice
+from suffice.decision.rule import Decision
 from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, append_journal
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.triage import StoredReceipt, add_receipt
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
@@ -22,7 +24,9 @@ from suffice.triage import bundle as bundles
 from suffice.triage.bundle import Cases, Faulty, LastView, Rollback, freeze_rollback
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
+from suffice.verifier.arm import Arm
 
+ROOT = Path(__file__).parents[2]
 PLAN = suffice.plan(suffice.Proportion(0.8), 64, 0.01, look_every=8)
 HASTY = suffice.plan(suffice.Proportion(0.8), 64, 0.2, look_every=8)
 FAILED = GateResult("disagreement", Outcome.FAILED, "2 of 5 differ, 40 % (limit 1 %)", 0.4, 0.01)
@@ -46,13 +50,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def decision(i: int) -> DecisionRow:
-    row = DecisionRow(f"k{i}", f"t{i}", "adaptive", "accepted", 16, 64, 0.9, "ACCEPT_BOUNDARY", 42, PLAN.id, float(i))
-    both: dict[str, Any] = {"baseline_decision": "accepted", "adaptive_decision": "accepted"}
-    if i in (1, 3):
-        both["baseline_decision"] = "rejected"
-    agrees = both["baseline_decision"] == "accepted"
-    counted: dict[str, Any] = {"audited": True, "baseline_n": 64, "adaptive_n": 16, "agrees": agrees, **both}
-    return replace(row, rollout="r-1", stage="canary", **counted)
+    """An audited decision that was accepted; the baseline rejects the second and the fourth."""
+    baseline = Decision.REJECTED if i in (1, 3) else Decision.ACCEPTED
+    return DecisionRow(
+        f"k{i}", f"t{i}", Arm.ADAPTIVE, Decision.ACCEPTED, 16, 64, 0.9, Reason.ACCEPT_BOUNDARY, 42, PLAN.id, float(i),
+        rollout="r-1", stage="canary", audited=True, baseline_decision=baseline, baseline_n=64,
+        adaptive_decision=Decision.ACCEPTED, adaptive_n=16, agrees=baseline is Decision.ACCEPTED,
+    )  # fmt: skip
 
 
 def rebuilt(rows: list[DecisionRow]) -> Cases:
@@ -150,3 +154,11 @@ def test_the_item_names_reason_gate_and_the_commands_to_begin_with(store: Store,
         f"suffice triage close r-1 --queue {queue} --note",
     ):
         assert expected in text
+
+
+def test_the_documentation_names_each_file(store: Store, tmp_path: Path) -> None:
+    seen = view(state={}, plan=PLAN.to_dict(), config={}, outputs={"run_eval.out": ""}, faulty=Faulty("hasty", HASTY))
+    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    table = text[text.index("| file | what it holds |") :].partition("\n\n")[0]
+    named = {name.partition("/")[0] for name in re.findall(r"`([\w./]+)`", table) if "." in name or "/" in name}
+    assert named == {name.partition("/")[0] for name in names(frozen(store, tmp_path, seen))}
