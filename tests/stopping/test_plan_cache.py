@@ -8,7 +8,7 @@ import pytest
 
 import suffice
 from suffice.stopping.budget import Budget
-from suffice.stopping.cache import PlanCache, default_cache
+from suffice.stopping.cache import SOLVER, PlanCache, default_cache
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin, Request
 
@@ -51,6 +51,14 @@ def test_another_request_is_another_entry(request_: Request, tmp_path: Path) -> 
     assert cache.get(request_, lambda: OTHER) == OTHER
     assert cache.get(REQUEST, never) == PLAN
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_plan_of_another_solver_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PlanCache(tmp_path).get(REQUEST, lambda: OTHER)
+    monkeypatch.setattr("suffice.stopping.cache.SOLVER", SOLVER + 1)
+    assert PlanCache(tmp_path).get(REQUEST, lambda: PLAN) == PLAN
+    monkeypatch.undo()
+    assert PlanCache(tmp_path).get(REQUEST, never) == OTHER
 
 
 def damaged(path: Path, how: str) -> str | bytes:
