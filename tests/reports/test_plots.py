@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from suffice.comparison.compare import CELL, Comparison, compare
+from suffice.decision.mean import Mean
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision, Rule
@@ -175,6 +176,14 @@ def test_a_mean_plans_curves_run_over_the_effect_and_peak_at_the_worst_case() ->
     curve = dict(_xy(_labelled(disagreement, "given the truth")))
     assert max(curve.values()) <= 100 * made.worst_disagreement
     assert max(curve, key=curve.__getitem__) == pytest.approx(made.worst_at, abs=0.05)
+
+
+def test_a_one_sided_plans_boundaries_are_of_t_and_its_negative_side_is_shown() -> None:
+    made = plan(Mean(at_least=0.0), N, 0.01, method="margin")
+    boundaries = plan_figure(made).axes[0]
+    assert boundaries.get_ylabel() == "t"
+    lowest = min(b.reject_at for b in made.boundaries if b.reject_at is not None)
+    assert boundaries.get_ylim()[0] < lowest
 
 
 @pytest.mark.parametrize(("suffix", "starts"), [(".svg", b"<?xml"), (".PNG", b"\x89PNG")])
