@@ -40,7 +40,7 @@ from suffice.store.rollouts import (
 )
 
 Note: TypeAlias = Callable[[State], JournalEvent]
-"""The journal's event about the state that an event leads to."""
+"""The journal's event about the state that an event leads to; its time becomes that of the decision."""
 
 _AT_ONCE = 500
 
