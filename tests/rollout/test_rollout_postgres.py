@@ -88,6 +88,6 @@ def test_while_the_server_is_away_decisions_are_made_nothing_advances_and_nothin
             assert made.state == before
             served += [verifier.verify(case) for case in cases[20:]]
         rows = {row.key: row for row in Ledger(made.store).rows(ID)}
-        assert [rows[case.key].decision for case in cases] == [it.verdict.decision.value for it in served]
+        assert [rows[case.key].decision for case in cases] == [it.verdict.decision for it in served]
         assert {rows[case.key].stage for case in cases} == {"canary"}
         made.until("full")
