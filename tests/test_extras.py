@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suffice.errors import SufficeError
-from suffice.extras import EXTRA_OF, MissingPackage, imported_for, installed, require
+from suffice.errors import MissingPackage, SufficeError
+from suffice.extras import EXTRA_OF, imported_for, installed, require
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -5,7 +5,7 @@ SufficeError
 ├── DataError            a source, a CSV file or a sampler gave something that cannot be used
 ├── ExecutionError       workers or a cluster cannot be used, or did not finish their work
 ├── MissingDataError     there is nothing to judge; the question stays open (exit 3, never success)
-├── MissingPackage       a package of an extra is needed and not installed (stands in suffice.extras)
+├── MissingPackage       a package of an extra is needed and not installed
 ├── OutputError          a result cannot be written
 ├── PlanError            an impossible plan was asked for, or a plan does not fit
 ├── RolloutError         a rollout was asked for something that its phase does not allow
@@ -56,6 +56,10 @@ class MissingDataError(SufficeError):
     """The data that an answer needs is not there."""
 
     exit_code = ExitCode.CANNOT_TELL
+
+
+class MissingPackage(SufficeError):
+    """A package of an extra is needed and not installed; the message names both."""
 
 
 class OutputError(SufficeError):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from suffice.errors import SufficeError
+from suffice.errors import MissingPackage
 
 EXTRA_OF = {
     "distributed": "dask",
@@ -19,15 +19,6 @@ EXTRA_OF = {
 """Each optional package, by the name it is imported by, with the extra that installs it."""
 
 
-class MissingPackage(SufficeError):
-    """Packages of an extra are needed and not installed; the message names them and the extra."""
-
-    def __init__(self, user: str, *packages: str) -> None:
-        extras = ",".join(sorted({EXTRA_OF[package] for package in packages}))
-        which = "which is" if len(packages) == 1 else "which are"
-        super().__init__(f"{user} needs {', '.join(packages)}, {which} not installed: pip install 'suffice[{extras}]'")
-
-
 @contextmanager
 def imported_for(user: str) -> Iterator[None]:
     """Around imports of optional packages, which `user` needs: one that is not installed raises MissingPackage."""
@@ -37,7 +28,7 @@ def imported_for(user: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRA_OF:
             raise
-        raise MissingPackage(user, package) from error
+        raise missing(user, package) from error
 
 
 def installed(package: str) -> bool:
@@ -47,6 +38,13 @@ def installed(package: str) -> bool:
 
 def require(user: str, *packages: str) -> None:
     """Refuse, before any work is done, what could not be finished without these packages. Raises MissingPackage."""
-    missing = [package for package in packages if not installed(package)]
-    if missing:
-        raise MissingPackage(user, *missing)
+    absent = [package for package in packages if not installed(package)]
+    if absent:
+        raise missing(user, *absent)
+
+
+def missing(user: str, *packages: str) -> MissingPackage:
+    """The error that names the packages which `user` needs, and the extras that install them."""
+    extras = ",".join(sorted({EXTRA_OF[package] for package in packages}))
+    which = "which is" if len(packages) == 1 else "which are"
+    return MissingPackage(f"{user} needs {', '.join(packages)}, {which} not installed: pip install 'suffice[{extras}]'")

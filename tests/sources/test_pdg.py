@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from suffice.errors import MissingDataError
-from suffice.extras import MissingPackage
+from suffice.errors import MissingDataError, MissingPackage
 from suffice.sources import pdg
 from suffice.sources.correction import Correction, Estimate
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import MissingDataError
-from suffice.extras import MissingPackage
+from suffice.extras import missing
 from suffice.sources.correction import Correction, Estimate
 
 # One value per paper: the first that the listing has. Ratios beyond 2 come from likelihoods that two half-widths do not
@@ -67,7 +67,7 @@ def _database() -> Path:
     # Finding the file does not import the package, which would load an ORM.
     package = find_spec("pdg")
     if package is None or package.origin is None:
-        raise MissingPackage("source pdg", "pdg")
+        raise missing("source pdg", "pdg")
     return Path(package.origin).with_name("pdg.sqlite")
 
 
