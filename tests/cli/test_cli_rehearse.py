@@ -23,7 +23,7 @@ KEYS = {
     "sample_reduction",
     "gates",
 }
-LEFT = {"config.json", "flag.json", "history.jsonl", "metrics.json", "report.html", "store.db", "summary.json"}
+LEFT = {"config.json", "flag.json", "metrics.json", "report.html", "store.db", "summary.json"}
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["triage", "check", str(bundle)]) == 0
-    assert capsys.readouterr().out == "12 files are as they were frozen\n"
+    assert capsys.readouterr().out == "14 files are as they were frozen\n"
     assert run(["triage", "check", str(bundle), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"bundle": str(bundle), "files": 12, "intact": True}
+    assert json.loads(capsys.readouterr().out) == {"bundle": str(bundle), "files": 14, "intact": True}
 
 
 def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from suffice.store.ledger import Ledger
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
 
+ROLLOUT = "rehearsal-000001"
 BIN = Path(sys.executable).parent
 FILES = {
     "MANIFEST",
@@ -30,9 +31,11 @@ FILES = {
     "config.json",
     "disagreements.jsonl",
     "environment.json",
+    "events.jsonl",
     "evidence.json",
     "flag.json",
     "gates.json",
+    "ledger.jsonl",
     "metrics.json",
     "plan.json",
     "receipt.json",
@@ -70,7 +73,7 @@ def test_a_bundle_holds_all_that_triage_needs(frozen: tuple[Setup, Path]) -> Non
     assert (state["phase"], state["stages"][state["stage"]]["name"]) == ("RolledBack", "canary")
     receipt = read(bundle, "receipt.json")
     assert isinstance(receipt, dict)
-    assert receipt["observed"] is True
+    assert receipt["asked"] == receipt["fixed"] > 0
     assert published(bundle / "flag.json") is None
 
 
@@ -78,12 +81,14 @@ def test_the_disagreements_are_those_of_the_ledger(frozen: tuple[Setup, Path]) -
     it, bundle = frozen
     lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
     with open_store(it.file("store.db")) as store:
-        rows = Ledger(store).disagreements("rehearsal", "canary")
-        counted = counters_of(row for row in Ledger(store).rows("rehearsal") if row.at <= rows[-1].at).snapshot()
+        rows = Ledger(store).disagreements(ROLLOUT, "canary")
+        window = [row for row in Ledger(store).rows(ROLLOUT, "canary") if row.at <= rows[-1].at]
     assert [json.loads(line)["key"] for line in lines] == [row.key for row in rows]
     metrics = read(bundle, "metrics.json")
     assert isinstance(metrics, dict)
-    assert metrics["decisions"] == counted.decisions
+    assert metrics["decisions"] == counters_of(window).snapshot().decisions == len(window)
+    frozen_rows = (bundle / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["key"] for line in frozen_rows} == {row.key for row in window}
     for line in lines:
         asked = json.loads(line)
         found = reproduce(bundle, asked["key"])
@@ -140,7 +145,8 @@ def test_the_commands_of_the_item_work_when_pasted_into_a_shell(tmp_path: Path) 
         check=False,
     )
     assert pasted.returncode == 0, pasted.stderr
-    assert "TRIAGE.md: OK" in pasted.stdout
+    assert re.search(r"^\d+ files are as they were frozen$", pasted.stdout, re.MULTILINE)
+    assert f"{ROLLOUT} is closed" in pasted.stdout
     first = json.loads((bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert f"{first['key']}: fixed {first['baseline']} after 64" in pasted.stdout
     assert f"adaptive {first['adaptive']} after {first['n']}" in pasted.stdout

@@ -59,8 +59,9 @@ def _config(first: str, last: str, rate: float) -> Config:
     ]
     acceptance = {"min_sample_reduction": 0.05, "max_disagreement_rate": rate, "confidence": 0.9}
     section = {"acceptance": acceptance, "cycle": "6h", "stages": stages}
-    sampling = {"n0": 8, "early_stop_margin": 0.001}
-    return parse(json.dumps({"rollout": section, "verifier": {"adaptive_sampling": sampling}}), "config")
+    sampling = {"n0": 8, "early_stop_margin": 0.001, "look_every": 1}
+    verifier = {"rule": "proportion", "n_samples": N, "adaptive_sampling": sampling}
+    return parse(json.dumps({"rollout": section, "verifier": verifier}), "config")
 
 
 def _rehearse(
@@ -140,7 +141,7 @@ def test_a_rollback_that_a_person_asked_for_names_no_gate(rolled_back: Rehearsed
 
 
 def test_a_receipt_that_was_not_observed_is_not_said_to_be(rolled_back: Rehearsed) -> None:
-    receipt = replace(rolled_back.ending.receipt, observed=False, fixed=3, asked=40)
+    receipt = replace(rolled_back.ending.receipt, fixed=3, asked=40)
     said = headline(replace(rolled_back.ending, receipt=receipt), rolled_back.summary)
     assert "not observed: 3 of 40 probes answered fixed" in said
 

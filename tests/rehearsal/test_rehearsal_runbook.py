@@ -33,21 +33,21 @@ def answered(folder: Path, **codes: int) -> Runbook:
     ],
 )
 def test_the_worst_answer_is_the_gates(tmp_path: Path, codes: dict[str, int], outcome: Outcome, said: str) -> None:
-    result = answered(tmp_path, **codes).judge("staging", wait=True)
+    result = answered(tmp_path, **codes).answer("staging", wait=True)
     assert (result.outcome, result.sentence) == (outcome, said)
 
 
 def test_checks_that_left_no_answer_are_an_error_and_ones_not_waited_for_prove_nothing(tmp_path: Path) -> None:
     runbook = Runbook(tmp_path, tmp_path / "config.json")
-    assert runbook.judge("staging", wait=True).outcome is Outcome.ERROR
-    assert answered(tmp_path / "other", run_eval=0).judge("staging", wait=False).outcome is Outcome.INCONCLUSIVE
+    assert runbook.answer("staging", wait=True).outcome is Outcome.ERROR
+    assert answered(tmp_path / "other", run_eval=0).answer("staging", wait=False).outcome is Outcome.INCONCLUSIVE
 
 
 def test_checks_that_cannot_start_are_an_error_with_the_reason_kept(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     runbook = Runbook(tmp_path / "checks", tmp_path / "config.json")
     runbook.begin("staging")
-    assert runbook.judge("staging", wait=True).outcome is Outcome.ERROR
+    assert runbook.answer("staging", wait=True).outcome is Outcome.ERROR
     assert "config.json" in (tmp_path / "checks" / "staging" / "trouble.out").read_text(encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from rehearsing import config, corrections, rehearsed, setup
 from sqlalchemy import select
 
 from suffice.config import load
-from suffice.errors import DataError, MissingDataError, OutputError
+from suffice.errors import DataError, MissingDataError, OutputError, RolloutError
 from suffice.flag.client import FlagClient
 from suffice.flag.file import published
 from suffice.rehearsal.rehearse import Ending, Moment, rehearse
@@ -18,7 +18,9 @@ from suffice.rehearsal.setup import Setup
 from suffice.rehearsal.summary import summary_of
 from suffice.rehearsal.traffic import lasting
 from suffice.rollout.phases import Phase
+from suffice.rollout.saved_state import plain_result
 from suffice.serving.counted import counters_of
+from suffice.store.actions import Action
 from suffice.store.database import open_store
 from suffice.store.events import verify_provenance
 from suffice.store.journal import journal_of, verify_journal
@@ -30,6 +32,8 @@ from suffice.triage.manifest import check
 from suffice.verifier.arm import Arm
 from suffice.verifier.loop import decide
 
+ROLLOUT = "rehearsal-000001"
+
 
 class Done:
     """A rehearsal that has ended, and what it left."""
@@ -40,9 +44,9 @@ class Done:
         self.ending: Ending = rehearse(it, seen=self.moments.append)
         self.summary: dict[str, Any] = summary_of(it, self.ending)
         with open_store(it.file("store.db")) as store, store.read() as connection:
-            self.rows: list[DecisionRow] = Ledger(store).rows("rehearsal")
+            self.rows: list[DecisionRow] = Ledger(store).rows(ROLLOUT)
             self.chains = verify_provenance(connection).intact, verify_journal(connection).intact
-            self.events = journal_of(connection, "rehearsal")
+            self.events = journal_of(connection, ROLLOUT)
             self.resolved = connection.execute(select(resolutions)).all()
 
     def stage(self, name: str) -> list[DecisionRow]:
@@ -65,7 +69,8 @@ def test_a_sound_variant_completes(completed: Done) -> None:
     assert all(g["outcome"] == "Successful" for stage in completed.summary["stages"][:2] for g in stage["gates"])
     assert completed.summary["failed_gate"] is completed.summary["bundle"] is None
     assert completed.moments[-1].state.phase is Phase.COMPLETED
-    assert [e.action for e in completed.events] == ["start", "advance", "advance", "complete"]
+    actions = [event.action.value for event in completed.events if event.action is not Action.JUDGE]
+    assert actions == ["start", "advance", "advance", "complete"]
     assert completed.chains == (True, True)
 
 
@@ -130,11 +135,14 @@ def test_the_numbers_of_the_summary_are_those_of_the_store(completed: Done) -> N
 
 
 def test_every_cycle_is_in_the_history(completed: Done) -> None:
-    lines = completed.setup.file("history.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    assert rows == completed.ending.history
-    assert len(rows) == len(completed.moments)
-    assert [row["decisions"] for row in rows] == sorted(row["decisions"] for row in rows)
+    rows, judged = completed.ending.history, [event for event in completed.events if event.action is Action.JUDGE]
+    assert [(row["at"], row["gates"]) for row in rows] == [(event.at, event.numbers["gates"]) for event in judged]
+    for row, moment in zip(rows, completed.moments, strict=True):
+        assert (row["phase"], row["weight"]) == (moment.state.phase.value, moment.state.weight)
+        assert row["gates"] == [plain_result(result) for result in moment.results]
+        assert row["day"] == moment.day
+    decisions = [moment.decisions for moment in completed.moments]
+    assert decisions == sorted(decisions)
     assert {row["stage"]: row["gates"] for row in rows} == {s["name"]: s["gates"] for s in completed.summary["stages"]}
 
 
@@ -161,10 +169,10 @@ def test_a_rollback_leaves_flag_and_configuration_at_the_baseline(rolled_back: D
 
 
 def test_a_rollback_is_settled_once(rolled_back: Done) -> None:
-    actions = [event.action for event in rolled_back.events]
-    assert actions == ["start", "advance", "roll back", "observed"]
+    actions = [event.action.value for event in rolled_back.events if event.action is not Action.JUDGE]
+    assert actions == ["start", "advance", "roll back", "observed", "receipt", "triage", "settle"]
     assert rolled_back.summary["bundle"] == str(rolled_back.setup.bundles[0])
-    assert check(rolled_back.setup.bundles[0]) == 11
+    assert check(rolled_back.setup.bundles[0]) == 14
     assert [path.name for path in (rolled_back.setup.directory / "triage").iterdir()] == [
         rolled_back.setup.bundles[0].name
     ]
@@ -215,10 +223,12 @@ def test_the_margin_as_the_configured_method_does_not_even_leave_staging(tmp_pat
     assert it.ending.state.current.name == "staging"
 
 
-def test_a_fixed_plan_saves_nothing_and_is_never_promoted(tmp_path: Path) -> None:
-    it = Done(setup(tmp_path, chosen=config(method="fixed")))
-    assert it.summary["status"] == "rolled_back"
-    assert it.summary["failed_gate"] == "sample_reduction"
+def test_a_fixed_plan_saves_nothing_and_is_refused_as_production_refuses_it(tmp_path: Path) -> None:
+    it = setup(tmp_path, chosen=config(method="fixed"))
+    with pytest.raises(RolloutError, match=r"the last stage, .*, can save 0 % of the draws; allowed: at least 30 %"):
+        rehearse(it)
+    with open_store(it.file("store.db")) as store:
+        assert Ledger(store).rows(ROLLOUT) == []
 
 
 def test_too_few_corrections_pause_and_are_never_promoted(tmp_path: Path) -> None:

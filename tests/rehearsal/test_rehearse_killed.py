@@ -4,10 +4,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +35,7 @@ class World:
         self.command += ["--fault", fault] if fault else []
 
     def start(self, *options: str, hash_seed: str = "0") -> subprocess.Popen[str]:
-        """Start it; returns when it is at work."""
-        lock = self.folder / "rehearsal" / ".lock"
-        lock.unlink(missing_ok=True)
+        """Start it; returns when it is at work: it has the lease."""
         process = subprocess.Popen(
             [*self.command, *options],
             cwd=self.folder,
@@ -44,14 +44,25 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
-        while not lock.exists() and process.poll() is None:
-            time.sleep(0.005)
+        while process.poll() is None and f"/{process.pid}/" not in self.holder:
+            time.sleep(0.02)
         return process
 
     def run(self, *options: str, hash_seed: str = "0") -> tuple[int, str, str]:
         process = self.start(*options, hash_seed=hash_seed)
         out, err = process.communicate()
         return process.returncode, out, err
+
+    @property
+    def holder(self) -> str:
+        """Who has the lease, as far as there is a store."""
+        path = self.folder / "rehearsal" / "store.db"
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                row = connection.execute("SELECT holder FROM leases").fetchone()
+        except sqlite3.Error:
+            return ""
+        return str(row[0]) if row else ""
 
     @property
     def summary(self) -> bytes:
@@ -64,7 +75,7 @@ class World:
         if not path.exists():
             return False
         with open_store(path) as store, store.read() as connection:
-            return load_rollout(connection, "rehearsal") is not None
+            return load_rollout(connection, "rehearsal-000001") is not None
 
 
 def check_whole(world: World) -> None:

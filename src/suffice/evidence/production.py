@@ -1,7 +1,7 @@
 """What production can be asked about a stage: the ledger, recomputed decisions, and whether they are about this
 rollout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from suffice.config import Stage
@@ -10,7 +10,7 @@ from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.recompute import differing
-from suffice.evidence.tally import ScopeOf
+from suffice.evidence.tally import Counted, ScopeOf
 from suffice.resolution.storm import StormPolicy
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
@@ -31,7 +31,8 @@ class Measured:
 
 class Measurement:
     """Measures one rollout again and again; what the ledger had before is not read twice. Raises nothing: what cannot
-    be read is not measured."""
+    be read is not measured. `recomputed` holds how many decisions of a stage (with enough adaptive ones, or not yet)
+    were decided again, and how many of them differ."""
 
     def __init__(
         self,
@@ -46,7 +47,12 @@ class Measurement:
         self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
         self._plan_of, self._rebuild = plan_of, rebuild
         self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
-        self._recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
+        self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
+
+    @property
+    def stages(self) -> Mapping[str, Counted]:
+        """What was counted of each stage."""
+        return self._reader.stages
 
     def measure(self, stage: Stage, began: float, now: float) -> Measured:
         """The evidence of a stage that began then, up to now (seconds)."""
@@ -77,12 +83,12 @@ class Measurement:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
         enough = (evidence.stopped or 0) >= RECOMPUTED
         notes: tuple[str, ...] = ()
-        if evidence.stopped and (stage.name, enough) not in self._recomputed:
+        if evidence.stopped and (stage.name, enough) not in self.recomputed:
             try:
-                self._recomputed[stage.name, enough] = self._recompute(stage.name)
+                self.recomputed[stage.name, enough] = self._recompute(stage.name)
             except SufficeError as error:
                 notes = (f"determinism: {error}",)
-        recomputed, differ = self._recomputed.get((stage.name, enough), (0, 0))
+        recomputed, differ = self.recomputed.get((stage.name, enough), (0, 0))
         return Measured(replace(evidence, recomputed=recomputed, differing=differ), notes)
 
     def _recompute(self, stage: str) -> tuple[int, int]:

@@ -1,56 +1,58 @@
-"""The rehearsal: traffic through the real verifier, store, flag, gates and controller, cycle by cycle."""
+"""The rehearsal: recorded corrections as traffic, and production's own rollout, cycle by cycle."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from suffice.config import Stage, set_enabled
-from suffice.errors import DataError, MissingDataError, OutputError, RolloutError
-from suffice.evidence.measurements import Evidence
+from suffice.config import set_enabled
+from suffice.errors import DataError, MissingDataError, OutputError, RolloutError, SufficeError
+from suffice.evidence.production import RECOMPUTED
 from suffice.evidence.reader import EvidenceReader
-from suffice.evidence.recompute import differing
+from suffice.evidence.tally import Counted
 from suffice.files import write_atomically
-from suffice.flag.client import FlagClient
-from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult
-from suffice.rehearsal.bundle import Bundler
 from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
-from suffice.rehearsal.history import History, row_of
+from suffice.rehearsal.history import rows_of
 from suffice.rehearsal.resolved import resolved
 from suffice.rehearsal.runbook import Runbook
-from suffice.rehearsal.setup import CHECKS, PLAN, Setup, begin_anew, pinned, remove_temporary_files
+from suffice.rehearsal.setup import CHECKS, PLAN, SERVICE, Setup, begin_anew, pinned, remove_temporary_files
 from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.controller import Cycle, Paused, Started, State, advance
-from suffice.rollout.driver import Driver, Published
-from suffice.rollout.judging import judge_all
+from suffice.rollout.controller import State
+from suffice.rollout.lease import Lease
+from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.saved_state import result_of
+from suffice.rollout.saved_state import state_of
+from suffice.rollout.world import Faulty, Place, Rehearsed
 from suffice.serving.counted import counters_of
 from suffice.serving.served import Served
-from suffice.serving.verifier import Situation, Verifier
-from suffice.stopping.plan import Plan
+from suffice.serving.situation import Situation, StoredSituation
+from suffice.serving.spool import FOLDER, Spool, take_up
+from suffice.serving.verifier import Verifier
 from suffice.stopping.request import Margin
+from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
+from suffice.store.journal import journal_of, last_event
 from suffice.store.ledger import DecisionRow, Ledger
-from suffice.store.rollouts import load_rollout
+from suffice.store.triage import StoredReceipt, item_of, receipt_of
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
-RECOMPUTED = 20
-"""Decisions of a stage that a fresh process decides again, adaptive ones first."""
-
 ASKED = 200
 """Targets that the flag is asked about in the end: of 1 % of them, one is among these seven times of eight."""
 
-ROLLOUT = "rehearsal"
-SALT = "rehearsal"
+LEASE_SECONDS = 3.0
+"""How long a rehearsal that was killed keeps others out of its folder; shorter than in production, where nobody
+waits."""
+
+_PATIENCE = LEASE_SECONDS + 0.5
+_WHO = "rehearsal"
+_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+_STATUS = {Phase.COMPLETED: "completed", Phase.ROLLED_BACK: "rolled_back", Phase.PAUSED: "paused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +61,24 @@ class Moment:
 
     state: State
     results: tuple[GateResult, ...]
-    evidence: Evidence
     decisions: int
     day: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """How a rehearsal ended: `status`, with what was known then."""
+    """How a rehearsal ended: `status`, with what was known then.
+
+    `stages` is what the ledger has of each stage ("": of decisions while none was in force), `history` what each cycle
+    saw, from the journal.
+    """
 
     status: str
     state: State
-    results: dict[str, tuple[GateResult, ...]]
-    reader: EvidenceReader
+    stages: Mapping[str, Counted]
     resolved: Summary
     adaptive_after_receipt: int | None
-    receipt: Receipt | None
+    receipt: StoredReceipt | None
     bundle: str | None
     arm: str
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -92,306 +96,264 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
     """Run a rehearsal until it completes, pauses, is rolled back, or is interrupted; `seen` is called after each cycle.
 
     With `go_on` it continues the one in its folder, else it begins anew. Raises OutputError when another process is at
-    work in the folder, DataError when there is nothing to go on with or it was made from something else,
-    MissingDataError when there are no corrections.
+    work in the folder or it holds something else, DataError when there is nothing to go on with or it was made from
+    something else, MissingDataError when there are no corrections, RolloutError when the rollout cannot start.
     """
     if not setup.corrections:
         raise MissingDataError(f"{setup.source}: has no corrections to rehearse with")
-    with _locked(setup), ExitStack() as stack:
+    if go_on and not setup.file("store.db").exists():
+        raise DataError(f"{setup.directory}: there is no rehearsal to go on with; leave out --continue")
+    clock = _Clock(setup.start)
+    with ExitStack() as stack:
+        store = _open(setup)
+        path, runbook = _Path(setup), None
+        if setup.checks:
+            runbook = Runbook(setup.file(CHECKS), setup.file("config.json"), lambda state: _may_end(operator, state))
+            stack.callback(runbook.close)
+        rehearsed = Rehearsed(_scope, runbook, path.faulty)
+        place = Place(setup.file("config.json"), setup.directory, SERVICE, mark=f"-{setup.digest}")
+        operator = stack.enter_context(Operator(place, clock=clock, store=store, rehearsed=rehearsed))
+        lease = stack.enter_context(_leased(setup, store))
         remove_temporary_files(setup.directory)
         if not go_on:
-            begin_anew(setup)
-        store = stack.enter_context(open_store(setup.file("store.db"), durable=False))
-        flag = stack.enter_context(FlagClient.from_file(setup.file("flag.json")))
-        runbook = None
-        if setup.checks:
-            runbook = Runbook(setup.file(CHECKS), setup.file("config.json"))
-            stack.callback(runbook.close)
-        return _Rehearsal(setup, store, flag, runbook).run(go_on=go_on, seen=seen)
+            begin_anew(setup, store)
+        verifier = stack.enter_context(_verifier(setup, operator, clock, path))
+        return _Rehearsal(setup, clock, operator, verifier, path, lease).run(go_on=go_on, seen=seen)
+
+
+def _open(setup: Setup) -> Store:
+    try:
+        setup.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{setup.directory}: cannot be used: {error.strerror or error}") from error
+    return open_store(setup.file("store.db"), durable=False)
 
 
 @contextmanager
-def _locked(setup: Setup) -> Iterator[None]:
-    try:
-        setup.directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(setup.file(".lock"))
-        lock.acquire(timeout=0)
-    except OSError as error:
-        # filelock's Timeout is an OSError, too.
-        busy = isinstance(error, Timeout)
-        why = "another rehearsal is at work here" if busy else f"cannot be used: {error.strerror or error}"
-        raise OutputError(f"{setup.directory}: {why}") from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _leased(setup: Setup, store: Store) -> Iterator[Lease]:
+    with Lease(store, SERVICE, seconds=LEASE_SECONDS) as lease:
+        try:
+            lease.acquire(patience=_PATIENCE)
+        except RolloutError as error:
+            raise OutputError(f"{setup.directory}: another rehearsal is at work here: {error}") from error
+        # On a thread of its own, as in production: other processes wait by their clocks, not by the compressed one.
+        lease.start_beating()
+        yield lease
+
+
+class _Path:
+    """The adaptive path of each stage, faulty from the fault's stage on."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._fault = setup.fault
+        self._stages = [stage.name for stage in setup.config.rollout.stages]
+        self._plan = setup.plan
+        if setup.fault is not None:
+            margin = Margin.of(setup.config.verifier.adaptive_sampling)
+            self._plan = faulty_plan(setup.fault.kind, setup.plan, margin)
+
+    def fault(self, stage: str) -> Kind | None:
+        """The fault at work in a stage; none where no stage is in force."""
+        if self._fault is None or stage not in self._stages:
+            return None
+        begun = self._stages.index(stage) >= self._stages.index(self._fault.stage)
+        return self._fault.kind if begun else None
+
+    def faulty(self, stage: str) -> Faulty | None:
+        kind = self.fault(stage)
+        return Faulty(kind.spelling, self._plan) if kind else None
+
+    def within(self, told: Situation) -> Situation:
+        """The situation with the fault in it, if there is one at work."""
+        kind = self.fault(told.stage)
+        return replace(told, plan=self._plan, feed=faulty_feed(kind)) if kind else told
+
+
+def _verifier(setup: Setup, operator: Operator, clock: _Clock, path: _Path) -> Verifier:
+    """As `Verifier.from_config` makes it, but for signs of life, which the rehearsal has it give, and the flag's
+    client, which it shares with the operator: what one of them has seen, the other has seen."""
+    with suppress(SufficeError):
+        take_up(setup.file(FOLDER), Ledger(operator.store))
+    told = StoredSituation(operator.store, SERVICE, clock=clock)
+    return Verifier(
+        setup.plan,
+        setup.seed,
+        operator.flag,
+        enabled=True,
+        counters=Counters(),
+        clock=clock,
+        monotonic=clock,
+        ledger=Ledger(operator.store),
+        situation=lambda: path.within(told()),
+        batch=10_000,
+        spool=Spool(setup.file(FOLDER)),
+    )
 
 
 class _Rehearsal:
-    def __init__(self, setup: Setup, store: Store, flag: FlagClient, runbook: Runbook | None) -> None:
-        self.setup, self.store, self.flag, self.runbook = setup, store, flag, runbook
-        self.clock = _Clock(setup.start)
+    def __init__(
+        self, setup: Setup, clock: _Clock, operator: Operator, verifier: Verifier, path: _Path, lease: Lease
+    ) -> None:
+        self.setup, self.clock, self.store = setup, clock, operator.store
+        self.operator, self.verifier, self.path, self.lease = operator, verifier, path, lease
         self.traffic = Traffic(setup.corrections, setup.regions)
         self.policy = StormPolicy.of(setup.config)
-        self.ledger = Ledger(store)
-        self.reader = self._new_reader()
-        self.fault_plan = _fault_plan(setup)
-        self.counters = Counters()
-        self.stage: Stage
-        self.situation: Situation
-        self._enter(setup.config.rollout.stages[0].name)
-        self.verifier = Verifier(
-            setup.plan,
-            setup.seed,
-            flag,
-            enabled=True,
-            counters=self.counters,
-            clock=self.clock,
-            ledger=self.ledger,
-            situation=lambda: self.situation,
-            batch=10_000,
-        )
         self.resolver = Resolver(
-            store,
+            self.store,
             self._verify,
             self.policy,
-            self.clock,
-            scope=ROLLOUT,
+            clock,
+            scope=SERVICE,
             batch=self.traffic.per_cycle(setup.cycle),
-            flush=self.verifier.flush,
+            flush=verifier.flush,
         )
-        self.bundler = Bundler(setup, self.ledger, ROLLOUT, self.fault_plan, runbook)
-        published = Published(setup.file("flag.json"), SALT, flag, self.traffic.targets(), setup.regions)
-        self.driver = Driver(store, ROLLOUT, published, self.bundler.settle, self.clock)
-        self.results: dict[str, tuple[GateResult, ...]] = {}
-        self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
-        self.history = History(setup.file("history.jsonl"))
 
     def run(self, *, go_on: bool, seen: Callable[[Moment], None]) -> Ending:
         try:
             state = self._watch(self._go_on() if go_on else self._begin(), seen)
             status = _STATUS.get(state.phase, "interrupted")
         except KeyboardInterrupt:
-            status, state = "interrupted", self._known()
-            # The reader may have been interrupted in its counting.
-            self.reader = self._new_reader()
+            if self.operator.newest is None:
+                # It had not begun: nothing is known.
+                raise
+            status, state = "interrupted", self.operator.state
         return self._end(status, state)
-
-    def _new_reader(self) -> EvidenceReader:
-        return EvidenceReader(self.ledger, ROLLOUT, self.policy, _scope)
-
-    def _known(self) -> State:
-        try:
-            return self.driver.state
-        except RolloutError:
-            # It had not begun: nothing is known.
-            raise KeyboardInterrupt from None
 
     def _begin(self) -> State:
         # The rehearsal switches a configuration of its own on and off, never the one it was started with.
         self.setup.plan.save(self.setup.file(PLAN))
-        write_atomically(
-            self.setup.file("config.json"), pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n"
-        )
-        set_enabled(self.setup.file("config.json"), enabled=True)
-        state = State(self.setup.config.rollout)
-        self.driver.create(state, self.setup.source, self.setup.identity)
-        return self.driver.handle(Started(), "rehearsal")
+        config = self.setup.file("config.json")
+        write_atomically(config, pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n")
+        set_enabled(config, enabled=True)
+        self.operator.start(_WHO, Start(source=self.setup.identity))
+        return self.operator.state
 
     def _go_on(self) -> State:
-        with self.store.read() as connection:
-            stored = load_rollout(connection, ROLLOUT)
+        stored = self.operator.newest
         if stored is None:
             raise DataError(f"{self.setup.directory}: there is no rehearsal to go on with; leave out --continue")
-        if stored.config != self.setup.identity:
+        if stored.config["source"] != self.setup.identity:
             raise DataError(f"{self.setup.directory}: the rehearsal there was made from something else; begin anew")
         self.clock.now = stored.updated_at
-        self._remember(stored.updated_at)
-        state = self.driver.state
-        self._enter(state.current.name)
-        return self.driver.handle(Started(), "rehearsal") if state.phase is Phase.PENDING else self.driver.reconcile()
+        self._remember()
+        if state_of(stored.state).phase in (Phase.PENDING, *_BACK):
+            self.operator.cycle(_WHO)
+        else:
+            self.operator.monitor.driver.reconcile(insist=False)
+        return self.operator.state
 
-    def _remember(self, until: float) -> None:
-        """What an earlier process knew and did not store with the rollout."""
-        self.history.go_on(until)
-        for row in self.history.rows:
-            stage, evidence = row["stage"], Evidence(**row["evidence"])
-            self.results[stage] = tuple(map(result_of, row["gates"]))
-            self.bundler.evidence, self.bundler.results = evidence, self.results[stage]
-            if evidence.recomputed and evidence.differing is not None:
-                self.recomputed[stage, _enough(evidence)] = int(evidence.recomputed), int(evidence.differing)
+    def _remember(self) -> None:
+        """What an earlier process recomputed; it would find newer decisions to recompute."""
+        for row in self._history():
+            evidence = row["evidence"]
+            if evidence["recomputed"]:
+                enough = evidence["stopped"] >= RECOMPUTED
+                counts = evidence["recomputed"], evidence["differing"]
+                self.operator.monitor.measurement.recomputed[row["stage"], enough] = counts
 
     def _watch(self, state: State, seen: Callable[[Moment], None]) -> State:
         last = state.last_cycle if state.last_cycle is not None else self.setup.start
         done = round((last - self.setup.start) / self.setup.cycle)
         cycles = self.traffic.cycles(self.setup.cycle, self.setup.passes, done)
         for number, arrivals in enumerate(cycles, start=done + 1):
-            if self._watched_long_enough(state):
+            if _watched_long_enough(self.operator, state):
                 break
             self.clock.now = self.setup.start + number * self.setup.cycle
-            self._enter(state.current.name)
+            if self.path.fault(state.current.name) is Kind.NO_METRICS:
+                self._spoil_the_spool()
             for _ in self.resolver.resolve(arrivals):
                 pass
             if state.phase in (Phase.PAUSED, Phase.ROLLED_BACK):
                 # One cycle more, so that the ledger shows what decisions are like after the end.
                 return state
-            state = self._cycle(state)
-            self._tell(state, seen)
+            self.verifier.beat(SERVICE)
+            state = self._cycle(seen)
         if state.phase is Phase.PROGRESSING:
             why = f"the corrections have arrived {self.setup.passes} times, which proved too little"
-            return self.driver.handle(Paused(why), "rehearsal")
+            self.operator.tell("pause", _WHO, why)
+            return self.operator.state
         return state
 
-    def _enter(self, stage: str) -> None:
-        self.stage = next(s for s in self.setup.config.rollout.stages if s.name == stage)
-        self.situation = self._situation()
+    def _cycle(self, seen: Callable[[Moment], None]) -> State:
+        if self.lease.lost:
+            raise OutputError(f"{self.setup.directory}: another rehearsal has taken over here; this one ends")
+        report, state = self.operator.cycle(_WHO), self.operator.state
+        decisions = sum(counted.decisions for counted in self.operator.monitor.measurement.stages.values())
+        day = (self.clock.now - self.setup.start) / DAY
+        seen(Moment(state, report.results, decisions, day))
+        return state
 
-    def _watched_long_enough(self, state: State) -> bool:
-        """Whether a day has passed since everything was adaptive."""
-        completed = self.history.first(phase=Phase.COMPLETED.value)
-        return completed is not None and state.phase is Phase.COMPLETED and self.clock.now - completed["at"] >= DAY
+    def _spoil_the_spool(self) -> None:
+        """Leave rows that no cycle can take up, as a verifier of another version would: what the ledger lacks then,
+        nobody knows."""
+        path = self.setup.file(FOLDER) / f"{Kind.NO_METRICS.spelling}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"written": "by another version"}\n', encoding="utf-8")
 
-    def _cycle(self, state: State) -> State:
-        name = state.current.name
-        evidence = self._evidence(state)
-        weight = 0 if state.current.shadow else state.current.weight
-        self.results[name] = judge_all(evidence, self.setup.config.rollout, weight=weight)
-        self.results[name] += self._checked(state)
-        self.bundler.evidence, self.bundler.results = evidence, self.results[name]
-        audits = None if evidence.audits is None else int(evidence.audits)
-        cycle = Cycle(self.results[name], audits)
-        self.history.append(
-            row_of(
-                name,
-                advance(state, cycle, self.clock.now)[0],
-                self.results[name],
-                evidence,
-                decisions=self._decisions(),
-                at=self.clock.now,
-                day=self._day(),
-            )
-        )
-        return self.driver.handle(cycle, "rehearsal")
-
-    def _checked(self, state: State) -> tuple[GateResult, ...]:
-        if self.runbook is None:
-            return ()
-        if state.phase is Phase.PROGRESSING:
-            self.runbook.begin(state.current.name)
-        return (self.runbook.judge(state.current.name, wait=self._could_end(state)),)
-
-    def _could_end(self, state: State) -> bool:
-        """Whether this cycle may be the last of its stage; a stage that needs no proof is watched to the end."""
-        if not state.current.needs_proof:
-            return self._watched_long_enough(state)
-        return state.phase is not Phase.PROGRESSING or state.held + self.setup.cycle >= state.current.hold_seconds
-
-    def _evidence(self, state: State) -> Evidence:
-        stage = state.current
-        evidence = self.reader.read(stage, self.clock.now - state.held, self.clock.now)
-        if self._faulty(Kind.NO_METRICS):
-            return Evidence()
-        if not evidence.stopped:
-            return replace(evidence, recomputed=0, differing=0)
-        # Again once there are enough adaptive decisions: a young canary has hardly any.
-        which = stage.name, _enough(evidence)
-        if which not in self.recomputed:
-            try:
-                self.recomputed[which] = self._recompute(stage.name)
-            except DataError:
-                return evidence
-        recomputed, differ = self.recomputed[which]
-        return replace(evidence, recomputed=recomputed, differing=differ)
-
-    def _recompute(self, stage: str) -> tuple[int, int]:
-        rows = sorted(self.ledger.rows(ROLLOUT, stage), key=lambda row: not (row.shadow or row.arm == "adaptive"))
-        by_key = {correction.key: correction for correction in self.setup.corrections}
-        pairs = [(row, by_key[lasting(row.key)]) for row in rows[:RECOMPUTED]]
-        return len(pairs), len(differing(pairs, self._plan()))
-
-    def _tell(self, state: State, seen: Callable[[Moment], None]) -> None:
-        self.history.ended(state)
-        seen(Moment(state, self.bundler.results, self.bundler.evidence, self._decisions(), self._day()))
-
-    def _decisions(self) -> int:
-        return sum(counted.decisions for counted in self.reader.stages.values())
-
-    def _day(self) -> float:
-        return (self.clock.now - self.setup.start) / DAY
+    def _history(self) -> list[dict[str, Any]]:
+        with self.store.read() as connection:
+            return rows_of(journal_of(connection, self.operator.current.id), self.setup.start)
 
     def _verify(self, case: Case) -> Served:
         # Arm, region and audit follow the lasting target; the pass only keeps the records apart.
         return self.verifier.verify(Case(case.key, lasting(case.target), case.sampler, case.region, case.direction))
 
-    def _situation(self) -> Situation:
-        fault = self.setup.fault
-        return Situation(
-            rollout=ROLLOUT,
-            stage=self.stage.name,
-            audit_fraction=self.stage.audit_fraction,
-            audit_salt=f"{SALT}/audit",
-            shadow=self.stage.shadow,
-            plan=self._plan(),
-            feed=faulty_feed(fault.kind) if fault and self._faulty(fault.kind) else None,
-        )
-
-    def _plan(self) -> Plan:
-        fault = self.setup.fault
-        return self.fault_plan if fault and self._faulty(fault.kind) else self.setup.plan
-
-    def _faulty(self, kind: Kind) -> bool:
-        """Whether this fault is at work: from its stage on."""
-        fault = self.setup.fault
-        if fault is None or fault.kind is not kind:
-            return False
-        names = [stage.name for stage in self.setup.config.rollout.stages]
-        return names.index(self.stage.name) >= names.index(fault.stage)
-
     def _end(self, status: str, state: State) -> Ending:
-        self.reader.read(state.current, self.clock.now, self.clock.now)
-        self.history.ended(state)
-        self.history.save()
-        settled, found = self.bundler.settled, resolved(self.store)
-        self._write_metrics(found)
-        after = self.ledger.adaptive_after(ROLLOUT, settled.at) if settled else None
+        self.verifier.flush()
+        rollout, ledger = self.operator.current.id, Ledger(self.store)
+        # Not the monitor's: it may have been interrupted in its counting.
+        reader = EvidenceReader(ledger, rollout, self.policy, _scope)
+        reader.catch_up()
+        with self.store.read() as connection:
+            receipt, item = receipt_of(connection, rollout), item_of(connection, rollout)
+        history, counts = self._history(), resolved(self.store)
+        if history and history[-1]["at"] == state.last_cycle:
+            # A rollback is observed only after its cycle was written down.
+            history[-1] |= {"phase": state.phase.value, "weight": state.weight}
+        self._write_metrics(counts)
         return Ending(
             status=status,
             state=state,
-            results=self.results,
-            reader=self.reader,
-            resolved=found,
-            adaptive_after_receipt=after,
-            receipt=settled.receipt if settled else None,
-            bundle=str(settled.bundle) if settled else None,
+            stages=reader.stages,
+            resolved=counts,
+            adaptive_after_receipt=ledger.adaptive_after(rollout, receipt.at) if receipt else None,
+            receipt=receipt,
+            bundle=item.bundle if item else None,
             arm=self._arm().value,
-            history=self.history.rows,
+            history=history,
         )
 
     def _arm(self) -> Arm:
         """Adaptive when the flag says so to any of some targets."""
-        asked = {self.flag.arm(target, self.setup.regions[0]) for target in self.traffic.targets()[:ASKED]}
+        targets, region = self.traffic.targets()[:ASKED], self.setup.regions[0]
+        asked = {self.operator.flag.arm(target, region) for target in targets}
         return Arm.ADAPTIVE if Arm.ADAPTIVE in asked else Arm.FIXED
 
     def _write_metrics(self, found: Summary) -> None:
         """The counters of the whole rehearsal, from the ledger: also of what a killed process decided."""
         self.setup.file("metrics.json").unlink(missing_ok=True)
-        counters = counters_of(self.ledger.rows(ROLLOUT))
+        counters = counters_of(Ledger(self.store).rows(self.operator.current.id))
         counters.add(Counter.ROLLBACKS, found.rolled_back)
         counters.add(Counter.ESCALATIONS, found.escalations)
         flush(counters, self.setup.file("metrics.json"))
 
 
-_STATUS = {Phase.COMPLETED: "completed", Phase.ROLLED_BACK: "rolled_back", Phase.PAUSED: "paused"}
+def _watched_long_enough(operator: Operator, state: State) -> bool:
+    """Whether a day has passed since everything was adaptive."""
+    if state.phase is not Phase.COMPLETED:
+        return False
+    with operator.store.read() as connection:
+        completed = last_event(connection, operator.current.id, Action.COMPLETE)
+    return completed is not None and operator.clock() - completed.at >= DAY
 
 
-def _fault_plan(setup: Setup) -> Plan:
-    sampling, fault = setup.config.verifier.adaptive_sampling, setup.fault
-    options = Margin.of(sampling)
-    return faulty_plan(fault.kind, setup.plan, options) if fault else setup.plan
-
-
-def _enough(evidence: Evidence) -> bool:
-    return (evidence.stopped or 0) >= RECOMPUTED
+def _may_end(operator: Operator, state: State) -> bool:
+    """Whether this cycle may be the last of its stage; a stage that needs no proof is watched to the end."""
+    if not state.current.needs_proof:
+        return _watched_long_enough(operator, state)
+    return (
+        state.phase is not Phase.PROGRESSING or state.held + state.rollout.cycle_seconds >= state.current.hold_seconds
+    )
 
 
 def _scope(row: DecisionRow) -> str:

@@ -143,7 +143,7 @@ def _observed(ending: Ending) -> str:
     if ending.receipt is None:
         return "the receipt is in the bundle" if ending.bundle else "there is no receipt"
     asked, fixed = ending.receipt.asked, ending.receipt.fixed
-    if ending.receipt.observed:
+    if asked == fixed:
         return f"the baseline was observed by {asked:,} {'probe' if asked == 1 else 'probes'}"
     return f"the baseline was not observed: {fixed:,} of {asked:,} probes answered fixed"
 

@@ -3,11 +3,14 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from suffice.errors import OutputError
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout.controller import State
+from suffice.rollout.phases import Phase
 from suffice.runbook import worker
 
 GATE = "runbook"
@@ -21,12 +24,20 @@ _HOLDS, _CANNOT_TELL = 0, 3
 class Runbook:
     """Runs the checks under the rehearsal's own configuration; what the checks print stays in `folder`/STAGE.
 
-    What an earlier process asked and had answered is not asked again.
+    What an earlier process asked and had answered is not asked again. They run beside the traffic; a cycle in which the
+    stage `may_end` waits for them.
     """
 
-    def __init__(self, folder: Path, config: Path) -> None:
-        self.folder, self._config = folder, config
+    def __init__(self, folder: Path, config: Path, may_end: Callable[[State], bool] = lambda _: True) -> None:
+        self.folder, self._config, self._may_end = folder, config, may_end
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]:
+        """The gate of a cycle. Raises OutputError when the checks cannot be started."""
+        stage = state.current.name
+        if ask and state.phase is Phase.PROGRESSING:
+            self.begin(stage)
+        return (self.answer(stage, wait=self._may_end(state)),)
 
     def begin(self, stage: str) -> None:
         """Start the checks of a stage, unless they were. Raises OutputError."""
@@ -45,7 +56,7 @@ class Runbook:
         except OSError as error:
             raise OutputError(f"{folder}: the runbook's checks cannot be run: {error.strerror or error}") from error
 
-    def judge(self, stage: str, *, wait: bool) -> GateResult:
+    def answer(self, stage: str, *, wait: bool) -> GateResult:
         """What the checks of a stage say together; without `wait` that they were not waited for yet.
 
         So the answer does not depend on which of two processes is faster.
@@ -69,7 +80,7 @@ class Runbook:
             process.wait()
             _close(process)
 
-    def outputs(self, stage: str) -> dict[str, str]:
+    def outputs(self, stage: str) -> Mapping[str, str]:
         """What the checks of a stage left, as text by file name; waits for them."""
         self.end(stage)
         folder = self.folder / stage

@@ -8,13 +8,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import delete, select
+
 from suffice.config import Config
 from suffice.errors import OutputError
 from suffice.rehearsal.faults import Fault
 from suffice.rehearsal.traffic import ELSEWHERE
+from suffice.serving.spool import FOLDER
 from suffice.sources.correction import Correction
 from suffice.stopping.plan import Plan
 from suffice.store.chain import canonical
+from suffice.store.database import Store
+from suffice.store.schema import decisions, leases, metadata, records, rollouts, store_meta
 
 PASSES = 14
 """How often the corrections may arrive before a rehearsal that has not ended is given up as paused."""
@@ -72,23 +77,22 @@ class Setup:
     def file(self, name: str) -> Path:
         return self.directory / name
 
-    def bundle(self, stage: str, gate: str) -> Path:
-        """Where the evidence of a rollback goes: a folder that no other rehearsal uses."""
-        return self.directory / TRIAGE / f"{stage}-{gate}-seed-{self.seed}-{self._digest}"
-
     @property
     def bundles(self) -> list[Path]:
-        """The evidence of rollbacks that such a rehearsal has left."""
-        return sorted((self.directory / TRIAGE).glob(f"*-{self._digest}"))
+        """The evidence of a rollback that such a rehearsal has left."""
+        return sorted((self.directory / TRIAGE).glob(f"*-{self.digest}"))
 
     @property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Tells the evidence of this rehearsal from that of others in its folder."""
         return sha256(canonical(self.identity).encode()).hexdigest()[:8]
 
 
+SERVICE = "rehearsal"
+"""The service whose rollout is rehearsed."""
+
 TRIAGE, CHECKS, PLAN = "triage", "checks", "plan.json"
-FILES = ("store.db", "store.db-wal", "store.db-shm", "flag.json", "config.json", PLAN, "metrics.json", "history.jsonl")
-RESULTS = ("report.html", "summary.json")
+FILES = ("flag.json", "config.json", PLAN, "metrics.json", "report.html", "summary.json")
 
 
 def pinned(config: Config, plan_file: str) -> Config:
@@ -97,20 +101,38 @@ def pinned(config: Config, plan_file: str) -> Config:
     return config.model_copy(update={"verifier": config.verifier.model_copy(update={"adaptive_sampling": sampling})})
 
 
-def begin_anew(setup: Setup) -> None:
-    """Remove what an earlier rehearsal left here, and nothing else.
+def begin_anew(setup: Setup, store: Store) -> None:
+    """Remove what an earlier rehearsal left here, in its store too, and nothing else; for who holds its lease.
 
     The evidence that rehearsals of something else left stays; that of an equal one would be taken for new. Raises
-    OutputError.
+    OutputError, with nothing removed, when the store holds something else than a rehearsal.
     """
+    _check_ours(store)
     try:
-        setup.directory.mkdir(parents=True, exist_ok=True)
-        for name in (*FILES, *RESULTS):
+        for name in FILES:
             setup.file(name).unlink(missing_ok=True)
-        for folder in (*setup.bundles, *setup.directory.glob(CHECKS)):
-            shutil.rmtree(folder)
+        for folder in (CHECKS, FOLDER, *(f"{TRIAGE}/{path.name}" for path in setup.bundles)):
+            if setup.file(folder).exists():
+                shutil.rmtree(setup.file(folder))
     except OSError as error:
         raise OutputError(f"{setup.directory}: cannot be used for a rehearsal: {error.strerror or error}") from error
+    with store.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            # Whoever watches the flag ignores a file that is not newer than the last one, whoever published that.
+            if table not in (leases, store_meta):
+                connection.execute(delete(table))
+        connection.execute(delete(store_meta).where(store_meta.c.key.startswith("chain/")))
+
+
+def _check_ours(store: Store) -> None:
+    with store.read() as connection:
+        found = connection.execute(select(rollouts.c.service, rollouts.c.id)).all()
+        used = any(connection.execute(select(table).limit(1)).first() for table in (records, decisions))
+    # Before there were services, the rollout of a rehearsal was called so.
+    others = {service for service, rollout in found if SERVICE not in (service, rollout)}
+    if others or (used and not found):
+        held = f"rollouts of {', '.join(sorted(others))}" if others else "records or decisions of no rehearsal"
+        raise OutputError(f"{store.name}: holds {held}; allowed: a folder for rehearsals alone")
 
 
 def remove_temporary_files(directory: Path) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 from suffice.config import Stage
 from suffice.evidence.tally import Counted
 from suffice.gates.e_process import upper
-from suffice.gates.outcome import GateResult
 from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
 from suffice.rollout.saved_state import plain_result
@@ -13,10 +12,11 @@ from suffice.rollout.saved_state import plain_result
 
 def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
     """Equal for equal inputs: no time, path of its own or chance is in it."""
+    gates = {row["stage"]: row["gates"] for row in ending.history}
     stages = [
-        _stage(stage, ending.reader.stages[stage.name], ending.results.get(stage.name, ()), setup)
+        _stage(stage, ending.stages[stage.name], gates.get(stage.name, []), setup)
         for stage in ending.state.rollout.stages
-        if stage.name in ending.reader.stages
+        if stage.name in ending.stages
     ]
     failed = ending.state.failed
     return {
@@ -38,7 +38,7 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
         "skipped": ending.resolved.skipped,
         "unchanged": ending.resolved.unchanged,
         "escalations": ending.resolved.escalations,
-        "decisions": sum(stage["decisions"] for stage in stages),
+        "decisions": sum(counted.decisions for counted in ending.stages.values()),
         "draws": ending.resolved.draws,
         "fixed_draws": ending.resolved.fixed_draws,
         "stages": stages,
@@ -51,7 +51,7 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Setup) -> dict[str, Any]:
+def _stage(stage: Stage, it: Counted, gates: list[dict[str, Any]], setup: Setup) -> dict[str, Any]:
     saved = 1 - it.stopping_draws / it.stopping_fixed_draws if it.stopped else None
     net = 1 - (it.stopping_draws + it.audit_draws) / it.stopping_fixed_draws if it.stopped else None
     confidence = setup.config.rollout.acceptance.confidence
@@ -71,5 +71,5 @@ def _stage(stage: Stage, it: Counted, results: tuple[GateResult, ...], setup: Se
         "invalid": it.invalid,
         "escalations_adaptive": it.escalated_adaptive,
         "escalations_baseline": it.escalated_baseline,
-        "gates": [plain_result(result) for result in results],
+        "gates": gates,
     }
