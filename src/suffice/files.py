@@ -12,11 +12,14 @@ from pathlib import Path
 from suffice.errors import OutputError
 
 
-def write_atomically(path: Path, content: str | bytes, *, mtime_ns: int | None = None) -> None:
+def write_atomically(
+    path: Path, content: str | bytes, *, mtime_ns: int | None = None, sync_folder: bool = False
+) -> None:
     """Replace `path` by `content`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
     Missing folders are made, and the mode of a file that is replaced is kept. `mtime_ns`, if given, is the new file's
-    modification time from its first instant.
+    modification time from its first instant. With `sync_folder` the replacement itself is on the disk when this
+    returns: for what a promise rests on.
     Raises OutputError, with nothing left behind, when it cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
@@ -39,12 +42,24 @@ def write_atomically(path: Path, content: str | bytes, *, mtime_ns: int | None =
         if mtime_ns is not None:
             os.utime(temporary, ns=(mtime_ns, mtime_ns))
         temporary.replace(path)
+        if sync_folder:
+            _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Windows opens no folder, and needs none of this.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
 """How long to wait for the answer of a database server."""
 
+AGENT_SECONDS = 2
+"""How long anything that an agent asks of the store may take: to connect, to answer, to give up a lock."""
+
 WRITE_LOCK = 0x5375666669636500
 """PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
 
@@ -64,6 +68,20 @@ class Store:
             self._translated(),
             self._engine.connect() as connection,
             connection.execution_options(suffice_write=True).begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def touch(self) -> Iterator[Connection]:
+        """A transaction that changes only rows with a lock of their own: words and processes.
+
+        On PostgreSQL it does not take the store's write lock, so that who holds that one delays nobody's word; SQLite
+        has one writer at a time whatever is written. Raises as `write` does.
+        """
+        with (
+            self._translated(),
+            self._engine.connect() as connection,
+            connection.execution_options(suffice_touch=True).begin(),
         ):
             yield connection
 
@@ -104,6 +122,18 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
         store.close()
         raise
     return store
+
+
+def agents_store(where: str | Path) -> Store:
+    """The store for the agent of a process: every wait has a deadline of `AGENT_SECONDS`.
+
+    It is opened without a look at the store, which may be frozen, gone or of another version, and is never migrated.
+    Raises StoreError for an address that can be none.
+    """
+    address = address_of(where)
+    if address.file:
+        return Store(_file_engine(address, durable=True, patience=AGENT_SECONDS), address.name)
+    return Store(_server_engine(address, patience=AGENT_SECONDS), address.name)
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
@@ -157,8 +187,8 @@ def _check_file(address: Address, *, create: bool) -> None:
         raise StoreError(f"{name}: its folder cannot be made: {error.strerror or error}") from error
 
 
-def _file_engine(address: Address, *, durable: bool) -> Engine:
-    engine = create_engine(address.url, connect_args={"timeout": BUSY_SECONDS})
+def _file_engine(address: Address, *, durable: bool, patience: int = BUSY_SECONDS) -> Engine:
+    engine = create_engine(address.url, connect_args={"timeout": patience})
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)
@@ -166,11 +196,16 @@ def _file_engine(address: Address, *, durable: bool) -> Engine:
     return engine
 
 
-def _server_engine(address: Address) -> Engine:
+def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
     # A statement that is prepared is planned without its values: a list of 500 targets is then compared one by one with
     # each row. A pool of connections before the server could not keep it either.
     arguments: dict[str, Any] = {"prepare_threshold": None}
-    if "connect_timeout" not in address.url.query:
+    if patience is not None:
+        milliseconds = 1000 * patience
+        limits = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        options = f"{address.url.query.get('options', '')} {limits}".strip()
+        arguments |= {"connect_timeout": patience, "tcp_user_timeout": milliseconds, "options": options}
+    elif "connect_timeout" not in address.url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
     try:
         # Asked before each use whether it is still there, a connection outlives a restart of the server.
@@ -178,7 +213,7 @@ def _server_engine(address: Address) -> Engine:
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
-    event.listen(engine, "begin", _begin_on_server)
+    event.listen(engine, "begin", partial(_begin_on_server, patience=patience or BUSY_SECONDS))
     return engine
 
 
@@ -194,20 +229,26 @@ def _do_not_wait(connection: Any, _: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("suffice_write", False)
+    options = connection.get_execution_options()
+    writes = options.get("suffice_write", False) or options.get("suffice_touch", False)
     # A transaction that reads first and asks for the lock later fails at once when another wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _begin_on_server(connection: Connection) -> None:
-    if not connection.get_execution_options().get("suffice_write", False):
+def _begin_on_server(connection: Connection, patience: int = BUSY_SECONDS) -> None:
+    options = connection.get_execution_options()
+    if options.get("suffice_touch", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{AGENT_SECONDS}s'")
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{AGENT_SECONDS}s'")
+        return
+    if not options.get("suffice_write", False):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return
     # Without it, PostgreSQL numbers rows before they are committed: a later one may be seen first, and a reader that
     # has gone on behind it would never see the earlier one. The lock ends with the transaction, whatever becomes of it.
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience}s'")
     # A machine that vanishes without a word would hold the lock until the server's TCP gives up, two hours later.
-    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{BUSY_SECONDS}s'")
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{patience}s'")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 

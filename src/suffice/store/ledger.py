@@ -29,6 +29,19 @@ class Reason(StrEnum):
     FALLBACK = "FALLBACK"
 
 
+class WhyFixed(Enum):
+    """Why a decision took the fixed arm. Only `FALLBACK` says that the adaptive path failed."""
+
+    EXPOSURE = "the word does not put this target on the adaptive arm"
+    DISABLED = "the configuration says enabled: false"
+    FOREIGN_PLAN = "the word is about another plan"
+    NO_WORD = "no word of a rollout is known"
+    LAPSED = "the word, or the lease of its last read, has run out"
+    FENCED = "the word was taken back while the case was being decided"
+    FORCED = "the baseline is forced: by SUFFICE_FORCE_FIXED, by the flag file or by a provider of the host"
+    FALLBACK = "the adaptive path failed"
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
     """One production decision.
@@ -37,7 +50,9 @@ class DecisionRow:
     `arm`; draws that an audit adds are not in `n`. `adaptive_*` and `baseline_*` are what each path decided after how
     many draws, None where it did not run; `agrees` compares them, None where there is nothing to compare or the
     baseline is INVALID. `guarded`: whether the guard for draws of unknown shape was on, None where it does not apply.
-    A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch.
+    A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch. `epoch` is that
+    of the word that the decision was made under, and `process` the nonce of who made it; rows of versions before these
+    have none.
 
     What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`.
     """
@@ -65,6 +80,9 @@ class DecisionRow:
     agrees: bool | None = None
     guarded: bool | None = None
     invalid: bool = False
+    epoch: int | None = None
+    process: str | None = None
+    why_fixed: WhyFixed | None = None
 
     @property
     def is_adaptive(self) -> bool:
@@ -108,6 +126,11 @@ def _texts(kind: type[Enum], *, optional: bool = False) -> dict[str | None, Enum
     return {None: None, **members} if optional else members
 
 
+def _names(kind: type[Enum]) -> dict[str | None, Enum | None]:
+    """The members of an enum, and none, by their names."""
+    return {None: None, **{member.name: member for member in kind}}
+
+
 _ENUMS = {
     _NAMES.index(name): members
     for name, members in {
@@ -116,6 +139,7 @@ _ENUMS = {
         "reason": _texts(Reason),
         "baseline_decision": _texts(Decision, optional=True),
         "adaptive_decision": _texts(Decision, optional=True),
+        "why_fixed": _names(WhyFixed),
     }.items()
 }
 
@@ -129,6 +153,8 @@ def plain_row(row: DecisionRow) -> dict[str, Any]:
         values["baseline_decision"] = row.baseline_decision._value_
     if row.adaptive_decision is not None:
         values["adaptive_decision"] = row.adaptive_decision._value_
+    if row.why_fixed is not None:
+        values["why_fixed"] = row.why_fixed._name_
     if not isfinite(row.estimate):
         values["estimate"] = None
     return values

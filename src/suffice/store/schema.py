@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a store that is at it is opened without importing Alembic."""
 
 # Written as in a query: an index over some rows only serves queries that repeat its condition word for word.
@@ -125,6 +125,9 @@ decisions = Table(
     Column("seed", BigInteger, nullable=False),
     Column("plan_id", Text, nullable=False),
     Column("at", Double, nullable=False),
+    Column("epoch", BigInteger),
+    Column("process", Text),
+    Column("why_fixed", Text),
     UniqueConstraint("rollout", "key"),
     Index(None, "rollout", "stage"),
     Index(
@@ -189,6 +192,43 @@ rollouts = Table(
     Column("config", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+)
+
+words = Table(
+    "words",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("incarnation", Text, nullable=False),
+    Column("rollout", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("exposure", Text),
+    Column("audit_fraction", Double, nullable=False),
+    Column("audit_salt", Text, nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("length", Double),
+    Column("valid_until", Double),
+    Column("txid", Text, nullable=False),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("nonce", Text, primary_key=True),
+    Column("service", Text, nullable=False, index=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seen_at", Double),
+    Column("beat_at", Double, nullable=False),
+    Column("rows_waiting", BigInteger, nullable=False),
+    Column("left_at", Double),
 )
 
 journal = Table(

@@ -1,0 +1,79 @@
+"""Which store this is: after a restore or a failover it is another one, and words of the old one are none.
+
+On PostgreSQL the incarnation is the cluster's system identifier, the timeline of the WAL file that is written now, and
+the database's oid. A promoted replica and a restore of the whole cluster change the timeline. A logical restore changes
+none of them, but gives each row another `xmin` than the transaction id that is stored in the word (see `words`). In
+SQLite it is a random number in the store beside the file's inode: a backup that is moved into place is another file.
+
+A copy of disks changes nothing of this. What recognises it is the highest epoch that was seen (see `note`).
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, text
+
+from suffice.store.database import insert_new
+from suffice.store.schema import store_meta
+
+_KEY = "incarnation"
+
+SERVER_SQL = """
+SELECT
+    extract(epoch FROM clock_timestamp())::double precision AS at,
+    NOT pg_is_in_recovery() AS is_primary,
+    (SELECT system_identifier FROM pg_control_system())::text AS cluster,
+    CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
+    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint END AS position,
+    (SELECT oid FROM pg_database WHERE datname = current_database())::text AS database,
+    extract(epoch FROM pg_postmaster_start_time())::double precision AS up_since
+"""
+"""What a read asks of the server beside the word, in the same statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a store says of itself at one moment, by its own clock (`at`, seconds since the epoch).
+
+    `position` rises with everything that is written (the WAL position in bytes; None on SQLite). `up_since` is when the
+    server came up, None on SQLite. A replica is no primary and has no incarnation.
+    """
+
+    at: float
+    primary: bool
+    incarnation: str | None
+    position: int | None = None
+    up_since: float | None = None
+
+
+def standing(connection: Connection, now: float) -> Standing:
+    """What the store says of itself; `now` stands in for the clock that SQLite has not."""
+    if connection.dialect.name != "postgresql":
+        return Standing(now, primary=True, incarnation=_of_file(connection))
+    return of_server(connection.execute(text(SERVER_SQL)).one()._mapping)
+
+
+def of_server(row: object) -> Standing:
+    """The standing that a row of `SERVER_SQL` tells."""
+    told = dict(row)  # type: ignore[call-overload]
+    known = told["is_primary"] and told["cluster"] and told["timeline"]
+    incarnation = f"{told['cluster']}/{told['timeline']}/{told['database']}" if known else None
+    return Standing(told["at"], told["is_primary"], incarnation, told["position"], told["up_since"])
+
+
+def make_incarnation(connection: Connection) -> None:
+    """Give a SQLite store its number, in a write transaction; one that it has stays."""
+    if connection.dialect.name != "postgresql":
+        insert_new(connection, store_meta, ["key"], [{"key": _KEY, "value": secrets.token_hex(8)}])
+
+
+def _of_file(connection: Connection) -> str | None:
+    number = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _KEY)).scalar_one_or_none()
+    if number is None:
+        return None
+    try:
+        inode = os.stat(connection.engine.url.database or "").st_ino  # noqa: PTH116
+    except OSError:
+        return None
+    return f"{number}/{inode}"

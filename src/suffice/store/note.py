@@ -1,0 +1,56 @@
+"""What a folder remembers of its store: which incarnation it was, and the highest epoch that was seen.
+
+A store that is copied back with its identity cannot be told by what it says of itself. But it is below what this host
+has seen. The note is whole at any instant and on the disk before anything that rests on it is said.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from suffice.errors import DataError
+from suffice.files import write_atomically
+
+NAME = "store.note"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The store as this folder last knew it. `released`: a word that stands without a runner was written there."""
+
+    incarnation: str | None = None
+    epoch: int = 0
+    position: int = 0
+    released: bool = False
+
+    def raised(self, incarnation: str | None, epoch: int, position: int | None) -> "Note":
+        """The note after a read: another incarnation begins with its own position; an epoch never falls."""
+        same = incarnation == self.incarnation
+        return replace(
+            self,
+            incarnation=incarnation,
+            epoch=max(self.epoch, epoch),
+            position=max(self.position, position or 0) if same else position or 0,
+        )
+
+    def is_above(self, incarnation: str | None, epoch: int, position: int | None) -> bool:
+        """Whether a store that says this of itself is an older copy of the one that was noted."""
+        if epoch < self.epoch:
+            return True
+        return incarnation == self.incarnation and position is not None and position < self.position
+
+
+def read_note(folder: Path) -> Note:
+    """The note of a folder, an empty one where there is none. Raises DataError when it cannot be understood."""
+    path = folder / NAME
+    try:
+        return Note(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return Note()
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: the note of the store cannot be read: {error}") from error
+
+
+def write_note(folder: Path, note: Note) -> None:
+    """Write the note of a folder. Raises OutputError."""
+    write_atomically(folder / NAME, json.dumps(asdict(note)) + "\n", sync_folder=True)

@@ -1,0 +1,66 @@
+"""The processes of a service: who decides, which word each has acknowledged, and whether it is gone.
+
+A process is a nonce, not a number of the operating system. Its row is committed before the first read that it may act
+on, so that a receipt knows of everybody who may be adaptive. Gone is who signed off; whether a lease has run out is the
+business of whoever waits, on a clock of its own.
+"""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, delete, select, update
+
+from suffice.store.database import insert_or_update
+from suffice.store.schema import processes
+
+PRUNED_SECONDS = 3600.0
+"""How long a process may be silent before its row is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """A process of a service. Moments are in seconds since the epoch by the store's clock, but for `started`, which is
+    the host's. `epoch` is the highest that it has read, `seen_at` the store's time of that read; `beat_at` is when the
+    row was written last."""
+
+    nonce: str
+    service: str
+    host: str
+    pid: int
+    version: str
+    started: float
+    plan_id: str
+    enabled: bool
+    epoch: int = 0
+    seen_at: float | None = None
+    beat_at: float = 0.0
+    rows_waiting: int = 0
+    left_at: float | None = None
+
+
+def write_process(connection: Connection, row: ProcessRow) -> None:
+    """Register a process, or bring its row up to date."""
+    insert_or_update(connection, processes, [asdict(row)])
+
+
+def is_registered(connection: Connection, nonce: str) -> bool:
+    """Whether the row of a process is there and it has not signed off."""
+    query = select(processes.c.nonce).where((processes.c.nonce == nonce) & processes.c.left_at.is_(None))
+    return connection.execute(query).one_or_none() is not None
+
+
+def sign_off(connection: Connection, nonce: str, now: float) -> None:
+    """A process decides nothing more."""
+    connection.execute(update(processes).where(processes.c.nonce == nonce).values(left_at=now))
+
+
+def fleet(connection: Connection, service: str) -> list[ProcessRow]:
+    """The processes of a service, those that signed off too, by host and start."""
+    order = (processes.c.host, processes.c.started, processes.c.nonce)
+    rows = connection.execute(select(processes).where(processes.c.service == service).order_by(*order))
+    return [ProcessRow(**row._mapping) for row in rows]
+
+
+def prune(connection: Connection, now: float) -> int:
+    """Remove the rows of processes that have been silent for an hour; returns how many."""
+    silent = processes.c.beat_at < now - PRUNED_SECONDS
+    return connection.execute(delete(processes).where(silent)).rowcount

@@ -1,0 +1,151 @@
+"""The word of a rollout: the one row of a service that says who may be adaptive now.
+
+It is written in the transaction that changes the rollout's state, so that what is in force is what is stored. Its epoch
+rises with each change of exposure, plan, phase or stage; a renewal keeps it. Whoever reads it learns in the same
+statement how long it still stands by the store's clock, whether a primary answered, and which incarnation of the store
+it was: a word of another incarnation, or one whose row was brought here by something else than its own transaction, is
+no word.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from suffice.errors import StoreError
+from suffice.store.database import insert_or_update
+from suffice.store.incarnation import SERVER_SQL, Standing, make_incarnation, of_server, standing
+from suffice.store.schema import words
+
+_TXID = "SELECT pg_current_xact_id()::xid::text"
+_COLUMNS = tuple(column.name for column in words.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Who may be adaptive: the targets of `exposure` (weight, salt and regions; None: nobody), with this plan.
+
+    `audit_fraction`, `audit_salt` and `shadow` say which decisions are audited and how. `length` is for how many
+    seconds the word stands after each renewal; None stands for ever, as one that a person released.
+    """
+
+    service: str
+    rollout: str
+    plan_id: str
+    phase: str
+    stage: str
+    exposure: Mapping[str, Any] | None
+    audit_fraction: float
+    audit_salt: str
+    shadow: bool
+    length: float | None
+    epoch: int = 0
+    incarnation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WordRead:
+    """One read of a service's word: what the store said of itself, and the word if there is one that counts.
+
+    `remaining` is for how many seconds the word still stands, at most its length; infinite when it was released.
+    `obstacle` is the sentence of why there is no word that counts, "" when there is one.
+    """
+
+    standing: Standing
+    word: Word | None
+    remaining: float
+    obstacle: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is a word that somebody may act on, for `remaining` seconds."""
+        return self.word is not None and not self.obstacle
+
+
+def write_word(connection: Connection, word: Word, now: float, *, at_least: int = 0) -> Word:
+    """Write a service's word in the caller's write transaction; returns it with epoch and incarnation.
+
+    The epoch stays where the word only is renewed. Else it is above the stored one and above `at_least`, the highest
+    that anybody is known to have seen. Raises StoreError on a store that cannot say which one it is.
+    """
+    make_incarnation(connection)
+    told = standing(connection, now)
+    if told.incarnation is None:
+        raise StoreError("this store cannot say which one it is: its functions are hidden, or it is a replica")
+    stored = _stored(connection, word.service)
+    same = stored is not None and replace(word, epoch=stored.epoch, incarnation=told.incarnation) == stored
+    epoch = stored.epoch if stored and same and stored.epoch >= at_least else max(_epoch(stored) + 1, at_least + 1)
+    written = replace(word, epoch=epoch, incarnation=told.incarnation)
+    exposure = None if word.exposure is None else json.dumps(word.exposure, sort_keys=True)
+    values = {name: getattr(written, name, None) for name in _COLUMNS}
+    until = None if word.length is None else told.at + word.length
+    values |= {"exposure": exposure, "valid_until": until, "txid": _txid(connection)}
+    insert_or_update(connection, words, [values])
+    return written
+
+
+def read_word(connection: Connection, service: str, now: float) -> WordRead:
+    """Read a service's word, in one statement on PostgreSQL. Raises StoreError for a row that cannot be understood."""
+    if connection.dialect.name == "postgresql":
+        return _read_from_server(connection, service)
+    told = standing(connection, now)
+    row = connection.execute(select(words).where(words.c.service == service)).one_or_none()
+    return _read(told, None if row is None else dict(row._mapping), own=True)
+
+
+def _read_from_server(connection: Connection, service: str) -> WordRead:
+    names = ", ".join(f"w.{name}" for name in _COLUMNS)
+    query = f"""
+        SELECT {names}, w.xmin::text = w.txid AS own, s.* FROM ({SERVER_SQL}) AS s
+        LEFT JOIN words AS w ON w.service = :service
+    """
+    row = dict(connection.execute(text(query), {"service": service}).one()._mapping)
+    return _read(of_server(row), row if row["service"] is not None else None, own=bool(row["own"]))
+
+
+def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRead:
+    obstacle = _obstacle_of(told)
+    if row is None:
+        return WordRead(told, None, 0.0, obstacle or "the store has no word of this service")
+    word = _word(row)
+    if not obstacle and word.incarnation != told.incarnation:
+        obstacle = "the word was written in another incarnation of the store"
+    if not obstacle and not own:
+        obstacle = "the word's row was not written by its own transaction: the store was restored"
+    return WordRead(told, word, _remaining(word, row["valid_until"], told.at), obstacle)
+
+
+def _obstacle_of(told: Standing) -> str:
+    if not told.primary:
+        return "a replica answered, not the primary"
+    return "" if told.incarnation else "this store cannot say which one it is"
+
+
+def _remaining(word: Word, until: float | None, at: float) -> float:
+    if word.length is None or until is None:
+        return float("inf") if word.length is None and until is None else 0.0
+    return min(max(until - at, 0.0), word.length)
+
+
+def _stored(connection: Connection, service: str) -> Word | None:
+    row = connection.execute(select(words).where(words.c.service == service)).one_or_none()
+    return None if row is None else _word(dict(row._mapping))
+
+
+def _word(row: Mapping[str, Any]) -> Word:
+    try:
+        exposure = None if row["exposure"] is None else dict(json.loads(row["exposure"]))
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the word of service {row['service']} cannot be understood: {error}") from error
+    own = {name: row[name] for name in _COLUMNS if name not in ("exposure", "valid_until", "txid")}
+    return Word(**own, exposure=exposure)
+
+
+def _epoch(word: Word | None) -> int:
+    return 0 if word is None else word.epoch
+
+
+def _txid(connection: Connection) -> str:
+    return str(connection.execute(text(_TXID)).scalar_one()) if connection.dialect.name == "postgresql" else ""
