@@ -185,8 +185,14 @@ def _whole(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _line(row: DecisionRow) -> bytes:
+    plain = plain_row(row)
+    if row.epoch is None:
+        # A decision under no word has nothing that an older version would not read.
+        for name in ("epoch", "process", "why_fixed"):
+            if plain[name] is None:
+                del plain[name]
     # The line break comes first: it ends what a write that failed may have left.
-    return b"\n" + _encode(plain_row(row)).encode("ascii")
+    return b"\n" + _encode(plain).encode("ascii")
 
 
 def _row(values: Any, path: Path) -> DecisionRow:

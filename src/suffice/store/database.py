@@ -187,8 +187,8 @@ def _check_file(address: Address, *, create: bool) -> None:
         raise StoreError(f"{name}: its folder cannot be made: {error.strerror or error}") from error
 
 
-def _file_engine(address: Address, *, durable: bool, patience: int = BUSY_SECONDS) -> Engine:
-    engine = create_engine(address.url, connect_args={"timeout": patience})
+def _file_engine(address: Address, *, durable: bool, patience: int | None = None) -> Engine:
+    engine = create_engine(address.url, connect_args={"timeout": patience or BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)
@@ -213,7 +213,7 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
-    event.listen(engine, "begin", partial(_begin_on_server, patience=patience or BUSY_SECONDS))
+    event.listen(engine, "begin", partial(_begin_on_server, patience=patience))
     return engine
 
 
@@ -235,7 +235,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _begin_on_server(connection: Connection, patience: int = BUSY_SECONDS) -> None:
+def _begin_on_server(connection: Connection, patience: int | None) -> None:
     options = connection.get_execution_options()
     if options.get("suffice_touch", False):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{AGENT_SECONDS}s'")
@@ -246,9 +246,9 @@ def _begin_on_server(connection: Connection, patience: int = BUSY_SECONDS) -> No
         return
     # Without it, PostgreSQL numbers rows before they are committed: a later one may be seen first, and a reader that
     # has gone on behind it would never see the earlier one. The lock ends with the transaction, whatever becomes of it.
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience}s'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience or BUSY_SECONDS}s'")
     # A machine that vanishes without a word would hold the lock until the server's TCP gives up, two hours later.
-    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{patience}s'")
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{patience or BUSY_SECONDS}s'")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
