@@ -285,7 +285,7 @@ def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tup
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:
     if not all_fixed:
-        return _move(state, Signal.NOT_OBSERVED, state.why), (PublishBaseline(), Write(Action.NOT_OBSERVED, sentence))
+        return _move(state, Signal.NOT_OBSERVED, state.why), (Write(Action.NOT_OBSERVED, sentence),)
     moved = _move(state, Signal.OBSERVED, state.why)
     return moved, (Write(Action.OBSERVED, sentence), Settle())
 

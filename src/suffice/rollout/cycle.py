@@ -96,7 +96,7 @@ class Monitor:
         """Let an event happen, with a `note` of it in the journal; in a dry run, only say what would follow."""
         if dry_run:
             return foreseen(self.rollout, self.driver.state, event, self.world.clock())
-        return self._reported(self.driver.handle(event, who, insist=False, note=note))
+        return self._reported(self.driver.handle(event, who, note))
 
     def refuse_changes(self, command: str) -> None:
         """Raises RolloutError when plan or configuration are not those that the rollout was started with."""
@@ -111,11 +111,11 @@ class Monitor:
         if dry_run:
             return reported(self.rollout, state, commands=("publish the baseline", "settle"), dry_run=True)
         try:
-            after = self.driver.reconcile(insist=False)
+            after = self.driver.reconcile()
         except RolloutError:
             if self.driver.state.phase is state.phase:
                 raise
-            after = self.driver.reconcile(insist=False)
+            after = self.driver.reconcile()
         return self._reported(after)
 
     def _reported(self, state: State) -> Report:
@@ -145,7 +145,7 @@ class Monitor:
                 return replace(paused, notes=tuple(notes))
             state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
-        repair = None if dry_run else lambda: self.driver.reconcile(insist=False)
+        repair = None if dry_run else self.driver.reconcile
         results = (*self._gates.judge(state, measured.evidence, repair), *broken)
         self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes

@@ -97,30 +97,27 @@ class Driver:
         with self._store.write() as connection:
             create_rollout(connection, new)
 
-    def handle(self, event: Event, who: str, *, insist: bool = True, note: Note | None = None) -> State:
+    def handle(self, event: Event, who: str, note: Note | None = None) -> State:
         """Let the controller decide about an event, store what it decided, and do it.
 
-        The `note` and the state that it is about are stored together, or neither is.
-        A baseline that is not observed is published again until it is; without `insist` that is left to the next
-        `reconcile`. Raises RolloutError, StoreConflict.
+        The `note` and the state that it is about are stored together, or neither is. A baseline that is not observed
+        is left to the next `reconcile`. Raises RolloutError, StoreConflict.
         """
         pending: list[tuple[Event, str]] = [(event, who)]
         while pending:
             happened, actor = pending.pop(0)
             commands = self._decide(happened, actor, note if happened is event else None)
-            if isinstance(happened, Probed) and not happened.all_fixed and not insist:
-                break
             pending += [(follow, "runner") for command in commands if (follow := self._do(command))]
         return self.state
 
-    def reconcile(self, *, insist: bool = True) -> State:
-        """Do again what the stored state calls for; for a start after a kill. `insist` as in `handle`."""
+    def reconcile(self) -> State:
+        """Do again what the stored state calls for: after a kill, or while the baseline is not observed."""
         state = self.state
         if state.in_force:
             self._do(PublishStage(state.current))
         elif state.phase is Phase.ROLLING_BACK:
             follow = self._do(PublishBaseline())
-            return self.handle(follow, "runner", insist=insist) if follow else state
+            return self.handle(follow, "runner") if follow else state
         elif state.phase is Phase.ROLLED_BACK:
             self._do(PublishBaseline())
             self._do(Settle())
