@@ -28,7 +28,7 @@ from suffice.rollout.controller import (
     Write,
     exposure_of,
 )
-from suffice.rollout.driver import Driver, Note, Published
+from suffice.rollout.driver import Driver, FlagAccess, Note
 from suffice.rollout.phases import Phase
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
@@ -74,7 +74,7 @@ class World:
     time: float = 0.0
 
     def driver(self, kind: type[Driver] = Driver) -> Driver:
-        it = Published(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
+        it = FlagAccess(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
         return kind(self.store, "r1", it, self.settled.settle, lambda: self.time)
 
     @property
@@ -299,7 +299,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> None:
     created(world).handle(Started(), "ann")
-    stubborn = Published(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
+    stubborn = FlagAccess(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
     it = Driver(world.store, "r1", stubborn, world.settled.settle, lambda: world.time)
     assert it.handle(RollbackAsked("now"), "ann").phase is Phase.ROLLING_BACK
     assert world.settled.calls == []
@@ -316,7 +316,7 @@ def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> N
 @pytest.mark.usefixtures("impatient")
 def test_a_stage_that_the_flag_does_not_show_is_an_error(world: World) -> None:
     created(world)
-    blind = Published(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
+    blind = FlagAccess(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
     it = Driver(world.store, "r1", blind, world.settled.settle, lambda: world.time)
     with pytest.raises(RolloutError, match=r"stage staging was published in .*, but the flag does not answer so"):
         it.handle(Started(), "ann")

@@ -239,7 +239,7 @@ class _Rehearsal:
         if state_of(stored.state).phase in (Phase.PENDING, *_BACK):
             self.operator.cycle(_WHO)
         else:
-            self.operator.monitor.driver.reconcile(insist=False)
+            self.operator.monitor.driver.reconcile()
         return self.operator.state
 
     def _remember(self) -> None:

@@ -17,7 +17,7 @@ from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import Commands
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
-from suffice.rollout.driver import Driver, Note, Published
+from suffice.rollout.driver import Driver, FlagAccess, Note
 from suffice.rollout.judging import Gates
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
@@ -69,8 +69,8 @@ class Monitor:
     def driver(self) -> Driver:
         world, salt = self.world, Salts.of(self.rollout).arm
         regions = tuple(dict.fromkeys(r for stage in self._config.rollout.stages for r in stage.regions))
-        published = Published(world.place.flag, salt, world.flag(), self.about["targets"], regions)
-        return Driver(world.store, self.rollout, published, self._settle, world.clock)
+        flag = FlagAccess(world.place.flag, salt, world.flag(), self.about["targets"], regions)
+        return Driver(world.store, self.rollout, flag, self._settle, world.clock)
 
     def cycle(self, who: str, *, dry_run: bool = False) -> Report:
         """One monitoring pass. Raises SufficeError when something cannot be done; the next one goes on from there."""

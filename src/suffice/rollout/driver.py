@@ -46,12 +46,12 @@ _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class FlagAccess:
     """Where the flag is, and with what it is written and asked."""
 
     path: Path
     salt: str
-    flag: Flag
+    client: Flag
     targets: Sequence[str]
     regions: Sequence[str]
 
@@ -69,11 +69,11 @@ class Driver:
         self,
         store: Store,
         rollout: str,
-        published: Published,
+        flag: FlagAccess,
         settle: Callable[[State, Receipt | None], object],
         clock: Callable[[], float],
     ) -> None:
-        self._store, self._id, self._published = store, rollout, published
+        self._store, self._id, self._flag = store, rollout, flag
         self._settle, self._clock = settle, clock
         self._receipt: Receipt | None = None
 
@@ -155,35 +155,33 @@ class Driver:
 
     def _publish_stage(self, stage: Stage) -> None:
         """Publish, and wait until the flag answers so; traffic of a stage begins when the stage is observed."""
-        it = self._published
-        exposure = exposure_of(stage, it.salt)
+        exposure = exposure_of(stage, self._flag.salt)
 
         def wanted(state: State) -> bool:
             return state.in_force and state.current == stage
 
         if not self._publish(exposure, wanted):
             return
-        sample = record(it.salt, it.targets[:PROBES])
+        sample = record(self._flag.salt, self._flag.targets[:PROBES])
         region = (stage.regions or (None,))[0]
         for _ in range(ATTEMPTS):
             # Audits of a stage whose exposure nobody sees would prove nothing about it.
-            if not misplaced(sample, exposure, it.flag, region) and self._seen(exposure, region):
+            if not misplaced(sample, exposure, self._flag.client, region) and self._seen(exposure, region):
                 return
             if not wanted(self.state):
                 return
             time.sleep(0.05)
-        raise RolloutError(f"stage {stage.name} was published in {it.path}, but the flag does not answer so")
+        raise RolloutError(f"stage {stage.name} was published in {self._flag.path}, but the flag does not answer so")
 
     def _seen(self, exposure: Exposure | None, region: str | None) -> bool:
         if exposure is None:
-            return all(self._published.flag.ask(t, region).resolved for t in self._published.targets[:1])
+            return all(self._flag.client.ask(t, region).resolved for t in self._flag.targets[:1])
         slice_ = self._inside(exposure)
-        return all(self._published.flag.ask(target, region).arm.value == "adaptive" for target in slice_)
+        return all(self._flag.client.ask(target, region).arm.value == "adaptive" for target in slice_)
 
     def _publish_baseline(self) -> Event:
-        it = self._published
-        probes = [Probe(target, region) for target in self._old_slice() for region in (it.regions or (None,))]
-        attempt = try_baseline(self.keep_baseline, it.flag, probes)
+        probes = [Probe(target, region) for target in self._old_slice() for region in (self._flag.regions or (None,))]
+        attempt = try_baseline(self.keep_baseline, self._flag.client, probes)
         self._receipt = attempt.receipt
         return Probed(attempt.observed, attempt.sentence)
 
@@ -194,17 +192,17 @@ class Driver:
             stored = load_rollout(connection, self._id)
             return stored is not None and wanted(state_of(stored.state))
 
-        return publish_from_store(self._store, self._published.path, exposure, still_wanted)
+        return publish_from_store(self._store, self._flag.path, exposure, still_wanted)
 
     def _old_slice(self) -> Sequence[str]:
         stage = self.state.current
-        exposure = exposure_of(stage, self._published.salt)
+        exposure = exposure_of(stage, self._flag.salt)
         within = self._inside(exposure) if exposure else ()
-        return within or self._published.targets[:PROBES]
+        return within or self._flag.targets[:PROBES]
 
     def _inside(self, exposure: Exposure) -> Sequence[str]:
         """The first targets of a slice; all of them may be many, and asking for each is slow."""
-        targets, within = self._published.targets, list[str]()
+        targets, within = self._flag.targets, list[str]()
         for start in range(0, len(targets), _AT_ONCE):
             within += inside(exposure, targets[start : start + _AT_ONCE])
             if len(within) >= PROBES:

@@ -35,7 +35,7 @@ class Gates:
         Without it nothing is published, and no check is asked: it answers as it did last.
         """
         wanted = exposure_of(state.current, self._salt)
-        judged = judge_all(evidence, self._section, weight=wanted.weight if wanted else 0)
+        judged = _judge_ledger(evidence, self._section, weight=wanted.weight if wanted else 0)
         return (
             *(result for result in judged if result.gate not in self._waived),
             plan_gate.judge(evidence, self._plan),
@@ -46,9 +46,8 @@ class Gates:
         )
 
 
-def judge_all(evidence: Evidence, section: RolloutConfig, *, weight: int) -> tuple[GateResult, ...]:
-    """The answers of the gates that judge the ledger; `weight` is the percentage that is adaptive in force, 0 in the
-    shadow."""
+def _judge_ledger(evidence: Evidence, section: RolloutConfig, *, weight: int) -> tuple[GateResult, ...]:
+    """`weight` is the percentage that is adaptive in force, 0 in the shadow."""
     acceptance = section.acceptance
     sure = acceptance.confidence
     return (
