@@ -1,5 +1,6 @@
 """What was counted is kept: each ledger row once, whoever counts, and whenever somebody is killed."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger
-from suffice.store.schema import decisions, rollup_targets
+from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.schema import decisions, metadata, rollup_targets
 from suffice.verifier.arm import Arm
 
 STAGES = (Stage(name="canary", weight=5, regions=("eu",)), Stage(name="expand", weight=50))
@@ -193,6 +194,51 @@ def test_a_cycle_without_new_rows_reads_none_and_one_with_some_reads_those(place
             for _ in range(2):
                 EvidenceReader(Watched(store), "r", StormPolicy(2)).catch_up()
     assert read == [5, 0, 5, 0, 5, 0]
+
+
+COUNTED = (
+    ("rollups", ["rollout", "rule", "last", "counts"], [("r", "1, max_rollbacks 2", 6, json.dumps({"canary": {
+        "adaptive": 4, "adaptive_targets": {"": 3, "eu": 1}, "audit_draws": 112, "audited_targets": 1, "audits": 2,
+        "decisions": 6, "disagreements": 1, "escalated_adaptive": 0, "escalated_baseline": 1, "excess": 0,
+        "fallbacks": 1, "fixed_n": 64, "fixed_targets": {"eu": 1}, "invalid": 1, "newest": 5.0, "plans": {"plan": 6},
+        "spared": 1, "stopped": 3, "stopping_draws": 24, "stopping_fixed_draws": 192}}))]),
+    ("rollup_targets", ["rollout", "stage", "region", "target", "adaptive"], [
+        ("r", "canary", "", "t2", True), ("r", "canary", "", "t3", True), ("r", "canary", "", "t4", True),
+        ("r", "canary", "eu", "t0", False), ("r", "canary", "eu", "t1", True)]),
+    ("rollup_storms", ["rollout", "stage", "scope", "adaptive_rollbacks", "adaptive_review", "baseline_rollbacks",
+                       "baseline_review"], [("r", "canary", "t2", 0, False, 2, True)]),
+)  # fmt: skip
+"""What the version before this one had counted of `old_rows`, as it stood in its store."""
+
+
+def old_rows() -> list[DecisionRow]:
+    both = {"audited": True, "baseline_decision": Decision.REJECTED, "baseline_n": 64, "adaptive_n": 8}
+    adaptive = replace(PLAIN, arm=Arm.ADAPTIVE, n=8)
+    rejected = {"decision": Decision.REJECTED, "adaptive_decision": Decision.REJECTED, "agrees": True}
+    return [
+        replace(PLAIN, key="k0", target="t0", region="eu"),
+        replace(adaptive, key="k1", target="t1", region="eu"),
+        replace(adaptive, key="k2", target="t2", **both, **rejected),  # type: ignore[arg-type]
+        replace(adaptive, key="k3", target="t2", adaptive_decision=Decision.ACCEPTED, agrees=False, at=5.0, **both),  # type: ignore[arg-type]
+        replace(PLAIN, key="k4", target="t3", reason=Reason.FALLBACK),
+        replace(adaptive, key="k5", target="t4", decision=Decision.INVALID, invalid=True),
+    ]
+
+
+def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
+    random = Random(11)
+    new = [made(random, f"new{i}") for i in range(30)]
+    with open_store(place) as store:
+        Ledger(store).append(old_rows())
+        with store.write() as connection:
+            for table, columns, values in COUNTED:
+                connection.execute(
+                    metadata.tables[table].insert(), [dict(zip(columns, row, strict=True)) for row in values]
+                )
+        reader = reader_of(store)
+        assert reader.read(STAGES[0], 7.0, 90.0) == by_hand(old_rows(), STAGES[0], 7.0, 90.0, 2)
+        Ledger(store).append(new)
+        assert_counted(store, [*old_rows(), *new])
 
 
 def test_what_was_counted_stays_when_the_rows_are_gone(place: Place) -> None:

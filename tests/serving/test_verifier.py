@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import serving_world
+from numpy.random import Generator
+from numpy.typing import NDArray
 from openfeature import api
 from openfeature.flag_evaluation import FlagResolutionDetails
 from openfeature.provider.in_memory_provider import InMemoryProvider
@@ -269,6 +272,34 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
         Counter.INVALID: sum(Decision.INVALID in (row.decision, row.baseline_decision) for row in rows),
         Counter.FALLBACKS: sum(row.reason == "FALLBACK" for row in rows),
     }
+
+
+def test_a_rows_time_is_when_the_flag_was_asked_not_when_the_draws_were_done(store: Store) -> None:
+    """With a later time an honest decision would look like one that a rollback did not stop."""
+    now = [100.0]
+
+    def asked(target: str) -> bool:
+        now[0] += 20.0
+        return target != "t1"
+
+    def drawing(rng: Generator, n: int) -> NDArray[np.float64]:
+        now[0] += 600.0
+        return np.ones(n)
+
+    def looked_up() -> Situation:
+        now[0] += 3.0
+        return Situation(rollout="r", stage="canary", audit_fraction=1.0)
+
+    it = verifier(store, flag=Flags(asked), clock=lambda: now[0], situation=looked_up)
+    begun = []
+    for i in range(3):
+        begun.append(now[0])
+        it.verify(Case(f"k{i}", f"t{i}", drawing))
+    it.flush()
+    rows = Ledger(store).rows("r")
+    assert [row.arm for row in rows] == [Arm.ADAPTIVE, Arm.FIXED, Arm.ADAPTIVE]
+    assert [row.at for row in rows] == begun
+    assert begun[2] > begun[1] + 600 > begun[0] + 1200
 
 
 def test_rows_are_written_in_batches_and_when_they_have_waited(store: Store) -> None:

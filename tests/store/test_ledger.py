@@ -96,6 +96,15 @@ def test_rows_come_back_as_they_were_written_with_the_audits_that_differ(reused:
     holds()
 
 
+@pytest.mark.parametrize("portion", [1, 2, 4, 5, 6, 10_000])
+def test_each_row_of_a_rollout_comes_once_in_however_large_portions(store: Store, portion: int) -> None:
+    ledger = Ledger(store)
+    for i in range(5):
+        ledger.append([replace(PLAIN, key=f"k{i}"), replace(PLAIN, key=f"k{i}", rollout="another")])
+    assert [row.key for row in ledger.each_row("r", portion)] == ["k0", "k1", "k2", "k3", "k4"]
+    assert list(ledger.each_row("nobody", portion)) == []
+
+
 @given(typed)
 def test_a_row_is_plain_json_and_back(row: DecisionRow) -> None:
     assert row_of_plain(json.loads(json.dumps(plain_row(row)))) == row

@@ -12,6 +12,7 @@ from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.recompute import differing
 from suffice.evidence.tally import Counted, ScopeOf
 from suffice.resolution.storm import StormPolicy
+from suffice.sources.correction import Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger
@@ -73,11 +74,10 @@ class Measurement:
 
     def pairs(self, rows: list[DecisionRow]) -> list[tuple[DecisionRow, dict[str, list[float]]]]:
         """Those of the rows that can be rebuilt, each with record and measurement as plain JSON values."""
-        made = []
-        for row, correction in self._rebuild(rows):
-            parts = (("record", correction.record), ("measurement", correction.measurement))
-            made.append((row, {name: [it.value, it.u_plus, it.u_minus] for name, it in parts}))
-        return made
+        return [
+            (row, {"record": _plain(correction.record), "measurement": _plain(correction.measurement)})
+            for row, correction in self._rebuild(rows)
+        ]
 
     def _with_recomputed(self, stage: Stage, evidence: Evidence) -> Measured:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
@@ -95,6 +95,10 @@ class Measurement:
         rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
         pairs = self._rebuild(rows)[:RECOMPUTED]
         return len(pairs), len(differing(pairs, self._plan_of(stage))) if pairs else 0
+
+
+def _plain(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.u_plus, estimate.u_minus]
 
 
 def _one_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Evidence of every stage, from a ledger whose rows are each read once, however many processes ask in turn."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -42,27 +42,27 @@ class EvidenceReader:
     def read(self, stage: Stage, began: float, now: float) -> Evidence:
         """The evidence of a stage that began then, with all that was written up to now (seconds). Raises StoreError."""
         self.catch_up()
-        it = self.stages.setdefault(stage.name, Counted())
-        adaptive_targets, fixed_targets = it.targets_within(stage)
+        counted = self.stages.setdefault(stage.name, Counted())
+        adaptive_targets, fixed_targets = counted.targets_within(stage)
         return Evidence(
-            decisions=it.decisions,
-            adaptive=it.adaptive,
-            invalid=it.invalid,
-            audits=it.audits,
-            disagreements=it.disagreements,
-            stopped=it.stopped,
-            stopping_draws=it.stopping_draws,
-            fixed_n=it.fixed_n,
-            audit_draws=it.audit_draws,
-            fallbacks=it.fallbacks,
-            audited_targets=it.audited_targets,
-            excess=it.excess,
-            spared=it.spared,
+            decisions=counted.decisions,
+            adaptive=counted.adaptive,
+            invalid=counted.invalid,
+            audits=counted.audits,
+            disagreements=counted.disagreements,
+            stopped=counted.stopped,
+            stopping_draws=counted.stopping_draws,
+            fixed_n=counted.fixed_n,
+            audit_draws=counted.audit_draws,
+            fallbacks=counted.fallbacks,
+            audited_targets=counted.audited_targets,
+            excess=counted.excess,
+            spared=counted.spared,
             adaptive_targets=adaptive_targets,
             fixed_targets=fixed_targets,
             age=0.0,
-            silence=max(now - (began if it.newest is None else it.newest), 0.0),
-            plans=dict(it.plans),
+            silence=max(now - (began if counted.newest is None else counted.newest), 0.0),
+            plans=dict(counted.plans),
         )
 
     def catch_up(self) -> None:
@@ -79,10 +79,10 @@ class EvidenceReader:
         for row in rows:
             self._count(tally, row)
         if last > seen.last:
-            counted = Rollup(seen.rollout, seen.rule, last, {name: asdict(it) for name, it in tally.stages.items()})
+            counts = {name: asdict(counted) for name, counted in tally.stages.items()}
             try:
                 with self._ledger.store.write() as connection:
-                    save_rollup(connection, seen, counted, tally.targets, tally.storms)
+                    save_rollup(connection, seen, replace(seen, last=last, counts=counts), tally.targets, tally.storms)
             except StoreConflict:
                 # Another reader has counted these rows; go on behind them.
                 return False
@@ -96,10 +96,10 @@ class EvidenceReader:
             raise StoreError(f"decision {row.key} of {self._rollout} cannot be counted: {error}") from error
 
     def _seen(self, connection: Connection) -> Rollup:
-        found = load_rollup(connection, self._rollout) or Rollup(self._rollout, self._rule)
-        if found.rule != self._rule:
-            raise StoreError(f"{self._rollout} was counted by rule {found.rule}; allowed: {self._rule}")
-        return found
+        seen = load_rollup(connection, self._rollout) or Rollup(self._rollout, self._rule)
+        if seen.rule != self._rule:
+            raise StoreError(f"{self._rollout} was counted by rule {seen.rule}; allowed: {self._rule}")
+        return seen
 
     def _tally(self, connection: Connection, seen: Rollup, rows: list[DecisionRow]) -> Tally:
         targets = known_targets(connection, self._rollout, map(place_of, rows))

@@ -27,22 +27,23 @@ def from_provenance(store: Store) -> Rebuild:
 
     A record that was derived from others is validated against what was recomputed for it; those are left out.
     """
-    return lambda rows: [(row, found[row.key]) for found in [_written(store, rows)] for row in rows if row.key in found]
+    return lambda rows: from_source(_written(store, rows))(rows)
 
 
-def _written(store: Store, rows: Sequence[DecisionRow]) -> dict[str, Correction]:
+def _written(store: Store, rows: Sequence[DecisionRow]) -> list[Correction]:
     c = provenance.c
     keys = [row.key for row in rows]
     query = select(c.correction_key, c.target, c.event, c.payload).where(c.correction_key.in_(keys))
     with store.read() as connection:
         events = connection.execute(query.where(c.event.in_(("classified", "proposed")))).all()
     payloads = {(key, event): json.loads(payload) for key, _, event, payload in events}
-    recomputed = {key for (key, event), it in payloads.items() if event == "proposed" and it["strategy"] == "recompute"}
-    return {
-        key: _correction(key, target, payloads[key, event])
+    proposed = {key: payload for (key, event), payload in payloads.items() if event == "proposed"}
+    recomputed = {key for key, payload in proposed.items() if payload["strategy"] == "recompute"}
+    return [
+        _correction(key, target, payloads[key, event])
         for key, target, event, _ in events
         if event == "classified" and key not in recomputed
-    }
+    ]
 
 
 def _correction(key: str, target: str, payload: Mapping[str, Any]) -> Correction:

@@ -72,21 +72,21 @@ class Tally:
 
     def count(self, row: DecisionRow, scope: str) -> None:
         """Count one more decision; its storm is that of `scope`."""
-        it = self.stages.setdefault(row.stage, Counted())
-        it.decisions += 1
-        it.newest = row.at if it.newest is None else max(it.newest, row.at)
-        it.fallbacks += row.fell_back
-        it.invalid += row.invalid
-        it.adaptive += row.is_adaptive
-        it.plans[row.plan_id] = it.plans.get(row.plan_id, 0) + 1
-        self._place(it, row)
-        _count_draws(it, row)
+        counted = self.stages.setdefault(row.stage, Counted())
+        counted.decisions += 1
+        counted.newest = row.at if counted.newest is None else max(counted.newest, row.at)
+        counted.fallbacks += row.fell_back
+        counted.invalid += row.invalid
+        counted.adaptive += row.is_adaptive
+        counted.plans[row.plan_id] = counted.plans.get(row.plan_id, 0) + 1
+        self._place(counted, row)
+        _count_draws(counted, row)
         if row.is_audit:
-            it.audits += 1
-            it.disagreements += not row.agrees
-            self._replay(it, row, scope)
+            counted.audits += 1
+            counted.disagreements += not row.agrees
+            self._replay(counted, row, scope)
 
-    def _place(self, it: Counted, row: DecisionRow) -> None:
+    def _place(self, counted: Counted, row: DecisionRow) -> None:
         place = place_of(row)
         before = self.targets.get(place, self.known_targets.get(place))
         after = bool(before) or row.is_adaptive or row.fell_back
@@ -95,11 +95,11 @@ class Tally:
         self.targets[place] = after
         region = place[1]
         if before is not None:
-            it.fixed_targets[region] -= 1
-        by_region = it.adaptive_targets if after else it.fixed_targets
+            counted.fixed_targets[region] -= 1
+        by_region = counted.adaptive_targets if after else counted.fixed_targets
         by_region[region] = by_region.get(region, 0) + 1
 
-    def _replay(self, it: Counted, row: DecisionRow, scope: str) -> None:
+    def _replay(self, counted: Counted, row: DecisionRow, scope: str) -> None:
         key = row.stage, scope
         before = self.storms.get(key, self.known_storms.get(key))
         known = before or StoredStorm()
@@ -111,8 +111,8 @@ class Tally:
             return
         self.storms[key] = after
         if before is not None:
-            it.escalations_change(before, -1)
-        it.escalations_change(after, +1)
+            counted.escalations_change(before, -1)
+        counted.escalations_change(after, +1)
 
 
 ScopeOf = Callable[[DecisionRow], str]
@@ -124,16 +124,16 @@ def place_of(row: DecisionRow) -> Place:
     return row.stage, row.region or "", row.target
 
 
-def _count_draws(it: Counted, row: DecisionRow) -> None:
+def _count_draws(counted: Counted, row: DecisionRow) -> None:
     stopping = row.stopping_n
     if stopping is None:
         return
-    it.stopped += 1
-    it.stopping_draws += stopping
-    it.stopping_fixed_draws += row.fixed_n
-    it.fixed_n = row.fixed_n
+    counted.stopped += 1
+    counted.stopping_draws += stopping
+    counted.stopping_fixed_draws += row.fixed_n
+    counted.fixed_n = row.fixed_n
     if row.audited and row.is_adaptive:
-        it.audit_draws += row.fixed_n - stopping
+        counted.audit_draws += row.fixed_n - stopping
 
 
 def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: Decision | None) -> tuple[int, bool]:  # noqa: FBT001

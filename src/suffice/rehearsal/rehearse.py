@@ -332,7 +332,7 @@ class _Rehearsal:
     def _write_metrics(self, found: Summary) -> None:
         """The counters of the whole rehearsal, from the ledger: also of what a killed process decided."""
         self.setup.file("metrics.json").unlink(missing_ok=True)
-        counters = counters_of(Ledger(self.store).rows(self.operator.current.id))
+        counters = counters_of(Ledger(self.store).each_row(self.operator.current.id))
         counters.add(Counter.ROLLBACKS, found.rolled_back)
         counters.add(Counter.ESCALATIONS, found.escalations)
         flush(counters, self.setup.file("metrics.json"))

@@ -1,6 +1,6 @@
 """The decision ledger: one row a decision, written once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
 from math import isfinite, nan
@@ -195,6 +195,14 @@ class Ledger:
     def rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """All decisions, in ledger order."""
         return self._select(_within(rollout, stage))
+
+    def each_row(self, rollout: str, portion: int = _BATCH) -> Iterator[DecisionRow]:
+        """All decisions of a rollout, in ledger order, with no more than a portion of them in memory."""
+        last, more = 0, True
+        while more:
+            rows, last = self.rows_after(rollout, last, portion)
+            yield from rows
+            more = len(rows) == portion
 
     def rows_after(
         self, rollout: str, last: int, limit: int, connection: Connection | None = None

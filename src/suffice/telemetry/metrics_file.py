@@ -62,7 +62,7 @@ def flush(counters: Counters, path: Path) -> None:
     with _locked(path):
         remove_leftovers(path)
         added = counters.snapshot()
-        text = _text(_stored(path) + added)
+        text = to_text(_stored(path) + added)
         try:
             write_atomically(path, text)
         finally:
@@ -84,7 +84,8 @@ def _holds(path: Path, text: str) -> bool:
         return False
 
 
-def _text(counts: Counts) -> str:
+def to_text(counts: Counts) -> str:
+    """What a metrics file of these counts holds."""
     values = {name.value: counts.counters.get(name, 0) for name in Counter}
     return json.dumps({"format": FORMAT, "decisions": counts.decisions, "counters": values}, indent=2) + "\n"
 

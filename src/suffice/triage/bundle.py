@@ -12,19 +12,17 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from suffice.errors import OutputError
 from suffice.gates.outcome import GateResult
-from suffice.serving.counted import count
+from suffice.serving.counted import counters_of
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.journal import journal_of
 from suffice.store.ledger import DecisionRow, Ledger, plain_row
 from suffice.store.triage import receipt_of
-from suffice.telemetry.counters import Counters
-from suffice.telemetry.metrics_file import flush
+from suffice.telemetry.metrics_file import to_text
 from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
@@ -119,7 +117,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "ledger.jsonl": _lines(map(plain_row, rows)),
         "disagreements.jsonl": _lines(cases),
         "events.jsonl": _lines(map(asdict, events)),
-        "metrics.json": _metrics(ledger, rollout),
+        "metrics.json": to_text(counters_of(ledger.each_row(rollout)).snapshot()),
         "TRIAGE.md": _triage_text(bundle, rollback, len(differing), cases[0]["key"] if cases else None),
     }
 
@@ -175,20 +173,6 @@ def _triage_text(bundle: Path, rollback: Rollback, differing: int, first: str | 
         quoted=rollout,
         there=there,
     )
-
-
-def _metrics(ledger: Ledger, rollout: str) -> str:
-    """The metrics file as all decisions count that the ledger has of a rollout."""
-    counters, last, more = Counters(), 0, True
-    while more:
-        rows, last = ledger.rows_after(rollout, last, ROWS)
-        for row in rows:
-            count(row, counters)
-        more = len(rows) == ROWS
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "metrics.json"
-        flush(counters, path)
-        return path.read_text(encoding="utf-8")
 
 
 def _text_of(path: Path) -> str:
