@@ -73,8 +73,8 @@ def _parameters(distribution: Distribution) -> Any:
 
 def _distribution(parameters: Any) -> Distribution:
     if type(parameters) is not tuple:
-        found: Distribution = parameters
-        return found
+        distribution: Distribution = parameters
+        return distribution
     return Normal(*parameters) if len(parameters) == 2 else SplitNormal(*parameters)
 
 

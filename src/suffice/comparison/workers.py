@@ -121,9 +121,9 @@ def pool(workers: int = 1, cluster: str | None = None) -> Iterator[Pool]:
     `if __name__ == "__main__"`). Raises ExecutionError for a number below 1 or a cluster that cannot be reached.
     """
     with ExitStack() as open_:
-        made = _cluster_pool(cluster, open_) if cluster is not None else _local_pool(workers)
-        open_.callback(made.close)
-        yield made
+        hands = _cluster_pool(cluster, open_) if cluster is not None else _local_pool(workers)
+        open_.callback(hands.close)
+        yield hands
 
 
 def _local_pool(workers: int) -> Pool:

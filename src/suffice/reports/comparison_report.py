@@ -93,16 +93,16 @@ def _methods(comparison: Comparison, summaries: list[dict[str, Any]]) -> Table:
     columns = ("method", "draws saved", "average draws", "decisions that differ", "95 % interval, exact",
                "worst case of the plan", "allowed (ε)", "guarantee", "verdict")  # fmt: skip
     rows = []
-    for method, it in zip(comparison.methods, summaries, strict=True):
+    for method, summary in zip(comparison.methods, summaries, strict=True):
         rows.append((
-            it["method"],
-            percent(it["sample_reduction"], 1),
-            _mean(it["avg_adaptive_n"]),
-            f"{it['disagreements']:,} = {percent(it['disagreement_rate'])}" if method.total.cases else "–",
-            f"{percent(it['disagreement_lower'])} … {percent(it['disagreement_upper'])}",
-            percent(it["worst_disagreement"]),
+            summary["method"],
+            percent(summary["sample_reduction"], 1),
+            _mean(summary["avg_adaptive_n"]),
+            f"{summary['disagreements']:,} = {percent(summary['disagreement_rate'])}" if method.total.cases else "–",
+            f"{percent(summary['disagreement_lower'])} … {percent(summary['disagreement_upper'])}",
+            percent(summary["worst_disagreement"]),
             allowed(method.plan.max_disagreement),
-            it["guarantee"],
+            summary["guarantee"],
             standing(method).value,
         ))  # fmt: skip
     return Table(columns, tuple(rows))

@@ -33,7 +33,7 @@ def revisions() -> Revisions:
     tables.
     """
     tables = [(year, _table(year)) for year in YEARS]
-    found, exact, other_unit = [], 0, 0
+    corrections, exact, other_unit = [], 0, 0
     for (_, before), (year, after) in pairwise(tables):
         for name in sorted(before.keys() & after.keys()):
             (old, unit, old_u), (new, new_unit, new_u) = before[name], after[name]
@@ -43,8 +43,8 @@ def revisions() -> Revisions:
                 other_unit += 1
             else:
                 record, measurement = Estimate(old, old_u, old_u), Estimate(new, new_u, new_u)
-                found.append(Correction(f"{name}/{year}", name, record, measurement, time=str(year)))
-    return Revisions(tuple(found), exact, other_unit)
+                corrections.append(Correction(f"{name}/{year}", name, record, measurement, time=str(year)))
+    return Revisions(tuple(corrections), exact, other_unit)
 
 
 def _table(year: int) -> dict[str, tuple[float, str, float]]:

@@ -72,8 +72,8 @@ def _check_columns(path: Path, header: list[str]) -> None:
         if name not in header:
             raise DataError(f"{path}, line 1: column {name!r} is missing")
     if ("u" in header) == ("u_plus" in header or "u_minus" in header) or ("u_plus" in header) != ("u_minus" in header):
-        found = ", ".join(name for name in header if name.startswith("u")) or "no uncertainty"
-        raise DataError(f"{path}, line 1: found {found}; allowed: either column u, or both u_plus and u_minus")
+        named = ", ".join(name for name in header if name.startswith("u")) or "no uncertainty"
+        raise DataError(f"{path}, line 1: found {named}; allowed: either column u, or both u_plus and u_minus")
 
 
 def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:

@@ -49,14 +49,14 @@ class Samples:
         reader, unit = _reader(self.path.suffix.lower())
         place = Place(self.path, unit, self._rule.counts)
         check_there(self.path)
-        found = False
+        empty = True
         with KeysOnce(place) as keys:
             for one in reader(place, self._told):
-                found = True
+                empty = False
                 keys.add(one.key, one.row)
                 yield self._case(one)
             keys.finish()
-        if not found:
+        if empty:
             raise MissingDataError(f"{self.path}: holds no case")
         self.share = 1.0
 

@@ -26,11 +26,11 @@ def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
 
 def _cases(place: Place, header: list[str], rows: Rows) -> Iterator[Recording]:
     draws = check_columns(place.at(1), header, "value")
-    at = [header.index(name) for name in draws]
+    at, binary = [header.index(name) for name in draws], place.only_binary(len(draws))
     of = [header.index(name) if name in header else None for name in ("case", *SLICES)]
     names: list[str] = []
     lines: list[int] = []
-    values: list[list[float]] = []
+    values: list[list[float | None]] = []
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(f"{place.at(line)}: found {len(cells)} cells; allowed: {len(header)}, one a column")
@@ -40,23 +40,26 @@ def _cases(place: Place, header: list[str], rows: Rows) -> Iterator[Recording]:
             lines, values = [], []
         names = mine
         lines.append(line)
-        values.append([_number(place, line, header[i], cells[i], len(draws)) for i in at])
+        row = [_value(cells[i].strip(), binary) for i in at]
+        if None in row:
+            i = at[row.index(None)]
+            raise DataError(f"{place.at(line, header[i])}: is {cells[i]!r}; allowed: {place.allowed(len(draws))}")
+        values.append(row)
     if lines:
         yield _closed(place, names, lines, values)
 
 
-def _closed(place: Place, names: list[str], lines: list[int], values: list[list[float]]) -> Recording:
+def _closed(place: Place, names: list[str], lines: list[int], values: list[list[float | None]]) -> Recording:
     draws = np.array(values, dtype=np.float64)
     return recording(place, names, lines.__getitem__, draws[:, 0] if draws.shape[1] == 1 else draws)
 
 
-def _number(place: Place, line: int, column: str, cell: str, columns: int) -> float:
-    text, binary = cell.strip(), place.only_binary(columns)
+def _value(text: str, binary: bool) -> float | None:  # noqa: FBT001
+    """The draw in a cell, NaN where there is none; None for what is not allowed."""
     if not text:
         return nan
     value = number(text)
-    if value is None and binary:
-        value = _WORDS.get(text.lower())
-    if value is None or not (value in (0, 1) if binary else isfinite(value)):
-        raise DataError(f"{place.at(line, column)}: is {cell!r}; allowed: {place.allowed(columns)}")
-    return value
+    if not binary:
+        return value if value is not None and isfinite(value) else None
+    value = _WORDS.get(text.lower()) if value is None else value
+    return value if value in (0, 1) else None

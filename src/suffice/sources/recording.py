@@ -101,13 +101,13 @@ def check_key(place: Place, row: int, key: str) -> None:
         raise DataError(f"{place.at(row, 'case')}: {key!r} is not valid Unicode") from None
 
 
-def check_columns(where: str, found: Sequence[str], single: str) -> tuple[str, ...]:
+def check_columns(where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
     """The columns that hold draws: the one called `single`, or before and after. Raises DataError for a header that has
     neither or both, lacks case, or has a column that is not known."""
-    check_names(where, found, ("case", single, "before", "after", *SLICES))
-    if "case" not in found:
+    check_names(where, names, ("case", single, "before", "after", *SLICES))
+    if "case" not in names:
         raise DataError(f"{where}: column 'case' is missing")
-    columns = tuple(name for name in (single, "before", "after") if name in found)
+    columns = tuple(name for name in (single, "before", "after") if name in names)
     if columns not in ((single,), ("before", "after")):
         raise DataError(f"{where}: found {' and '.join(columns) or 'no draws'}; allowed: {single}, or before and after")
     return columns

@@ -24,8 +24,8 @@ def compiled(function: Function) -> Function:
     """The function compiled at its first call, strictly in IEEE arithmetic; it runs without the interpreter's lock."""
     with _own_folder() as kept:
         # Not to be inlined is said, because Numba hands the option on from whoever calls.
-        made = numba.njit(nogil=True, cache=kept, error_model="numpy", forceinline=False)(function)
-    return cast(Function, made)
+        fast = numba.njit(nogil=True, cache=kept, error_model="numpy", forceinline=False)(function)
+    return cast(Function, fast)
 
 
 def inlined(function: Function) -> Function:
