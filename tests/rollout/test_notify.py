@@ -15,9 +15,9 @@ from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rollout import baseline
-from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, Webhook, deliver, undelivered, wait
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, Webhook, deliver, wait
 from suffice.rollout.phases import Phase
-from suffice.store.outbox import Message
+from suffice.store.outbox import Message, waiting
 from suffice.store.triage import receipt_of
 
 
@@ -130,7 +130,8 @@ def test_a_retry_waits_longer_each_time_and_has_the_same_key(tmp_path: Path) -> 
             made.clock.now += pause - 1
             assert deliver(made.store, made.clock, [Webhook(moved)]) == (0, [])
             made.clock.now += 1
-        assert undelivered(made.store) == 1
+        with made.store.read() as connection:
+            assert waiting(connection) == 1
         assert deliver(made.store, made.clock, [Webhook(moved)]) == (1, [])
         assert len(got) == 4 and len({key for key, _ in got}) == 1
 

@@ -22,7 +22,7 @@ from suffice.errors import RolloutError
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import Store, insert_new
-from suffice.store.outbox import Message, due, enqueue_events, put_off, sent, waiting
+from suffice.store.outbox import Message, due, enqueue_events, put_off, sent
 from suffice.store.schema import outbox
 from suffice.store.triage import TriageItem, items
 
@@ -168,12 +168,6 @@ def deliver(store: Store, clock: Callable[[], float], sinks: Sequence[Sink]) -> 
         taken += problem is None
         wrong += [problem] if problem else []
     return taken, wrong
-
-
-def undelivered(store: Store) -> int:
-    """How many messages wait."""
-    with store.read() as connection:
-        return waiting(connection)
 
 
 def wait(attempts: int) -> float:
