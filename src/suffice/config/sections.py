@@ -14,7 +14,6 @@ from suffice.config.types import (
     DURATION,
     Allowed,
     Count,
-    Cycles,
     Distance,
     Duration,
     Factor,
@@ -221,7 +220,6 @@ class RolloutConfig(Section):
     failure_limit: Limit = 0
     inconclusive_limit: Limit = 4
     consecutive_error_limit: Limit = 4
-    lapse_cycles: Cycles = 2
     stages: Stages = _STAGES
 
     @property
