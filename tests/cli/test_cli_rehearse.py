@@ -123,6 +123,13 @@ def test_bad_input_ends_with_one_line(
     assert not (here / "TemporaryQueue" / "rehearsal" / "summary.json").exists()
 
 
+def test_a_source_without_corrections_is_refused_with_those_that_have_some(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rehearse", "--source", "even"]) == 2
+    assert capsys.readouterr().err == (
+        "suffice: --source is 'even'; allowed: pdg, codata, or --records with --measurements\n"
+    )
+
+
 def test_going_on_with_something_else_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(["rehearse", *OWN, "--no-checks", "--json", "--fault", "staging:margin"])
     capsys.readouterr()

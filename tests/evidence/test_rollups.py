@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -24,10 +24,11 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
+from suffice.evidence.tally import Counted
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
-from suffice.store.schema import decisions, metadata, rollup_targets
+from suffice.store.ledger import DecisionRow, Ledger, Portion, Reason
+from suffice.store.schema import decisions, metadata, rollup_storms, rollup_targets
 from suffice.verifier.arm import Arm
 
 STAGES = (Stage(name="canary", weight=5, regions=("eu",)), Stage(name="expand", weight=50))
@@ -104,6 +105,38 @@ def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
     holds()
 
 
+def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused) -> None:
+    """A portion of one row is the tally row by row: the witness of what the database counts at once."""
+
+    @given(st.lists(rows(), max_size=60))
+    @settings(max_examples=reused.examples(60))
+    def holds(found: list[DecisionRow]) -> None:
+        kept = []
+        for portion in (1, 7, 10_000):
+            store = reused.emptied()
+            Ledger(store).append([replace(row, key=f"k{i}") for i, row in enumerate(found)])
+            reader = reader_of(store, portion)
+            reader.catch_up()
+            kept.append(({stage: plain(counted) for stage, counted in reader.stages.items()}, known_of(store)))
+        assert kept[1:] == kept[:1] * 2
+
+    holds()
+
+
+def plain(counted: Counted) -> dict[str, Any]:
+    """What was counted; a region with no target left is as one that never had any."""
+    values = asdict(counted)
+    for name in ("adaptive_targets", "fixed_targets"):
+        values[name] = {region: count for region, count in values[name].items() if count}
+    return values
+
+
+def known_of(store: Store) -> list[list[Any]]:
+    """What is kept of targets and storms."""
+    with store.read() as connection:
+        return [sorted(map(tuple, connection.execute(select(table)))) for table in (rollup_targets, rollup_storms)]
+
+
 def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_count(place: Place) -> None:
     random = Random(4)
     found, more = ([made(random, f"{name}{i}") for i in range(8)] for name in "kl")
@@ -125,6 +158,7 @@ def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_
 
 COUNT = """
 import sys
+from suffice.evidence.tally import Counted
 from suffice.resolution.storm import StormPolicy
 from suffice.evidence.reader import EvidenceReader
 from suffice.store.database import open_store
@@ -183,10 +217,10 @@ def test_a_cycle_without_new_rows_reads_none_and_one_with_some_reads_those(place
     read = list[int]()
 
     class Watched(Ledger):
-        def rows_after(self, *arguments: Any) -> tuple[list[DecisionRow], int]:
-            found = super().rows_after(*arguments)
-            read.append(len(found[0]))
-            return found
+        def portion_after(self, *arguments: Any) -> Portion:
+            portion = super().portion_after(*arguments)
+            read.append(sum(times for _, times in portion.alike))
+            return portion
 
     with open_store(place) as store:
         for first in (0, 100, 105):

@@ -1,7 +1,7 @@
 """The e-processes: against numerical integration, the martingale property, and brute force over rates."""
 
 from itertools import pairwise
-from math import exp, inf, log
+from math import exp, inf, log, log1p, nextafter
 
 import numpy as np
 import pytest
@@ -85,6 +85,13 @@ def test_what_is_proven_of_a_rate_is_proven_of_every_easier_one(kn: tuple[int, i
 def test_the_bounds_enclose_the_observed_rate(kn: tuple[int, int]) -> None:
     k, n = kn
     assert 0 <= lower(k, n, 0.99) <= (k / n if n else 0) <= upper(k, n, 0.95) <= 1
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_evidence_exactly_at_the_limit_is_enough(confidence: float) -> None:
+    limit = -log1p(-confidence)
+    assert reached(limit, confidence)
+    assert not reached(nextafter(limit, 0), confidence)
 
 
 def test_nothing_observed_says_nothing() -> None:

@@ -35,6 +35,9 @@ def test_nothing_recomputed_is_an_error_once_there_are_decisions(at_least: int) 
 
 
 def test_the_sentences() -> None:
+    assert judge(Evidence(stopped=20, recomputed=20, differing=0), 20).sentence == (
+        "0 of 20 decisions recomputed in a fresh process differ (limit 0)"
+    )
     assert judge(Evidence(stopped=50, recomputed=20, differing=1), 20).sentence == (
         "1 of 20 decisions recomputed in a fresh process differs (limit 0)"
     )

@@ -49,6 +49,10 @@ def test_a_proof_is_lost_when_later_audits_disagree() -> None:
     assert judged(3, 370).outcome is Outcome.INCONCLUSIVE
 
 
+def test_audits_that_all_disagree_are_possible() -> None:
+    assert judged(5, 5).outcome is Outcome.FAILED
+
+
 def test_more_disagreements_than_audits_are_impossible() -> None:
     assert judged(5, 4).sentence == "impossible counts: 5 disagreements in 4 audits (limit 1 %)"
 

@@ -52,6 +52,10 @@ def test_the_sentence() -> None:
     )
 
 
+def test_targets_may_all_be_discordant() -> None:
+    assert judged(5, 3, 2).outcome is Outcome.SUCCESSFUL
+
+
 def test_more_discordant_targets_than_targets_are_impossible() -> None:
     assert judged(5, 3, 3).outcome is Outcome.ERROR
 

@@ -69,6 +69,26 @@ def test_the_worst_sign_is_told() -> None:
     assert "no sign of life" in judged(age=1e9, silence=1e9, fallbacks=9).sentence
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"age": 3600.0},
+        {"silence": 21600.0},
+        {"decisions": 500, "adaptive": 500},
+        {"adaptive": 99, "stopped": 100, "fallbacks": 1},
+    ],
+)
+def test_exactly_at_a_limit_is_within_it(changed: dict[str, float]) -> None:
+    assert judged(**changed).outcome is Outcome.SUCCESSFUL
+
+
+@pytest.mark.parametrize("weight", [1, 50, 99])
+def test_shares_are_compared_at_every_weight_between(weight: int) -> None:
+    assert judged(weight=weight, adaptive_targets=10_000 - 100 * weight, fixed_targets=100 * weight).outcome is (
+        Outcome.SUCCESSFUL if weight == 50 else Outcome.INCONCLUSIVE
+    )
+
+
 def test_no_decision_yet_is_not_health() -> None:
     nothing = dict.fromkeys(("decisions", "adaptive", "stopped", "adaptive_targets", "fixed_targets"), 0.0)
     assert judged(**nothing).outcome is Outcome.INCONCLUSIVE

@@ -1,6 +1,6 @@
 """The sample-reduction gate, its interval, and what audits leave of the benefit."""
 
-from math import sqrt
+from math import nextafter, sqrt
 
 import numpy as np
 import pytest
@@ -37,6 +37,24 @@ def test_proven_not_proven_or_not_worth_it(decisions: int, mean_draws: int, outc
     result = judged(decisions, mean_draws)
     assert result.outcome is outcome
     assert result.sentence.startswith(sentence)
+
+
+def test_what_is_proven_exactly_at_the_limit_is_enough_and_not_too_little() -> None:
+    evidence = Evidence(adaptive=500, stopped=500, stopping_draws=30_000, fixed_n=100, audit_draws=0)
+    bounds = judge(evidence, 0.3, 0.95).numbers
+    lower, upper = bounds["lower"], bounds["upper"]
+    assert lower is not None and upper is not None
+    assert judge(evidence, lower, 0.95).outcome is Outcome.SUCCESSFUL
+    assert judge(evidence, nextafter(lower, 1), 0.95).outcome is Outcome.INCONCLUSIVE
+    assert judge(evidence, upper, 0.95).outcome is Outcome.INCONCLUSIVE
+    assert judge(evidence, nextafter(upper, 1), 0.95).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("draws", "audit_draws"), [(1000, 0), (900, 100)])
+def test_all_draws_that_fixed_would_take_are_possible(draws: int, audit_draws: int) -> None:
+    evidence = Evidence(stopped=10, stopping_draws=draws, fixed_n=100, adaptive=10, audit_draws=audit_draws)
+    result = judge(evidence, 0.3, 0.95)
+    assert (result.outcome, result.numbers["net"]) == (Outcome.INCONCLUSIVE, 0.0)
 
 
 def test_net_of_audits_stands_beside_it() -> None:
@@ -92,5 +110,6 @@ def test_net_possible_is_what_a_simulation_of_audits_leaves() -> None:
 
 def test_a_last_stage_that_cannot_keep_the_benefit_is_refused() -> None:
     check_net(0.02, 0.54, 0.30)
+    check_net(0.5, 0.6, 0.30)
     with pytest.raises(RolloutError, match=r"audits of 50 % of the targets, can save 27 % .*allowed: at least 30 %"):
         check_net(0.5, 0.54, 0.30)

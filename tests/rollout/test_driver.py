@@ -11,7 +11,7 @@ from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError, StoreConflict
 from suffice.flag.answer import Answer
 from suffice.flag.client import FlagClient
-from suffice.flag.document import Exposure
+from suffice.flag.document import Exposure, epoch_of
 from suffice.flag.file import published
 from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult, Outcome
@@ -33,7 +33,9 @@ from suffice.rollout.phases import Phase
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, journal_of, verify_journal
+from suffice.store.note import read_note
 from suffice.store.rollouts import save_rollout
+from suffice.store.words import WordRead, read_word
 from suffice.verifier.arm import Arm
 
 STAGES = (
@@ -119,6 +121,53 @@ def test_the_flag_follows_the_stages_and_is_observed_before_a_stage_counts(world
     assert world.adaptive() == world.adaptive("us-east-1") == set(TARGETS)
     assert it.handle(GOOD, "runner").phase is Phase.COMPLETED
     assert world.actions == ["start", "advance", "advance", "complete"]
+
+
+def word(world: World) -> WordRead:
+    with world.store.read() as connection:
+        return read_word(connection, "service", world.time)
+
+
+def test_the_word_is_what_the_state_is_and_the_file_is_exported_from_it(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    shadow = word(world)
+    assert shadow.counts
+    assert shadow.word is not None
+    assert (shadow.word.stage, shadow.word.exposure, shadow.word.shadow, shadow.remaining) == (
+        "staging",
+        None,
+        True,
+        260.0,
+    )
+    world.time = 100
+    it.handle(GOOD, "runner")
+    canary = word(world).word
+    assert canary is not None
+    assert (canary.stage, canary.exposure) == ("canary", {"weight": 20, "salt": "salt", "regions": ["eu-west-1"]})
+    assert canary.epoch == shadow.word.epoch + 1
+    assert epoch_of(world.path.read_text()) == canary.epoch
+    it.handle(RollbackAsked("enough"), "ann")
+    back = word(world).word
+    assert back is not None
+    assert (back.phase, back.stage, back.exposure) == ("RolledBack", "", None)
+    assert back.epoch > canary.epoch
+    assert read_note(world.folder).epoch == back.epoch
+
+
+def test_a_cycle_renews_the_word_and_without_a_runner_it_lapses(world: World) -> None:
+    it = created(world)
+    it.handle(Started(), "ann")
+    epochs = []
+    for world.time in (10, 20, 30):
+        it.handle(GOOD, "runner")
+        read = word(world)
+        assert read.word is not None
+        epochs.append(read.word.epoch)
+        assert read.remaining == 2 * 100 + 60
+    assert len(set(epochs)) == 1
+    world.time += 260
+    assert word(world).remaining == 0.0
 
 
 def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: World) -> None:

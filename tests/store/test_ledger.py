@@ -16,7 +16,7 @@ from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.stopping.run import StopReason
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason, plain_row, row_of_plain
+from suffice.store.ledger import DecisionRow, Ledger, Portion, Reason, plain_row, row_of_plain
 from suffice.store.schema import decisions
 from suffice.verifier.arm import Arm
 
@@ -144,11 +144,17 @@ def test_a_misspelt_value_in_the_database_is_refused_with_its_key(
     for ask in (
         lambda: ledger.rows("r"),
         lambda: ledger.rows_after("r", 0, 9),
+        lambda: portion_of(store),
         lambda: ledger.disagreements("r"),
         lambda: ledger.latest("r", "canary", 9),
     ):
         with pytest.raises(StoreError, match=re.escape(sentence)):
             ask()
+
+
+def portion_of(store: Store) -> Portion:
+    with store.read() as connection:
+        return Ledger(store).portion_after("r", 0, 9, connection)
 
 
 @pytest.mark.parametrize("changed", [{"arm": ["adaptive"]}, {"decision": None}, {"weight": 5}, {"key": ...}])

@@ -79,6 +79,10 @@ def test_what_a_cycle_asks_of_the_ledger_is_found_by_an_index(store: Store) -> N
         "SEARCH decisions USING INTEGER PRIMARY KEY (rowid>?)",
         "SEARCH decisions",
     ]
+    with store.read() as connection:
+        plans = plans_of(store, lambda: ledger.portion_after("r", 40, 100, connection))
+    assert len(plans) == 5
+    assert all("decisions USING INTEGER PRIMARY KEY (rowid>?" in plan or plan == "SEARCH decisions" for plan in plans)
     by_stage = "(rollout=? AND stage=?)"
     assert plans_of(store, lambda: ledger.latest("r", "s", 20, adaptive_path=True)) == [
         f"SEARCH decisions USING INDEX ix_decisions_adaptive_path {by_stage}"

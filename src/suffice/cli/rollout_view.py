@@ -62,6 +62,7 @@ def print_status(status: Status, now: float) -> None:
     print_lines(
         f"{plain['rollout']}: {plain['phase']}, stage {plain['stage']} ({_position(status)}){shadow}",
         f"{plain['percent']} % of targets in {where} may be adaptive; flag: {plain['flag']}",
+        f"now: {plain['permitted']}{_until(plain['permitted_until'])}",
         f"why: {plain['why']}",
     )
     _print_list("this stage ends when all of this has come:", advances_when(status))
@@ -107,6 +108,10 @@ def _print_list(title: str, sentences: Sequence[str]) -> None:
 
 def _position(status: Status) -> str:
     return f"{status.state.stage + 1} of {len(status.state.rollout.stages)}"
+
+
+def _until(at: float | None) -> str:
+    return "" if at is None else f", until {datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC unless it is renewed"
 
 
 def _ago(at: float | None, now: float) -> str:

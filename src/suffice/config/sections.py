@@ -14,6 +14,7 @@ from suffice.config.types import (
     DURATION,
     Allowed,
     Count,
+    Cycles,
     Distance,
     Duration,
     Factor,
@@ -220,6 +221,7 @@ class RolloutConfig(Section):
     failure_limit: Limit = 0
     inconclusive_limit: Limit = 4
     consecutive_error_limit: Limit = 4
+    lapse_cycles: Cycles = 2
     stages: Stages = _STAGES
 
     @property

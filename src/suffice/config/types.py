@@ -103,6 +103,7 @@ OptionalText = Annotated[str | None, Field(min_length=1), Allowed("a text that i
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of different names")]
 SeedNumber = Annotated[int, Field(ge=-(2**63), lt=2**63), Allowed("a whole number of at most 63 bits")]
 """What the ledger can hold beside each decision."""
+Cycles = Annotated[int, Field(ge=1, le=1000), Allowed("a whole number from 1 to 1000")]
 Limit = Annotated[int, Field(ge=0, le=_MOST), Allowed(f"a whole number from 0 to {_MOST}")]
 Count = Annotated[int, Field(ge=1, le=_MOST), Allowed(f"a whole number from 1 to {_MOST}")]
 Percent = Annotated[int, Field(ge=0, le=100), Allowed("a whole number from 0 to 100")]

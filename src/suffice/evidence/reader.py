@@ -1,4 +1,4 @@
-"""Evidence of every stage, from a ledger whose rows are each read once, however many processes ask in turn."""
+"""Evidence of every stage, from a ledger whose rows are each counted once, however many processes ask in turn."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence
-from suffice.evidence.tally import Counted, ScopeOf, Tally, place_of
+from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
-from suffice.store.ledger import DecisionRow, Ledger
-from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
+from suffice.store.ledger import DecisionRow, Ledger, Portion
+from suffice.store.rollups import Place, Rollup, known_storms, known_targets, load_rollup, save_rollup
 
-PORTION = 10_000
+PORTION = 100_000
 """Rows that are counted in one transaction; a kill costs the counting of one portion at most."""
 
 
@@ -74,24 +74,31 @@ class EvidenceReader:
         """Count the next rows, and keep that; whether they were the last ones."""
         with self._ledger.store.read() as connection:
             seen = self._seen(connection)
-            rows, last = self._ledger.rows_after(self._rollout, seen.last, self._portion, connection)
-            tally = self._tally(connection, seen, rows)
-        for row in rows:
-            self._count(tally, row)
-        if last > seen.last:
+            portion = self._ledger.portion_after(self._rollout, seen.last, self._portion, connection)
+            places = [((stage, region or "", target), chose) for stage, region, target, chose in portion.places]
+            tally = self._tally(connection, seen, portion, [place for place, _ in places])
+        for row, times in portion.alike:
+            self._count(tally, row, times)
+        for place, chose_adaptive in places:
+            tally.place(place, chose_adaptive=chose_adaptive)
+        for row in portion.audits:
+            tally.replay(row, self._scope(row))
+        if portion.last > seen.last:
             counts = {name: asdict(counted) for name, counted in tally.stages.items()}
             try:
                 with self._ledger.store.write() as connection:
-                    save_rollup(connection, seen, replace(seen, last=last, counts=counts), tally.targets, tally.storms)
+                    save_rollup(
+                        connection, seen, replace(seen, last=portion.last, counts=counts), tally.targets, tally.storms
+                    )
             except StoreConflict:
                 # Another reader has counted these rows; go on behind them.
                 return False
         self.stages = tally.stages
-        return len(rows) < self._portion
+        return not portion.full
 
-    def _count(self, tally: Tally, row: DecisionRow) -> None:
+    def _count(self, tally: Tally, row: DecisionRow, times: int) -> None:
         try:
-            tally.count(row, self._scope(row))
+            tally.count(row, times)
         except (TypeError, ValueError) as error:
             raise StoreError(f"decision {row.key} of {self._rollout} cannot be counted: {error}") from error
 
@@ -101,9 +108,9 @@ class EvidenceReader:
             raise StoreError(f"{self._rollout} was counted by rule {seen.rule}; allowed: {self._rule}")
         return seen
 
-    def _tally(self, connection: Connection, seen: Rollup, rows: list[DecisionRow]) -> Tally:
-        targets = known_targets(connection, self._rollout, map(place_of, rows))
-        scopes = ((row.stage, self._scope(row)) for row in rows if row.is_audit)
+    def _tally(self, connection: Connection, seen: Rollup, portion: Portion, places: list[Place]) -> Tally:
+        targets = known_targets(connection, self._rollout, places)
+        scopes = ((row.stage, self._scope(row)) for row in portion.audits)
         return Tally(self._policy, _stages(seen.counts), targets, known_storms(connection, self._rollout, scopes))
 
 

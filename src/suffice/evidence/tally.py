@@ -70,36 +70,37 @@ class Tally:
     targets: dict[Place, bool] = field(default_factory=dict)
     storms: dict[Scope, StoredStorm] = field(default_factory=dict)
 
-    def count(self, row: DecisionRow, scope: str) -> None:
-        """Count one more decision; its storm is that of `scope`."""
+    def count(self, row: DecisionRow, times: int) -> None:
+        """Count so many decisions like this one, but for their targets and storms."""
         counted = self.stages.setdefault(row.stage, Counted())
-        counted.decisions += 1
+        counted.decisions += times
         counted.newest = row.at if counted.newest is None else max(counted.newest, row.at)
-        counted.fallbacks += row.fell_back
-        counted.invalid += row.invalid
-        counted.adaptive += row.is_adaptive
-        counted.plans[row.plan_id] = counted.plans.get(row.plan_id, 0) + 1
-        self._place(counted, row)
-        _count_draws(counted, row)
+        counted.fallbacks += times * row.fell_back
+        counted.invalid += times * row.invalid
+        counted.adaptive += times * row.is_adaptive
+        counted.plans[row.plan_id] = counted.plans.get(row.plan_id, 0) + times
+        _count_draws(counted, row, times)
         if row.is_audit:
-            counted.audits += 1
-            counted.disagreements += not row.agrees
-            self._replay(counted, row, scope)
+            counted.audits += times
+            counted.disagreements += times * (not row.agrees)
 
-    def _place(self, counted: Counted, row: DecisionRow) -> None:
-        place = place_of(row)
+    def place(self, place: Place, *, chose_adaptive: bool) -> None:
+        """Count a target that there was a decision about, for which the adaptive arm was chosen or not."""
         before = self.targets.get(place, self.known_targets.get(place))
-        after = bool(before) or row.is_adaptive or row.fell_back
+        after = bool(before) or chose_adaptive
         if after == before:
             return
         self.targets[place] = after
-        region = place[1]
+        stage, region, _ = place
+        counted = self.stages.setdefault(stage, Counted())
         if before is not None:
             counted.fixed_targets[region] -= 1
         by_region = counted.adaptive_targets if after else counted.fixed_targets
         by_region[region] = by_region.get(region, 0) + 1
 
-    def _replay(self, counted: Counted, row: DecisionRow, scope: str) -> None:
+    def replay(self, row: DecisionRow, scope: str) -> None:
+        """Apply the storm policy of `scope` to both decisions of an audit, in ledger order."""
+        counted = self.stages.setdefault(row.stage, Counted())
         key = row.stage, scope
         before = self.storms.get(key, self.known_storms.get(key))
         known = before or StoredStorm()
@@ -119,21 +120,16 @@ ScopeOf = Callable[[DecisionRow], str]
 """What the storm policy counts for: a row's target, or the pass of one."""
 
 
-def place_of(row: DecisionRow) -> Place:
-    """Where a row's target is counted; an empty region is none."""
-    return row.stage, row.region or "", row.target
-
-
-def _count_draws(counted: Counted, row: DecisionRow) -> None:
+def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:
     stopping = row.stopping_n
     if stopping is None:
         return
-    counted.stopped += 1
-    counted.stopping_draws += stopping
-    counted.stopping_fixed_draws += row.fixed_n
+    counted.stopped += times
+    counted.stopping_draws += times * stopping
+    counted.stopping_fixed_draws += times * row.fixed_n
     counted.fixed_n = row.fixed_n
     if row.audited and row.is_adaptive:
-        counted.audit_draws += row.fixed_n - stopping
+        counted.audit_draws += times * (row.fixed_n - stopping)
 
 
 def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: Decision | None) -> tuple[int, bool]:  # noqa: FBT001

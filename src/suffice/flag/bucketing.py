@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any
@@ -52,7 +53,7 @@ def record(salt: str, targets: Iterable[str]) -> Sample:
 
 def drift(sample: Sample) -> tuple[Moved, ...]:
     """The targets of a recorded sample that the installed evaluator puts elsewhere. There must be none."""
-    now = buckets(sample.salt, sample.buckets)
+    now = _buckets_here(sample.salt, tuple(sample.buckets))
     return tuple(Moved(target, was, now[target]) for target, was in sample.buckets.items() if now[target] != was)
 
 
@@ -81,6 +82,12 @@ def audited(target: str, salt: str, fraction: float) -> bool:
     key = blake2b(salt.encode()).digest()
     drawn = int.from_bytes(blake2b(target.encode(), key=key, digest_size=_HASH_BYTES).digest(), "big")
     return drawn < fraction * 2.0 ** (8 * _HASH_BYTES)
+
+
+@lru_cache(maxsize=8)
+def _buckets_here(salt: str, targets: tuple[str, ...]) -> Mapping[str, int]:
+    """Asked once: within a process the evaluator stays the same, and a gate would ask it in every cycle."""
+    return buckets(salt, targets)
 
 
 def _bucket_document(salt: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from suffice.verifier.arm import Arm
 
 FLAG = "adaptive-sampling"
 REGION = "region"
+EPOCH = "suffice_epoch"
+"""The key of the document's metadata that holds the epoch of the word that it was exported from."""
 PERCENT = 100
 _FORMAT = 1
 _ABSENT = object()
@@ -52,8 +54,11 @@ def bucket_by(salt: str) -> dict[str, Any]:
     return {"cat": [salt, "/", {"var": "targetingKey"}]}
 
 
-def document(exposure: Exposure | None) -> dict[str, Any]:
-    """The flagd document of an exposure. That of None is the baseline: no targeting, everybody on fixed."""
+def document(exposure: Exposure | None, epoch: int | None = None) -> dict[str, Any]:
+    """The flagd document of an exposure. That of None is the baseline: no targeting, everybody on fixed.
+
+    `epoch` is that of the word that the document was exported from, None where none stands behind it.
+    """
     flag: dict[str, Any] = {
         "state": "ENABLED",
         "variants": {arm.value: arm.value for arm in Arm},
@@ -61,12 +66,13 @@ def document(exposure: Exposure | None) -> dict[str, Any]:
     }
     if exposure is not None:
         flag["targeting"] = _targeting(exposure)
-    return {"metadata": {"suffice_format": _FORMAT}, "flags": {FLAG: flag}}
+    of_word = {} if epoch is None else {EPOCH: epoch}
+    return {"metadata": {"suffice_format": _FORMAT, **of_word}, "flags": {FLAG: flag}}
 
 
-def to_text(exposure: Exposure | None) -> str:
+def to_text(exposure: Exposure | None, epoch: int | None = None) -> str:
     """The document as JSON, in ASCII: flagd's file provider reads it in whatever encoding the machine prefers."""
-    return json.dumps(document(exposure), indent=2, ensure_ascii=True) + "\n"
+    return json.dumps(document(exposure, epoch), indent=2, ensure_ascii=True) + "\n"
 
 
 def from_text(text: str, where: str = "flag document") -> Exposure | None:
@@ -80,9 +86,17 @@ def from_text(text: str, where: str = "flag document") -> Exposure | None:
     except ValueError as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     exposure = _exposure(content, where)
-    for path, value, allowed in _differences(content, document(exposure), ""):
+    for path, value, allowed in _differences(content, document(exposure, _epoch(content)), ""):
         raise DataError(f"{where}: {path} is {_shown(value)}; allowed: {_shown(allowed)}")
     return exposure
+
+
+def epoch_of(text: str) -> int | None:
+    """The epoch of the word that a document was exported from, None where it names none or cannot be read."""
+    try:
+        return _epoch(json.loads(text))
+    except ValueError:
+        return None
 
 
 def _targeting(exposure: Exposure) -> dict[str, Any]:
@@ -109,6 +123,14 @@ def _exposure(content: Any, where: str) -> Exposure | None:
         raise DataError(f"{where}: not a document of the flag {FLAG!r} as Suffice writes it") from error
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
+
+
+def _epoch(content: Any) -> int | None:
+    try:
+        epoch = content["metadata"][EPOCH]
+    except (KeyError, TypeError):
+        return None
+    return epoch if type(epoch) is int and epoch >= 0 else None
 
 
 def _differences(value: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

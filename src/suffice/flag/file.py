@@ -29,17 +29,20 @@ def publish(
     path: Path,
     exposure: Exposure | None,
     *,
+    epoch: int | None = None,
     newer_than_ns: int = 0,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Published:
     """Replace the flag file by the document of `exposure` (None: the baseline), and read it back.
+
+    `epoch` is that of the word that it is exported from; a baseline without one lowers whatever the word says.
 
     Guarantees that the file is whole at any instant. Its modification time is strictly newer than that of the file
     before and than `newer_than_ns`, also when the clock went back: the watcher ignores an equal or older time. Pass the
     `mtime_ns` that was published last, so that this holds also when somebody has deleted the file. Publishing the same
     exposure again makes every watcher read it again. Raises OutputError when the file cannot be written so.
     """
-    text = to_text(exposure)
+    text = to_text(exposure, epoch)
     if from_text(text) != exposure:
         raise OutputError(f"{path}: not published: the document does not read back as {exposure}")
     earlier = max(_mtime_ns(path), newer_than_ns)

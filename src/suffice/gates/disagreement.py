@@ -30,7 +30,7 @@ def _judge(k: int, n: int, max_rate: float, confidence: float) -> GateResult:
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
         outcome, bound = Outcome.FAILED, f"proven ≥ {at_least(lower)}"
-    elif n > 0 and reached(log_e_below(k, n, max_rate), confidence):
+    elif reached(log_e_below(k, n, max_rate), confidence):
         outcome = Outcome.SUCCESSFUL
     rate = k / n if n else None
     observed = f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}"

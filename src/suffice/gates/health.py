@@ -85,7 +85,7 @@ def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
     outcome = Outcome.SUCCESSFUL
     if weight == 0 and adaptive:
         outcome = Outcome.FAILED
-    elif 0 < weight < 100 and reached(log_e_other(adaptive, targets, expected), MISMATCH):
+    elif weight not in (0, 100) and reached(log_e_other(adaptive, targets, expected), MISMATCH):
         outcome = _outcome(limits.mismatch)
     sentence = f"{adaptive:,} of {targets:,} targets are adaptive, {percent(share)} (weight {limit(expected)})"
     return GateResult(GATE, outcome, sentence, share, expected, {"targets": targets, "adaptive": adaptive})

@@ -1,5 +1,5 @@
-"""The whole rollout at work on recorded corrections: traffic, a compressed clock, faults on demand, and the report.
+"""Production's rollout under a compressed clock: recorded corrections as traffic, faults on demand, and the report.
 
-Here: replaying corrections through the real verifier, store, flag, gates and controller. Not here: any of these;
-nothing is imitated but the time between arrivals.
+Here: the clock, the traffic, the faults, the runbook's checks beside it, and what is shown of it. Not here: starting,
+judging, rolling back and settling (`rollout`), deciding (`serving`), and what a bundle holds (`triage`).
 """

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from suffice.config import set_enabled
@@ -21,6 +22,7 @@ from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.controller import State
+from suffice.rollout.cycle import Monitor
 from suffice.rollout.lease import Lease
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
@@ -219,6 +221,11 @@ class _Rehearsal:
             status, state = "interrupted", self.operator.state
         return self._end(status, state)
 
+    @cached_property
+    def monitor(self) -> Monitor:
+        """The rollout, once it has begun; a rehearsal has one."""
+        return self.operator.monitor
+
     def _begin(self) -> State:
         # The rehearsal switches a configuration of its own on and off, never the one it was started with.
         self.setup.plan.save(self.setup.file(PLAN))
@@ -226,7 +233,7 @@ class _Rehearsal:
         write_atomically(config, pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n")
         set_enabled(config, enabled=True)
         self.operator.start(_WHO, Start(source=self.setup.identity))
-        return self.operator.state
+        return self.monitor.driver.state
 
     def _go_on(self) -> State:
         stored = self.operator.newest
@@ -239,8 +246,8 @@ class _Rehearsal:
         if state_of(stored.state).phase in (Phase.PENDING, *_BACK):
             self.operator.cycle(_WHO)
         else:
-            self.operator.monitor.driver.reconcile()
-        return self.operator.state
+            self.monitor.driver.reconcile()
+        return self.monitor.driver.state
 
     def _remember(self) -> None:
         """What an earlier process recomputed; it would find newer decisions to recompute."""
@@ -249,7 +256,7 @@ class _Rehearsal:
             if evidence["recomputed"]:
                 enough = evidence["stopped"] >= RECOMPUTED
                 counts = evidence["recomputed"], evidence["differing"]
-                self.operator.monitor.measurement.recomputed[row["stage"], enough] = counts
+                self.monitor.measurement.recomputed[row["stage"], enough] = counts
 
     def _watch(self, state: State, seen: Callable[[Moment], None]) -> State:
         last = state.last_cycle if state.last_cycle is not None else self.setup.start
@@ -271,14 +278,14 @@ class _Rehearsal:
         if state.phase is Phase.PROGRESSING:
             why = f"the corrections have arrived {self.setup.passes} times, which proved too little"
             self.operator.tell("pause", _WHO, why)
-            return self.operator.state
+            return self.monitor.driver.state
         return state
 
     def _cycle(self, seen: Callable[[Moment], None]) -> State:
         if self.lease.lost:
             raise OutputError(f"{self.setup.directory}: another rehearsal has taken over here; this one ends")
-        report, state = self.operator.cycle(_WHO), self.operator.state
-        decisions = sum(counted.decisions for counted in self.operator.monitor.measurement.stages.values())
+        report, state = self.operator.cycle(_WHO), self.monitor.driver.state
+        decisions = sum(counted.decisions for counted in self.monitor.measurement.stages.values())
         day = (self.clock.now - self.setup.start) / DAY
         seen(Moment(state, report.results, decisions, day))
         return state

@@ -19,6 +19,7 @@ from suffice.sources.correction import Correction
 from suffice.stopping.plan import Plan
 from suffice.store.chain import canonical
 from suffice.store.database import Store
+from suffice.store.note import NAME as NOTE
 from suffice.store.schema import decisions, leases, metadata, records, rollouts, store_meta
 
 PASSES = 14
@@ -92,7 +93,7 @@ SERVICE = "rehearsal"
 """The service whose rollout is rehearsed."""
 
 TRIAGE, CHECKS, PLAN = "triage", "checks", "plan.json"
-FILES = ("flag.json", "config.json", PLAN, "metrics.json", "report.html", "summary.json")
+FILES = (NOTE, "flag.json", "config.json", PLAN, "metrics.json", "report.html", "summary.json")
 
 
 def pinned(config: Config, plan_file: str) -> Config:

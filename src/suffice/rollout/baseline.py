@@ -30,6 +30,7 @@ from suffice.serving.situation import Salts
 from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.rollouts import last_publication, note_publication
+from suffice.store.words import epoch_of
 from suffice.triage.bundle import LastView, Rollback
 
 PROBES = 20
@@ -88,7 +89,7 @@ def try_baseline(
 
 
 def publish_from_store(
-    store: Store, path: Path, exposure: Exposure | None, wanted: Callable[[Connection], bool]
+    store: Store, path: Path, exposure: Exposure | None, wanted: Callable[[Connection], bool], service: str
 ) -> bool:
     """Publish, unless the store wants something else by now; returns whether it was done. Raises OutputError.
 
@@ -98,7 +99,8 @@ def publish_from_store(
     with store.write() as connection:
         if not wanted(connection):
             return False
-        done = publish(path, exposure, newer_than_ns=last_publication(connection))
+        epoch = epoch_of(connection, service)
+        done = publish(path, exposure, epoch=epoch, newer_than_ns=last_publication(connection))
         note_publication(connection, done.mtime_ns)
     return True
 
@@ -171,7 +173,7 @@ def forget_asked(place: Place) -> None:
 def _publish_without_rollout(world: World) -> None:
     service = world.place.service
     publish_from_store(
-        world.store, world.place.flag, None, lambda connection: current_rollout(connection, service) is None
+        world.store, world.place.flag, None, lambda connection: current_rollout(connection, service) is None, service
     )
 
 

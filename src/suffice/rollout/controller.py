@@ -55,7 +55,9 @@ class State:
 
     `held` is the credited time in the stage (seconds), and `extended_to` how much of it an unproven stage waits for
     before it counts cycles as inconclusive; `why` is the sentence that explains the phase; `failed` holds the gates
-    that caused a rollback.
+    that caused a rollback. `released` says that a word was ever written that stands without a runner. In a new
+    incarnation, `old_words_until` is when each word of the old one must have lapsed, by the store's clock, and
+    `old_primary` says that one of them stands for ever, until a person says that the old primary is gone.
     """
 
     rollout: RolloutConfig
@@ -67,6 +69,9 @@ class State:
     inconclusive: int = 0
     extended_to: float | None = None
     errors: int = 0
+    released: bool = False
+    old_primary: bool = False
+    old_words_until: float | None = None
     awaits_approval: bool = False
     approved: bool = False
     why: str = "not started yet"
@@ -131,7 +136,53 @@ class Probed:
     sentence: str
 
 
-Event: TypeAlias = Started | Cycle | Paused | Resumed | RollbackAsked | Probed
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store is of another incarnation, or an older copy. Words of the old one may stand until then by the clock of
+    the store; `released` says that one of them stands for ever."""
+
+    reason: str
+    old_words_until: float
+    released: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A person lets a completed rollout stand without a runner."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """Decisions were adaptive after the receipt."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class OldPrimaryGone:
+    """A person says that the primary of the old incarnation is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The word is written again, for there is nothing to judge."""
+
+
+Event: TypeAlias = (
+    Started
+    | Cycle
+    | Paused
+    | Resumed
+    | RollbackAsked
+    | Probed
+    | StoreChanged
+    | Released
+    | Reopened
+    | OldPrimaryGone
+    | Renewed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +195,11 @@ class PublishStage:
 @dataclass(frozen=True, slots=True)
 class PublishBaseline:
     """Publish the flag that answers fixed for everybody, then probe it and report with `Probed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepBaseline:
+    """Publish the flag that answers fixed for everybody; nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +217,7 @@ class Write:
     results: tuple[GateResult, ...] = field(default=())
 
 
-Command: TypeAlias = PublishStage | PublishBaseline | Settle | Write
+Command: TypeAlias = PublishStage | PublishBaseline | KeepBaseline | Settle | Write
 
 
 def exposure_of(stage: Stage, salt: str) -> Exposure | None:
@@ -196,6 +252,17 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
             return _roll_back(state, reason, ())
         case Probed(all_fixed, sentence):
             return _probed(state, all_fixed=all_fixed, sentence=sentence)
+        case StoreChanged():
+            return _store_changed(state, event)
+        case Released(reason):
+            moved = _move(state, Signal.RELEASE, reason)
+            return replace(moved, released=True), (Write(Action.RELEASE, reason), PublishStage(moved.current))
+        case Reopened(sentence):
+            return _move(state, Signal.REOPEN, state.why), (PublishBaseline(), Write(Action.REOPEN, sentence))
+        case OldPrimaryGone():
+            return replace(state, old_primary=False), (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
+        case Renewed():
+            return state, ()
 
 
 def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command, ...]]:
@@ -281,6 +348,17 @@ def _roll_back(state: State, reason: str, failed: tuple[GateResult, ...]) -> tup
     if state.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return replace(moved, why=state.why), ()
     return replace(moved, failed=failed), (PublishBaseline(), Write(Action.ROLL_BACK, reason, failed))
+
+
+def _store_changed(state: State, event: StoreChanged) -> tuple[State, tuple[Command, ...]]:
+    """The baseline first; a rollback that is under way, or done, stays so, and its receipt waits for the old words."""
+    old_primary = state.old_primary or state.released or event.released
+    until = max(event.old_words_until, state.old_words_until or 0.0)
+    lowered = replace(state, old_words_until=until, old_primary=old_primary, released=False)
+    written = Write(Action.HOLD_BACK, event.reason)
+    if not state.in_force and state.phase is not Phase.HELD_BACK:
+        return lowered, (written,)
+    return _move(lowered, Signal.HOLD_BACK, event.reason), (written, KeepBaseline())
 
 
 def _probed(state: State, *, all_fixed: bool, sentence: str) -> tuple[State, tuple[Command, ...]]:

@@ -19,6 +19,7 @@ from suffice.rollout.baseline import ATTEMPTS, PROBES, publish_from_store, try_b
 from suffice.rollout.controller import (
     Command,
     Event,
+    KeepBaseline,
     Probed,
     PublishBaseline,
     PublishStage,
@@ -30,6 +31,7 @@ from suffice.rollout.controller import (
 )
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
+from suffice.rollout.word import note_word, store_word, word_of
 from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import (
@@ -59,7 +61,8 @@ class FlagAccess:
 class Driver:
     """Runs one rollout of a store.
 
-    Every event is one transaction: the new state by compare-and-swap, with its journal events. Commands follow; they
+    Every event is one transaction: the new state by compare-and-swap, with its journal events and the word of the
+    rollout, which says who may be adaptive now and for how long without a further event. Commands follow; they
     are idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two
     loses nothing. `settle` does what follows an observed rollback; it is called again after a crash, and must then
     change nothing more. `clock` gives seconds; it is the rollout's only clock.
@@ -121,6 +124,8 @@ class Driver:
         elif state.phase is Phase.ROLLED_BACK:
             self._do(PublishBaseline())
             self._do(Settle())
+        elif state.phase is Phase.HELD_BACK:
+            self._do(KeepBaseline())
         return self.state
 
     def keep_baseline(self) -> None:
@@ -139,7 +144,13 @@ class Driver:
         with self._store.write() as connection:
             save_rollout(connection, changed)
             append_journal(connection, [*([replace(note(state), at=now)] if note else []), *events])
+            read = store_word(connection, self._folder, word_of(changed, state, self._flag.salt), now)
+        note_word(self._folder, read)
         return commands
+
+    @property
+    def _folder(self) -> Path:
+        return self._flag.path.parent
 
     def _do(self, command: Command) -> Event | None:
         match command:
@@ -147,6 +158,8 @@ class Driver:
                 self._publish_stage(stage)
             case PublishBaseline():
                 return self._publish_baseline()
+            case KeepBaseline():
+                self.keep_baseline()
             case Settle():
                 self._settle(self.state, self._receipt)
             case Write():
@@ -192,7 +205,7 @@ class Driver:
             stored = load_rollout(connection, self._id)
             return stored is not None and wanted(state_of(stored.state))
 
-        return publish_from_store(self._store, self._flag.path, exposure, still_wanted)
+        return publish_from_store(self._store, self._flag.path, exposure, still_wanted, self.stored.service)
 
     def _old_slice(self) -> Sequence[str]:
         stage = self.state.current

@@ -32,7 +32,7 @@ from suffice.store.journal import JournalEvent, journal_of
 from suffice.store.rollouts import StoredRollout, rollouts_of
 from suffice.store.schema import records, rollouts
 
-ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
+ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.HELD_BACK, Phase.ROLLING_BACK)
 """A completed rollout is watched on, but a new one may take its place."""
 
 WAIVABLE = (determinism.GATE,)

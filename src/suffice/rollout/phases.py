@@ -11,13 +11,15 @@ class Phase(Enum):
     PENDING = "Pending"
     PROGRESSING = "Progressing"
     PAUSED = "Paused"
+    HELD_BACK = "HeldBack"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     COMPLETED = "Completed"
+    RELEASED = "Released"
 
 
-IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
-"""Phases in which the flag says what the stage says; in the others it says the baseline."""
+IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED, Phase.RELEASED)
+"""Phases in which the word says what the stage says; in the others it says the baseline."""
 
 
 class Signal(Enum):
@@ -29,9 +31,12 @@ class Signal(Enum):
     FINISH = "the last stage has passed"
     PAUSE = "a person has to look"
     RESUME = "a person let it go on"
+    HOLD_BACK = "the store is another one than before"
+    RELEASE = "a person let it stand without a runner"
     ROLL_BACK = "a gate failed, or a person asked for the baseline"
     NOT_OBSERVED = "the baseline was published but is not observed yet"
-    OBSERVED = "every probe answers fixed"
+    OBSERVED = "every process has seen the baseline, or its lease has run out"
+    REOPEN = "a decision was adaptive after the receipt"
 
 
 TRANSITIONS: dict[tuple[Phase, Signal], Phase] = {
@@ -42,15 +47,28 @@ TRANSITIONS: dict[tuple[Phase, Signal], Phase] = {
     (Phase.PROGRESSING, Signal.FINISH): Phase.COMPLETED,
     (Phase.PROGRESSING, Signal.PAUSE): Phase.PAUSED,
     (Phase.PROGRESSING, Signal.ROLL_BACK): Phase.ROLLING_BACK,
+    (Phase.PROGRESSING, Signal.HOLD_BACK): Phase.HELD_BACK,
     (Phase.PAUSED, Signal.HOLD): Phase.PAUSED,
     (Phase.PAUSED, Signal.RESUME): Phase.PROGRESSING,
     (Phase.PAUSED, Signal.ROLL_BACK): Phase.ROLLING_BACK,
+    (Phase.PAUSED, Signal.HOLD_BACK): Phase.HELD_BACK,
+    (Phase.HELD_BACK, Signal.HOLD): Phase.HELD_BACK,
+    (Phase.HELD_BACK, Signal.HOLD_BACK): Phase.HELD_BACK,
+    (Phase.HELD_BACK, Signal.RESUME): Phase.PROGRESSING,
+    (Phase.HELD_BACK, Signal.ROLL_BACK): Phase.ROLLING_BACK,
     (Phase.ROLLING_BACK, Signal.NOT_OBSERVED): Phase.ROLLING_BACK,
     (Phase.ROLLING_BACK, Signal.ROLL_BACK): Phase.ROLLING_BACK,
     (Phase.ROLLING_BACK, Signal.OBSERVED): Phase.ROLLED_BACK,
     (Phase.ROLLED_BACK, Signal.ROLL_BACK): Phase.ROLLED_BACK,
+    (Phase.ROLLED_BACK, Signal.REOPEN): Phase.ROLLING_BACK,
     (Phase.COMPLETED, Signal.HOLD): Phase.COMPLETED,
     (Phase.COMPLETED, Signal.ROLL_BACK): Phase.ROLLING_BACK,
+    (Phase.COMPLETED, Signal.HOLD_BACK): Phase.HELD_BACK,
+    (Phase.COMPLETED, Signal.RELEASE): Phase.RELEASED,
+    (Phase.RELEASED, Signal.HOLD): Phase.RELEASED,
+    (Phase.RELEASED, Signal.RELEASE): Phase.RELEASED,
+    (Phase.RELEASED, Signal.HOLD_BACK): Phase.HELD_BACK,
+    (Phase.RELEASED, Signal.ROLL_BACK): Phase.ROLLING_BACK,
 }
 
 

@@ -9,6 +9,7 @@ from suffice.gates.outcome import GateResult
 from suffice.rollout.controller import (
     Command,
     Event,
+    KeepBaseline,
     PublishBaseline,
     PublishStage,
     Settle,
@@ -27,11 +28,13 @@ _SIGNALS = {
     "resume": Signal.RESUME,
     "approve": Signal.RESUME,
     "advance": Signal.ADVANCE,
+    "release": Signal.RELEASE,
     "rollback": Signal.ROLL_BACK,
 }
 
 _EXIT_CODES = {
     Phase.PAUSED: ExitCode.CANNOT_TELL,
+    Phase.HELD_BACK: ExitCode.CANNOT_TELL,
     Phase.ROLLING_BACK: ExitCode.FAILS,
     Phase.ROLLED_BACK: ExitCode.FAILS,
 }
@@ -74,7 +77,7 @@ def legal_commands(state: State) -> tuple[str, ...]:
     """What an operator may tell a rollout in this state, by the table of phases."""
     known = [name for name, signal in _SIGNALS.items() if (state.phase, signal) in TRANSITIONS]
     unfit = "resume" if state.awaits_approval else "approve"
-    begin = ("start",) if state.phase in (Phase.ROLLED_BACK, Phase.COMPLETED) else ()
+    begin = ("start",) if state.phase in (Phase.ROLLED_BACK, Phase.COMPLETED, Phase.RELEASED) else ()
     return (*begin, *(name for name in known if name != unfit))
 
 
@@ -90,6 +93,8 @@ def _words(command: Command) -> str:
             return f"publish stage {stage.name}: {in_words(exposure_of(stage, 'salt'))}"
         case PublishBaseline():
             return "publish the baseline, and ask until everybody is on fixed"
+        case KeepBaseline():
+            return "publish the baseline"
         case Write(action, why):
             return f"record {action}: {why}"
         case Settle():

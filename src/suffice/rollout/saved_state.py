@@ -63,28 +63,30 @@ def rollout_id(service: str, number: int) -> str:
 
 def next_id(connection: Connection, service: str) -> str:
     """An id that no rollout of the service ever had: what the store has of a deleted one is no evidence of another."""
-    return rollout_id(service, _newest_number(connection, service) + 1)
+    newest = newest_rollout(connection, service)
+    return rollout_id(service, _newest_number(connection, service, newest) + 1)
 
 
 def current_rollout(connection: Connection, service: str) -> StoredRollout | None:
     """The rollout that counts, None when there never was one, or the newest was deleted from the store."""
-    return None if deleted_rollout(connection, service) else newest_rollout(connection, service)
+    newest = newest_rollout(connection, service)
+    return newest if _newest_number(connection, service, newest) == _number(newest) else None
 
 
 def deleted_rollout(connection: Connection, service: str) -> str | None:
     """The service's newest rollout by its journal, if the store has it no more."""
-    number = _newest_number(connection, service)
-    return rollout_id(service, number) if number > _stored_number(connection, service) else None
+    newest = newest_rollout(connection, service)
+    number = _newest_number(connection, service, newest)
+    return rollout_id(service, number) if number > _number(newest) else None
 
 
-def _newest_number(connection: Connection, service: str) -> int:
-    number = _stored_number(connection, service)
+def _newest_number(connection: Connection, service: str, stored: StoredRollout | None) -> int:
+    number = _number(stored)
     while journal_knows(connection, rollout_id(service, number + 1)):
         number += 1
     return number
 
 
-def _stored_number(connection: Connection, service: str) -> int:
-    newest = newest_rollout(connection, service)
-    digits = newest.id.rpartition("-")[2] if newest else ""
+def _number(rollout: StoredRollout | None) -> int:
+    digits = rollout.id.rpartition("-")[2] if rollout else ""
     return int(digits) if digits.isdecimal() else 0

@@ -14,11 +14,13 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
 from suffice.rollout.saved_state import state_of
 from suffice.rollout.subject import stored_config
+from suffice.rollout.word import permission
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
 from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
+from suffice.store.words import read_word
 
 _FAR = 100_000
 """Audits up to which the proof's distance is looked for."""
@@ -53,9 +55,12 @@ def status_of(operator: Operator) -> Status:
     judged = operator.world.journal(stored.id).last(Action.JUDGE)
     with operator.store.read() as connection:
         lease = read_lease(connection, operator.place.service)
+        permitted, until = permission(read_word(connection, operator.place.service, operator.clock()))
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
         extra = {
             "runner": lease.holder if lease and lease.holder else None,
+            "permitted": permitted,
+            "permitted_until": until,
             "receipt_at": receipt.at if receipt else None,
             "bundle": item.bundle if item else None,
             "triage_open": item.open if item else None,
@@ -117,6 +122,8 @@ def advances_when(status: Status) -> list[str]:
     if state.phase is Phase.PAUSED:
         word = "approve" if state.awaits_approval else "resume"
         return [f"a person says `suffice rollout {word}`", *_missing(status)]
+    if state.phase is Phase.HELD_BACK:
+        return ["a person says `suffice rollout resume`, which publishes the stage again"]
     if state.phase is Phase.PENDING:
         return ["the next cycle (`suffice rollout cycle`) begins the first stage"]
     if state.phase is not Phase.PROGRESSING:

@@ -7,12 +7,12 @@ from math import isfinite, nan
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.store.database import Store, insert_new
-from suffice.store.schema import ADAPTIVE_PATH, DISAGREEING, decisions
+from suffice.store.schema import ADAPTIVE_PATH, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
 
 _BATCH = 10_000
@@ -175,6 +175,43 @@ def row_of_plain(plain: Mapping[str, Any]) -> DecisionRow:
     return _row([values[name] for name in _NAMES])
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What there is to count of a rollout's next decisions, up to the row numbered `last`.
+
+    `alike` are decisions that differ in nothing that is counted, each with how many there are, in the order of their
+    last rows. Such a row stands for all of them: its `at` is the latest, its `key` one of theirs, and it names no
+    target. `places` are stage, region, target, and whether any decision there chose the adaptive arm. `audits` are
+    those with both decisions, in ledger order. `full`: there may be more behind it.
+    """
+
+    last: int
+    full: bool
+    alike: list[tuple[DecisionRow, int]]
+    places: list[tuple[str, str | None, str, bool]]
+    audits: list[DecisionRow]
+
+
+_COUNTED = (
+    "stage",
+    "plan_id",
+    "arm",
+    "decision",
+    "n",
+    "fixed_n",
+    "reason",
+    "audited",
+    "shadow",
+    "baseline_decision",
+    "adaptive_decision",
+    "adaptive_n",
+    "agrees",
+    "invalid",
+    "why_fixed",
+)
+"""What of a decision is counted, beside where it was made."""
+
+
 class Ledger:
     """Reads and writes the decisions of a store."""
 
@@ -225,6 +262,30 @@ class Ledger:
         newest = connection.execute(select(func.max(decisions.c.id))).scalar_one()
         return [_row(values[1:]) for values in rows], max(last, newest or 0)
 
+    def portion_after(self, rollout: str, last: int, limit: int, connection: Connection) -> Portion:
+        """What the first `limit` of the rollout's decisions behind the row numbered `last` (0: from the first) add up
+        to; the database counts what is alike, so that few rows leave it. Numbers are those of `rows_after`."""
+        c = decisions.c
+        within = c.rollout.concat("") == rollout
+        end = select(c.id).where((c.id > last) & within).order_by(c.id).offset(limit - 1).limit(1)
+        upto = connection.execute(end).scalar_one_or_none()
+        full = upto is not None
+        if upto is None:
+            upto = max(last, connection.execute(select(func.max(c.id))).scalar_one() or 0)
+        within &= (c.id > last) & (c.id <= upto)
+        counted = [c[name] for name in _COUNTED]
+        alike = select(*counted, func.min(c.key), func.max(c.at), func.count()).where(within).group_by(*counted)
+        chose = func.max(case((CHOSE_ADAPTIVE, 1), else_=0))
+        places = select(c.stage, c.region, c.target, chose).where(within).group_by(c.stage, c.region, c.target)
+        audits = select(*_COLUMNS).where(within & AUDITS).order_by(c.id)
+        return Portion(
+            upto,
+            full,
+            [_alike(rollout, *values) for values in connection.execute(alike.order_by(func.max(c.id)))],
+            [(stage, region, target, bool(any_)) for stage, region, target, any_ in connection.execute(places)],
+            [_row(values) for values in connection.execute(audits)],
+        )
+
     def disagreements(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
         return self._select(_within(rollout, stage) & DISAGREEING)
@@ -267,6 +328,13 @@ def _row(values: Sequence[Any]) -> DecisionRow:
     if typed[_ESTIMATE] is None:
         typed[_ESTIMATE] = nan
     return DecisionRow(*typed)
+
+
+def _alike(rollout: str, *values: Any) -> tuple[DecisionRow, int]:
+    *counted, key, at, times = values
+    known = {**dict(zip(_COUNTED, counted, strict=True)), "rollout": rollout, "key": key, "at": at}
+    blank = {**_DEFAULTS, "target": "", "estimate": None, "seed": 0}
+    return _row([known[name] if name in known else blank[name] for name in _NAMES]), times
 
 
 def _misspelt(values: Sequence[Any], place: int) -> StoreError:

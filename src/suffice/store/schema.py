@@ -25,6 +25,12 @@ ADAPTIVE_PATH = text("NOT invalid AND (shadow OR arm = 'adaptive')")
 DISAGREEING = text("audited AND NOT agrees")
 """Audited decisions that the baseline would have made otherwise."""
 
+AUDITS = text("audited AND agrees IS NOT NULL")
+"""Decisions that hold both decisions to compare: `DecisionRow.is_audit`."""
+
+CHOSE_ADAPTIVE = text("arm = 'adaptive' OR reason = 'FALLBACK'")
+"""Decisions for which the adaptive arm was chosen, also where it failed: `DecisionRow.is_adaptive` or `fell_back`."""
+
 # SQLite counts up by itself only in columns of type INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
 

@@ -95,6 +95,11 @@ def read_word(connection: Connection, service: str, now: float) -> WordRead:
     return _read(told, None if row is None else dict(row._mapping), own=True)
 
 
+def epoch_of(connection: Connection, service: str) -> int | None:
+    """The epoch of a service's word, None where there is none."""
+    return connection.execute(select(words.c.epoch).where(words.c.service == service)).scalar_one_or_none()
+
+
 def _read_from_server(connection: Connection, service: str) -> WordRead:
     names = ", ".join(f"w.{name}" for name in _COLUMNS)
     query = f"""

@@ -1,0 +1,256 @@
+"""The agent: what a process runs in the background so that no decision waits for bookkeeping.
+
+Theory of operation
+-------------------
+Two step functions of two clocks (the store's, where it has none of its own, and the process's boot clock), and no state
+that both change:
+
+- `step_read` looks at the host's files and reads the word, whether the process's own row is committed, and the time: in
+  one transaction that changes nothing. Only it replaces `read`. Decisions look at `read` and wait for nothing.
+- `step_write` brings the process's row up to date, notes on the host what was seen, and delivers what waits: ledger
+  rows, counters, signs of life. Each of these may fail by itself; it is said once, and tried again.
+
+Production calls them from two threads, so that nothing that a write waits for delays a read. A rehearsal calls them
+itself, at the moments that it simulates. A read that fails leaves the last one, whose lease then runs out. One that
+succeeds replaces it, also by the knowledge that there is no word.
+
+The row comes first: it is committed before the first read that may be acted on, which the read itself checks. A process
+is its nonce; after a fork the child is another process, with an agent of its own.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import time
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import Condition, Event, Thread
+
+from suffice.errors import SufficeError
+from suffice.flag.lowering import Lowering, LoweringFiles
+from suffice.serving.fence import BootClock, Read
+from suffice.store.database import AGENT_SECONDS, Store, agents_store, open_store
+from suffice.store.note import NAME, Note, read_note, write_note
+from suffice.store.processes import ProcessRow, is_registered, prune, sign_off, write_process
+from suffice.store.words import WordRead, read_word
+
+POLL_SECONDS = 0.25
+"""The pause between two reads of the word."""
+
+BEAT_SECONDS = 1.0
+"""The longest pause between two writes: what waits for the ledger waits no longer while the store answers."""
+
+PRUNE_SECONDS = 600.0
+
+_log = logging.getLogger(__name__)
+_agents: "weakref.WeakSet[Agent]" = weakref.WeakSet()
+
+
+class Agent:
+    """Keeps the last read of a service's word, and writes what the process has to say.
+
+    `folder` holds the host's files (flag, note), None where there is none. `deliver` writes what waits to the store
+    that it is given, and `waiting` tells how many rows do. `now` stands in for the clock that SQLite has not. The
+    threads raise nothing; `obstacle` is the sentence of what is wrong now, "" when nothing is.
+    """
+
+    def __init__(
+        self,
+        where: str | Path,
+        service: str,
+        *,
+        plan_id: str,
+        enabled: bool,
+        version: str = "",
+        folder: Path | None = None,
+        deliver: Callable[[Store], None] | None = None,
+        waiting: Callable[[], int] = lambda: 0,
+        now: Callable[[], float] = time.time,
+        boot: Callable[[], float] | None = None,
+    ) -> None:
+        self.where, self.service, self.nonce = where, service, secrets.token_hex(8)
+        self.store = agents_store(where)
+        self.boot = boot or BootClock()
+        self.read: Read | None = None
+        self.lowering: Lowering | None = None
+        self.forked = False
+        self._plan_id, self._enabled, self._version = plan_id, enabled, version
+        self._deliver, self._waiting, self._now = deliver, waiting, now
+        self._folder, self._files = folder, LoweringFiles(folder) if folder else None
+        self._note, self._noted = Note(), 0
+        self._started = now()
+        self._prepared, self._pruned = False, float("-inf")
+        self._wrong: dict[str, str] = {}
+        self._threads: list[Thread] = []
+        self._stop, self._due, self._changed = Event(), Event(), Condition()
+        _agents.add(self)
+
+    @property
+    def obstacle(self) -> str:
+        """Why no word counts here now, in one sentence."""
+        wrong = next(iter(self._wrong.copy().values()), "")
+        return wrong or (self.read.obstacle if self.read else "the store has not been read yet")
+
+    def start(self) -> None:
+        """Read and write on two threads from now on; they keep no process alive."""
+        for name, work in (("suffice-reader", self._keep_reading), ("suffice-writer", self._keep_writing)):
+            thread = Thread(target=work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def wait_for_read(self, after: Read | None, seconds: float) -> Read | None:
+        """The first read after this one, or whatever is known when the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.read is not after, seconds)
+        return self.read
+
+    def wait_until_registered(self, seconds: float) -> None:
+        """Wait until a read has seen this process's own row, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.read is not None and self.read.registered, seconds)
+
+    def step_read(self) -> None:
+        """Read the host's files and the word. Raises StoreError or DataError, with the last read left in force."""
+        if self._files is not None:
+            self.lowering = self._files.read()
+        self._take_note()
+        began = self.boot()
+        with self.store.read() as connection:
+            word_read = read_word(connection, self.service, self._now())
+            registered = is_registered(connection, self.nonce)
+        read = self._understood(word_read, began, registered=registered)
+        with self._changed:
+            before, self.read = self.read, read
+            self._changed.notify_all()
+        if not registered or before is None or _epoch(before) != _epoch(read):
+            self._due.set()
+
+    def step_write(self) -> None:
+        """Register or acknowledge, note what was seen, deliver what waits. Raises nothing."""
+        self._try("prepare", self._prepare)
+        self._try("register", self._register)
+        self._try("note", self._keep_note)
+        if self._deliver is not None:
+            self._try("deliver", partial(self._deliver, self.store))
+
+    def close(self) -> None:
+        """Stop both threads, and sign off. A thread that waits for the store is left to its deadline."""
+        self._stop.set()
+        self._due.set()
+        for thread in self._threads:
+            thread.join(2 * AGENT_SECONDS)
+        if any(thread.is_alive() for thread in self._threads):
+            return
+        self.read = None
+        self._try("sign off", self._sign_off)
+        self.store.close()
+
+    def _keep_reading(self) -> None:
+        while not self._stop.is_set():
+            self._try("read", self.step_read)
+            self._stop.wait(POLL_SECONDS)
+
+    def _keep_writing(self) -> None:
+        while not self._stop.is_set():
+            self._due.clear()
+            self.step_write()
+            self._due.wait(BEAT_SECONDS)
+
+    def _try(self, what: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            sentence = str(error) if isinstance(error, SufficeError) else f"{type(error).__name__}: {error}"
+            if self._wrong.get(what) != sentence:
+                _log.warning("%s: %s", what, sentence)
+            self._wrong[what] = sentence
+        else:
+            self._wrong.pop(what, None)
+
+    def _understood(self, read: WordRead, began: float, *, registered: bool) -> Read:
+        standing, epoch = read.standing, read.word.epoch if read.word else 0
+        obstacle = read.obstacle
+        if not obstacle:
+            if self._note.is_above(standing.incarnation, epoch, standing.position):
+                obstacle = "the store is an older copy of the one that this host has seen"
+            else:
+                self._note = self._note.raised(standing.incarnation, epoch, standing.position)
+        elif read.word is not None:
+            # A connection to a file that was replaced, or to an old primary, would never see the new one.
+            self.store.close()
+        return Read(
+            read.word, began, read.remaining, standing.at, standing.incarnation, standing.primary, registered, obstacle
+        )
+
+    def _take_note(self) -> None:
+        """Learn what other processes of this host have seen."""
+        changed = _changed_at(self._folder / NAME) if self._folder else 0
+        if self._folder is not None and changed != self._noted:
+            noted, own = read_note(self._folder), self._note
+            self._note = noted if own.incarnation is None else noted.raised(own.incarnation, own.epoch, own.position)
+            self._noted = changed
+
+    def _prepare(self) -> None:
+        """Make the store, or bring it to the current schema: the reader never does."""
+        if not self._prepared:
+            open_store(self.where).close()
+            self._prepared = True
+
+    def _register(self) -> None:
+        read = self.read
+        row = ProcessRow(
+            nonce=self.nonce,
+            service=self.service,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=self._version,
+            started=self._started,
+            plan_id=self._plan_id,
+            enabled=self._enabled,
+            epoch=_epoch(read),
+            seen_at=read.store_time if read else None,
+            beat_at=self._now(),
+            rows_waiting=self._waiting(),
+        )
+        with self.store.touch() as connection:
+            write_process(connection, row)
+            if row.beat_at - self._pruned >= PRUNE_SECONDS:
+                prune(connection, row.beat_at)
+                self._pruned = row.beat_at
+
+    def _keep_note(self) -> None:
+        known = self._note
+        if self._folder is None or known.incarnation is None:
+            return
+        noted = read_note(self._folder)
+        raised = noted.raised(known.incarnation, known.epoch, known.position)
+        # The position moves with every write of anybody: it goes along with what is noted for another reason.
+        if (raised.incarnation, raised.epoch) != (noted.incarnation, noted.epoch):
+            write_note(self._folder, raised)
+
+    def _sign_off(self) -> None:
+        with self.store.touch() as connection:
+            sign_off(connection, self.nonce, self._now())
+
+
+def _epoch(read: Read | None) -> int:
+    """The epoch that a read acknowledges: that of a word that counts for this process."""
+    return read.known.epoch if read and read.known else 0
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _forked() -> None:
+    for agent in list(_agents):
+        agent.forked = True
+
+
+os.register_at_fork(after_in_child=_forked)

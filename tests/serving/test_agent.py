@@ -1,0 +1,280 @@
+"""The agent, step by step and on its threads: the row before the word, what a read brings, what ends a lease."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, active_count
+
+import pytest
+from sqlalchemy import text
+
+from store_places import Place
+from suffice.errors import StoreError
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish
+from suffice.serving.agent import Agent
+from suffice.serving.fence import may_be_adaptive
+from suffice.store.database import Store, open_store
+from suffice.store.ledger import WhyFixed
+from suffice.store.note import Note, read_note, write_note
+from suffice.store.processes import ProcessRow, fleet
+from suffice.store.words import Word, write_word
+
+PATIENCE = 60.0
+WORD = Word(
+    service="pump",
+    rollout="pump-000001",
+    plan_id="plan",
+    phase="Progressing",
+    stage="canary",
+    exposure={"weight": 100, "salt": "pump-000001", "regions": []},
+    audit_fraction=0.1,
+    audit_salt="pump-000001/audit",
+    shadow=False,
+    length=120.0,
+)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    with open_store(place) as opened:
+        yield opened
+
+
+def written(store: Store, word: Word = WORD, at_least: int = 0) -> Word:
+    with store.touch() as connection:
+        return write_word(connection, word, 1000.0, at_least=at_least)
+
+
+def rows(store: Store) -> list[ProcessRow]:
+    with store.read() as connection:
+        return fleet(connection, "pump")
+
+
+class Boot:
+    now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def agent(place: Place, folder: Path | None = None, boot: Boot | None = None) -> Agent:
+    return Agent(place, "pump", plan_id="plan", enabled=True, folder=folder, now=lambda: 1000.0, boot=boot or Boot())
+
+
+def why_fixed(it: Agent) -> WhyFixed | None:
+    return may_be_adaptive(it.read, it.boot(), plan_id="plan", exposed=lambda word: True)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Looks again and again, for as long as a loaded machine may need."""
+    pause = Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if holds():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not come about")
+
+
+def test_no_word_counts_before_a_read_has_seen_the_processes_own_row(store: Store, place: Place) -> None:
+    written(store)
+    it = agent(place)
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    it.step_read()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    it.step_write()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    it.step_read()
+    assert why_fixed(it) is None
+    it.close()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+
+
+def test_it_acknowledges_the_epoch_that_it_has_read_and_signs_off(store: Store, place: Place) -> None:
+    it = agent(place)
+    it.step_write()
+    (row,) = rows(store)
+    assert (row.nonce, row.pid, row.plan_id, row.enabled, row.epoch, row.seen_at) == (
+        it.nonce,
+        os.getpid(),
+        "plan",
+        True,
+        0,
+        None,
+    )
+    for change in (WORD, replace(WORD, exposure=None, phase="RollingBack")):
+        epoch = written(store, change).epoch
+        it.step_read()
+        it.step_write()
+        (row,) = rows(store)
+        assert (row.epoch, row.left_at) == (epoch, None)
+        assert row.seen_at is not None
+    assert why_fixed(it) is WhyFixed.EXPOSURE
+    it.close()
+    (row,) = rows(store)
+    assert row.left_at == 1000.0
+
+
+def test_a_process_that_was_pruned_or_signed_off_is_fixed_until_its_row_is_back(store: Store, place: Place) -> None:
+    written(store)
+    it = agent(place)
+    it.step_write()
+    with store.touch() as connection:
+        connection.execute(text("DELETE FROM processes"))
+    it.step_read()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    it.step_write()
+    it.step_read()
+    assert why_fixed(it) is None
+    it.close()
+
+
+def test_a_store_that_does_not_answer_leaves_the_last_read_until_its_lease_has_run_out(
+    store: Store, place: Place
+) -> None:
+    written(store)
+    boot = Boot()
+    it = agent(place, boot=boot)
+    it.step_write()
+    it.step_read()
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE words RENAME TO elsewhere"))
+    boot.now += 4.9
+    with pytest.raises(StoreError):
+        it.step_read()
+    assert why_fixed(it) is None
+    boot.now += 0.1
+    assert why_fixed(it) is WhyFixed.LAPSED
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO words"))
+    it.step_read()
+    assert why_fixed(it) is None
+    it.close()
+
+
+def test_an_older_copy_of_the_store_is_no_word_and_the_host_remembers(
+    store: Store, place: Place, tmp_path: Path
+) -> None:
+    first = written(store)
+    it = agent(place, folder=tmp_path)
+    it.step_write()
+    it.step_read()
+    it.step_write()
+    assert read_note(tmp_path).epoch == first.epoch
+    write_note(tmp_path, Note(first.incarnation, first.epoch + 1))
+    it.step_read()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    assert "older copy" in it.obstacle
+    other = agent(place, folder=tmp_path)
+    other.step_write()
+    other.step_read()
+    assert why_fixed(other) is WhyFixed.NO_WORD
+    written(store, at_least=first.epoch + 1)
+    for one in (it, other):
+        one.step_read()
+        assert why_fixed(one) is None
+        one.close()
+
+
+def test_a_backup_that_is_moved_into_place_ends_every_word_and_the_new_ones_are_seen(tmp_path: Path) -> None:
+    place = tmp_path / "store.db"
+    with open_store(place) as store:
+        written(store)
+    shutil.copy(place, tmp_path / "backup.db")
+    it = agent(place)
+    it.step_write()
+    it.step_read()
+    assert why_fixed(it) is None
+    (tmp_path / "backup.db").replace(place)
+    it.step_read()
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    assert "another incarnation" in it.obstacle
+    with open_store(place) as store:
+        written(store, at_least=1)
+        it.step_write()
+        it.step_read()
+        assert why_fixed(it) is None
+    it.close()
+
+
+def test_a_damaged_note_keeps_the_host_fixed_and_is_said(store: Store, place: Place, tmp_path: Path) -> None:
+    written(store)
+    (tmp_path / "store.note").write_text("{", encoding="utf-8")
+    it = agent(place, folder=tmp_path)
+    it.step_write()
+    it.start()
+    until(lambda: "store.note" in it.obstacle)
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    (tmp_path / "store.note").unlink()
+    until(lambda: why_fixed(it) is None)
+    it.close()
+
+
+def test_the_hosts_files_are_read_with_each_step(store: Store, place: Place, tmp_path: Path) -> None:
+    it = agent(place, folder=tmp_path)
+    it.step_read()
+    assert it.lowering is None
+    publish(tmp_path / "flag.json", None)
+    it.step_read()
+    assert it.lowering is not None and it.lowering.outranks(7)
+    publish(tmp_path / "flag.json", Exposure(5, "salt"))
+    it.step_read()
+    assert it.lowering is None
+    it.close()
+
+
+def test_its_threads_register_see_each_word_acknowledge_and_end(store: Store, place: Place) -> None:
+    threads = active_count()
+    delivered = Event()
+    it = Agent(place, "pump", plan_id="plan", enabled=True, deliver=lambda _: delivered.set(), now=lambda: 1000.0)
+    it.start()
+    it.wait_until_registered(PATIENCE)
+    assert it.read is not None and it.read.registered and it.read.known is None
+    word = written(store)
+    until(lambda: why_fixed(it) is None)
+    until(lambda: rows(store)[0].epoch == word.epoch)
+    before = it.read
+    assert it.wait_for_read(before, PATIENCE) is not before
+    assert delivered.wait(PATIENCE)
+    it.close()
+    assert active_count() == threads
+    assert rows(store)[0].left_at == 1000.0
+
+
+def test_a_store_that_is_not_there_yet_is_made_and_until_then_nothing_counts(tmp_path: Path) -> None:
+    (tmp_path / "queue").write_text("a file where the folder should be", encoding="utf-8")
+    it = agent(tmp_path / "queue" / "store.db")
+    it.start()
+    until(lambda: bool(it.obstacle))
+    assert why_fixed(it) is WhyFixed.NO_WORD
+    (tmp_path / "queue").unlink()
+    it.wait_until_registered(PATIENCE)
+    assert it.read is not None and it.read.registered
+    it.close()
+
+
+def test_what_cannot_be_delivered_is_said_once_and_keeps_no_row_from_being_written(
+    store: Store, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Store) -> None:
+        raise StoreError("the ledger refuses")
+
+    it = Agent(place, "pump", plan_id="plan", enabled=True, deliver=fail, now=lambda: 1000.0)
+    it.step_write()
+    it.step_write()
+    assert rows(store)
+    assert [record.getMessage() for record in caplog.records] == ["deliver: the ledger refuses"]
+    assert it.obstacle == "the ledger refuses"
+    it.close()
+
+
+def test_a_forked_child_knows_it(store: Store, place: Place) -> None:
+    it = agent(place)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if it.forked else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not it.forked
+    it.close()
