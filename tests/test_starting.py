@@ -51,3 +51,9 @@ def test_reading_the_counters_takes_no_numbers_library(tmp_path: Path, command: 
     counters.decided(3)
     flush(counters, tmp_path / "metrics.json")
     assert not loaded(COMMAND.format(words=words), tmp_path) & {"numpy", "scipy", "sqlalchemy"}
+
+
+@pytest.mark.parametrize("module", ["suffice.runbook.sweep", "suffice.rehearsal.rehearse", "suffice.serving.verifier"])
+def test_a_process_of_workers_or_production_loads_none_of_scipys_large_parts(tmp_path: Path, module: str) -> None:
+    program = f"import {module}\nassert not {{'scipy.stats', 'scipy.optimize', 'scipy.linalg'}} & set(sys.modules)"
+    assert "numpy" in loaded(program, tmp_path)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom, nct, norm
 
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
@@ -186,6 +187,24 @@ def test_a_grid_is_every_combination() -> None:
     assert scenario.cells({"bias": (1, 2)}) == [
         {"bias": bias, "precision": precision} for bias in (1, 2) for precision in (10.0, 1000.0)
     ]
+
+
+@pytest.mark.parametrize("trials", [1, 5, 100, 5000])
+def test_no_surprise_is_what_scipys_binomial_says(trials: int) -> None:
+    for probability in np.linspace(0.0005, 0.9995, 50):
+        assert most(trials, probability) == binom.isf(SURPRISE, trials, probability)
+        assert least(trials, probability) == trials - binom.isf(SURPRISE, trials, 1 - probability)
+    assert (most(trials, 0.0), most(trials, 1.0)) == (0, trials)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, -0.2, 0.4])
+def test_the_chance_of_acceptance_is_scipys(shift: float) -> None:
+    critical, far = PairedMean().critical(64), abs(shift) * 8
+    two_sided = nct.sf(critical, 63, far) + nct.cdf(-critical, 63, far)
+    assert acceptance(PairedMean(), 64, shift) == pytest.approx(two_sided, abs=1e-11)
+    share = norm.cdf(shift)
+    assert acceptance(Proportion(0.5), 64, shift) == pytest.approx(binom.sf(31, 64, share), rel=1e-12)
+    assert acceptance(Proportion(0.0), 64, shift) == 1.0
 
 
 @pytest.mark.parametrize("rule", [Proportion(0.8), PairedMean()], ids=lambda rule: rule.name)

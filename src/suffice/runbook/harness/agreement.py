@@ -1,6 +1,6 @@
 """Cases about decisions: are they the baseline's, for how many draws, and at whose expense."""
 
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from suffice.decision.rule import Decision
 from suffice.resolution.storm import replay
@@ -44,7 +44,7 @@ def excess_escalations(context: Context) -> str:
         f"{excess} of {targets:,} targets escalate only adaptively, {spared} only in the baseline: "
         f"excess {rate:.2%}, allowed {acceptance.max_excess_escalations:.2%}"
     )
-    by_chance = float(binom.sf(excess - 1, excess + spared, 0.5)) if excess else 1.0
+    by_chance = float(bdtrc(excess - 1, excess + spared, 0.5)) if excess else 1.0
     if rate > acceptance.max_excess_escalations and by_chance < 1 - acceptance.confidence:
         raise CaseFailed(what)
     return what

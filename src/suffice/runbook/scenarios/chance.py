@@ -4,10 +4,12 @@ So that an expectation about random draws fails for a wrong decision path and no
 by chance in at most SURPRISE of runs.
 """
 
+from bisect import bisect_left
 from math import sqrt
 from statistics import NormalDist
 
-from scipy.stats import binom, nct
+# Not scipy.stats: each process of a sweep would spend most of its start on it.
+from scipy.special import bdtrc, nctdtr
 
 from suffice.decision.rule import Rule
 
@@ -16,7 +18,9 @@ SURPRISE = 1e-6
 
 def most(trials: int, probability: float) -> int:
     """The most events among independent trials that is no surprise."""
-    return int(binom.isf(SURPRISE, trials, probability)) if 0 < probability < 1 else round(trials * probability)
+    if not 0 < probability < 1:
+        return round(trials * probability)
+    return bisect_left(range(trials), -SURPRISE, key=lambda k: -bdtrc(k, trials, probability))
 
 
 def least(trials: int, probability: float) -> int:
@@ -29,11 +33,11 @@ def acceptance(rule: Rule, n: int, shift: float) -> float:
     direction."""
     critical, noncentrality = rule.critical(n), abs(shift) * sqrt(n)
     if rule.counts:
-        return float(binom.sf(critical - 1, n, NormalDist().cdf(shift)))
+        return float(bdtrc(critical - 1, n, NormalDist().cdf(shift))) if critical > 0 else 1.0
     # Far out SciPy's noncentral t loses its tails; the answer is 1 there, to more digits than anybody asks for.
     if noncentrality > critical + 8:
         return 1.0
-    return float(nct.sf(critical, n - 1, noncentrality) + nct.cdf(-critical, n - 1, noncentrality))
+    return float(1 - nctdtr(n - 1, noncentrality, critical) + nctdtr(n - 1, noncentrality, -critical))
 
 
 def boundary_shift(rule: Rule, n: int, effect: float) -> float:
