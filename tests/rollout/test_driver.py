@@ -13,7 +13,6 @@ from suffice.flag.answer import Answer
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure, epoch_of
 from suffice.flag.file import published
-from suffice.flag.probes import Receipt
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout import baseline, driver
 from suffice.rollout.controller import (
@@ -59,9 +58,7 @@ class Settled:
 
     calls: list[tuple[Phase, str, int]] = field(default_factory=list)
 
-    def settle(self, state: State, receipt: Receipt | None) -> None:
-        assert receipt is not None
-        assert receipt.observed
+    def settle(self, state: State) -> None:
         self.calls.append((state.phase, state.why, len(state.failed)))
 
 
@@ -180,7 +177,7 @@ def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: W
     assert world.settled.calls == [(Phase.ROLLED_BACK, BAD.results[0].sentence, 1)]
     it.handle(RollbackAsked("again"), "ann")
     assert len(world.settled.calls) == 1
-    assert world.actions == ["start", "advance", "roll back", "observed"]
+    assert world.actions == ["start", "advance", "roll back", "observed", "receipt"]
 
 
 def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together_or_not_at_all(world: World) -> None:
@@ -319,7 +316,7 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(tmp_path: Path) -> None:
             created(world)
             kills = live(world, killed_at(step))
             assert world.driver().state.phase is Phase.ROLLED_BACK
-            assert world.actions == ["start", "advance", "roll back", "observed"]
+            assert world.actions == ["start", "advance", "roll back", "observed", "receipt"]
             assert published(world.path) is None
             assert world.settled.calls
             assert len(set(world.settled.calls)) == 1

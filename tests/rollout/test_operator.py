@@ -618,7 +618,8 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
         delete_rollout(made)
         steps = (
             (baseline, "observe"),
-            *((settle, it) for it in ("add_receipt", "set_enabled", "freeze_rollback", "open_item")),
+            (baseline, "add_receipt"),
+            *((settle, it) for it in ("set_enabled", "freeze_rollback", "open_item")),
         )
         for module, step in steps:
             with monkeypatch.context() as patched:
@@ -640,7 +641,7 @@ def test_a_deleted_rollout_whose_baseline_is_not_observed_is_rolling_back_until_
             patched.setattr(baseline, "ATTEMPTS", 0)
             report = made.operator.tell("rollback", "ann", "where is it?")
         assert (report.phase, report.exit_code) == (Phase.ROLLING_BACK, ExitCode.FAILS)
-        assert report.notes[0].endswith("the baseline is not observed yet: 0 of 40 probes answer fixed")
+        assert report.notes[0].endswith("not observed yet: no process has registered; 0 of 40 probes answer fixed")
         assert made.actions()[-2:] == ["roll back", "not observed"]
         assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
         assert made.operator.cycle().phase is Phase.ROLLED_BACK

@@ -47,11 +47,12 @@ class ServiceOptions(options.StoreOptions):
 
         return Place(self.config or options.CONFIG, self.queue, self.service, self.store)
 
-    def open(self, *, create: bool = False) -> "Operator":
-        """The service's rollouts; `create` makes a store where there is none."""
+    def open(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
+        """The service's rollouts; `create` makes a store where there is none. The fleet is waited for while there is
+        `patience`."""
         from suffice.rollout.operator import Operator
 
-        return Operator(self.place, corrections=_corrections, create=create)
+        return Operator(self.place, corrections=_corrections, create=create, patience=patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class ActOptions:
     def by(self) -> str:
         """Who says so."""
         return self.who or options.user()
+
+
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Lower, and leave the receipt to the next cycle.", show_default=False)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,7 @@ def history(
 def cycle(
     *,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a runner that is at work.")] = 60.0,
+    no_wait: NoWait = False,
     runner: RunnerOptions,
     act: ActOptions,
     where: ServiceOptions,
@@ -201,7 +208,7 @@ def cycle(
     from suffice.rollout.notify import deliver
 
     sinks = runner.sinks
-    with where.open() as operator:
+    with where.open(patience=lambda: not no_wait) as operator:
         if act.dry_run:
             return _answer(operator.cycle(act.by, dry_run=True))
         with Lease(operator.store, where.service, seconds=runner.lease) as lease:
@@ -242,7 +249,10 @@ def run(
         return cycle(runner=runner, act=ActOptions(dry_run=True), where=where)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    with where.open(create=True) as operator, Lease(operator.store, where.service, seconds=runner.lease) as lease:
+    with (
+        where.open(create=True, patience=lambda: not stop.is_set()) as operator,
+        Lease(operator.store, where.service, seconds=runner.lease) as lease,
+    ):
         try:
             lease.acquire(waiting=_tell_operator, given_up=stop.is_set)
         except RolloutError:
@@ -288,26 +298,65 @@ def approve(*, act: ActOptions, where: ServiceOptions) -> Answer:
 def rollback(
     *,
     reason: Annotated[str, typer.Option(help="Why; it opens the triage item.")],
+    old_primary_is_gone: Annotated[
+        bool, typer.Option("--old-primary-is-gone", help="The server of the store's old incarnation runs no more.")
+    ] = False,
+    no_wait: NoWait = False,
     act: ActOptions,
     where: ServiceOptions,
 ) -> Answer:
-    """Go back to fixed: publish the baseline, see it answered, keep the receipt, switch off, freeze the evidence.
+    """Go back to fixed: lower word and file, wait for the fleet, keep the receipt, switch off, freeze the evidence.
 
     Exits 0 when the baseline was observed, and 2 when it was not yet. Then `suffice rollout cycle` or `run` goes on.
     """
+    from suffice.rollout.baseline import force_baseline, forget_asked, leave_wish
+
+    if not act.dry_run and where.queue.is_dir():
+        # Before the store is asked for anything: on this host it lowers at once.
+        leave_wish(where.queue, act.by, reason)
     try:
-        report = _told(where, act, "rollback", reason)
+        with where.open(patience=lambda: not no_wait) as operator:
+            if old_primary_is_gone and not act.dry_run:
+                operator.old_primary_is_gone(act.by)
+            report = operator.tell("rollback", act.by, reason, dry_run=act.dry_run)
     except StoreConflict:
         raise
     except (StoreError, MissingDataError) as error:
-        from suffice.rollout.baseline import force_baseline
-
         forced = None if act.dry_run else force_baseline(where.place, act.by, reason, error)
         if forced is None:
+            forget_asked(where.queue)
             raise
         raise RolloutError(forced) from error
+    except RolloutError:
+        forget_asked(where.queue)
+        raise
+    if not act.dry_run:
+        forget_asked(where.queue)
     observed = act.dry_run or report.phase.value == "RolledBack"
     return _answer(report, ExitCode.HOLDS if observed else ExitCode.FAILS)
+
+
+def release(
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")],
+    act: ActOptions,
+    where: ServiceOptions,
+) -> Answer:
+    """Let a completed rollout stand without a runner, for this plan, configuration and store.
+
+    Without it everybody is fixed some minutes after the last cycle. A failover ends it, and release renews it.
+    """
+    return _answer(_told(where, act, "release", reason))
+
+
+def fleet(*, where: ServiceOptions) -> Answer:
+    """List the processes of the service: which word each has seen, and how long it may still act on it."""
+    from suffice.cli.rollout_view import print_fleet
+    from suffice.rollout.fleet import plain_member
+
+    with where.open() as operator:
+        listed = operator.fleet()
+    return Answer([plain_member(member) for member in listed], lambda: print_fleet(listed))
 
 
 def advance(*, act: ActOptions, where: ServiceOptions) -> Answer:
@@ -326,7 +375,9 @@ COMMANDS: tuple[Callable[..., Answer | ExitCode], ...] = (
     pause,
     resume,
     approve,
+    release,
     rollback,
+    fleet,
     advance,
     rollout_prune.prune,
 )

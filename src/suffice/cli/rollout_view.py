@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suffice.rollout.daemon import Pass
+from suffice.rollout.fleet import Member
 from suffice.rollout.report import Report
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
@@ -89,6 +90,44 @@ def print_history(events: Iterable[JournalEvent]) -> None:
     for event in events:
         at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         print_lines(f"{at}  {event.who}: {event.action}: {event.why}")
+
+
+def print_fleet(members: Sequence[Member]) -> None:
+    """The processes of a service, one a line."""
+    if not members:
+        print_lines("no process has registered")
+        return
+    columns = (
+        "id",
+        "host",
+        "pid",
+        "version",
+        "plan",
+        "enabled",
+        "epoch",
+        "seen",
+        "lease left",
+        "rows waiting",
+        "state",
+    )
+    print_table("Fleet", columns, (_member_row(member) for member in members))
+
+
+def _member_row(member: Member) -> tuple[str, ...]:
+    seen = "never" if member.seen_at is None else f"{datetime.fromtimestamp(member.seen_at, UTC):%H:%M:%S}"
+    return (
+        member.id,
+        member.host,
+        str(member.pid),
+        member.version,
+        member.plan_id[:12],
+        "yes" if member.enabled else "no",
+        str(member.epoch),
+        seen,
+        f"{member.lease_left_s:.1f} s",
+        str(member.rows_waiting),
+        member.state.value,
+    )
 
 
 def _headline(report: Report) -> str:

@@ -7,13 +7,14 @@ answer, and `settle_without_rollout` where the store has the rollout no more. Ev
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from suffice.config import load, set_enabled
-from suffice.errors import OutputError, SufficeError
+from suffice.errors import MissingDataError, OutputError, SufficeError
 from suffice.files import write_atomically
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import buckets, inside
@@ -21,16 +22,21 @@ from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published, wrong_with_file
 from suffice.flag.probes import Probe, Receipt, observe
+from suffice.rollout.fleet import FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report
 from suffice.rollout.saved_state import current_rollout
 from suffice.rollout.settle import is_settled, settle
-from suffice.rollout.world import Place, World
+from suffice.rollout.word import LEAST_SECONDS, note_word, store_word
+from suffice.rollout.world import Journal, Place, World
+from suffice.serving.fence import BootClock
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
 from suffice.store.database import Store
+from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import last_publication, note_publication
-from suffice.store.words import epoch_of
+from suffice.store.triage import StoredReceipt, add_receipt
+from suffice.store.words import Word, epoch_of
 from suffice.triage.bundle import LastView, Rollback
 
 PROBES = 20
@@ -117,15 +123,18 @@ def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
         return None
     if rollout is not None:
         world.journal(rollout).write_once(Action.ROLL_BACK, DELETED)
+    seen = _lowered_without_rollout(world, rollout or "")
     attempt = try_baseline(lambda: _publish_without_rollout(world), world.flag(), _lowest_probes(world, rollout))
     what = wrong or f"{rollout} was deleted"
-    if attempt.receipt is None or not attempt.observed:
+    if attempt.receipt is None or not (attempt.observed and seen.observed):
+        sentence = f"{seen.obstacle or seen.count.sentence}; {attempt.sentence}"
         if rollout is not None:
-            world.journal(rollout).write(Action.NOT_OBSERVED, attempt.sentence)
-        note = f"{what}; there is no rollout, and the baseline is not observed yet: {attempt.sentence}"
+            world.journal(rollout).write(Action.NOT_OBSERVED, sentence)
+        note = f"{what}; there is no rollout, and the baseline is not observed yet: {sentence}"
         return Report(rollout or "", Phase.ROLLING_BACK, "", DELETED, notes=(note,))
     if rollout is not None:
-        settle(world, _deleted(world, rollout), attempt.receipt)
+        _keep_receipt(world.journal(rollout), attempt.receipt, seen.count)
+        settle(world, _deleted(world, rollout))
     elif place.config.exists():
         set_enabled(place.config, enabled=False)
     note = f"{what}; there is no rollout, so the baseline was published, and observed"
@@ -135,18 +144,37 @@ def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
 def force_baseline(place: Place, who: str, reason: str, cause: SufficeError) -> str | None:
     """Put everybody on fixed by the flag alone, and leave word for the next cycle; says what came of it.
 
-    None when the flag is at the baseline, or away, already. Where not even the flag can be written it is removed:
-    without one every client answers fixed. Raises nothing of its own.
+    None where nothing was ever published. The wish in the folder lowers on this host while it is there, and so does the
+    file; other hosts are fixed once the word lapses. Raises nothing of its own.
     """
-    if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
+    if isinstance(cause, MissingDataError) and not place.flag.exists():
         return None
+    wished = leave_wish(place.queue, who, reason)
+    if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
+        return f"{cause}; the flag is at the baseline; {_left(wished=wished)}"
     before = _exposure(place.flag)
     with FlagClient.from_file(place.flag) as flag:
         attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
-    left = "the next `suffice rollout cycle` that can write the store carries the rollback out"
-    if not _leave_word(place, who, reason):
-        left = "nor could word be left: end the runners, or they publish the stage again, and say rollback once more"
-    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {left}"
+    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {_left(wished=wished)}"
+
+
+def _left(*, wished: bool) -> str:
+    if wished:
+        return "the next `suffice rollout cycle` that can write the store carries the rollback out"
+    return "nor could word be left: end the runners, or they publish the stage again, and say rollback once more"
+
+
+def lower_first(store: Store, folder: Path, word: Word, who: str, reason: str, now: float) -> None:
+    """Lower file and row before anything else, whichever of the two can be reached; raises nothing of its own.
+
+    The wish in the folder lowers while it is there, and the row says RollingBack: whoever runs the rollout next carries
+    it out, if this process is killed before it has stored the state.
+    """
+    leave_wish(folder, who, reason)
+    with suppress(SufficeError):
+        with store.touch() as connection:
+            read = store_word(connection, folder, word, now)
+        note_word(folder, read)
 
 
 def asked(place: Place) -> tuple[str, str] | None:
@@ -161,13 +189,43 @@ def asked(place: Place) -> tuple[str, str] | None:
         return "somebody", "a rollback was asked for while the store did not answer"
 
 
-def forget_asked(place: Place) -> None:
+def forget_asked(folder: Path) -> None:
     """It is stored now. Raises OutputError."""
-    path = place.queue / ASKED
+    path = folder / ASKED
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: is carried out, but cannot be removed: {error.strerror or error}") from error
+
+
+def _lowered_without_rollout(world: World, rollout: str) -> Watched:
+    """Write the baseline as the word of a service without a rollout, and wait for its fleet."""
+    store, service, folder = world.store, world.place.service, world.place.queue
+    word = Word(service, rollout, "", Phase.ROLLED_BACK.value, "", None, 0.0, "", shadow=False, length=LEAST_SECONDS)
+    boot = BootClock()
+    with store.write() as connection:
+        read = store_word(connection, folder, word, world.clock())
+    lowered = Lowered(read.word.epoch if read.word else 0, boot())
+    note_word(folder, read)
+    world.rehearsed.after_word()
+    return watch_fleet(store, service, rollout, lowered, None, world.clock, boot, world.patience)
+
+
+def _keep_receipt(journal: Journal, receipt: Receipt, seen: FleetCount) -> None:
+    stored, event = receipt_and_event(journal.event(Action.RECEIPT, ""), receipt, seen)
+    with journal.store.write() as connection:
+        if add_receipt(connection, stored):
+            append_journal(connection, [event])
+
+
+def receipt_and_event(event: JournalEvent, receipt: Receipt, seen: FleetCount) -> tuple[StoredReceipt, JournalEvent]:
+    """The receipt of the event's rollout and moment, and the event with what it says."""
+    stored = StoredReceipt(
+        event.rollout, event.at, receipt.asked, receipt.fixed, receipt.attempts, receipt.seconds, **seen.numbers
+    )
+    numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds, **seen.numbers}
+    why = f"{seen.sentence}; {receipt.sentence}, after {receipt.seconds:.2f} s"
+    return stored, replace(event, why=why, numbers=numbers)
 
 
 def _publish_without_rollout(world: World) -> None:
@@ -243,8 +301,9 @@ def _exposure(path: Path) -> Exposure | None:
         return None
 
 
-def _leave_word(place: Place, who: str, reason: str) -> bool:
-    path = place.queue / ASKED
+def leave_wish(folder: Path, who: str, reason: str) -> bool:
+    """Leave the wish for a rollback in the folder, where it lowers at once; returns whether it is there."""
+    path = folder / ASKED
     try:
         path.touch()
     except OSError:

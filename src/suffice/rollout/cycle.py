@@ -11,7 +11,6 @@ from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_provenance, from_source
 from suffice.flag.file import wrong_with_file
-from suffice.flag.probes import Receipt
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
@@ -70,19 +69,33 @@ class Monitor:
         world, salt = self.world, Salts.of(self.rollout).arm
         regions = tuple(dict.fromkeys(r for stage in self._config.rollout.stages for r in stage.regions))
         flag = FlagAccess(world.place.flag, salt, world.flag(), self.about["targets"], regions)
-        return Driver(world.store, self.rollout, flag, self._settle, world.clock)
+        return Driver(
+            world.store,
+            self.rollout,
+            flag,
+            self._settle,
+            world.clock,
+            patience=world.patience,
+            after_word=world.rehearsed.after_word,
+        )
 
     def cycle(self, who: str, *, dry_run: bool = False) -> Report:
         """One monitoring pass. Raises SufficeError when something cannot be done; the next one goes on from there."""
+        if not dry_run:
+            self.driver.check_store()
         state = self.driver.state
         if state.phase is Phase.PENDING:
             return self.handle(Started(), who, dry_run=dry_run)
         if state.phase in _BACK:
             return self._finish(state, dry_run=dry_run)
+        if state.phase is Phase.HELD_BACK:
+            return self._reported(state if dry_run else self.driver.reconcile())
         return self._judge(state, who, dry_run=dry_run)
 
     def roll_back(self, who: str, reason: str, *, dry_run: bool = False) -> Report:
         """Back to the baseline, or on with it where that has begun."""
+        if not dry_run:
+            self.driver.check_store()
         state = self.driver.state
         if state.phase in _BACK:
             return self._finish(state, dry_run=dry_run)
@@ -106,6 +119,9 @@ class Monitor:
             raise RolloutError(f"{command} is refused: {_changed(path, changed)}")
 
     def _finish(self, state: State, *, dry_run: bool) -> Report:
+        if state.phase is Phase.ROLLED_BACK and not dry_run:
+            self.driver.check_receipt()
+            state = self.driver.state
         if state.phase is Phase.ROLLED_BACK and is_settled(self._journal):
             return self._keep_baseline(state, dry_run=dry_run)
         if dry_run:
@@ -204,11 +220,8 @@ class Monitor:
             return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
         return None
 
-    def _settle(self, state: State, receipt: Receipt | None) -> None:
-        """Raises RolloutError when the baseline was not observed, or a step failed."""
-        if receipt is None or not receipt.observed:
-            raise RolloutError(f"{self.rollout}: the baseline is not observed to be in force; nothing else is done")
-
+    def _settle(self, state: State) -> None:
+        """Raises RolloutError when a step failed."""
         stage = state.current.name
 
         def view() -> LastView:
@@ -224,7 +237,7 @@ class Monitor:
             )
 
         rollback = Rollback(self.rollout, stage, state.why, state.failed, view, self.measurement.pairs)
-        settle(self.world, rollback, receipt)
+        settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
         written, source = from_provenance(self.world.store)(rows), self.about["source"]

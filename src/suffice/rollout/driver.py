@@ -15,7 +15,15 @@ from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.document import Exposure
 from suffice.flag.probes import Probe, Receipt
 from suffice.gates.outcome import GateResult
-from suffice.rollout.baseline import ATTEMPTS, PROBES, publish_from_store, try_baseline
+from suffice.rollout.baseline import (
+    ATTEMPTS,
+    PROBES,
+    forget_asked,
+    lower_first,
+    publish_from_store,
+    receipt_and_event,
+    try_baseline,
+)
 from suffice.rollout.controller import (
     Command,
     Event,
@@ -23,23 +31,34 @@ from suffice.rollout.controller import (
     Probed,
     PublishBaseline,
     PublishStage,
+    Reopened,
+    RollbackAsked,
     Settle,
     State,
+    StoreChanged,
     Write,
     advance,
     exposure_of,
 )
+from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
-from suffice.rollout.word import note_word, store_word, word_of
+from suffice.rollout.word import length_of, note_word, store_word, why_foreign, word_of
+from suffice.rollout.world import RUNNER
+from suffice.serving.fence import BootClock
+from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal
+from suffice.store.ledger import Ledger
+from suffice.store.note import read_note
 from suffice.store.rollouts import (
     StoredRollout,
     create_rollout,
     load_rollout,
     save_rollout,
 )
+from suffice.store.triage import add_receipt, receipt_of, withdraw_receipt
+from suffice.store.words import epoch_of, read_word
 
 Note: TypeAlias = Callable[[State], JournalEvent]
 """The journal's event about the state that an event leads to; its time becomes that of the decision."""
@@ -65,7 +84,8 @@ class Driver:
     rollout, which says who may be adaptive now and for how long without a further event. Commands follow; they
     are idempotent, and `reconcile` carries out again what the stored state calls for, so that a kill between the two
     loses nothing. `settle` does what follows an observed rollback; it is called again after a crash, and must then
-    change nothing more. `clock` gives seconds; it is the rollout's only clock.
+    change nothing more. `clock` gives seconds; it is the rollout's only clock, but for `boot`, which counts leases.
+    A receipt is waited for while there is `patience`. `after_word` is called when a word was committed.
     """
 
     def __init__(
@@ -73,12 +93,19 @@ class Driver:
         store: Store,
         rollout: str,
         flag: FlagAccess,
-        settle: Callable[[State, Receipt | None], object],
+        settle: Callable[[State], object],
         clock: Callable[[], float],
+        *,
+        boot: Callable[[], float] | None = None,
+        patience: Callable[[], bool] = lambda: True,
+        after_word: Callable[[], object] = lambda: None,
     ) -> None:
         self._store, self._id, self._flag = store, rollout, flag
         self._settle, self._clock = settle, clock
+        self._boot, self._patience, self._after_word = boot or BootClock(), patience, after_word
         self._receipt: Receipt | None = None
+        self._fleet: FleetCount | None = None
+        self._lowered: Lowered | None = None
 
     @property
     def stored(self) -> StoredRollout:
@@ -114,7 +141,10 @@ class Driver:
         return self.state
 
     def reconcile(self) -> State:
-        """Do again what the stored state calls for: after a kill, or while the baseline is not observed."""
+        """Do again what the stored state calls for: after a kill, or while the baseline is not observed.
+
+        Raises RolloutError, StoreError, OutputError.
+        """
         state = self.state
         if state.in_force:
             self._do(PublishStage(state.current))
@@ -122,11 +152,40 @@ class Driver:
             follow = self._do(PublishBaseline())
             return self.handle(follow, "runner") if follow else state
         elif state.phase is Phase.ROLLED_BACK:
-            self._do(PublishBaseline())
+            if self._without_receipt():
+                return self.handle(Reopened("no receipt was kept"), RUNNER)
+            self._do(KeepBaseline())
             self._do(Settle())
         elif state.phase is Phase.HELD_BACK:
             self._do(KeepBaseline())
         return self.state
+
+    def check_store(self) -> None:
+        """Ask whether the store is the one that this folder knows; of another one the baseline is written first.
+
+        Raises StoreError, OutputError, DataError.
+        """
+        stored, note = self.stored, read_note(self._folder)
+        with self._store.read() as connection:
+            read = read_word(connection, stored.service, self._clock())
+        state, word = state_of(stored.state), read.word
+        begun = word is not None and (word.rollout, word.phase) == (self._id, Phase.ROLLING_BACK.value)
+        if read.counts and begun and state.in_force:
+            # Whoever lowered the row was killed before it had stored the state.
+            self.handle(RollbackAsked("a rollback was begun, and its word is in the store"), RUNNER)
+            return
+        reason = why_foreign(read, note)
+        if reason is not None:
+            lapsed = read.standing.at + length_of(state.rollout) + LATE_SECONDS
+            self.handle(StoreChanged(reason, lapsed, note.released), RUNNER)
+
+    def check_receipt(self) -> None:
+        """Ask whether decisions were adaptive after the receipt; then the rollback is reopened. Raises StoreError."""
+        with self._store.read() as connection:
+            receipt = receipt_of(connection, self._id)
+        late = Ledger(self._store).adaptive_after(self._id, receipt.at) if receipt else 0
+        if late:
+            self.handle(Reopened(f"{late:,} decisions were adaptive after the receipt; allowed: none"), RUNNER)
 
     def keep_baseline(self) -> None:
         """Publish the baseline again. Raises OutputError."""
@@ -134,19 +193,47 @@ class Driver:
 
     def _decide(self, event: Event, who: str, note: Note | None = None) -> tuple[Command, ...]:
         stored, now = self.stored, self._clock()
-        state, commands = advance(state_of(stored.state), event, now)
+        before = state_of(stored.state)
+        state, commands = advance(before, event, now)
         changed = replace(stored, phase=state.phase.value, state=plain_state(state), updated_at=now)
+        word = word_of(changed, state, self._flag.salt)
         events = [
             JournalEvent(now, self._id, who, command.action, command.why, _numbers(command.results))
             for command in commands
             if isinstance(command, Write)
         ]
+        if before.in_force and state.phase is Phase.ROLLING_BACK:
+            lower_first(self._store, self._folder, word, who, state.why, now)
         with self._store.write() as connection:
+            if state.phase is Phase.ROLLED_BACK and before.phase is Phase.ROLLING_BACK:
+                events.append(self._keep_receipt(connection, now))
+            if isinstance(event, Reopened):
+                withdraw_receipt(connection, self._id)
             save_rollout(connection, changed)
             append_journal(connection, [*([replace(note(state), at=now)] if note else []), *events])
-            read = store_word(connection, self._folder, word_of(changed, state, self._flag.salt), now)
+            read = store_word(connection, self._folder, word, now)
+        committed = self._boot()
         note_word(self._folder, read)
+        if state.phase is Phase.ROLLING_BACK and read.word is not None:
+            self._lowered = Lowered(read.word.epoch, committed)
+        self._after_word()
         return commands
+
+    def _keep_receipt(self, connection: Connection, now: float) -> JournalEvent:
+        """The receipt, in the transaction that still finds the store at the rollback's epoch."""
+        receipt, fleet, lowered = self._receipt, self._fleet, self._lowered
+        read = read_word(connection, self.stored.service, now)
+        if receipt is None or fleet is None or lowered is None or not lowered.stands(read):
+            gone = "the store is not at the rollback's epoch any more"
+            raise RolloutError(f"{self._id}: {gone}; the next cycle waits anew")
+        event = JournalEvent(read.standing.at, self._id, RUNNER, Action.RECEIPT, "", {})
+        stored, told = receipt_and_event(event, receipt, fleet)
+        add_receipt(connection, stored)
+        return replace(told, at=now)
+
+    def _without_receipt(self) -> bool:
+        with self._store.read() as connection:
+            return receipt_of(connection, self._id) is None
 
     @property
     def _folder(self) -> Path:
@@ -161,7 +248,7 @@ class Driver:
             case KeepBaseline():
                 self.keep_baseline()
             case Settle():
-                self._settle(self.state, self._receipt)
+                self._settle(self.state)
             case Write():
                 pass
         return None
@@ -194,9 +281,27 @@ class Driver:
 
     def _publish_baseline(self) -> Event:
         probes = [Probe(target, region) for target in self._old_slice() for region in (self._flag.regions or (None,))]
-        attempt = try_baseline(self.keep_baseline, self._flag.client, probes)
-        self._receipt = attempt.receipt
-        return Probed(attempt.observed, attempt.sentence)
+        seen = self._watch_fleet()
+        attempt = try_baseline(self._export_baseline, self._flag.client, probes)
+        self._receipt, self._fleet = attempt.receipt, seen.count
+        sentence = seen.obstacle or f"{seen.count.sentence}; {attempt.sentence}"
+        return Probed(seen.observed and attempt.observed, sentence)
+
+    def _export_baseline(self) -> None:
+        self.keep_baseline()
+        # From here on row and file say it: the wish need not lower any more.
+        forget_asked(self._folder)
+
+    def _watch_fleet(self) -> Watched:
+        state, service = self.state, self.stored.service
+        with self._store.read() as connection:
+            epoch = epoch_of(connection, service) or 0
+        if self._lowered is None or self._lowered.epoch != epoch:
+            # Another process committed it, at the latest just now.
+            self._lowered = Lowered(epoch, self._boot())
+        return watch_fleet(
+            self._store, service, self._id, self._lowered, state, self._clock, self._boot, self._patience
+        )
 
     def _publish(self, exposure: Exposure | None, wanted: Callable[[State], bool]) -> bool:
         """Publish, unless the stored state wants something else by now; returns whether it was done."""

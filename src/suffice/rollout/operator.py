@@ -17,8 +17,9 @@ from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
 from suffice.rollout.baseline import ASKED, MADE_UP, asked, forget_asked, settle_without_rollout
 from suffice.rollout.checks import Check
-from suffice.rollout.controller import Paused, Resumed, Started, State
+from suffice.rollout.controller import OldPrimaryGone, Paused, Released, Resumed, Started, State
 from suffice.rollout.cycle import Monitor
+from suffice.rollout.fleet import Member, members
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
 from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, state_of
@@ -31,6 +32,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, journal_of
 from suffice.store.rollouts import StoredRollout, rollouts_of
 from suffice.store.schema import records, rollouts
+from suffice.store.words import read_word
 
 ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.HELD_BACK, Phase.ROLLING_BACK)
 """A completed rollout is watched on, but a new one may take its place."""
@@ -62,7 +64,7 @@ class Operator:
 
     Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
     the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock. A `store` that is open
-    already is closed with the rest.
+    already is closed with the rest. Receipts are waited for while there is `patience`.
     """
 
     def __init__(
@@ -74,12 +76,13 @@ class Operator:
         create: bool = True,
         store: Store | None = None,
         rehearsed: Rehearsed = Rehearsed(),  # noqa: B008
+        patience: Callable[[], bool] = lambda: True,
     ) -> None:
         self.place, self.clock = place, clock
         self.store = store or open_store(place.store, create=create)
         if create and place.url:
             note_store(place.queue, place.url)
-        self.world = World(place, self.store, clock, lambda: self.flag, corrections, rehearsed)
+        self.world = World(place, self.store, clock, lambda: self.flag, corrections, rehearsed, patience)
         self._monitor: Monitor | None = None
 
     def close(self) -> None:
@@ -152,16 +155,18 @@ class Operator:
                 report = self.tell("rollback", *word)
             except MissingDataError:
                 # Nothing is left that could be rolled back.
-                forget_asked(self.place)
+                forget_asked(self.place.queue)
                 raise
-            forget_asked(self.place)
+            forget_asked(self.place.queue)
             return report
         deleted = None if dry_run else self._without_rollout()
         return deleted or _patiently(lambda: self.monitor.cycle(who, dry_run=dry_run))
 
     def tell(self, command: str, who: str, reason: str = "", *, dry_run: bool = False) -> Report:
-        """Carry out an operator's word: pause, resume, approve or rollback. Raises RolloutError, with what is possible
-        named, when the rollout's phase does not allow it."""
+        """Carry out an operator's word: pause, resume, approve, release or rollback.
+
+        Raises RolloutError, with what is possible named, when the rollout's phase does not allow it.
+        """
         deleted = self._without_rollout() if command == "rollback" and not dry_run else None
         return deleted or _patiently(lambda: self._tell(command, who, reason, dry_run=dry_run))
 
@@ -186,6 +191,23 @@ class Operator:
         with self.store.read() as connection:
             return journal_of(connection, chosen)
 
+    def fleet(self) -> list[Member]:
+        """The processes of the service, as they stand to the word in the store."""
+        newest, service = self.newest, self.place.service
+        with self.store.read() as connection:
+            read = read_word(connection, service, self.clock())
+            epoch = read.word.epoch if read.word else 0
+            return members(connection, service, newest.id if newest else "", epoch, read.standing.at)
+
+    def old_primary_is_gone(self, who: str) -> None:
+        """A person says that the server of the store's old incarnation is gone. Raises RolloutError when none is
+        waited for."""
+        if not self.state.old_primary:
+            raise RolloutError(
+                f"rollout {self.current.id}: no old primary is waited for; leave out --old-primary-is-gone"
+            )
+        self.monitor.driver.handle(OldPrimaryGone(), who)
+
     @property
     def monitor(self) -> Monitor:
         """The rollout that counts, ready to be run. Raises MissingDataError."""
@@ -196,9 +218,14 @@ class Operator:
 
     def _tell(self, command: str, who: str, reason: str, *, dry_run: bool) -> Report:
         monitor = self.monitor
+        if not dry_run:
+            monitor.driver.check_store()
         self.check(monitor.driver.state, command)
         if command == "rollback":
             return monitor.roll_back(who, reason.strip() or f"{who} rolled it back", dry_run=dry_run)
+        if command == "release":
+            monitor.refuse_changes(command)
+            return monitor.handle(Released(reason.strip() or f"{who} released it"), who, dry_run=dry_run)
         if command == "pause":
             return monitor.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
         monitor.refuse_changes(command)

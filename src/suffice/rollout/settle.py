@@ -1,14 +1,13 @@
-"""What follows an observed rollback: the receipt is kept, `enabled` goes off, the evidence is frozen, an item opens."""
+"""What follows an observed rollback: `enabled` goes off, the evidence is frozen, an item opens."""
 
 from pathlib import Path
 
 from suffice.config import set_enabled
 from suffice.errors import RolloutError, SufficeError
-from suffice.flag.probes import Receipt
 from suffice.rollout.world import Journal, World
 from suffice.store.actions import Action
 from suffice.store.journal import append_journal
-from suffice.store.triage import StoredReceipt, TriageItem, add_receipt, open_item
+from suffice.store.triage import TriageItem, open_item
 from suffice.triage.bundle import Rollback, freeze_rollback
 
 
@@ -17,15 +16,14 @@ def is_settled(journal: Journal) -> bool:
     return journal.last(Action.SETTLE) is not None
 
 
-def settle(world: World, rollback: Rollback, receipt: Receipt) -> None:
-    """Do what is not done yet, safety first. Raises RolloutError when a step failed.
+def settle(world: World, rollback: Rollback) -> None:
+    """Do what is not done yet once a receipt is kept, safety first. Raises RolloutError when a step failed.
 
-    Every step may be repeated: the first receipt stays, as do bundle and item, and a file that says `enabled: false`
-    is not touched. A step that fails does not keep the others from being done; it is reported at the end, and tried
-    again by whoever settles next.
+    Every step may be repeated: the first bundle and item stay, and a file that says `enabled: false` is not touched. A
+    step that fails does not keep the others from being done; it is reported at the end, and tried again by whoever
+    settles next.
     """
     journal, bundle = world.journal(rollback.rollout), world.place.bundle(rollback.rollout)
-    _keep_receipt(journal, receipt)
     wrong: list[str] = []
     for step in (_switch_off, _freeze, _open):
         try:
@@ -35,17 +33,6 @@ def settle(world: World, rollback: Rollback, receipt: Receipt) -> None:
     if wrong:
         raise RolloutError(f"{rollback.rollout}: rolled back and observed, but not settled: {'; '.join(wrong)}")
     journal.write_once(Action.SETTLE, f"enabled is false, the evidence is in {bundle}")
-
-
-def _keep_receipt(journal: Journal, receipt: Receipt) -> None:
-    stored = StoredReceipt(
-        journal.rollout, journal.clock(), receipt.asked, receipt.fixed, receipt.attempts, receipt.seconds
-    )
-    why = f"{receipt.sentence}, after {receipt.seconds:.2f} s"
-    numbers = {"asked": receipt.asked, "fixed": receipt.fixed, "seconds": receipt.seconds}
-    with journal.store.write() as connection:
-        if add_receipt(connection, stored):
-            append_journal(connection, [journal.event(Action.RECEIPT, why, numbers)])
 
 
 def _switch_off(world: World, _rollback: Rollback, _bundle: Path) -> None:

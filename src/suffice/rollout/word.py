@@ -1,17 +1,18 @@
 """The word that a rollout's state calls for, and what the store says of the one that it has."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from suffice.config import RolloutConfig
+from suffice.errors import StoreError
 from suffice.flag.document import Exposure, in_words
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
 from suffice.serving.situation import Salts
-from suffice.store.note import read_note, write_note
+from suffice.store.note import Note, read_note, write_note
 from suffice.store.rollouts import StoredRollout
 from suffice.store.words import Word, WordRead, read_word, write_word
 
@@ -56,8 +57,27 @@ def note_word(folder: Path, read: WordRead) -> None:
     if read.word is None or standing.incarnation is None:
         return
     raised = note.raised(standing.incarnation, read.word.epoch, standing.position)
-    if (raised.incarnation, raised.epoch) != (note.incarnation, note.epoch):
+    raised = replace(raised, released=read.word.length is None)
+    # The position moves with every write of anybody: it goes along with what is noted for another reason.
+    if replace(raised, position=note.position) != note:
         write_note(folder, raised)
+
+
+def why_foreign(read: WordRead, note: Note) -> str | None:
+    """Why the store is another one than this folder has known, or its word none; None when it is the same.
+
+    Raises StoreError when a replica answered, of which nothing follows.
+    """
+    standing, word = read.standing, read.word
+    if not standing.primary:
+        raise StoreError(read.obstacle)
+    if word is None:
+        return f"the store has no word, but this host has seen epoch {note.epoch} there" if note.epoch else None
+    if read.obstacle:
+        return read.obstacle
+    if note.is_above(standing.incarnation, word.epoch, standing.position):
+        return f"the store is at epoch {word.epoch}, but this host has seen epoch {note.epoch}: it is an older copy"
+    return None
 
 
 def permission(read: WordRead) -> tuple[str, float | None]:

@@ -55,12 +55,14 @@ class Rehearsed:
     """What a rehearsal has otherwise than production.
 
     The storm policy is replayed by `scope` of a row (None: its target). `checks` are judged in place of the commands
-    that the rollout was started with. `faulty` says of a stage whether its adaptive path is made faulty.
+    that the rollout was started with. `faulty` says of a stage whether its adaptive path is made faulty. `after_word`
+    is called when a word was committed: agents that have no threads read it then.
     """
 
     scope: ScopeOf | None = None
     checks: Checks | None = None
     faulty: Callable[[str], Faulty | None] = lambda _: None
+    after_word: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a rollout touches. `clock` gives seconds since the epoch; the flag is opened when it is first needed."""
+    """What a rollout touches. `clock` gives seconds since the epoch; the flag is opened when it is first needed.
+
+    While there is `patience`, the fleet is waited for; a runner that is told to stop has none.
+    """
 
     place: Place
     store: Store
@@ -103,6 +108,7 @@ class World:
     flag: Callable[[], FlagClient]
     corrections: Corrections | None = None
     rehearsed: Rehearsed = Rehearsed()
+    patience: Callable[[], bool] = lambda: True
 
     def journal(self, rollout: str) -> Journal:
         """The journal of a rollout."""

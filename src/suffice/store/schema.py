@@ -283,6 +283,11 @@ receipts = Table(
     Column("fixed", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("seconds", Double, nullable=False),
+    Column("processes", Integer),
+    Column("acknowledged", Integer),
+    Column("fenced", Integer),
+    Column("gone", Integer),
+    Column("not_covered", Integer),
 )
 
 triage_items = Table(

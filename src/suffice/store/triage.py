@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from suffice.store.database import insert_new
 from suffice.store.schema import receipts, triage_items
@@ -10,8 +10,12 @@ from suffice.store.schema import receipts, triage_items
 
 @dataclass(frozen=True, slots=True)
 class StoredReceipt:
-    """That all of `asked` probes were answered fixed, after `attempts` and `seconds`; observed `at` (since the
-    epoch)."""
+    """That all of `asked` probes were answered fixed, after `attempts` and `seconds`; observed `at` (since the epoch,
+    by the store's clock).
+
+    Of the processes of the fleet: how many there were, how many had acknowledged the rollback's epoch, how many had no
+    lease any more, had signed off, or cannot acknowledge. None of it is known of receipts of versions before.
+    """
 
     rollout: str
     at: float
@@ -19,6 +23,11 @@ class StoredReceipt:
     fixed: int
     attempts: int
     seconds: float
+    processes: int | None = None
+    acknowledged: int | None = None
+    fenced: int | None = None
+    gone: int | None = None
+    not_covered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,11 @@ class TriageItem:
 def add_receipt(connection: Connection, receipt: StoredReceipt) -> bool:
     """Keep a rollout's first receipt; returns whether this was it."""
     return insert_new(connection, receipts, ["rollout"], [asdict(receipt)]) == 1
+
+
+def withdraw_receipt(connection: Connection, rollout: str) -> None:
+    """A rollout's receipt did not hold; the journal keeps what it said."""
+    connection.execute(delete(receipts).where(receipts.c.rollout == rollout))
 
 
 def receipt_of(connection: Connection, rollout: str) -> StoredReceipt | None:

@@ -44,6 +44,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("nonce", name=op.f("pk_processes")),
     )
     op.create_index(op.f("ix_processes_service"), "processes", ["service"], unique=False)
+    for counted in ("processes", "acknowledged", "fenced", "gone", "not_covered"):
+        op.add_column("receipts", sa.Column(counted, sa.Integer()))
     op.add_column("decisions", sa.Column("epoch", sa.BigInteger()))
     op.add_column("decisions", sa.Column("process", sa.Text()))
     op.add_column("decisions", sa.Column("why_fixed", sa.Text()))

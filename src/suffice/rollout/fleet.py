@@ -1,0 +1,257 @@
+"""The fleet: who has registered with a service, and who of them has seen the baseline.
+
+A process that decides has a row in the store, committed before it acts on its first word. So a receipt can cover all:
+each has acknowledged the epoch of the rollback, or has signed off, or what it read before has run out. The last is
+counted by whoever waits, on its own boot clock from the answer to its commit: no clock of another machine is asked.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from suffice.rollout.controller import State
+from suffice.serving.fence import LEASE_SECONDS
+from suffice.store.database import Store
+from suffice.store.processes import ProcessRow, fleet
+from suffice.store.schema import decisions
+from suffice.store.words import WordRead, read_word
+from suffice.verifier.arm import Arm
+
+MARGIN_SECONDS = 0.5
+"""Beyond its lease, for a process whose clock runs slow."""
+
+LATE_SECONDS = LEASE_SECONDS + MARGIN_SECONDS
+"""After so long nobody acts on what was read before a commit."""
+
+UNREGISTERED = "unregistered"
+"""The id of those who decide adaptively and have no row: versions that cannot acknowledge."""
+
+_PAUSE_SECONDS = 0.05
+_NEWEST, _RECENT_SECONDS = 10_000, 3600.0
+
+
+class Seen(StrEnum):
+    """What is known of a process about the word in the store."""
+
+    ACKNOWLEDGED = "acknowledged"
+    WAITING = "waiting"
+    FENCED = "fenced"
+    GONE = "gone"
+    NOT_COVERED = "not_covered"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process of the fleet. Moments are in seconds since the epoch, by the store's clock but for `started`;
+    `lease_left_s` is for how long it may act on what it had read when its row was written last."""
+
+    id: str
+    host: str
+    pid: int
+    started: float
+    version: str
+    plan_id: str
+    enabled: bool
+    epoch: int
+    seen_at: float | None
+    lease_left_s: float
+    rows_waiting: int
+    state: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCount:
+    """How many processes have seen an epoch; `fenced_at` is when the leases of those who have not had run out, on the
+    clock of whoever waited."""
+
+    acknowledged: int = 0
+    fenced: int = 0
+    gone: int = 0
+    not_covered: int = 0
+    waiting: int = 0
+    fenced_at: float | None = None
+
+    @property
+    def processes(self) -> int:
+        return self.acknowledged + self.fenced + self.gone + self.not_covered + self.waiting
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The counts that a receipt carries."""
+        names = ("processes", "acknowledged", "fenced", "gone", "not_covered")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def sentence(self) -> str:
+        """As a person reads it: observed by 12 of 12 processes: 11 acknowledged, 1 fenced at 14:03:05."""
+        if not self.processes:
+            return "no process has registered"
+        covered = self.acknowledged + self.fenced + self.gone
+        parts = [f"{self.acknowledged} acknowledged"]
+        if self.fenced:
+            at = "" if self.fenced_at is None else f" at {datetime.fromtimestamp(self.fenced_at, UTC):%H:%M:%S}"
+            parts.append(f"{self.fenced} fenced{at}")
+        parts += [
+            f"{count} {name}"
+            for count, name in (
+                (self.gone, "gone"),
+                (self.waiting, "waited for"),
+                (self.not_covered, "not covered (a version that cannot acknowledge)"),
+            )
+            if count
+        ]
+        return f"observed by {covered} of {self.processes} processes: {', '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A baseline that was committed: its epoch, and when the answer to the commit came, on the waiter's boot clock."""
+
+    epoch: int
+    at: float
+
+    def stands(self, read: WordRead) -> bool:
+        """Whether the store still is at this baseline."""
+        word = read.word
+        return read.counts and word is not None and word.epoch == self.epoch and word.exposure is None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a watch over the fleet came to; `obstacle` is why no receipt can be given yet, whoever has acknowledged."""
+
+    count: FleetCount
+    obstacle: str = ""
+
+    @property
+    def observed(self) -> bool:
+        return not self.obstacle and not self.count.waiting
+
+
+def watch_fleet(
+    store: Store,
+    service: str,
+    rollout: str,
+    lowered: Lowered,
+    state: State | None,
+    clock: Callable[[], float],
+    boot: Callable[[], float],
+    patience: Callable[[], bool],
+) -> Watched:
+    """Wait until every process has seen the baseline or cannot act on what it read before; at most `LATE_SECONDS` from
+    the commit, and only while there is `patience`. Raises StoreError."""
+    while True:
+        over = boot() - lowered.at >= LATE_SECONDS
+        with store.read() as connection:
+            read = read_word(connection, service, clock())
+            found = members(connection, service, rollout, lowered.epoch, read.standing.at)
+        watched = Watched(count(found, fenced_at=read.standing.at if over else None), obstacle_of(read, lowered, state))
+        if watched.observed or over or not patience():
+            return watched
+        time.sleep(_PAUSE_SECONDS)
+
+
+def obstacle_of(read: WordRead, lowered: Lowered, state: State | None) -> str:
+    """Why the store itself allows no receipt yet, "" when it does. `state`: None of a rollout that is deleted."""
+    standing = read.standing
+    if not lowered.stands(read):
+        return read.obstacle or "the store is not at the rollback's epoch any more"
+    if standing.up_since is not None and standing.at - standing.up_since < LATE_SECONDS:
+        return "the server came up less than a lease ago: what was read before it is not in its rows"
+    if state is None:
+        return ""
+    if state.old_words_until is not None and standing.at < state.old_words_until:
+        until = datetime.fromtimestamp(state.old_words_until, UTC)
+        return f"words of the store's old incarnation may stand until {until:%Y-%m-%d %H:%M:%S} UTC"
+    if state.old_primary:
+        return (
+            "a word that stands without a runner was written in the store's old incarnation; when that server is gone, "
+            "say `suffice rollout rollback --old-primary-is-gone`"
+        )
+    return ""
+
+
+def members(connection: Connection, service: str, rollout: str, epoch: int, now: float) -> list[Member]:
+    """The processes of a service as they stand to this epoch, at `now` by the store's clock."""
+    found = [_member(row, epoch, now) for row in fleet(connection, service)]
+    return [*found, *_unregistered(connection, rollout, now)]
+
+
+def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCount:
+    """Count them. `fenced_at`: since then the leases of all who have not acknowledged have run out, whatever their rows
+    say; without it they are waited for."""
+    states = [member.state for member in members]
+    # What a row tells of a lease is by the clock of the store; a receipt rests on the clock of whoever waits.
+    silent = states.count(Seen.WAITING) + states.count(Seen.FENCED)
+    over = fenced_at is not None
+    return FleetCount(
+        acknowledged=states.count(Seen.ACKNOWLEDGED),
+        fenced=silent if over else 0,
+        gone=states.count(Seen.GONE),
+        not_covered=states.count(Seen.NOT_COVERED),
+        waiting=0 if over else silent,
+        fenced_at=fenced_at if silent else None,
+    )
+
+
+def plain_member(member: Member) -> dict[str, Any]:
+    """A process as plain JSON values."""
+    return {**asdict(member), "state": member.state.value}
+
+
+def _member(row: ProcessRow, epoch: int, now: float) -> Member:
+    left = 0.0 if row.seen_at is None else max(row.seen_at + LATE_SECONDS - now, 0.0)
+    if row.left_at is not None:
+        state = Seen.GONE
+    elif row.epoch >= epoch:
+        state = Seen.ACKNOWLEDGED
+    else:
+        state = Seen.WAITING if left else Seen.FENCED
+    return Member(
+        id=row.nonce,
+        host=row.host,
+        pid=row.pid,
+        started=row.started,
+        version=row.version,
+        plan_id=row.plan_id,
+        enabled=row.enabled,
+        epoch=row.epoch,
+        seen_at=row.seen_at,
+        lease_left_s=round(min(left, LEASE_SECONDS), 3),
+        rows_waiting=row.rows_waiting,
+        state=state,
+    )
+
+
+def _unregistered(connection: Connection, rollout: str, now: float) -> list[Member]:
+    newest = select(func.coalesce(func.max(decisions.c.id), 0)).scalar_subquery()
+    query = select(func.max(decisions.c.at)).where(
+        decisions.c.id > newest - _NEWEST,
+        decisions.c.rollout == rollout,
+        decisions.c.arm == Arm.ADAPTIVE.value,
+        decisions.c.process.is_(None),
+        decisions.c.at > now - _RECENT_SECONDS,
+    )
+    at = connection.execute(query).scalar_one_or_none()
+    if at is None:
+        return []
+    unknown = Member(
+        UNREGISTERED,
+        "",
+        0,
+        0.0,
+        "",
+        "",
+        enabled=True,
+        epoch=0,
+        seen_at=at,
+        lease_left_s=0.0,
+        rows_waiting=0,
+        state=Seen.NOT_COVERED,
+    )
+    return [unknown]

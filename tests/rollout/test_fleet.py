@@ -1,0 +1,298 @@
+"""The receipt covers the fleet: every process has seen the baseline, has signed off, or has no lease any more."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from production import Production, again, producing
+
+from suffice.errors import RolloutError
+from suffice.flag.document import FLAG
+from suffice.rollout.driver import Driver
+from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Seen
+from suffice.rollout.operator import Operator
+from suffice.rollout.phases import Phase
+from suffice.rollout.word import length_of
+from suffice.serving.agent import Agent
+from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
+from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.triage import receipt_of
+from suffice.store.words import read_word
+from suffice.verifier.arm import Arm
+
+SERVICE, ID = "verifier", "verifier-000001"
+
+
+@dataclass
+class Boot:
+    """A boot clock that a test moves on."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def permitted(agent: Agent, plan: str) -> WhyFixed | None:
+    """What the fence says to a target that every exposure of the stage would hold."""
+    return may_be_adaptive(agent.read, agent.boot(), plan_id=plan, exposed=lambda _: True)
+
+
+@dataclass
+class Fleet:
+    """A production with processes that read and write when they are told to."""
+
+    production: Production
+    agents: list[Agent]
+    boot: Boot
+
+    @property
+    def plan(self) -> str:
+        return str(self.production.operator.current.config["plan"])
+
+    def step(self) -> None:
+        for agent in self.agents:
+            agent.step_write()
+            agent.step_read()
+            agent.step_write()
+
+    def join(self, folder: Path | None = None) -> Agent:
+        place = self.production.place
+        agent = Agent(
+            place.store,
+            SERVICE,
+            plan_id=self.plan,
+            enabled=True,
+            folder=folder or place.queue,
+            now=self.production.clock,
+            boot=self.boot,
+        )
+        self.agents.append(agent)
+        return agent
+
+    def use_boot_clock(self) -> Driver:
+        """Let the runner wait by the clock of the test, which moves on with every look."""
+        driver = self.production.operator.monitor.driver
+        driver._boot = self._ticking
+        return driver
+
+    def _ticking(self) -> float:
+        self.boot.now += 0.5
+        return self.boot.now
+
+
+@contextmanager
+def fleet_in(folder: Path, processes: int = 2, url: str | None = None) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        production = stack.enter_context(producing(folder, url=url))
+        fleet = Fleet(production, [], Boot())
+        stack.callback(lambda: [agent.close() for agent in fleet.agents])
+        for _ in range(processes):
+            fleet.join()
+        fleet.step()
+        production.until("canary")
+        fleet.step()
+        yield fleet
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet_in(tmp_path) as made:
+        yield made
+
+
+def receipt(fleet: Fleet) -> tuple[int | None, ...]:
+    with fleet.production.store.read() as connection:
+        stored = receipt_of(connection, ID)
+    assert stored is not None
+    return stored.processes, stored.acknowledged, stored.fenced, stored.gone, stored.not_covered
+
+
+def test_two_machines_on_one_store_are_both_fixed_before_the_receipt(fleet: Fleet, tmp_path: Path) -> None:
+    """Seen: the receipt said 20 of 20 fixed, and decisions of the second machine, with a folder of its own, went on."""
+    second = fleet.join(tmp_path / "second")
+    (tmp_path / "second").mkdir()
+    fleet.step()
+    assert [permitted(agent, fleet.plan) for agent in fleet.agents] == [None] * 3
+    production = fleet.production
+    driver = production.operator.monitor.driver
+    waits: list[str] = []
+
+    def others_are_told() -> float:
+        # While the runner waits, nobody has seen the baseline but those who are stepped here.
+        waits.append(production.state.phase.value)
+        fleet.step()
+        return fleet.boot.now
+
+    driver._boot = others_are_told
+    assert production.operator.tell("rollback", "ann", "enough").phase is Phase.ROLLED_BACK
+    assert waits
+    assert permitted(second, fleet.plan) is WhyFixed.EXPOSURE
+    assert receipt(fleet) == (3, 3, 0, 0, 0)
+
+
+def test_a_process_that_does_not_answer_is_waited_for_until_its_lease_has_run_out(fleet: Fleet) -> None:
+    silent = fleet.agents.pop()
+    assert permitted(silent, fleet.plan) is None
+    driver, committed = fleet.use_boot_clock(), fleet.boot.now
+    production = fleet.production
+    try:
+        assert production.operator.tell("rollback", "ann", "enough").phase is Phase.ROLLED_BACK
+    finally:
+        fleet.agents.append(silent)
+    assert fleet.boot.now - committed >= LATE_SECONDS
+    assert permitted(silent, fleet.plan) is WhyFixed.LAPSED
+    assert receipt(fleet) == (2, 0, 2, 0, 0)
+    said = next(event for event in production.operator.history() if event.action == "receipt")
+    assert said.why.startswith("observed by 2 of 2 processes: 0 acknowledged, 2 fenced at ")
+    assert driver.state.phase is Phase.ROLLED_BACK
+
+
+def test_who_signed_off_is_gone_and_not_waited_for(fleet: Fleet) -> None:
+    for agent in fleet.agents:
+        agent.close()
+    fleet.agents.clear()
+    assert fleet.production.operator.tell("rollback", "ann", "enough").phase is Phase.ROLLED_BACK
+    assert receipt(fleet) == (2, 0, 0, 2, 0)
+
+
+def test_without_patience_it_lowers_at_once_and_the_next_cycle_finishes(fleet: Fleet) -> None:
+    production = fleet.production
+    hasty = Operator(production.place, clock=production.clock, patience=lambda: False)
+    with hasty:
+        report = hasty.tell("rollback", "ann", "enough")
+    assert report.phase is Phase.ROLLING_BACK
+    assert "2 waited for" in report.notes[0]
+    fleet.step()
+    assert [permitted(agent, fleet.plan) for agent in fleet.agents] == [WhyFixed.EXPOSURE] * 2
+    assert production.cycle() is not None
+    assert production.state.phase is Phase.ROLLED_BACK
+    assert receipt(fleet) == (2, 2, 0, 0, 0)
+
+
+def test_a_restarted_runner_waits_anew(fleet: Fleet) -> None:
+    production = fleet.production
+    with Operator(production.place, clock=production.clock, patience=lambda: False) as hasty:
+        hasty.tell("rollback", "ann", "enough")
+    fleet.boot.now += LATE_SECONDS
+    with Operator(production.place, clock=production.clock, patience=lambda: False) as other:
+        # Long since by any clock, but this runner has not seen it pass.
+        assert other.cycle().phase is Phase.ROLLING_BACK
+
+
+def test_a_decision_that_was_adaptive_after_the_receipt_reopens_the_rollback(fleet: Fleet) -> None:
+    production = fleet.production
+    for agent in fleet.agents:
+        agent.close()
+    fleet.agents.clear()
+    production.traffic(4)
+    row = Ledger(production.store).rows(ID)[0]
+    production.operator.tell("rollback", "ann", "enough")
+    production.clock.now += 60
+    late = replace(row, key="late", arm=Arm.ADAPTIVE, at=production.clock(), process="p")
+    Ledger(production.store).append([late])
+    production.clock.now += 60
+    production.cycle()
+    assert production.actions()[-4:] == ["settle", "reopen", "observed", "receipt"]
+    said = next(event for event in production.operator.history() if event.action == "reopen")
+    assert said.why == "1 decisions were adaptive after the receipt; allowed: none"
+    production.cycle()
+    assert production.actions()[-1] == "receipt"
+
+
+def test_versions_that_cannot_acknowledge_are_listed_as_not_covered(fleet: Fleet) -> None:
+    production = fleet.production
+    production.disagreements(1, "canary")
+    states = [member.state for member in production.operator.fleet()]
+    assert states.count(Seen.NOT_COVERED) == 1
+    for agent in fleet.agents:
+        agent.close()
+    fleet.agents.clear()
+    production.operator.tell("rollback", "ann", "enough")
+    assert receipt(fleet) == (3, 0, 0, 2, 1)
+
+
+def test_the_sentence_of_a_receipt() -> None:
+    counted = FleetCount(acknowledged=11, fenced=1, fenced_at=14 * 3600 + 3 * 60 + 5)
+    assert counted.sentence == "observed by 12 of 12 processes: 11 acknowledged, 1 fenced at 14:03:05"
+
+
+def test_the_fleet_is_listed_with_what_each_has_seen(fleet: Fleet) -> None:
+    listed = fleet.production.operator.fleet()
+    assert [member.state for member in listed] == [Seen.ACKNOWLEDGED] * 2
+    assert {member.id for member in listed} == {agent.nonce for agent in fleet.agents}
+    assert all(0 < member.lease_left_s <= LEASE_SECONDS for member in listed)
+    fleet.production.clock.now += LATE_SECONDS
+    assert {member.lease_left_s for member in fleet.production.operator.fleet()} == {0.0}
+    with Operator(fleet.production.place, clock=fleet.production.clock, patience=lambda: False) as operator:
+        operator.tell("rollback", "ann", "enough")
+        assert [member.state for member in operator.fleet()] == [Seen.FENCED] * 2
+
+
+def test_a_runner_that_is_gone_leaves_nobody_adaptive(fleet: Fleet) -> None:
+    """Seen: adaptive for ever, and status says 0."""
+    production = fleet.production
+    length = length_of(production.state.rollout)
+    assert length == 2 * 600 + 60
+    production.clock.now += length
+    fleet.step()
+    assert [permitted(agent, fleet.plan) for agent in fleet.agents] == [WhyFixed.LAPSED] * 2
+
+
+def test_a_store_that_is_restored_to_before_the_rollback_is_held_back(tmp_path: Path) -> None:
+    """Seen: the runner raised the flag again."""
+    (tmp_path / "a").mkdir()
+    with fleet_in(tmp_path / "a") as fleet:
+        production, path = fleet.production, tmp_path / "a" / "queue" / "store.db"
+        backup = tmp_path / "backup.db"
+        with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(backup)) as copy:
+            connection.backup(copy)
+        for agent in fleet.agents:
+            agent.close()
+        fleet.agents.clear()
+        production.operator.tell("rollback", "ann", "enough")
+        production.operator.close()
+        for suffix in ("-wal", "-shm"):
+            path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+        shutil.copy(backup, path.with_name("new"))
+        path.with_name("new").replace(path)
+        with again(production).operator as operator:
+            assert operator.cycle().phase is Phase.HELD_BACK
+            assert operator.state.weight == 0
+            with operator.store.read() as reading:
+                read = read_word(reading, SERVICE, production.clock())
+            assert read.counts
+            assert read.word is not None
+            assert (read.word.phase, read.word.exposure) == ("HeldBack", None)
+            assert "targeting" not in production.place.flag.read_text()
+            assert FLAG in production.place.flag.read_text()
+            assert operator.cycle().phase is Phase.HELD_BACK
+            assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
+            why = operator.history()[-1].why
+            assert why.startswith("words of the store's old incarnation may stand until ")
+            production.clock.now += length_of(operator.state.rollout) + LATE_SECONDS
+            assert operator.cycle().phase is Phase.ROLLED_BACK
+
+
+def test_a_completed_rollout_can_be_released_and_stands_without_a_runner(tmp_path: Path) -> None:
+    with fleet_in(tmp_path, processes=1) as fleet:
+        production = fleet.production
+        with pytest.raises(RolloutError, match="release is not possible while Progressing"):
+            production.operator.tell("release", "ann", "too early")
+        production.until("full")
+        for _ in range(3):
+            production.traffic()
+            production.cycle()
+        assert production.state.phase is Phase.COMPLETED
+        production.operator.tell("release", "ann", "the runner's host goes")
+        production.clock.now += 1e7
+        fleet.step()
+        assert permitted(fleet.agents[0], fleet.plan) is None
+        with pytest.raises(RolloutError, match="release is refused"):
+            content = production.place.config.read_text().replace('"n_samples": 32', '"n_samples": 40')
+            production.place.config.write_text(content)
+            production.operator.tell("release", "ann", "again")
