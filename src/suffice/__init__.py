@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RunError,
         StoreConflict,
         StoreError,
+        StoreRefusal,
         SufficeError,
     )
     from suffice.sampling.distributions import Distribution, Empirical, Normal, SplitNormal
@@ -80,6 +81,7 @@ _HOMES = {
     "StopReason": "suffice.stopping.run",
     "StoreConflict": "suffice.errors",
     "StoreError": "suffice.errors",
+    "StoreRefusal": "suffice.errors",
     "SufficeError": "suffice.errors",
     "Verdict": "suffice.stopping.run",
     "Verifier": "suffice.serving.verifier",
@@ -122,6 +124,7 @@ __all__ = [
     "StopReason",
     "StoreConflict",
     "StoreError",
+    "StoreRefusal",
     "SufficeError",
     "Verdict",
     "Verifier",

@@ -11,7 +11,8 @@ SufficeError
 ├── RolloutError         a rollout was asked for something that its phase does not allow
 ├── RunError             a run was used out of order
 └── StoreError           the store cannot be opened, read or written
-    └── StoreConflict    somebody else changed the same rows first; nothing was written
+    ├── StoreConflict    somebody else changed the same rows first; nothing was written
+    └── StoreRefusal     what was to be written is nothing that the store takes, however often it is tried
 """
 
 from enum import IntEnum
@@ -84,3 +85,7 @@ class StoreError(SufficeError):
 
 class StoreConflict(StoreError):
     """Somebody else changed the same rows first; nothing was written, and it may be tried again."""
+
+
+class StoreRefusal(StoreError):
+    """What was to be written is nothing that the store takes, however often it is tried; nothing was written."""

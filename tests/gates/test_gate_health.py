@@ -42,6 +42,21 @@ def test_all_is_well() -> None:
         ({"fallbacks": 40}, Outcome.FAILED, "40 of 540 adaptive decisions fell back, 7.41 % (limit 1 %)"),
         ({"age": 3601.0}, Outcome.ERROR, "no sign of life of production for 3,601 s (limit 3,600 s)"),
         ({"silence": 21601.0}, Outcome.INCONCLUSIVE, "no decision for 21,601 s (limit 21,600 s), 10,000 before that"),
+        (
+            {"refused": 3, "refused_age": 3600.0},
+            Outcome.ERROR,
+            "3 ledger rows were refused or lost, the newest 3,600 s ago (an Error for 3,600 s)",
+        ),
+        (
+            {"refused": 3, "refused_age": 3601.0},
+            Outcome.SUCCESSFUL,
+            "0 of 500 adaptive decisions fell back, 0 % (limit 1 %)",
+        ),
+        (
+            {"reused": 270},
+            Outcome.SUCCESSFUL,
+            "0 of 500 adaptive decisions fell back, 0 % (limit 1 %); 270 decisions had keys of earlier ones",
+        ),
         ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
         ({"adaptive_targets": 500}, Outcome.INCONCLUSIVE, "500 of 1,450 targets are adaptive, 34.5 % (weight 5 %)"),
     ],

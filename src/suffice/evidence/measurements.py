@@ -27,6 +27,9 @@ class Evidence:
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise. `age` is
     how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
+
+    Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
+    whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none).
     """
 
     decisions: Measured = None
@@ -49,6 +52,9 @@ class Evidence:
     age: Measured = None
     silence: Measured = None
     plans: Mapping[str, int] | None = None
+    reused: Measured = 0
+    refused: Measured = 0
+    refused_age: Measured = None
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""

@@ -11,6 +11,7 @@ from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence
 from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
+from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import DecisionRow, Ledger, Portion
 from suffice.store.rollups import Place, Rollup, known_storms, known_targets, load_rollup, save_rollup
 
@@ -44,6 +45,10 @@ class EvidenceReader:
         self.catch_up()
         counted = self.stages.setdefault(stage.name, Counted())
         adaptive_targets, fixed_targets = counted.targets_within(stage)
+        with self._ledger.store.read() as connection:
+            irregular = irregular_of(connection, self._rollout, stage.name)
+        lost = [irregular[kind] for kind in (Irregular.REFUSED, Irregular.DROPPED)]
+        newest = max((one.newest for one in lost if one.newest is not None), default=None)
         return Evidence(
             decisions=counted.decisions,
             adaptive=counted.adaptive,
@@ -63,6 +68,9 @@ class EvidenceReader:
             age=0.0,
             silence=max(now - (began if counted.newest is None else counted.newest), 0.0),
             plans=dict(counted.plans),
+            reused=irregular[Irregular.REUSED].count,
+            refused=sum(one.count for one in lost),
+            refused_age=None if newest is None else abs(now - newest),
         )
 
     def catch_up(self) -> None:

@@ -1,5 +1,5 @@
-"""Gate: health. Whether production lives, its numbers are possible, traffic comes, the arms have their shares, and the
-adaptive path answers."""
+"""Gate: health. Whether production lives, its numbers are possible, traffic comes, the arms have their shares, the
+adaptive path answers, and each decision has its row."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ cycle of every stage, so the alarm may be slow, and must be rarer than that of a
 
 
 def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
-    """The worst of: signs of life, silence, fallbacks, shares of the arms; its sentence and numbers are given.
+    """The worst of: signs of life, silence, fallbacks, shares of the arms, lost rows; with its sentence and numbers.
 
     `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
     well, the result is about fallbacks.
@@ -32,6 +32,7 @@ def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -
             _age(evidence, limits),
             _silence(evidence, limits),
             _arms(evidence, weight, limits),
+            _refused(evidence, limits),
         )
     except MissingDataError as error:
         return unknown(GATE, error, limits.max_fallback_rate, limit(limits.max_fallback_rate))
@@ -75,7 +76,23 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
     else:
         outcome = Outcome.SUCCESSFUL if tried and rate <= allowed else Outcome.INCONCLUSIVE
     sentence = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)} (limit {limit(allowed)})"
-    return GateResult(GATE, outcome, sentence, rate, allowed, {"fallbacks": fallbacks, "tried": tried})
+    (reused,) = evidence.counts("reused")
+    if reused:
+        sentence += f"; {reused:,} {'decision' if reused == 1 else 'decisions'} had keys of earlier ones"
+    numbers = {"fallbacks": fallbacks, "tried": tried, "reused": reused}
+    return GateResult(GATE, outcome, sentence, rate, allowed, numbers)
+
+
+def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
+    """Lost rows are an Error for as long as a sign of life counts: told in time, and no stage is blocked for ever."""
+    (refused,) = evidence.counts("refused")
+    allowed = limits.max_age.total_seconds()
+    age = evidence.seconds("refused_age") if refused else float("inf")
+    outcome = Outcome.ERROR if age <= allowed else Outcome.SUCCESSFUL
+    sentence = (
+        f"{refused:,} ledger rows were refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
+    )
+    return GateResult(GATE, outcome, sentence, refused, allowed, {"refused": refused})
 
 
 def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     cast,
     column,
     create_engine,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from suffice.errors import MissingDataError, StoreConflict, StoreError
+from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal
 from suffice.store.address import Address, address_of
 from suffice.store.schema import HEAD
 
@@ -100,7 +101,10 @@ class Store:
             yield
         except exc.IntegrityError as error:
             raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
-        except (exc.DBAPIError, exc.TimeoutError) as error:
+        except exc.DBAPIError as error:
+            kind = StoreRefusal if _refused(error) else StoreError
+            raise kind(f"{self.name}: {_one_line(error)}") from error
+        except exc.TimeoutError as error:
             raise StoreError(f"{self.name}: {_one_line(error)}") from error
 
 
@@ -157,6 +161,14 @@ def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, 
         return
     statement, values = _insert(connection, table, rows)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
+
+
+def add_to(connection: Connection, table: Table, row: dict[str, Any], *, counts: str, latest: str) -> None:
+    """Insert a row, or add its `counts` to the one with its primary key, whose `latest` becomes the later one."""
+    statement, values = _insert(connection, table, [row])
+    old, new = table.c[latest], statement.excluded[latest]
+    changed = {counts: table.c[counts] + statement.excluded[counts], latest: case((old > new, old), else_=new)}
     connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
 
 
@@ -297,6 +309,13 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _refused(error: exc.DBAPIError) -> bool:
+    """Whether the values are at fault (SQLSTATE 22: data; 54: a limit of the program, as of a row in an index), and not
+    a lock, the network, the disk, a right or the schema."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, exc.DataError) or state.startswith(("22", "54"))
 
 
 def _one_line(error: Exception) -> str:

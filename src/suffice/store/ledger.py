@@ -1,5 +1,6 @@
 """The decision ledger: one row a decision, written once."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
@@ -10,12 +11,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError
+from suffice.errors import StoreError, StoreRefusal
 from suffice.store.database import Store, insert_new
+from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.schema import ADAPTIVE_PATH, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
 
+LONGEST = 1024
+"""Bytes that a key, target or region may have in the ledger: an index of PostgreSQL takes no more than 2,704 in all."""
+
 _BATCH = 10_000
+_AT_ONCE = 500
 
 
 class Reason(StrEnum):
@@ -221,8 +227,9 @@ class Ledger:
     def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
         """Write the rows in one transaction (the caller's, if there is one), and return how many were new.
 
-        A row whose (rollout, key) is there already changes nothing: a retry never doubles. Raises StoreError, with
-        none of the rows written.
+        A row whose (rollout, key) is there already changes nothing: a retry never doubles. One of another decision is
+        counted as a reused key. Raises StoreRefusal when one of the rows is nothing that a ledger takes, on whatever
+        store; raises StoreError; then none of the rows is written.
         """
         if connection is not None:
             return _insert(connection, rows)
@@ -311,10 +318,51 @@ class Ledger:
             return [_row(values) for values in connection.execute(query)]
 
 
+def too_long(key: str, target: str, region: str | None) -> str | None:
+    """Which of these is longer than the ledger takes, in words; None when none is."""
+    for name, text in (("key", key), ("target", target), ("region", region or "")):
+        # No character takes more than four bytes, so that most texts need not be encoded.
+        if 4 * len(text) > LONGEST and len(text.encode(errors="surrogatepass")) > LONGEST:
+            return f"its {name} is longer than {LONGEST:,} bytes"
+    return None
+
+
 def _insert(connection: Connection, rows: Iterable[DecisionRow]) -> int:
-    values = [plain_row(row) for row in rows]
-    parts = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
-    return sum(insert_new(connection, decisions, ["rollout", "key"], part) for part in parts)
+    values, new = list[dict[str, Any]](), 0
+    for row in rows:
+        reason = too_long(row.key, row.target, row.region)
+        if reason:
+            raise StoreRefusal(f"decision {row.key[:64]}… of rollout {row.rollout!r}: {reason}")
+        values.append(plain_row(row))
+    for start in range(0, len(values), _BATCH):
+        part = values[start : start + _BATCH]
+        try:
+            added = insert_new(connection, decisions, ["rollout", "key"], part)
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise StoreRefusal(f"a row cannot be stored: {error}") from error
+        if added < len(part):
+            _note_reused(connection, part)
+        new += added
+    return new
+
+
+def _note_reused(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Count those whose key in the ledger is that of another decision: of another moment, process or target."""
+    c, stored = decisions.c, dict[tuple[str, str], tuple[Any, ...]]()
+    for rollout in {row["rollout"] for row in rows}:
+        keys = sorted({row["key"] for row in rows if row["rollout"] == rollout})
+        for start in range(0, len(keys), _AT_ONCE):
+            some = (c.rollout == rollout) & c.key.in_(keys[start : start + _AT_ONCE])
+            for key, *own in connection.execute(select(c.key, c.at, c.process, c.target).where(some)):
+                stored[rollout, key] = tuple(own)
+    counts, newest = Counter[tuple[str, str]](), dict[tuple[str, str], float]()
+    for row in rows:
+        if stored[row["rollout"], row["key"]] != (row["at"], row["process"], row["target"]):
+            place = row["rollout"], row["stage"]
+            counts[place] += 1
+            newest[place] = max(row["at"], newest.get(place, row["at"]))
+    for (rollout, stage), count in counts.items():
+        note_irregular(connection, Irregular.REUSED, rollout, stage, count, newest[rollout, stage])
 
 
 def _row(values: Sequence[Any]) -> DecisionRow:

@@ -187,6 +187,16 @@ rollup_storms = Table(
     sqlite_with_rowid=False,
 )
 
+irregularities = Table(
+    "irregularities",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("newest", Double, nullable=False),
+)
+
 rollouts = Table(
     "rollouts",
     metadata,

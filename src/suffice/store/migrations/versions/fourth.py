@@ -43,6 +43,15 @@ def upgrade() -> None:
         sa.Column("left_at", sa.Double()),
         sa.PrimaryKeyConstraint("nonce", name=op.f("pk_processes")),
     )
+    op.create_table(
+        "irregularities",
+        sa.Column("rollout", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("newest", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("rollout", "stage", "kind", name=op.f("pk_irregularities")),
+    )
     op.create_index(op.f("ix_processes_service"), "processes", ["service"], unique=False)
     for counted in ("processes", "acknowledged", "fenced", "gone", "not_covered"):
         op.add_column("receipts", sa.Column(counted, sa.Integer()))
