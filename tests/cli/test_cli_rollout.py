@@ -3,10 +3,12 @@
 import json
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +275,20 @@ def test_a_rollback_on_a_full_disk_takes_the_flag_away_and_is_carried_out_when_t
     assert back["who"] == "somebody" and "while the store did not answer" in back["why"]
     assert asked(capsys, "rollout", "status")[1]["triage_open"]
     assert not Path("TemporaryQueue/rollback.asked").exists()
+
+
+def test_a_rollback_on_a_store_that_a_newer_version_migrated_lowers_word_and_flag(
+    exposed: FlagClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect("TemporaryQueue/store.db", isolation_level=None)) as store:
+        [epoch] = store.execute("SELECT epoch FROM words WHERE exposure IS NOT NULL").fetchone()
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+        code, _, said = asked(capsys, "rollout", "rollback", "--reason", "the new version", "--who", "ann")
+        assert code == 2 and f"the word was lowered all the same, epoch {epoch + 1}" in said
+        assert "schema 9999 is newer than" in said
+        row = store.execute("SELECT epoch, exposure, phase FROM words").fetchall()
+    assert row == [(epoch + 1, None, "RollingBack")]
+    assert everybody_becomes_fixed(exposed)
 
 
 @pytest.mark.parametrize("broken", ["damaged", "gone"])

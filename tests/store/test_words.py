@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from postgres_server import Server
 from store_places import Place
 from suffice.errors import DataError, MissingDataError, StoreError
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.processes import ProcessRow, fleet, is_registered, prune, sign_off, write_process
-from suffice.store.words import Word, read_word, write_word
+from suffice.store.schema import HEAD
+from suffice.store.words import Word, lower_word, read_word, write_word
 
 WORD = Word(
     service="pump",
@@ -194,3 +196,41 @@ def test_a_folders_note_never_forgets_an_epoch_and_recognises_an_older_copy(tmp_
     (tmp_path / NAME).write_text("{")
     with pytest.raises(DataError, match=NAME):
         read_note(tmp_path)
+
+
+@pytest.mark.parametrize("revision", ["9999", "f00"])
+def test_a_store_that_a_newer_version_migrated_gives_no_word_and_can_be_lowered(place: Place, revision: str) -> None:
+    with open_store(place) as store:
+        written(store, WORD)
+        with store.write() as connection:
+            connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+            connection.execute(text("ALTER TABLE words ADD COLUMN later TEXT"))
+        with store.read() as connection:
+            read = read_word(connection, "pump", 100.0)
+        assert not read.counts
+        assert read.obstacle == f"the store's schema {revision} is newer than {HEAD}, which this version knows"
+    with agents_store(place) as agents:
+        with agents.touch() as connection:
+            assert lower_word(connection, "pump", "RollingBack") == 2
+            assert lower_word(connection, "other", "RollingBack") is None
+        with agents.write() as connection:
+            connection.execute(text(f"UPDATE alembic_version SET version_num = '{HEAD}'"))
+        with agents.read() as connection:
+            read = read_word(connection, "pump", 100.0)
+    assert read.counts
+    assert read.word is not None
+    assert (read.word.epoch, read.word.exposure, read.word.phase) == (2, None, "RollingBack")
+
+
+def test_a_server_that_hides_who_it_is_gives_no_word_and_takes_none(postgres: Server) -> None:
+    postgres.execute("CREATE DATABASE hiding")
+    postgres.execute("CREATE ROLE humble LOGIN PASSWORD 'humble' IN ROLE pg_read_all_data, pg_write_all_data")
+    with open_store(postgres.url("hiding")) as store:
+        written(store, WORD)
+    postgres.execute("REVOKE EXECUTE ON FUNCTION pg_control_system FROM PUBLIC", "hiding")
+    with agents_store(f"postgresql://humble:humble@127.0.0.1:{postgres.port}/hiding") as store:
+        sentence = "cannot say which one it is, so that nobody is adaptive: permission denied for function pg_control"
+        with store.read() as connection, pytest.raises(StoreError, match=sentence):
+            read_word(connection, "pump", 100.0)
+        with store.write() as connection, pytest.raises(StoreError, match=sentence):
+            write_word(connection, WORD, 100.0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from suffice.config import load, set_enabled
-from suffice.errors import MissingDataError, OutputError, SufficeError
+from suffice.errors import MissingDataError, OutputError, StoreError, SufficeError
 from suffice.files import write_atomically
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import buckets, inside
@@ -32,11 +32,11 @@ from suffice.rollout.world import Journal, Place, World
 from suffice.serving.fence import BootClock
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
-from suffice.store.database import Store
+from suffice.store.database import Store, agents_store
 from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.triage import StoredReceipt, add_receipt
-from suffice.store.words import Word, epoch_of
+from suffice.store.words import Word, epoch_of, lower_word
 from suffice.triage.bundle import LastView, Rollback
 
 PROBES = 20
@@ -149,13 +149,26 @@ def force_baseline(place: Place, who: str, reason: str, cause: SufficeError) -> 
     """
     if isinstance(cause, MissingDataError) and not place.flag.exists():
         return None
-    wished = leave_wish(place.queue, who, reason)
+    wished, epoch = leave_wish(place.queue, who, reason), _lowered_row(place, cause)
+    if epoch is not None:
+        cause = StoreError(f"{cause}; the word was lowered all the same, epoch {epoch}")
     if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
         return f"{cause}; the flag is at the baseline; {_left(wished=wished)}"
     before = _exposure(place.flag)
     with FlagClient.from_file(place.flag) as flag:
         attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
     return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {_left(wished=wished)}"
+
+
+def _lowered_row(place: Place, cause: SufficeError) -> int | None:
+    """Lower the word of a store that this version may not open: its new epoch, None where that is not possible."""
+    if isinstance(cause, MissingDataError):
+        return None  # There is no store, and none is to be made.
+    try:
+        with agents_store(place.store) as store, store.touch() as connection:
+            return lower_word(connection, place.service, Phase.ROLLING_BACK.value)
+    except SufficeError:
+        return None
 
 
 def _left(*, wished: bool) -> str:

@@ -10,10 +10,13 @@ A copy of disks changes nothing of this. What recognises it is the highest epoch
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, exc, select, text
 
+from suffice.errors import StoreError
 from suffice.store.database import insert_new
 from suffice.store.schema import store_meta
 
@@ -27,9 +30,12 @@ SELECT
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint END AS position,
     (SELECT oid FROM pg_database WHERE datname = current_database())::text AS database,
-    extract(epoch FROM pg_postmaster_start_time())::double precision AS up_since
+    extract(epoch FROM pg_postmaster_start_time())::double precision AS up_since,
+    (SELECT max(version_num) FROM alembic_version) AS revision
 """
 """What a read asks of the server beside the word, in the same statement."""
+
+_NO_RIGHT = "42501"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Standing:
     """What a store says of itself at one moment, by its own clock (`at`, seconds since the epoch).
 
     `position` rises with everything that is written (the WAL position in bytes; None on SQLite). `up_since` is when the
-    server came up, None on SQLite. A replica is no primary and has no incarnation.
+    server came up, None on SQLite. A replica is no primary and has no incarnation. `revision` is that of its schema.
     """
 
     at: float
@@ -45,21 +51,33 @@ class Standing:
     incarnation: str | None
     position: int | None = None
     up_since: float | None = None
+    revision: str | None = None
 
 
 def standing(connection: Connection, now: float) -> Standing:
     """What the store says of itself; `now` stands in for the clock that SQLite has not."""
     if connection.dialect.name != "postgresql":
-        return Standing(now, primary=True, incarnation=_of_file(connection))
-    return of_server(connection.execute(text(SERVER_SQL)).one()._mapping)
+        revision = connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar_one()
+        return Standing(now, primary=True, incarnation=_of_file(connection), revision=revision)
+    return of_server(ask_server(connection, SERVER_SQL))
 
 
-def of_server(row: object) -> Standing:
+def ask_server(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The row of a query with `SERVER_SQL` in it. Raises StoreError when its functions are hidden from our role."""
+    try:
+        return dict(connection.execute(text(query), values).one()._mapping)
+    except exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NO_RIGHT:
+            raise
+        why = " ".join(str(error.orig).split())
+        raise StoreError(f"this store cannot say which one it is, so that nobody is adaptive: {why}") from error
+
+
+def of_server(told: Mapping[str, Any]) -> Standing:
     """The standing that a row of `SERVER_SQL` tells."""
-    told = dict(row)  # type: ignore[call-overload]
     known = told["is_primary"] and told["cluster"] and told["timeline"]
     incarnation = f"{told['cluster']}/{told['timeline']}/{told['database']}" if known else None
-    return Standing(told["at"], told["is_primary"], incarnation, told["position"], told["up_since"])
+    return Standing(told["at"], told["is_primary"], incarnation, told["position"], told["up_since"], told["revision"])
 
 
 def make_incarnation(connection: Connection) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 
 from suffice.errors import StoreError
 from suffice.store.database import insert_or_update
-from suffice.store.incarnation import SERVER_SQL, Standing, make_incarnation, of_server, standing
-from suffice.store.schema import words
+from suffice.store.incarnation import SERVER_SQL, Standing, ask_server, make_incarnation, of_server, standing
+from suffice.store.schema import HEAD, words
 
 _TXID = "SELECT pg_current_xact_id()::xid::text"
 _COLUMNS = tuple(column.name for column in words.columns)
@@ -86,6 +86,18 @@ def write_word(connection: Connection, word: Word, now: float, *, at_least: int 
     return written
 
 
+def lower_word(connection: Connection, service: str, phase: str) -> int | None:
+    """Put everybody back by a service's word alone, in the caller's write transaction; returns its new epoch.
+
+    It needs no more of the store than the columns of the word that this version knows, so that it works on one that a
+    newer version has migrated. None when there is no word.
+    """
+    c = words.c
+    lowered = update(words).where(c.service == service).values(epoch=c.epoch + 1, exposure=None, phase=phase)
+    connection.execute(lowered.values(txid=_txid(connection)))
+    return connection.execute(select(c.epoch).where(c.service == service)).scalar_one_or_none()
+
+
 def read_word(connection: Connection, service: str, now: float) -> WordRead:
     """Read a service's word, in one statement on PostgreSQL. Raises StoreError for a row that cannot be understood."""
     if connection.dialect.name == "postgresql":
@@ -106,7 +118,7 @@ def _read_from_server(connection: Connection, service: str) -> WordRead:
         SELECT {names}, w.xmin::text = w.txid AS own, s.* FROM ({SERVER_SQL}) AS s
         LEFT JOIN words AS w ON w.service = :service
     """
-    row = dict(connection.execute(text(query), {"service": service}).one()._mapping)
+    row = ask_server(connection, query, {"service": service})
     return _read(of_server(row), row if row["service"] is not None else None, own=bool(row["own"]))
 
 
@@ -125,7 +137,11 @@ def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRe
 def _obstacle_of(told: Standing) -> str:
     if not told.primary:
         return "a replica answered, not the primary"
-    return "" if told.incarnation else "this store cannot say which one it is"
+    if not told.incarnation:
+        return "this store cannot say which one it is"
+    if not str(told.revision).isdecimal() or int(str(told.revision)) > int(HEAD):
+        return f"the store's schema {told.revision} is newer than {HEAD}, which this version knows"
+    return ""
 
 
 def _remaining(word: Word, until: float | None, at: float) -> float:
