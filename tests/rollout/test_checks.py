@@ -1,7 +1,11 @@
 """Commands as gates: asked at their pace, answered by their exit code, their output kept."""
 
 import json
+import os
+import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from production import BEGAN, content, producing
 
 from suffice.errors import RolloutError
 from suffice.gates.outcome import Outcome
+from suffice.rollout.check_worker import run
 from suffice.rollout.checks import check_of, judge_checks
 from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
@@ -21,10 +26,91 @@ def exits(code: int, says: str = "said") -> str:
     return f"eval={PYTHON} -c \"print('{says}'); raise SystemExit({code})\""
 
 
-def judged(folder: Path, text: str, now: float = BEGAN) -> tuple[Outcome, str]:
+def asked(folder: Path, text: str, now: float = BEGAN) -> tuple[Outcome, str]:
+    """What one cycle is told."""
     check = check_of(text, 100.0)
-    (found,) = judge_checks([{"name": check.name, "command": check.command, "every": check.every}], folder, now)
-    return found.outcome, found.sentence
+    (result,) = judge_checks([{"name": check.name, "command": check.command, "every": check.every}], folder, now)
+    return result.outcome, result.sentence
+
+
+def judged(folder: Path, text: str, now: float = BEGAN) -> tuple[Outcome, str]:
+    """What a cycle is told once the check that is due has answered."""
+    asked(folder, text, now)
+    wait_for_answer(folder)
+    return asked(folder, text, now)
+
+
+def wait_for_answer(folder: Path) -> None:
+    """Until the check that was started last has written its answer."""
+    for _ in range(2400):
+        try:
+            begun = float((folder / "eval.begun").read_text(encoding="utf-8"))
+            if json.loads((folder / "eval.json").read_text(encoding="utf-8"))["at"] == begun:
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError("the check has not answered")
+
+
+def test_a_check_of_ten_minutes_delays_no_cycle_and_is_not_asked_twice(tmp_path: Path) -> None:
+    """Seen: a check of 600 s delayed a rollback by 600 s."""
+    started = tmp_path / "started"
+    code = f"import pathlib, time; open({str(started)!r}, 'a').write('x'); time.sleep(600)"
+    begin = Start(waived=("determinism",), checks=(check_of(f'eval={PYTHON} -c "{code}"', 1e6),))
+    with producing(tmp_path, content(), begin) as made:
+        made.traffic()
+        assert made.cycle().phase is Phase.PROGRESSING
+        assert made.judged("eval")["outcome"] == "Inconclusive"
+        made.disagreements(60, "staging")
+        assert made.cycle().phase is Phase.ROLLED_BACK
+        worker = workers(tmp_path)
+        assert len(worker) == 1
+        os.kill(worker[0], signal.SIGTERM)
+    for pid in sleepers(code):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_wrapper_keeps_the_deadline_and_ends_what_the_command_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code, output = run(f"sh -c 'sleep 600 & echo $! > {pid}; wait'", 1.0)
+    assert (code, output.endswith("did not end within 1 s")) == (None, True)
+    for _ in range(200):
+        if not Path(f"/proc/{int(pid.read_text())}").exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("what the command had started goes on")
+
+
+def test_a_check_whose_wrapper_was_killed_is_an_error_and_asked_again(tmp_path: Path) -> None:
+    (tmp_path / "eval.begun").write_text(repr(BEGAN))
+    assert asked(tmp_path, exits(0), BEGAN + 10)[0] is Outcome.INCONCLUSIVE
+    outcome, sentence = asked(tmp_path, exits(0), BEGAN + 10_000)
+    assert outcome is Outcome.ERROR
+    assert "gave no answer within 3,600 s" in sentence
+    wait_for_answer(tmp_path)
+    assert asked(tmp_path, exits(0), BEGAN + 10_000)[0] is Outcome.SUCCESSFUL
+
+
+def workers(folder: Path) -> list[int]:
+    """The wrappers at work for a folder."""
+    return [pid for pid, line in commands() if "check_worker" in line and str(folder) in line]
+
+
+def sleepers(code: str) -> list[int]:
+    """The processes that run this code themselves."""
+    return [pid for pid, line in commands() if code in line and "check_worker" not in line]
+
+
+def commands() -> list[tuple[int, str]]:
+    """Every process with its command line."""
+    listed = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                line = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+                listed.append((int(entry.name), line))
+    return listed
 
 
 @pytest.mark.parametrize(
@@ -40,7 +126,7 @@ def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, 
 
 def test_an_answer_is_used_until_it_is_old_or_from_the_future(tmp_path: Path) -> None:
     assert judged(tmp_path, exits(0))[0] is Outcome.SUCCESSFUL
-    assert judged(tmp_path, exits(2), BEGAN + 99)[0] is Outcome.SUCCESSFUL
+    assert asked(tmp_path, exits(2), BEGAN + 99)[0] is Outcome.SUCCESSFUL
     assert judged(tmp_path, exits(2), BEGAN + 100)[0] is Outcome.FAILED
     assert judged(tmp_path, exits(0), BEGAN - 1)[0] is Outcome.SUCCESSFUL
 
@@ -61,6 +147,8 @@ def test_what_names_no_check_is_refused() -> None:
 def test_a_check_is_a_gate_of_the_rollout(tmp_path: Path, code: int, phase: Phase) -> None:
     begin = Start(waived=("determinism",), checks=(check_of(exits(code), 1e6),))
     with producing(tmp_path, content(), begin) as made:
+        assert made.cycle().phase is Phase.PROGRESSING
+        wait_for_answer(made.place.queue / "checks" / made.operator.current.id)
         assert made.cycle().phase is phase
         assert made.judged("eval")["value"] == code if code == 0 else "ended with 2" in made.state.why
         if phase is Phase.ROLLED_BACK:

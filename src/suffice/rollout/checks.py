@@ -1,17 +1,22 @@
-"""Gates that are commands: the runbook's checks, run at a pace of their own, with what they printed kept."""
+"""Gates that are commands, run beside the rollout at a pace of their own, with what they printed kept.
+
+No gate waits for a check: a cycle starts those that are due, and judges the answers that are there. A check that is
+asked again answers as it did last until the new answer comes.
+"""
 
 import json
-import os
-import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
-from suffice.errors import ExitCode, RolloutError
+from suffice.errors import ExitCode, OutputError, RolloutError
 from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout import check_worker
 from suffice.rollout.controller import State
 
 TIMEOUT_SECONDS = 3600.0
@@ -19,8 +24,8 @@ TIMEOUT_SECONDS = 3600.0
 _OUTCOMES: dict[int, Outcome] = {ExitCode.HOLDS: Outcome.SUCCESSFUL, ExitCode.CANNOT_TELL: Outcome.ERROR}
 """What an exit code says; any other one is a failure."""
 
-_KEPT = 20_000
-"""Characters of output that are kept, the last ones."""
+_GRACE_SECONDS = 60.0
+"""After its deadline a check has had time to write its answer; without one it was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def check_of(text: str, every: float) -> Check:
 def judge_checks(
     checks: Iterable[Mapping[str, Any]], folder: Path, now: float, *, ask: bool = True
 ) -> list[GateResult]:
-    """Each check's answer; those that are due are asked first, unless `ask` is False. Raises OutputError."""
+    """Each check's answer; those that are due are started first, unless `ask` is False. Waits for none."""
     return [_judge(Check(**check), folder, now, ask=ask) for check in checks]
 
 
@@ -90,14 +95,14 @@ def outputs(folder: Path) -> dict[str, str]:
 
 def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     path = folder / f"{check.name}.json"
-    answer = _kept(path)
-    # An answer from the future was given before the clock went back.
-    if ask and (answer is None or not 0 <= now - answer.at < check.every):
-        answer = _asked(check.command, now)
-        write_atomically(folder / f"{check.name}.out", answer.output)
-        write_atomically(path, json.dumps(asdict(answer), indent=2) + "\n")
+    answer, begun = _kept(path), _begun(folder, check.name)
+    if ask and _is_old(answer, check.every, now) and not _is_running(answer, begun, now):
+        if begun is not None and (answer is None or begun > answer.at) and now >= begun:
+            answer = Answer(begun, None, f"`{check.command}` gave no answer within {TIMEOUT_SECONDS:,.0f} s")
+        problem = _start(check, folder, now)
+        answer = Answer(now, None, problem) if problem else answer
     if answer is None:
-        return GateResult(check.name, Outcome.INCONCLUSIVE, "has not been asked yet (limit exit 0)", None, 0.0)
+        return GateResult(check.name, Outcome.INCONCLUSIVE, "has not answered yet (limit exit 0)", None, 0.0)
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
     outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
@@ -106,25 +111,42 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
 
 
-def _asked(command: str, now: float) -> Answer:
-    words = shlex.split(command) if os.name == "posix" else command
+def _is_old(answer: Answer | None, every: float, now: float) -> bool:
+    # An answer from the future was given before the clock went back.
+    return answer is None or not 0 <= now - answer.at < every
+
+
+def _is_running(answer: Answer | None, begun: float | None, now: float) -> bool:
+    if begun is None or (answer is not None and answer.at == begun):
+        return False
+    return 0 <= now - begun < TIMEOUT_SECONDS + _GRACE_SECONDS
+
+
+def _start(check: Check, folder: Path, now: float) -> str | None:
+    """Start a check; the sentence of what kept it from starting, None when nothing did."""
+    worker = [sys.executable, "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
     try:
-        done = subprocess.run(
-            words,
+        write_atomically(folder / f"{check.name}.begun", repr(now))
+        # A session of its own: who ends the runner does not end it, and its lease is not handed on.
+        process = subprocess.Popen(
+            [*worker, repr(TIMEOUT_SECONDS), check.command],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        return Answer(now, None, f"`{command}` did not end within {TIMEOUT_SECONDS:,.0f} s")
-    except OSError as error:
-        return Answer(now, None, f"`{command}` cannot be run: {error.strerror or error}")
-    return Answer(now, done.returncode, done.stdout[-_KEPT:])
+    except (OSError, OutputError) as error:
+        return f"`{check.command}` cannot be started: {error}"
+    # Or its end would leave a zombie, as long as the runner lives.
+    Thread(target=process.wait, daemon=True).start()
+    return None
+
+
+def _begun(folder: Path, name: str) -> float | None:
+    try:
+        return float((folder / f"{name}.begun").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _kept(path: Path) -> Answer | None:
