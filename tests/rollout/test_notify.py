@@ -1,9 +1,10 @@
 """Notifications: each reaches the webhook, a retry carries the same key, and nothing is lost in between."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from production import producing
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
-from suffice.rollout import baseline
+from suffice.rollout import baseline, notify
 from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, Webhook, deliver, wait
 from suffice.rollout.phases import Phase
+from suffice.store.database import Store
 from suffice.store.outbox import Message, waiting
 from suffice.store.triage import receipt_of
 
@@ -149,6 +151,78 @@ def test_a_webhook_that_is_not_there_loses_nothing(tmp_path: Path) -> None:
         assert got[0][1]["action"] == "start"
 
 
+@contextmanager
+def answering(*pieces: bytes, pause: float = 0.0) -> Iterator[str]:
+    """A server that says these bytes whatever it is asked, with a pause between, and then closes."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def work() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(65536)
+                        for piece in pieces:
+                            connection.sendall(piece)
+                            if stop.wait(pause):
+                                return
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/hook?token=secret"
+        finally:
+            stop.set()
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 many\r\n\r\n", b"\x00" * 70_000])
+def test_a_webhook_that_answers_no_http_is_tried_again(tmp_path: Path, answer: bytes) -> None:
+    """Seen: the runner crashed, was started anew, and crashed again."""
+    with producing(tmp_path) as made, answering(answer) as url:
+        taken, (problem,) = deliver(made.store, made.clock, [Webhook.of(url)])
+        assert taken == 0
+        assert problem.startswith("http://127.0.0.1:")
+        assert "secret" not in problem
+        assert "secret" not in repr(Webhook.of(url))
+        assert waiting_in(made.store) == 1
+
+
+def test_a_webhook_that_drips_is_given_up_and_not_asked_again_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: it hung with the lease."""
+    monkeypatch.setattr(notify, "WEBHOOK_SECONDS", 0.5)
+    with producing(tmp_path) as made, answering(*[b"H"] * 10_000, pause=0.1) as url:
+        made.operator.tell("pause", "ann", "lunch")
+        sink = Webhook.of(url)
+        assert deliver(made.store, made.clock, [sink]) == (
+            0,
+            [f"{url.split('/hook')[0]} did not answer within 0.5 s"],
+        )
+        made.clock.now += LONGEST_WAIT
+        assert "still answering an earlier" in deliver(made.store, made.clock, [sink])[1][0]
+        assert waiting_in(made.store) == 2
+
+
+def test_what_waits_has_a_limit_and_what_is_dropped_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "MOST_WAITING", 2)
+    with producing(tmp_path) as made, webhook() as (url, got):
+        for _ in range(2):
+            made.operator.tell("pause", "ann", "lunch")
+            made.operator.tell("resume", "ann")
+        taken, (said,) = deliver(made.store, made.clock, [Webhook(url)])
+        assert (taken, said) == (2, "3 notifications were dropped: more than 2 waited")
+        assert [body["action"] for _, body in got] == ["pause", "resume"]
+
+
+def waiting_in(store: Store) -> int:
+    with store.read() as connection:
+        return waiting(connection)
+
+
 def test_a_clock_that_goes_back_does_not_put_off_for_ever(tmp_path: Path) -> None:
     with producing(tmp_path) as made, webhook(500) as (url, got):
         deliver(made.store, made.clock, [Webhook(url)])
@@ -179,6 +253,7 @@ def test_the_pause_grows_to_a_limit() -> None:
 
 
 def test_what_is_no_address_is_refused() -> None:
-    for url in ("ftp://host/x", "host", "http://"):
-        with pytest.raises(RolloutError, match="allowed: an http or https address"):
+    for url in ("ftp://secret/x", "secret", "http://", "http://host:secret/x", "http://[secret"):
+        with pytest.raises(RolloutError, match="allowed: an http or https address") as refused:
             Webhook.of(url)
+        assert "secret" not in str(refused.value)

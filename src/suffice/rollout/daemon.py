@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 
 from suffice.errors import SufficeError
 from suffice.rollout.lease import Lease
@@ -10,6 +10,8 @@ from suffice.rollout.notify import Sink, deliver
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import RETRY_SECONDS, Report
+
+_MOMENT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,9 @@ def run(
     the run.
     """
     last: Pass | None = None
+    notifications = Notifications(operator, sinks, stop)
     while not stop.is_set() and not lease.lost:
-        last = one_pass(operator, sinks)
+        last = one_pass(operator, notifications)
         seen(last)
         if until_done and _done(last):
             break
@@ -47,18 +50,41 @@ def run(
     return last
 
 
-def one_pass(operator: Operator, sinks: Sequence[Sink]) -> Pass:
+def one_pass(operator: Operator, notifications: "Notifications") -> Pass:
     """One cycle, and the notifications that are due; what goes wrong is a sentence, not an exception."""
     report, error = None, None
     try:
         report = operator.cycle()
     except SufficeError as failed:
         error = str(failed)
-    try:
-        delivered, wrong = deliver(operator.store, operator.clock, sinks)
-    except SufficeError as failed:
-        delivered, wrong = 0, [str(failed)]
+    delivered, wrong = notifications.deliver()
     return Pass(report, error, delivered, tuple(wrong))
+
+
+class Notifications:
+    """Sends what is due on a thread of its own, so that no sink delays a cycle, or the end of a runner."""
+
+    def __init__(self, operator: Operator, sinks: Sequence[Sink], stop: Event) -> None:
+        self._operator, self._sinks, self._stop = operator, sinks, stop
+        self._thread: Thread | None = None
+        self._came: list[tuple[int, list[str]]] = []
+
+    def deliver(self) -> tuple[int, list[str]]:
+        """Send, and wait a moment for it; returns how many were taken since the last call, and what went wrong."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = Thread(target=self._send, name="suffice-notifications", daemon=True)
+            self._thread.start()
+        self._thread.join(_MOMENT_SECONDS)
+        slow = ["notifications are still being sent"] if self._thread.is_alive() else []
+        came, self._came = self._came, []
+        return sum(taken for taken, _ in came), [*(problem for _, wrong in came for problem in wrong), *slow]
+
+    def _send(self) -> None:
+        try:
+            came = deliver(self._operator.store, self._operator.clock, self._sinks, self._stop.is_set)
+        except SufficeError as failed:
+            came = 0, [str(failed)]
+        self._came = [*self._came, came]
 
 
 def _pause(last: Pass) -> float:

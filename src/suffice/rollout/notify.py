@@ -6,11 +6,13 @@ Two sinks: a webhook, and a command that opens triage items in an issue tracker.
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from string import Formatter
+from threading import Thread
 from typing import Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -22,7 +24,7 @@ from suffice.errors import RolloutError
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import Store, insert_new
-from suffice.store.outbox import Message, due, enqueue_events, put_off, sent
+from suffice.store.outbox import Message, drop_oldest, due, enqueue_events, put_off, sent
 from suffice.store.schema import outbox
 from suffice.store.triage import TriageItem, items
 
@@ -37,8 +39,11 @@ PLACEHOLDERS = ("title", "body_file", "item", "stage", "reason", "bundle")
 FIRST_WAIT, LONGEST_WAIT = 5.0, 900.0
 """Seconds before the second attempt, doubled with each further one, and the longest pause between two."""
 
-WEBHOOK_SECONDS, COMMAND_SECONDS = 10.0, 60.0
-"""How long the answer of each is waited for."""
+WEBHOOK_SECONDS, COMMAND_SECONDS, DELIVERY_SECONDS = 10.0, 60.0, 60.0
+"""How long the answer of each is waited for, and how long one pass over all messages may take before its last one."""
+
+MOST_WAITING = 1_000
+"""Messages that wait, at most."""
 
 
 class Sink(Protocol):
@@ -55,16 +60,24 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Messages are sent to an address by POST as JSON, with their idempotency key."""
+    """Messages are sent to an address by POST as JSON, with their idempotency key.
 
-    url: str
+    Whatever goes wrong is a sentence, and the message waits. No sentence holds more of the address than its host.
+    """
+
+    url: str = field(repr=False)
+    _unanswered: list[Thread] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, text: str) -> "Webhook":
         """The webhook at this address. Raises RolloutError when it is none."""
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RolloutError(f"--webhook is {text!r}; allowed: an http or https address")
+        try:
+            parts = urlsplit(text)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise RolloutError("--webhook is none; allowed: an http or https address")
         return cls(text)
 
     def takes(self, message: Message) -> bool:
@@ -73,15 +86,32 @@ class Webhook:
     def send(self, message: Message) -> str | None:
         body = json.dumps({**message.payload, "idempotency_key": message.idempotency_key}).encode()
         headers = {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": message.idempotency_key}
-        request = Request(self.url, body, headers, method="POST")
+        self._unanswered[:] = [thread for thread in self._unanswered if thread.is_alive()]
+        if self._unanswered:
+            return f"{self._shown} is still answering an earlier notification"
+        came: list[str | None] = []
+        # A time-out of sockets begins anew with each byte; only another thread can give up on one that drips.
+        thread = Thread(target=lambda: came.append(self._post(body, headers)), daemon=True)
+        thread.start()
+        thread.join(WEBHOOK_SECONDS)
+        if came:
+            return came[0]
+        self._unanswered.append(thread)
+        return f"{self._shown} did not answer within {WEBHOOK_SECONDS:g} s"
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> str | None:
         try:
+            request = Request(self.url, body, dict(headers), method="POST")
             with build_opener(_NoRedirect).open(request, timeout=WEBHOOK_SECONDS) as answer:
                 status = answer.status
         except HTTPError as error:
             with error:
                 return f"{self._shown} answered {error.code}"
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, OSError) as error:
             return f"{self._shown} cannot be reached: {getattr(error, 'reason', error)}"
+        except Exception as error:
+            # Its text may hold the address.
+            return f"{self._shown} answered no HTTP ({type(error).__name__})"
         return None if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES else f"{self._shown} answered {status}"
 
     @property
@@ -142,9 +172,13 @@ class TriageCommand:
         return None if done.returncode == 0 else f"triage command {words[0]} ended with {done.returncode}: {last_line}"
 
 
-def deliver(store: Store, clock: Callable[[], float], sinks: Sequence[Sink]) -> tuple[int, list[str]]:
+def deliver(
+    store: Store, clock: Callable[[], float], sinks: Sequence[Sink], stopping: Callable[[], bool] = lambda: False
+) -> tuple[int, list[str]]:
     """Send what is due; returns how many were taken, and what went wrong with the others, which are tried again.
 
+    It ends after `DELIVERY_SECONDS` with what remains waiting, and a sink that failed is asked no more in this pass. Of
+    more than `MOST_WAITING` messages the oldest are dropped, which is said; the journal has what they told.
     A message without a sink waits in the outbox; open triage items are put there for a command only. Killed between
     the answer and the note of it, a message is sent, or the command run, twice, with the same key. Raises StoreError.
     """
@@ -153,13 +187,19 @@ def deliver(store: Store, clock: Callable[[], float], sinks: Sequence[Sink]) -> 
         enqueue_events(connection, ACTIONS, now)
         if any(isinstance(sink, TriageCommand) for sink in sinks):
             _enqueue_items(connection, now)
+        dropped = drop_oldest(connection, MOST_WAITING, now)
         messages = due(connection, now, LONGEST_WAIT) if sinks else []
-    taken, wrong = 0, []
+    taken, wrong = 0, [f"{dropped:,} notifications were dropped: more than {MOST_WAITING:,} waited"] if dropped else []
+    until, failed = time.monotonic() + DELIVERY_SECONDS, list[Sink]()
     for message in messages:
         sink = next((sink for sink in sinks if sink.takes(message)), None)
-        if sink is None:
+        if sink is None or sink in failed:
             continue
+        if time.monotonic() >= until or stopping():
+            break
         problem = sink.send(message)
+        if problem:
+            failed.append(sink)
         with store.write() as connection:
             if problem is None:
                 sent(connection, message.id, clock())

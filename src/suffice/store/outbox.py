@@ -78,6 +78,16 @@ def waiting(connection: Connection) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def drop_oldest(connection: Connection, most: int, now: float) -> int:
+    """Take the oldest of more than so many waiting notifications for done; returns how many."""
+    c = outbox.c
+    newest = select(c.id).where(c.done_at.is_(None)).order_by(c.id.desc()).limit(1).offset(most)
+    last = connection.execute(newest).scalar_one_or_none()
+    if last is None:
+        return 0
+    return connection.execute(update(outbox).where(c.done_at.is_(None) & (c.id <= last)).values(done_at=now)).rowcount
+
+
 def sent(connection: Connection, message: int, now: float) -> None:
     """Note that a message was delivered."""
     attempts = outbox.c.attempts + 1
