@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-pythons check bench bench-scale campaign lock clean
+.PHONY: run test test-pythons check bench bench-scale campaign mutation lock clean
 
 run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
@@ -39,6 +39,10 @@ bench-scale: $(READY) $(VENV)/.bench-ready
 
 campaign: $(READY)
 	$(BIN)/python -m pytest -n auto -m campaign
+	$(BIN)/python -m tests.mutation
+
+mutation: $(READY)
+	$(BIN)/python -m tests.mutation
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra all --extra dev --generate-hashes --universal --python-version 3.11 \

@@ -97,16 +97,39 @@ def well_but(field: str, value: float | None) -> Evidence:
     return replace(WELL, **{field: changed})
 
 
+def limit_of(name: str) -> float:
+    """The number in the gate's words for its limit."""
+    words = GATES[name][2].removeprefix("limit ")
+    return float(words.removesuffix(" %")) / 100 if words.endswith("%") else float(words)
+
+
 @every_gate
 def test_good_evidence_is_successful_and_names_its_gate(name: str) -> None:
     result = GATES[name][0](WELL)
-    assert (result.gate, result.outcome) == (name, Outcome.SUCCESSFUL)
+    assert (result.gate, result.outcome, result.limit) == (name, Outcome.SUCCESSFUL, limit_of(name))
+
+
+@pytest.mark.parametrize(
+    "name, counts, computed",
+    [
+        ("disagreement", {"audits": 500, "disagreements": 0}, {"lower", "upper"}),
+        ("sample_reduction", {"decisions": 500}, {"lower", "upper", "net"}),
+        ("excess_escalations", {"targets": 50, "excess": 0, "spared": 0}, {"evidence"}),
+        ("determinism", {"recomputed": 20}, set()),
+        ("plan", {"decisions": 10_000}, set()),
+        ("health", {"fallbacks": 0, "tried": 500, "reused": 0}, set()),
+    ],
+)
+def test_what_was_counted_stands_in_its_numbers(name: str, counts: dict[str, int], computed: set[str]) -> None:
+    numbers = GATES[name][0](WELL).numbers
+    assert {key: value for key, value in numbers.items() if key not in computed} == counts
+    assert computed <= set(numbers)
 
 
 @every_gate
 def test_nothing_measured_is_an_error(name: str) -> None:
     result = GATES[name][0](NOTHING_MEASURED)
-    assert (result.gate, result.outcome, result.value) == (name, Outcome.ERROR, None)
+    assert (result.gate, result.outcome, result.value, result.limit) == (name, Outcome.ERROR, None, limit_of(name))
 
 
 @pytest.mark.parametrize("name, needed", NEEDS)

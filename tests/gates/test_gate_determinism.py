@@ -29,6 +29,10 @@ def test_every_recomputed_decision_must_come_out_the_same(
     assert judge(evidence, 20).outcome is outcome
 
 
+def test_one_recomputed_decision_is_enough_where_no_number_is_asked_for() -> None:
+    assert judge(Evidence(stopped=1, recomputed=1, differing=0)).outcome is Outcome.SUCCESSFUL
+
+
 @pytest.mark.parametrize("at_least", [0, 1])
 def test_nothing_recomputed_is_an_error_once_there_are_decisions(at_least: int) -> None:
     assert judge(Evidence(stopped=1, recomputed=0, differing=0), at_least).outcome is Outcome.ERROR

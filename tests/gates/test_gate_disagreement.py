@@ -53,6 +53,14 @@ def test_audits_that_all_disagree_are_possible() -> None:
     assert judged(5, 5).outcome is Outcome.FAILED
 
 
+def test_one_audit_can_prove_a_high_limit() -> None:
+    assert disagreement.judge(Evidence(audits=1, disagreements=0), 0.99, 0.95).outcome is Outcome.SUCCESSFUL
+
+
+def test_no_audit_has_no_rate() -> None:
+    assert judged(0, 0).value is None
+
+
 def test_more_disagreements_than_audits_are_impossible() -> None:
     assert judged(5, 4).sentence == "impossible counts: 5 disagreements in 4 audits (limit 1 %)"
 

@@ -56,6 +56,15 @@ def test_targets_may_all_be_discordant() -> None:
     assert judged(5, 3, 2).outcome is Outcome.SUCCESSFUL
 
 
+def test_no_target_has_no_excess() -> None:
+    result = judged(0, 0, 0)
+    assert (result.value, result.limit, result.numbers) == (None, 0.0, {"targets": 0})
+
+
+def test_overwhelming_evidence_is_still_a_number() -> None:
+    assert judged(10**6, 10**6, 0).numbers["evidence"] == exp(700)
+
+
 def test_more_discordant_targets_than_targets_are_impossible() -> None:
     assert judged(5, 3, 3).outcome is Outcome.ERROR
 

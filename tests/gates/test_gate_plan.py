@@ -21,8 +21,9 @@ PLAN, OTHER = "a" * 64, "b" * 64
 def test_one_decision_of_another_plan_is_an_error(plans: dict[str, int], outcome: Outcome, foreign: int) -> None:
     result = plan.judge(Evidence(plans=plans), PLAN)
     assert (result.outcome, result.value, result.limit) == (outcome, foreign, 0.0)
-    assert f"{foreign:,} of {sum(plans.values()):,} decisions" in result.sentence
-    assert ("bbbbbbbbbbbb;" in result.sentence) == (foreign > 0)
+    judged = f"{foreign:,} of {sum(plans.values()):,} decisions were made with another plan than aaaaaaaaaaaa (limit 0)"
+    named = ": bbbbbbbbbbbb; restart those processes and start a new rollout" if foreign else ""
+    assert result.sentence == judged + named
 
 
 def test_plans_that_nobody_counted_are_an_error() -> None:

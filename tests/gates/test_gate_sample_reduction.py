@@ -71,18 +71,33 @@ def test_the_shadow_has_a_benefit_and_saves_nothing() -> None:
     assert result.sentence.endswith("in the shadow")
 
 
+def test_no_decision_has_no_reduction() -> None:
+    result = judged(0, 0)
+    assert (result.value, result.limit, result.numbers) == (None, 0.30, {"decisions": 0})
+
+
 @pytest.mark.parametrize(
-    "evidence",
+    "draws, fixed_n, audit_draws, sentence",
     [
-        Evidence(stopped=10, stopping_draws=1001, fixed_n=100, adaptive=10, audit_draws=0),
-        Evidence(stopped=10, stopping_draws=0, fixed_n=0, adaptive=10, audit_draws=0),
-        Evidence(stopped=10, stopping_draws=900, fixed_n=100, adaptive=10, audit_draws=101),
+        (1001, 100, 0, "1,001 draws up to the stopping times, where N allows 1,000"),
+        (0, 0, 0, "10 decisions, which fixed would take 0 draws"),
+        (900, 100, 101, "101 draws of audits, where N leaves 100"),
     ],
 )
-def test_impossible_counts_are_an_error(evidence: Evidence) -> None:
+def test_impossible_counts_are_an_error(draws: int, fixed_n: int, audit_draws: int, sentence: str) -> None:
+    evidence = Evidence(stopped=10, stopping_draws=draws, fixed_n=fixed_n, adaptive=10, audit_draws=audit_draws)
     result = judge(evidence, 0.3, 0.95)
     assert result.outcome is Outcome.ERROR
-    assert result.sentence.startswith("impossible counts: ")
+    assert result.sentence == f"impossible counts: {sentence} (limit 30 %)"
+
+
+def test_one_decision_of_one_draw_can_be_judged() -> None:
+    evidence = Evidence(stopped=1, stopping_draws=1, fixed_n=1, adaptive=1, audit_draws=0)
+    assert judge(evidence, 0.3, 0.95).outcome is Outcome.INCONCLUSIVE
+
+
+def test_bounds_are_shares() -> None:
+    assert (judged(20, 21).numbers["upper"], judged(20, 90).numbers["lower"]) == (1.0, 0.0)
 
 
 def test_the_interval_is_the_mixture_of_gaussian_bets() -> None:

@@ -30,8 +30,9 @@ def test_bounds_are_rounded_outwards(share: float) -> None:
     ],
 )
 def test_plain_numbers(share: float, text: str) -> None:
-    assert percent(share) == limit(share) == text
+    assert percent(share) == limit(share) == at_least(share) == at_most(share) == text
 
 
 def test_a_limit_is_shown_as_configured() -> None:
     assert (limit(0.012345), percent(0.012345)) == ("1.2345 %", "1.23 %")
+    assert limit(0.0123456789012345) == "1.23456789012 %", "as far as twelve digits, which no binary fraction spoils"

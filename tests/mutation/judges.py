@@ -1,0 +1,20 @@
+"""Which tests judge which module, and which of its mutants no test can notice."""
+
+import tomllib
+from pathlib import Path
+
+GATES = "gates/test_conformance.py"
+
+JUDGES = {
+    "rollout/phases.py": ("rollout/test_phases.py", "rollout/test_controller.py"),
+    "gates/outcome.py": ("gates/test_outcome.py",),
+    "gates/wording.py": ("gates/test_gate_wording.py",),
+    "gates/determinism.py": ("gates/test_gate_determinism.py", GATES),
+    "gates/plan.py": ("gates/test_gate_plan.py", GATES),
+}
+"""The few fast files of `tests/` that are about a module of `src/suffice/`, those first that notice most."""
+
+EQUIVALENT: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("equivalent.toml").read_text(encoding="utf-8")
+)
+"""By module and mutant: why it behaves as the module does, or why nobody should ask for the difference."""
