@@ -21,13 +21,11 @@ from suffice.rollout.daemon import run
 from suffice.rollout.lease import Lease
 from suffice.rollout.operator import Operator
 from suffice.rollout.world import Place
-from suffice.serving.situation import Situation, StoredSituation
+from suffice.serving.situation import Situation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan
-from suffice.stopping.plan import Plan
-from suffice.store.database import open_store
 
 TARGETS = 100
 """Targets that the client asks for."""
@@ -78,10 +76,9 @@ def decide_on(folder: Path, number: int, pause: float, clock: Clock) -> None:
     config, queue = folder / "config.json", folder / "queue"
     (folder / "returned").mkdir(exist_ok=True)
     with (
-        Verifier.from_config(config, queue=queue, situation=degrading(folder)) as production,
+        Verifier.from_config(config, queue=queue, fault=degrading(folder), clock=clock) as production,
         (folder / "returned" / f"{number}.txt").open("ab", buffering=0) as returned,
     ):
-        production.clock = clock
         i = number * 1_000_000
         while not (folder / "stop").exists():
             case, asked = mixed(i).case(), clock()
@@ -91,17 +88,12 @@ def decide_on(folder: Path, number: int, pause: float, clock: Clock) -> None:
             time.sleep(pause)
 
 
-def degrading(folder: Path) -> Callable[[], Situation] | None:
+def degrading(folder: Path) -> Callable[[Situation], Situation]:
     path = folder / "degraded.json"
     if not path.exists():
-        return None
-    found = StoredSituation(open_store(folder / "queue" / "store.db"))
+        return lambda situation: situation
     plan = configured_plan(load(path).verifier, default_cache(), folder)
-    return lambda: _degraded(found(), plan)
-
-
-def _degraded(found: Situation, plan: Plan) -> Situation:
-    return replace(found, plan=plan) if found.stage == "half" else found
+    return lambda situation: replace(situation, plan=plan) if situation.stage == "half" else situation
 
 
 def mixed(i: int) -> Correction:

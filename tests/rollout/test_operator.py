@@ -531,8 +531,7 @@ def test_a_process_that_restarts_with_another_plan_decides_fixed_until_a_rollout
 
 def restarted(made: Production, cases: list[Correction]) -> set[str]:
     """The arms of these cases in a process that starts now; each case is decided once only."""
-    with Verifier.from_config(made.place.config, queue=made.place.queue) as verifier:
-        verifier.clock = made.clock
+    with Verifier.from_config(made.place.config, queue=made.place.queue, clock=made.clock) as verifier:
         made.sent += 1
         return {verifier.verify(replace(it, key=f"{it.key}/{made.sent}").case()).arm.value for it in cases}
 

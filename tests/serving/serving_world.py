@@ -1,6 +1,7 @@
 """Cases, flags and a verifier for the tests of serving; run as a program, it decides cases and flushes its metrics."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,8 @@ def verifier(store: Store | None = None, **changes: Any) -> Verifier:
 def main(folder: str, first: str, count: str) -> None:
     """Decide cases with what a configuration names."""
     with Verifier.from_config(Path(folder) / "config.json", queue=Path(folder) / "queue") as it:
+        while it.obstacle:  # On a loaded machine the first word takes longer than a start waits for it.
+            time.sleep(0.01)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         for i in range(int(first), int(first) + int(count)):

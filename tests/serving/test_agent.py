@@ -228,7 +228,9 @@ def test_the_hosts_files_are_read_with_each_step(store: Store, place: Place, tmp
 def test_its_threads_register_see_each_word_acknowledge_and_end(store: Store, place: Place) -> None:
     threads = active_count()
     delivered = Event()
-    it = Agent(place, "pump", plan_id="plan", enabled=True, deliver=lambda _: delivered.set(), now=lambda: 1000.0)
+    it = Agent(
+        place, "pump", plan_id="plan", enabled=True, duties={"deliver": lambda _: delivered.set()}, now=lambda: 1000.0
+    )
     it.start()
     it.wait_until_registered(PATIENCE)
     assert it.read is not None and it.read.registered and it.read.known is None
@@ -261,7 +263,7 @@ def test_what_cannot_be_delivered_is_said_once_and_keeps_no_row_from_being_writt
     def fail(_: Store) -> None:
         raise StoreError("the ledger refuses")
 
-    it = Agent(place, "pump", plan_id="plan", enabled=True, deliver=fail, now=lambda: 1000.0)
+    it = Agent(place, "pump", plan_id="plan", enabled=True, duties={"deliver": fail}, now=lambda: 1000.0)
     it.step_write()
     it.step_write()
     assert rows(store)

@@ -33,6 +33,7 @@ from suffice.serving import spool as spool_module
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Situation, Verifier
 from suffice.store.database import Store, open_store
+from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.verifier.arm import Arm
 
@@ -48,10 +49,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def kill(spool: Spool) -> None:
     """What the operating system does to a killed process: it closes its files and frees its locks."""
-    held, spool._open = spool._open, None
-    if held is not None:
-        held.file.close()
-        held.lock.release()
+    held, spool._open, spool._sealed = [*spool._sealed, spool._open], None, []
+    for one in held:
+        if one is not None:
+            one.file.close()
+            one.lock.release()
 
 
 def rows(count: int) -> list[DecisionRow]:
@@ -120,12 +122,13 @@ def test_a_closed_spool_leaves_its_rows_and_an_empty_one_nothing(store: Store, t
     spool.add(ROW)
     assert spool.path is not None
     assert spool.path.stat().st_size > 0
-    spool.clear()
-    assert spool.path.stat().st_size == 0
+    assert spool.rows == 1
+    assert spool.deliver(Ledger(store)) == 1
+    assert (spool.rows, spool.path.stat().st_size) == (0, 0)
     spool.close()
     spool.close()
     assert list((tmp_path / "spool").iterdir()) == []
-    spool.add(ROW)
+    spool.add(replace(ROW, key="another"))
     spool.close()
     assert take_up(tmp_path / "spool", Ledger(store)) == 1
 
@@ -280,6 +283,36 @@ def test_a_folder_that_cannot_be_written_costs_no_decision_and_is_said_once(
     assert take_up(folder, Ledger(store)) == 8
 
 
+def test_at_too_many_rows_that_cannot_be_spooled_decisions_are_fixed_and_what_is_dropped_is_counted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MOST_WAITING", 5)
+    folder = tmp_path / "spool"
+    folder.write_text("a file where the folder should be", encoding="utf-8")
+    spool = Spool(folder)
+    for i in range(7):
+        assert spool.is_full is (i >= 5)
+        spool.add(replace(ROW, key=f"k{i}"))
+    assert (spool.waiting, spool.rows, spool.dropped) == (5, 5, 2)
+    assert spool.deliver(Ledger(store)) == 5
+    assert (spool.waiting, spool.rows, spool.dropped) == (0, 0, 0)
+    with store.read() as connection:
+        assert irregular_of(connection, "r", "canary")[Irregular.DROPPED].count == 2
+    spool.close()
+
+
+def test_a_row_that_no_ledger_takes_is_put_aside_and_blocks_nothing_behind_it(store: Store, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for key in ("first", "k" * 3000, "last"):
+        spool.add(replace(ROW, key=key))
+    assert spool.deliver(Ledger(store)) == 2
+    assert keys(store) == ["first", "last"]
+    spool.close()
+    assert "k" * 3000 in (tmp_path / "spool" / "refused" / "rows.jsonl").read_text(encoding="utf-8")
+    with store.read() as connection:
+        assert irregular_of(connection, "r", "canary")[Irregular.REFUSED].count == 1
+
+
 def test_a_ledger_that_cannot_be_written_at_the_end_leaves_all_rows_to_the_next_verifier(tmp_path: Path) -> None:
     with open_store(tmp_path / "store.db") as store:
         it = verifier(store, spool=Spool(tmp_path / "spool"))
@@ -378,7 +411,8 @@ class OnceAndNeverLost(RuleBasedStateMachine):
         except StoreError:
             assert mood == "refuses"
         except Killed:
-            it.in_memory.clear()
+            # What the ledger took before is safe; what was in memory alone dies with its process.
+            it.in_memory -= set(keys(self.store))
             self.die(which, torn)
 
     @rule(which=WHICH, torn=st.booleans())

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
 from store_places import Place
+from suffice.config.switch import set_enabled
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.flag.bucketing import audited
@@ -33,7 +36,9 @@ from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
 from suffice.stopping.make import plan
 from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, WhyFixed
+from suffice.store.processes import fleet
+from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
@@ -194,7 +199,7 @@ def test_a_plan_that_the_rollout_is_not_about_decides_nothing_and_proves_nothing
         known = arm is Arm.ADAPTIVE
         assert {one.arm for one in served} == {Arm.FIXED if shadow else arm}
         assert {one.audited for one in served} == {known}
-        assert {it.arm(case(i)) for i in range(20)} == {arm}
+        assert {it.arm(case(i)) for i in range(20)} == {Arm.FIXED if shadow else arm}
         assert sum(row.is_audit for row in Ledger(store).rows(str(plan_id))) == (20 if known else 0)
         assert {row.plan_id for row in Ledger(store).rows(str(plan_id))} == {PLAN.id}
 
@@ -274,9 +279,9 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
     }
 
 
-def test_a_rows_time_is_when_the_flag_was_asked_not_when_the_draws_were_done(store: Store) -> None:
-    """With a later time an honest decision would look like one that a rollback did not stop."""
-    now = [100.0]
+def test_a_rows_time_is_that_of_its_last_question(store: Store) -> None:
+    """An adaptive decision is asked about again after its draws: a rollback before that would have stopped it."""
+    now, questions = [100.0], list[float]()
 
     def asked(target: str) -> bool:
         now[0] += 20.0
@@ -287,19 +292,19 @@ def test_a_rows_time_is_when_the_flag_was_asked_not_when_the_draws_were_done(sto
         return np.ones(n)
 
     def looked_up() -> Situation:
+        questions.append(now[0])
         now[0] += 3.0
         return Situation(rollout="r", stage="canary", audit_fraction=1.0)
 
     it = verifier(store, flag=Flags(asked), clock=lambda: now[0], situation=looked_up)
-    begun = []
     for i in range(3):
-        begun.append(now[0])
         it.verify(Case(f"k{i}", f"t{i}", drawing))
     it.flush()
     rows = Ledger(store).rows("r")
     assert [row.arm for row in rows] == [Arm.ADAPTIVE, Arm.FIXED, Arm.ADAPTIVE]
-    assert [row.at for row in rows] == begun
-    assert begun[2] > begun[1] + 600 > begun[0] + 1200
+    first, again, only, third, once_more = questions
+    assert [row.at for row in rows] == [again, only, once_more]
+    assert again > first + 600 and once_more > third + 600
 
 
 def test_rows_are_written_in_batches_and_when_they_have_waited(store: Store) -> None:
@@ -361,56 +366,189 @@ CONFIG = {
 }
 
 
-def test_from_config_two_processes_decide_by_the_published_flag_and_lose_no_count(tmp_path: Path) -> None:
+def raised(queue: Path, weight: int = 100, **changes: Any) -> Word:
+    """What a rollout writes: a word that puts this weight of the targets of `eu` on the adaptive arm."""
+    word = Word(
+        service="verifier",
+        rollout="verifier-000001",
+        plan_id=PLAN.id,
+        phase="Progressing",
+        stage="canary",
+        exposure={"weight": weight, "salt": "salt", "regions": ["eu"]},
+        audit_fraction=0.3,
+        audit_salt="verifier-000001/audit",
+        shadow=False,
+        length=600.0,
+    )
+    with open_store(queue / "store.db") as store, store.touch() as connection:
+        return write_word(connection, replace(word, **changes), time.time())
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    queue = tmp_path / "queue"
-    queue.mkdir()
-    publish(queue / "flag.json", Exposure(50, "salt", ("eu",)))
-    program = [sys.executable, str(Path(serving_world.__file__)), str(tmp_path)]
-    started = [
-        subprocess.Popen([*program, str(first), "150"], env={**os.environ, "PYTHONPATH": ""}, stdout=subprocess.PIPE)
-        for first in (0, 150)
-    ]
+    (tmp_path / "queue").mkdir()
+    return tmp_path / "queue"
+
+
+def production(queue: Path, **changes: Any) -> Verifier:
+    return Verifier.from_config(queue.parent / "config.json", queue=queue, **changes)
+
+
+def becomes(it: Verifier, arm: Arm) -> bool:
+    """Looks again and again, for as long as a loaded machine may need."""
+    pause = threading.Event()
+    for _ in range(6000):
+        if it.arm(case(1, region="eu")) is arm:
+            return True
+        pause.wait(0.01)
+    return False
+
+
+def test_from_config_two_processes_decide_by_the_word_and_lose_no_count(queue: Path) -> None:
+    word = raised(queue, 50)
+    program = [sys.executable, str(Path(serving_world.__file__)), str(queue.parent)]
+    started = [subprocess.Popen([*program, str(first), "150"], stdout=subprocess.PIPE) for first in (0, 150)]
     for process in started:
         process.communicate()
         assert process.returncode == 0
     with open_store(queue / "store.db") as opened:
-        rows = Ledger(opened).rows("")
+        rows = Ledger(opened).rows("verifier-000001")
     assert len(rows) == 300
-    adaptive = sum(row.arm == "adaptive" for row in rows)
-    assert 100 < adaptive < 200
+    adaptive = [row for row in rows if row.is_adaptive]
+    assert 100 < len(adaptive) < 200
+    assert len({row.process for row in rows}) == 2
+    assert {row.epoch for row in rows} == {word.epoch}
+    assert {row.why_fixed for row in rows if not row.is_adaptive} == {WhyFixed.EXPOSURE}
+    assert {row.why_fixed for row in adaptive} == {None}
     assert read(queue / "metrics.json").counts == counters_of(rows).snapshot()
     assert not [path for path in queue.iterdir() if path.suffix == ".tmp"]
 
 
-def test_from_config_a_flag_that_is_not_there_means_fixed_and_metrics_come_before_the_end(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
-        assert it.verify(case(1)).arm is Arm.FIXED
+def test_from_config_a_file_and_no_rollout_means_fixed_and_metrics_come_before_the_end(queue: Path) -> None:
+    """A flag file that an earlier rollout left, or a hand raised, permits nothing."""
+    publish(queue / "flag.json", Exposure(100, "salt"))
+    with production(queue) as it:
+        served = it.verify(case(1, region="eu"))
+        assert (served.arm, served.why_fixed, served.epoch) == (Arm.FIXED, WhyFixed.NO_WORD, None)
         it.flush()
-        assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
-        assert it.store.name == str(tmp_path / "queue" / "store.db")
+        assert read(queue / "metrics.json").counts.decisions == 1
+        assert it.store.name == str(queue / "store.db")
     assert it.verify(case(2)).arm is Arm.FIXED
     it.close()
-    with open_store(tmp_path / "queue" / "store.db") as opened:
+    with open_store(queue / "store.db") as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
 
 
-def test_from_config_a_store_that_is_broken_keeps_nobody_from_the_forced_baseline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_from_config_a_word_that_is_taken_back_wins_over_a_file_that_still_raises(queue: Path) -> None:
+    raised(queue)
+    publish(queue / "flag.json", Exposure(100, "salt", ("eu",)))
+    with production(queue) as it:
+        assert becomes(it, Arm.ADAPTIVE)
+        raised(queue, phase="RolledBack", exposure=None)
+        assert becomes(it, Arm.FIXED)
+        served = it.verify(case(1, region="eu"))
+        assert (served.why_fixed, served.epoch) == (WhyFixed.EXPOSURE, 2)
+
+
+@pytest.mark.parametrize("name", ["flag.json", "rollback.asked"])
+def test_from_config_a_file_lowers_and_its_end_raises_again(queue: Path, name: str) -> None:
+    raised(queue)
+    with production(queue) as it:
+        assert becomes(it, Arm.ADAPTIVE)
+        (queue / name).write_text("whatever it says", encoding="ascii")
+        assert becomes(it, Arm.FIXED)
+        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.FORCED
+        (queue / name).unlink()
+        assert becomes(it, Arm.ADAPTIVE)
+
+
+def test_from_config_a_provider_of_the_host_may_lower_and_not_raise(queue: Path) -> None:
+    some = Flags(lambda target: target == "t1")
+    with production(queue, provider=some) as it:
+        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.NO_WORD
+        raised(queue)
+        assert becomes(it, Arm.ADAPTIVE)
+        assert it.verify(case(2, region="eu")).why_fixed is WhyFixed.FORCED
+        some.adaptive = None
+        served = it.verify(case(1, region="eu"))
+        assert (served.why_fixed, served.fallback) == (WhyFixed.FALLBACK, "RuntimeError: the flag broke")
+
+
+def test_from_config_a_word_about_another_plan_or_a_disabled_process_is_fixed_and_says_why(queue: Path) -> None:
+    raised(queue, plan_id="another")
+    with production(queue) as it:
+        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.FOREIGN_PLAN
+    set_enabled(queue.parent / "config.json", enabled=False)
+    raised(queue)
+    with production(queue) as it:
+        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.DISABLED
+
+
+def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
+    queue: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    (tmp_path / "queue").mkdir()
-    (tmp_path / "queue" / "store.db").write_bytes(b"no database at all" * 100)
-    publish(tmp_path / "queue" / "flag.json", Exposure(100, "salt"))
-    with pytest.raises(StoreError):
-        Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue")
-    monkeypatch.setenv(FORCE_FIXED, "1")
-    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
+    (queue / "store.db").write_bytes(b"no database at all" * 100)
+    for forced, why in ((False, WhyFixed.NO_WORD), (True, WhyFixed.FORCED)):
+        if forced:
+            monkeypatch.setenv(FORCE_FIXED, "1")
+        it = production(queue)
         served = it.verify(case(1))
-    assert (served.arm, served.n) == (Arm.FIXED, N)
-    assert "decisions are fixed, and not in the ledger" in caplog.text
-    assert read(tmp_path / "queue" / "metrics.json").counts.decisions == 1
+        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, why)
+        assert it.obstacle
+        with pytest.raises(StoreError):
+            it.close()
+    assert str(queue / "store.db") in caplog.text
+    (queue / "store.db").unlink()
+    monkeypatch.delenv(FORCE_FIXED)
+    raised(queue)
+    with open_store(queue / "store.db") as store, store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    it = production(queue)
+    served = it.verify(case(1, region="eu"))
+    assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
+    assert "newer" in it.obstacle
+    with pytest.raises(StoreError, match="newer"):
+        it.close()
+
+
+def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed(
+    queue: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised(queue)
+    content = json.loads((queue.parent / "config.json").read_text(encoding="utf-8"))
+    content["verifier"]["adaptive_sampling"]["plan_file"] = "plan.json"
+    (queue.parent / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    (queue.parent / "plan.json").write_text("{", encoding="utf-8")
+    with production(queue) as it:
+        served = it.verify(case(1, region="eu"))
+    assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, WhyFixed.FOREIGN_PLAN)
+    assert "plan.json" in caplog.text
+
+
+def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None:
+    raised(queue)
+    with production(queue) as it:
+        it.verify(case(1, region="eu"))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                it.verify(case(2, region="eu"))
+                it.close()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        it.verify(case(3, region="eu"))
+    with open_store(queue / "store.db") as opened:
+        rows = {row.key: row for row in Ledger(opened).rows("verifier-000001")}
+        with opened.read() as connection:
+            seen = fleet(connection, "verifier")
+    assert sorted(rows) == ["k1", "k2", "k3"]
+    assert rows["k1"].process == rows["k3"].process != rows["k2"].process
+    assert {row.arm for row in rows.values()} == {Arm.ADAPTIVE}
+    assert len(seen) == 2 and all(row.left_at is not None for row in seen)
+    assert read(queue / "metrics.json").counts.decisions == 3
+    assert list((queue / "spool").iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
@@ -425,6 +563,13 @@ def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store,
         assert str(caught.value).isprintable() and drawn(wrong) == 0
         it.verify(case(3, region="Zürich"))
     assert [row.key for row in Ledger(store).rows("r")] == ["k1", "k3"]
+
+
+def test_a_key_that_no_ledger_takes_is_decided_by_the_baseline(store: Store) -> None:
+    long = replace(case(1, 0.97), key="k" * 3000)
+    served = verifier(store).verify(long)
+    assert (served.arm, served.n) == (Arm.FIXED, N)
+    assert verifier(store).verify(case(1, 0.97)).arm is Arm.ADAPTIVE
 
 
 def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

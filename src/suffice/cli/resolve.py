@@ -35,12 +35,15 @@ def resolve(
     from suffice.resolution.resolve import Resolver, Summary
     from suffice.resolution.storm import StormPolicy
     from suffice.serving.verifier import Verifier
+    from suffice.store.database import open_store
     from suffice.terminal import track
 
     path = config or options.CONFIG
     policy = StormPolicy.of(options.read_config(path, required=True))
     name, corrections = source.corrections()
     summary = Summary()
+    # A service may start without its store; a command that writes records says at once that there is none.
+    open_store(where.address).close()
     with Verifier.from_config(path, queue=where.queue, store=where.store) as verifier:
         resolutions = Resolver.of(verifier, policy).resolve(corrections)
         for resolution in track(resolutions, len(corrections), f"resolving {name}"):

@@ -24,7 +24,7 @@ import secrets
 import socket
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -52,9 +52,10 @@ _agents: "weakref.WeakSet[Agent]" = weakref.WeakSet()
 class Agent:
     """Keeps the last read of a service's word, and writes what the process has to say.
 
-    `folder` holds the host's files (flag, note), None where there is none. `deliver` writes what waits to the store
-    that it is given, and `waiting` tells how many rows do. `now` stands in for the clock that SQLite has not. The
-    threads raise nothing; `obstacle` is the sentence of what is wrong now, "" when nothing is.
+    `folder` holds the host's files (flag, note), None where there is none. `duties` are what else the writer does, each
+    by its name, with the store that it is given; `waiting` tells how many rows wait for it. `now` stands in for the
+    clock that SQLite has not. The threads raise nothing; `obstacle` is the sentence of what is wrong now, "" when
+    nothing is.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Agent:
         enabled: bool,
         version: str = "",
         folder: Path | None = None,
-        deliver: Callable[[Store], None] | None = None,
+        duties: Mapping[str, Callable[[Store], object]] | None = None,
         waiting: Callable[[], int] = lambda: 0,
         now: Callable[[], float] = time.time,
         boot: Callable[[], float] | None = None,
@@ -78,7 +79,7 @@ class Agent:
         self.lowering: Lowering | None = None
         self.forked = False
         self._plan_id, self._enabled, self._version = plan_id, enabled, version
-        self._deliver, self._waiting, self._now = deliver, waiting, now
+        self._duties, self._waiting, self._now = duties or {}, waiting, now
         self._folder, self._files = folder, LoweringFiles(folder) if folder else None
         self._note, self._noted = Note(), 0
         self._started = now()
@@ -123,30 +124,35 @@ class Agent:
             registered = is_registered(connection, self.nonce)
         read = self._understood(word_read, began, registered=registered)
         with self._changed:
-            before, self.read = self.read, read
+            before, self.read = self.read, None if self._stop.is_set() else read
             self._changed.notify_all()
         if not registered or before is None or _epoch(before) != _epoch(read):
             self._due.set()
 
     def step_write(self) -> None:
         """Register or acknowledge, note what was seen, deliver what waits. Raises nothing."""
-        self._try("prepare", self._prepare)
+        if not self._try("prepare", self.prepare):
+            return
         self._try("register", self._register)
         self._try("note", self._keep_note)
-        if self._deliver is not None:
-            self._try("deliver", partial(self._deliver, self.store))
+        for name, duty in self._duties.items():
+            self._try(name, partial(duty, self.store))
 
-    def close(self) -> None:
-        """Stop both threads, and sign off. A thread that waits for the store is left to its deadline."""
+    def stop(self) -> bool:
+        """Stop both threads, and say whether both have ended: one that waits for the store is left to its deadline.
+        From now on nothing is known, so nothing is permitted."""
         self._stop.set()
         self._due.set()
         for thread in self._threads:
-            thread.join(2 * AGENT_SECONDS)
-        if any(thread.is_alive() for thread in self._threads):
-            return
+            thread.join(AGENT_SECONDS)
         self.read = None
-        self._try("sign off", self._sign_off)
-        self.store.close()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Stop, and sign off where the store answers. Allowed twice."""
+        if self.stop():
+            self._try("sign off", self._sign_off)
+            self.store.close()
 
     def _keep_reading(self) -> None:
         while not self._stop.is_set():
@@ -159,7 +165,7 @@ class Agent:
             self.step_write()
             self._due.wait(BEAT_SECONDS)
 
-    def _try(self, what: str, act: Callable[[], None]) -> None:
+    def _try(self, what: str, act: Callable[[], object]) -> bool:
         try:
             act()
         except Exception as error:
@@ -167,8 +173,9 @@ class Agent:
             if self._wrong.get(what) != sentence:
                 _log.warning("%s: %s", what, sentence)
             self._wrong[what] = sentence
-        else:
-            self._wrong.pop(what, None)
+            return False
+        self._wrong.pop(what, None)
+        return True
 
     def _understood(self, read: WordRead, began: float, *, registered: bool) -> Read:
         standing, epoch = read.standing, read.word.epoch if read.word else 0
@@ -193,7 +200,7 @@ class Agent:
             self._note = noted if own.incarnation is None else noted.raised(own.incarnation, own.epoch, own.position)
             self._noted = changed
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Make the store, or bring it to the current schema: the reader never does."""
         if not self._prepared:
             open_store(self.where).close()

@@ -9,6 +9,7 @@ from suffice.sampling.sampler import Draws
 from suffice.sampling.streams import Stream
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run, Verdict
+from suffice.store.ledger import WhyFixed
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
@@ -19,7 +20,8 @@ class Served:
 
     `verdict` is the decision that production uses; `arm` made it. For audited decisions, `baseline` and `adaptive` are
     the verdicts of both arms on the same draws. The fixed arm makes a shadow decision. `fallback` says which failure
-    made the fixed arm take over.
+    made the fixed arm take over, `why_fixed` why the arm is fixed, None where it is adaptive. `epoch` is that of the
+    word that the decision was made under, None under no word: whoever acts on a decision later may compare it.
     """
 
     verdict: Verdict
@@ -29,6 +31,8 @@ class Served:
     baseline: Verdict | None = None
     adaptive: Verdict | None = None
     fallback: str | None = None
+    why_fixed: WhyFixed | None = None
+    epoch: int | None = None
 
     @property
     def decision(self) -> Decision:
@@ -91,19 +95,38 @@ def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) ->
     return Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
 
 
-def serve_adaptive(case: Case, plan: Plan, seed: int, *, audited: bool, feed: Feed | None = None) -> Served:
+def serve_adaptive(
+    case: Case,
+    plan: Plan,
+    seed: int,
+    *,
+    audited: bool,
+    permitted: Callable[[], bool] = lambda: True,
+    feed: Feed | None = None,
+) -> Served:
     """The plan's decision. An audited one goes on to N on the same stream, to see what the baseline decides.
 
     An INVALID adaptive decision is checked against the baseline too. The baseline decides, unless it is INVALID itself.
+    `permitted` is asked last: when an adaptive decision is no longer permitted, the case goes on to N on the same
+    stream, and the baseline decides.
     """
     reader = _Reader(case, plan.rule, seed)
     adaptive = reader.feed(plan.start(), feed)
-    if not audited and adaptive.decision is not Decision.INVALID:
+    checked = audited or adaptive.decision is Decision.INVALID
+    baseline = reader.feed(_baseline(plan)) if checked else None
+    if not permitted():
+        return Served(baseline or reader.feed(_baseline(plan)), Arm.FIXED, why_fixed=WhyFixed.FENCED)
+    if baseline is None:
         return Served(adaptive, Arm.ADAPTIVE)
-    baseline = reader.feed(_baseline(plan))
     served = Served(adaptive, Arm.ADAPTIVE, audited=audited, baseline=baseline, adaptive=adaptive)
     if adaptive.decision is Decision.INVALID and baseline.decision is not Decision.INVALID:
-        return replace(served, verdict=baseline, arm=Arm.FIXED, fallback="the adaptive decision was INVALID")
+        return replace(
+            served,
+            verdict=baseline,
+            arm=Arm.FIXED,
+            fallback="the adaptive decision was INVALID",
+            why_fixed=WhyFixed.FALLBACK,
+        )
     return served
 
 

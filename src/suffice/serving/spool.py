@@ -6,7 +6,8 @@ What always holds:
 
 1. `verify` returns a decision only after its row was written here, or could not be and waits in memory. Each row is one
    unbuffered write: what the kernel has survives the process, though not a power failure.
-2. A row leaves the file only after the ledger has committed it.
+2. A row leaves the file only after the ledger has committed it. To deliver, a new file takes the place of the one that
+   is written (a swap of two names under a lock in the process), and the old one goes once its rows are in the ledger.
 3. One process at a time reads or empties a file: its owner, or after its death whoever holds the lock beside it. The
    operating system frees the lock of a dead process, so no time-out guesses who lives.
 4. In the ledger (rollout, key) is unique. A row may therefore be written twice, and counts once.
@@ -15,12 +16,12 @@ What can happen between any two lines:
 
 - Killed within a write: the line has no closing brace, so it is no JSON and is dropped. Nobody got that decision. The
   next line begins with a line break, so that a write that failed spoils no other.
-- Killed between the ledger's commit and emptying the file: the rows are taken up once more, and invariant 4 drops them.
+- Killed between the ledger's commit and removing the file: the rows are taken up once more, and invariant 4 drops them.
 - Killed while taking up: nothing was removed before the ledger had it, so the next one begins again.
 - Killed between making the lock and making the file: the lock is swept. Whoever makes a spool waits for such a sweep.
 - A lock is removed while another process waits for it: `filelock` sees that its file has gone, and tries again.
 - The disk is full or the folder away: rows wait in memory, in their order. The first failure is logged, and the next
-  row tries again.
+  row tries again. Beyond `MOST_WAITING` a row is dropped and counted; before that, whoever decides decides fixed.
 - A row of another version of Suffice: it is refused in one line, and its file is left as it is.
 """
 
@@ -35,29 +36,36 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, OutputError, StoreError
+from suffice.serving.refused import deliver
+from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import DecisionRow, Ledger, plain_row, row_of_plain
 
 FOLDER = "spool"
 """The folder's name, beside the store."""
 
-_BATCH = 10_000
+MOST_WAITING = 10_000
+"""Rows that may wait in memory; at so many that cannot be written, decisions are fixed."""
+
+_BATCH = 1_000
 _SWEEP_SECONDS = 5.0
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=str).encode
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
-    """A spool's file, and the lock that says that its owner lives."""
+    """A spool's file with how many rows it holds, and the lock that says that its owner lives."""
 
     path: Path
     file: FileIO
     lock: FileLock
+    rows: int = 0
 
 
 class Spool:
@@ -65,14 +73,17 @@ class Spool:
 
     A row that `add` has written survives a SIGKILL of the process; a power failure may take it. A row that cannot be
     written (no folder, no permission, a full disk) waits in memory, and is written as soon as that is possible. The
-    first failure is logged. Not shared between processes; for several threads the caller locks.
+    first failure is logged. Safe to share between threads, not between processes: `add` never waits for a delivery.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: _Open | None = None
+        self._sealed: list[_Open] = []
         self._waiting: deque[bytes] = deque()
         self._failing = False
+        self._rows, self._dropped, self._dropped_at = 0, 0, 0.0
+        self._lock, self._delivering = Lock(), Lock()
 
     @property
     def waiting(self) -> int:
@@ -80,51 +91,135 @@ class Spool:
         return len(self._waiting)
 
     @property
+    def rows(self) -> int:
+        """Rows that the ledger does not have yet."""
+        return self._rows
+
+    @property
+    def dropped(self) -> int:
+        """Rows that are lost (they could not be written, and too many waited in memory), and not counted in the store
+        yet."""
+        return self._dropped
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next row that cannot be written would be dropped."""
+        return len(self._waiting) >= MOST_WAITING
+
+    @property
     def path(self) -> Path | None:
         """The file, None before the first row."""
         return self._open.path if self._open else None
 
+    def prepare(self) -> None:
+        """Make the file, so that the first row need not. Raises nothing."""
+        with suppress(OSError, Timeout), self._lock:
+            self._opened()
+
     def add(self, row: DecisionRow) -> None:
         """Write the row, and those before it that wait. Raises nothing."""
-        self._waiting.append(_line(row))
-        self._write()
+        line = _line(row)
+        with self._lock:
+            if self.is_full:
+                # Those that wait are tried first: the disk may have room again.
+                self._write()
+            if self.is_full:
+                self._dropped, self._dropped_at = self._dropped + 1, row.at
+                return
+            self._waiting.append(line)
+            self._rows += 1
+            self._write()
 
-    def clear(self) -> None:
-        """Forget all rows: the ledger has them."""
-        self._waiting.clear()
-        if self._open is not None:
-            # Rows that stay are taken up again, which changes nothing.
-            with suppress(OSError):
-                self._open.file.truncate(0)
+    def deliver(self, ledger: Ledger) -> int:
+        """Write all rows to the ledger, and return how many were new to it. Rows may be added meanwhile.
+
+        Raises StoreError, DataError or OutputError; what is not written then waits on.
+        """
+        new = 0
+        with self._delivering:
+            self._seal()
+            while self._sealed:
+                sealed = self._sealed[0]
+                new += _moved(sealed.path, ledger)
+                self._sealed.pop(0)
+                sealed.file.close()
+                _let_go(sealed.path, sealed.lock)
+                self._rows -= sealed.rows
+            waited = list(self._waiting)
+            if self._dropped:
+                self._tell_dropped(ledger)
+            if waited:
+                new += deliver(ledger, [_row(json.loads(line), self._folder) for line in waited], self._folder)
+                self._forget(waited)
+        return new
 
     def close(self) -> None:
-        """Let go of the file. An empty one is removed; rows wait for whoever takes them up. Allowed twice."""
-        self._write()
-        if self._open is None:
-            return
-        closing, self._open = self._open, None
-        empty = os.fstat(closing.file.fileno()).st_size == 0
-        closing.file.close()
-        if empty:
-            _remove(closing.path)
-        _let_go(closing.path, closing.lock)
+        """Let go of the files. An empty one is removed; rows wait for whoever takes them up. Allowed twice."""
+        with self._delivering, self._lock:
+            self._write()
+            closing, self._open = [*self._sealed, *([self._open] if self._open else [])], None
+            self._sealed = []
+            for one in closing:
+                empty = os.fstat(one.file.fileno()).st_size == 0
+                one.file.close()
+                if empty:
+                    _remove(one.path)
+                _let_go(one.path, one.lock)
+
+    def _tell_dropped(self, ledger: Ledger) -> None:
+        dropped, at = self._dropped, self._dropped_at
+        with ledger.store.write() as connection:
+            note_irregular(connection, Irregular.DROPPED, "", "", dropped, at)
+        with self._lock:
+            self._dropped -= dropped
+
+    def _seal(self) -> None:
+        """Put a new file in the place of the one that is written, unless nothing was."""
+        with self._lock:
+            if self._open is None or self._open.rows == 0:
+                return
+        try:
+            fresh = self._created()
+        except (OSError, Timeout):
+            fresh = None  # The next row tries again.
+        with self._lock:
+            if self._open is not None:
+                self._sealed.append(self._open)
+            self._open = fresh
+
+    def _forget(self, delivered: list[bytes]) -> None:
+        """Forget lines that the ledger has, but for those that were written meanwhile: they are first in line."""
+        known = {id(line) for line in delivered}
+        with self._lock:
+            while self._waiting and id(self._waiting[0]) in known:
+                self._waiting.popleft()
+                self._rows -= 1
 
     def _write(self) -> None:
         try:
             while self._waiting:
-                _write_whole(self._opened(), self._waiting[0])
+                opened = self._opened()
+                _write_whole(opened.file, self._waiting[0])
                 self._waiting.popleft()
+                opened.rows += 1
             self._failing = False
-        except OSError as error:
+        except (OSError, Timeout) as error:
             if not self._failing:
-                _log.warning("%s: ledger rows are kept in memory only: %s", self._folder, error.strerror or error)
+                _log.warning("%s: ledger rows are kept in memory only: %s", self._folder, _reason(error))
             self._failing = True
 
-    def _opened(self) -> FileIO:
+    def _opened(self) -> _Open:
         if self._open is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._open = _create(self._folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl")
-        return self._open.file
+            self._open = self._created()
+        return self._open
+
+    def _created(self) -> _Open:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return _create(self._folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def take_up(folder: Path, ledger: Ledger) -> int:
@@ -159,7 +254,7 @@ def _sweep(path: Path) -> None:
 def _moved(path: Path, ledger: Ledger) -> int:
     new, rows = 0, _rows(path)
     while batch := list(islice(rows, _BATCH)):
-        new += ledger.append(batch)
+        new += deliver(ledger, batch, path.parent)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

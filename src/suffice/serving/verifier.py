@@ -4,7 +4,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -12,62 +11,71 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from suffice.config import load
+from suffice.config import Config, load
 from suffice.decision.rule import Decision
-from suffice.errors import DataError, OutputError, StoreError, SufficeError
+from suffice.errors import DataError, OutputError, PlanError, StoreError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
-from suffice.flag.client import FlagClient
 from suffice.sampling.sampler import of_known_shape
+from suffice.serving.agent import Agent
 from suffice.serving.counted import count
-from suffice.serving.pulse import PULSE_SECONDS, Pulse
+from suffice.serving.permission import FORCE_FIXED as FORCE_FIXED
+from suffice.serving.permission import Asked, Leased, Permission, Told, forced
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
-from suffice.serving.situation import SERVICE, StoredSituation
+from suffice.serving.situation import SERVICE
 from suffice.serving.situation import Situation as Situation
 from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.stopping.cache import default_cache
-from suffice.stopping.make import configured_plan
+from suffice.stopping.make import configured_plan, configured_rule
+from suffice.stopping.make import plan as make_plan
 from suffice.stopping.plan import Plan
 from suffice.store.address import STORE_URL, note_store, store_of
-from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.database import AGENT_SECONDS, Store, open_store
+from suffice.store.ledger import DecisionRow, Ledger, Reason, WhyFixed, too_long
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
-FORCE_FIXED = "SUFFICE_FORCE_FIXED"
-"""The environment variable that, set to 1, forces the baseline whatever flag and configuration say; nor is anything
-computed in the shadow. Anything but 0 and nothing counts as 1: who sets it wants the baseline."""
-
 BATCH = 500
-"""Ledger rows that are written together."""
+"""Ledger rows that are written together by a verifier without an agent."""
 
 WAIT_SECONDS = 1.0
-"""How long a ledger row may wait for others, until the next decision (or the pulse) has it written: rollouts judge what
-is written."""
+"""How long a ledger row of a verifier without an agent may wait for others, until the next decision has it written."""
+
+FIRST_WORD_SECONDS = 2.0
+"""How long a start waits for its first word at most, so that a short run begins on the right arm."""
+
+SIGN_SECONDS = 10.0
+"""The pause between two signs of life, and between two looks for what dead processes of this host left."""
 
 _log = logging.getLogger(__name__)
 
 
 class Verifier:
-    """Decides cases in production: by the arm that the flag names for the target, with audits, a ledger and counters.
+    """Decides cases in production: by the arm that the rollout's word permits, with audits, a ledger and counters.
 
     Draws of unknown shape (a callable, resampled values) under a t rule take the fixed arm, unless the plan is guarded.
     Guarantees three things. `verify` never fails because the adaptive path failed: it falls back to fixed and counts
-    it. A decision is adaptive only when `enabled` is true, the flag says so, the newest rollout is about this plan and
-    SUFFICE_FORCE_FIXED is not set. Whether a case is audited depends on its target alone. Errors of a sampler are the
-    caller's, and are raised. Ledger rows and counters are written in batches; `flush`, `close` or leaving the context
-    writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
-    counters since the last batch do not. Safe to share between threads; each process makes its own.
+    it. A decision is adaptive only when `permission` says so before its first draw and again before it is returned
+    (production's: a fresh word of the rollout about this plan, `enabled`, and neither a file, a provider nor
+    SUFFICE_FORCE_FIXED against it). Whether a case is audited depends on its target alone. Errors of a sampler are the
+    caller's, and are raised.
+
+    Made by `from_config`, `verify` touches no database, no lock of another process and no disk but for one `write` to
+    its spool: an agent does all else in the background. A verifier that is made by hand writes rows and counters in
+    batches itself; it asks its `flag` and `situation` when it is given no `permission`. `flush`, `close` or leaving the
+    context writes what is left. With a `spool`, the row of each decision that `verify` returned outlives a SIGKILL;
+    counters since the last batch do not. Safe to share between threads; a forked child opens an agent and a spool of
+    its own.
     """
 
     def __init__(
         self,
         plan: Plan,
         seed: int,
-        flag: Flag,
+        flag: Flag | None = None,
         *,
         enabled: bool,
         counters: Counters,
@@ -75,28 +83,36 @@ class Verifier:
         monotonic: Callable[[], float] = time.monotonic,
         ledger: Ledger | None = None,
         situation: Callable[[], Situation] = Situation,
+        permission: Permission | None = None,
         metrics: Path | None = None,
         batch: int = BATCH,
         spool: Spool | None = None,
+        fault: Callable[[Situation], Situation] = lambda situation: situation,
     ) -> None:
         self.plan, self.seed = plan, seed
-        self._flag, self._enabled = flag, enabled
         self.counters, self.clock, self._monotonic = counters, clock, monotonic
-        self._ledger = ledger
-        self._situation = situation
+        self._enabled, self._ledger, self._fault = enabled, ledger, fault
+        self._permission = permission or Told(flag, situation, plan.id, lambda: self.clock(), enabled=enabled)
         self._metrics, self._batch, self._spool = metrics, batch, spool
-        self._opened: list[FlagClient | Store] = []
+        self._background: _Background | None = None
         self._rows: list[DecisionRow] = []
-        self._pulse: Pulse | None = None
         self._since = 0.0
-        self._lock = Lock()
+        self._lock, self._flushing = Lock(), Lock()
 
     @property
     def store(self) -> Store:
-        """The store that the ledger is in. Raises StoreError when there is none."""
+        """The store that the ledger is in. Raises StoreError when there is none, or when it cannot be opened."""
+        self._notice_fork()
+        if self._ledger is None and self._background is not None:
+            self._ledger = Ledger(self._background.open_store())
         if self._ledger is None:
             raise StoreError("this verifier keeps no ledger, so it has no store")
         return self._ledger.store
+
+    @property
+    def obstacle(self) -> str:
+        """The sentence of why no word counts here now; "" when one does, or when there is no agent to ask."""
+        return self._background.agent.obstacle if self._background else ""
 
     @classmethod
     def from_config(
@@ -106,73 +122,59 @@ class Verifier:
         queue: Path | str = "TemporaryQueue",
         store: str | None = None,
         service: str = SERVICE,
-        situation: Callable[[], Situation] | None = None,
+        provider: Flag | None = None,
+        fault: Callable[[Situation], Situation] = lambda situation: situation,
+        clock: Callable[[], float] = time.time,
     ) -> Self:
         """The verifier that a configuration describes, with store, flag and metrics files in the folder `queue`.
 
         The store is in the database that the URL `store`, or else $SUFFICE_STORE_URL, names, if one does.
-        It takes part in the rollout of `service` that the store has, as that goes on, unless `situation` says where its
-        decisions belong, and gives signs of life (`start_pulse`). Rows that killed verifiers left are written to the
-        ledger first. Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError,
-        PlanError, StoreError; the last not when SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
+        It takes part in the rollout of `service`: an agent reads its word, registers this process and writes ledger
+        rows and counters. A `provider` of your own may lower as well. With a store that is frozen, gone or newer, or a
+        plan file that cannot be read, it starts fixed, says why in the log, and keeps trying. It waits for its first
+        word for 2 s at most. `fault` is for rehearsals, `clock` stands in for the store's where that has none.
+        Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError, PlanError for a plan
+        that the configuration itself makes impossible, StoreError for an address that is none; the last not when
+        SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
         """
         path, queue = Path(path), Path(queue)
         config = load(path)
-        plan = configured_plan(config.verifier, default_cache(), path.parent)
-        opened = _opened(queue, store or os.environ.get(STORE_URL))
-        ledger = Ledger(opened) if opened else None
-        if ledger is not None:
-            # Production must start; what cannot be taken up now, the next one or the rollout's next cycle takes.
-            with suppress(SufficeError):
-                take_up(queue / FOLDER, ledger)
-        flag = FlagClient.from_file(queue / "flag.json")
+        where = _where(queue, store or os.environ.get(STORE_URL))
         verifier = cls(
-            plan,
+            _plan(config, path.parent),
             config.determinism.seed,
-            flag,
             enabled=config.verifier.adaptive_sampling.enabled,
             counters=Counters(),
-            clock=time.time,
-            ledger=ledger,
-            situation=situation or (StoredSituation(opened, service) if opened else Situation),
+            clock=clock,
             metrics=queue / "metrics.json",
             spool=Spool(queue / FOLDER),
+            fault=fault,
         )
-        verifier._opened.append(flag)
-        if opened is not None:
-            verifier._opened.append(opened)
-            verifier.start_pulse(service)
+        if where is not None:
+            verifier._background = _Background(verifier, where, queue, service, provider)
+            verifier._background.start()
         return verifier
-
-    def start_pulse(self, service: str = SERVICE, seconds: float = PULSE_SECONDS) -> None:
-        """Tell the store every so often that this process lives, and write the rows that wait; until `close`.
-
-        Without traffic nothing else says so: a rollout whose verifiers give no sign for `rollout.health.max_age` knows
-        nothing. Raises StoreError when there is no ledger.
-        """
-        if self._ledger is None:
-            raise StoreError("this verifier keeps no ledger, so there is nothing to tell")
-        self._pulse = Pulse(lambda: self.beat(service), seconds)
 
     def beat(self, service: str = SERVICE) -> None:
         """One sign of life, and the rows that wait written. Raises StoreError, OutputError or DataError."""
-        if self._rows:
+        if self.waiting:
             self.flush()
         with self.store.write() as connection:
             note_sign(connection, service, self.clock())
 
+    @property
+    def waiting(self) -> int:
+        """Ledger rows that are not written yet."""
+        return self._spool.rows if self._spool is not None else len(self._rows)
+
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
-        its key, target or region cannot be stored.
-
-        A full batch is written here; what cannot be written now waits for the next one, for `flush` or for `close`.
-        """
+        its key, target or region cannot be stored."""
         _check_storable(case)
-        # Before the flag is asked: a decision that is adaptive may still draw when a rollback is observed.
-        at = self.clock()
-        situation = self._situation()
-        served = self._decide(case, situation)
-        row = row_of(case, served, situation, self.plan.id, self.seed, at)
+        self._notice_fork()
+        asked = self._ask(case)
+        served, asked = self._decide(case, asked)
+        row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
         return served
@@ -180,13 +182,13 @@ class Verifier:
     def flush(self) -> None:
         """Write the ledger rows and the counters that wait. Raises StoreError, OutputError or DataError; what is not
         written then waits on."""
-        if self._ledger is not None:
-            with self._lock:
-                if self._rows:
-                    self._ledger.append(self._rows)
-                    self._rows = []
-                    if self._spool is not None:
-                        self._spool.clear()
+        self._notice_fork()
+        ledger = self._ledger
+        if ledger is None and self._background is not None:
+            self._background.agent.prepare()
+            ledger = Ledger(self._background.agent.store)
+        if ledger is not None:
+            self._deliver(ledger)
         if self._metrics is not None:
             flush(self.counters, self._metrics)
 
@@ -195,15 +197,20 @@ class Verifier:
 
         Raises what `flush` does; rows that could not be written then stay in the spool, for whoever takes them up.
         """
-        if self._pulse is not None:
-            self._pulse.stop()
+        background = self._background
+        if background is not None and background.agent.forked:
+            return
         try:
+            if background is not None and not background.agent.stop():
+                raise StoreError(
+                    f"{background.agent.store.name}: does not answer; {self.waiting} rows wait in the spool"
+                )
             self.flush()
         finally:
             if self._spool is not None:
                 self._spool.close()
-            for opened in self._opened:
-                opened.close()
+            if background is not None:
+                background.close()
 
     def __enter__(self) -> Self:
         return self
@@ -215,43 +222,68 @@ class Verifier:
 
     def arm(self, case: Case) -> Arm:
         """The arm that a case would take now."""
-        return self._arm(case, self._situation())
+        self._notice_fork()
+        return Arm.ADAPTIVE if self._permission.ask(case).why_fixed is None else Arm.FIXED
 
-    def _arm(self, case: Case, situation: Situation) -> Arm:
-        if not self._enabled or _forced() or self._foreign(situation):
-            return Arm.FIXED
-        return self._flag.ask(case.target, case.region).arm
+    def _ask(self, case: Case) -> Asked:
+        asked = self._permission.ask(case)
+        return replace(asked, situation=self._fault(asked.situation))
 
-    def _foreign(self, situation: Situation) -> bool:
-        """Whether the rollout is about another plan: this one has proven nothing, whatever the flag says."""
-        return situation.plan_id not in (None, self.plan.id)
+    def _decide(self, case: Case, asked: Asked) -> tuple[Served, Asked]:
+        """The decision, and the answer to the last question that it was made under."""
+        situation, last = asked.situation, asked
 
-    def _decide(self, case: Case, situation: Situation) -> Served:
+        def permitted() -> bool:
+            nonlocal last
+            again = self._permission.ask_again(case)
+            last = replace(again, situation=self._fault(again.situation))
+            return last.why_fixed is None
+
+        if asked.failure is not None:
+            return self._fallen_back(case, asked.failure, asked), asked
         audits = audited(case.target, situation.audit_salt, situation.audit_fraction)
         plan = situation.plan or self.plan
+        served: Served | None = None
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
-            if not _fits(plan, case) or self._foreign(situation):
-                return serve_fixed(case, self.plan, self.seed)
-            if situation.shadow and audits and not _forced():
-                return serve_shadow(case, plan, self.seed, situation.feed)
-            if not situation.shadow and self._arm(case, situation) is Arm.ADAPTIVE:
-                return serve_adaptive(case, plan, self.seed, audited=audits, feed=situation.feed)
+            if (
+                _fits(plan, case)
+                and not too_long(case.key, case.target, case.region)
+                and asked.why_fixed is not WhyFixed.FOREIGN_PLAN
+            ):
+                if situation.shadow and audits and not forced():
+                    served = serve_shadow(case, plan, self.seed, situation.feed)
+                elif not situation.shadow and asked.why_fixed is None:
+                    served = serve_adaptive(
+                        case, plan, self.seed, audited=audits, permitted=permitted, feed=situation.feed
+                    )
         except Exception as error:
-            return replace(serve_fixed(case, self.plan, self.seed), fallback=f"{type(error).__name__}: {error}")
-        return serve_fixed(case, self.plan, self.seed)
+            return self._fallen_back(case, f"{type(error).__name__}: {error}", last), last
+        served = served or serve_fixed(case, self.plan, self.seed)
+        if served.arm is Arm.FIXED and served.why_fixed is None:
+            served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
+        return replace(served, epoch=last.epoch), last
+
+    def _fallen_back(self, case: Case, failure: str, asked: Asked) -> Served:
+        fixed = serve_fixed(case, self.plan, self.seed)
+        return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch)
 
     def _note(self, row: DecisionRow) -> None:
-        if self._ledger is None:
+        if self._background is None and self._ledger is None:
+            return
+        if self._background is not None:
+            assert self._spool is not None
+            self._spool.add(row)
             return
         with self._lock:
             now = self._monotonic()
-            if not self._rows:
+            if not self.waiting:
                 self._since = now
-            self._rows.append(row)
             if self._spool is not None:
                 self._spool.add(row)
-            due = len(self._rows) % self._batch == 0 or now - self._since >= WAIT_SECONDS
+            else:
+                self._rows.append(row)
+            due = self.waiting % self._batch == 0 or now - self._since >= WAIT_SECONDS
             if due:
                 self._since = now
         if due:
@@ -261,25 +293,131 @@ class Verifier:
                 # A decision that was made is not taken back because it cannot be written down yet.
                 _log.warning("ledger rows or counters wait: %s", error)
 
+    def _deliver(self, ledger: Ledger) -> None:
+        if self._spool is not None:
+            self._spool.deliver(ledger)
+            return
+        with self._flushing:
+            with self._lock:
+                rows = list(self._rows)
+            if rows:
+                ledger.append(rows)
+                with self._lock:
+                    del self._rows[: len(rows)]
 
-def _opened(queue: Path, url: str | None) -> Store | None:
-    """The store; None when it cannot be opened and fixed is forced: the way out when all else is broken needs none."""
+    def _notice_fork(self) -> None:
+        """A forked child has none of its parent's threads: it opens what it needs, and touches nothing of theirs."""
+        background = self._background
+        if background is None or not background.agent.forked:
+            return
+        self._lock, self._flushing = Lock(), Lock()
+        self.counters, self._ledger = Counters(), None
+        self._spool = Spool(background.queue / FOLDER)
+        # The parent's is kept: collected, it would close what the parent still uses.
+        self._background = _Background(
+            self, background.where, background.queue, background.service, background.provider, parent=background
+        )
+        self._background.start()
+
+
+class _Background:
+    """What `from_config` opens beside the verifier: the agent with its duties, and the resolver's store."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        where: str | Path,
+        queue: Path,
+        service: str,
+        provider: Flag | None,
+        parent: "_Background | None" = None,
+    ) -> None:
+        self.where, self.queue, self.service, self.provider, self._parent = where, queue, service, provider, parent
+        self._verifier, self._store, self._looked_at = verifier, list[Store](), float("-inf")
+        assert verifier._spool is not None
+        spool = verifier._spool
+        self.agent = Agent(
+            where,
+            service,
+            plan_id=verifier.plan.id,
+            enabled=verifier._enabled,
+            folder=queue,
+            duties={"rows": self._deliver, "counters": self._count, "left by others": self._take_up},
+            waiting=lambda: spool.rows,
+            now=lambda: verifier.clock(),
+        )
+        verifier._permission = Leased(
+            self.agent,
+            plan_id=verifier.plan.id,
+            enabled=verifier._enabled,
+            provider=provider,
+            blocked=lambda: spool.is_full,
+            clock=lambda: verifier.clock(),
+        )
+
+    def start(self) -> None:
+        """Start the agent, and wait a moment for the first word."""
+        assert self._verifier._spool is not None
+        self._verifier._spool.prepare()
+        self.agent.start()
+        self.agent.wait_until_registered(FIRST_WORD_SECONDS)
+
+    def open_store(self) -> Store:
+        """The store for who works with it beside the decisions, opened once. Raises StoreError."""
+        if not self._store:
+            self._store.append(open_store(self.where))
+        return self._store[0]
+
+    def close(self) -> None:
+        self.agent.close()
+        for store in self._store:
+            store.close()
+
+    def _deliver(self, store: Store) -> None:
+        self._verifier._deliver(Ledger(store))
+
+    def _count(self, _: Store) -> None:
+        if self._verifier._metrics is not None:
+            flush(self._verifier.counters, self._verifier._metrics, patience=AGENT_SECONDS)
+
+    def _take_up(self, store: Store) -> None:
+        now = self.agent.boot()
+        if now - self._looked_at < SIGN_SECONDS:
+            return
+        self._looked_at = now
+        with store.write() as connection:
+            note_sign(connection, self.service, self._verifier.clock())
+        take_up(self.queue / FOLDER, Ledger(store))
+
+
+def _plan(config: Config, folder: Path) -> Plan:
+    """The configured plan; the baseline's where its file cannot be read: that is about another plan than any word."""
     try:
-        opened = open_store(store_of(queue, url))
+        return configured_plan(config.verifier, default_cache(), folder)
+    except PlanError as error:
+        if config.verifier.adaptive_sampling.plan_file is None:
+            raise
+        _log.warning("decisions are fixed: %s", error)
+        rule = configured_rule(config.verifier)
+        return make_plan(rule, config.verifier.n_samples, method="fixed")
+
+
+def _where(queue: Path, url: str | None) -> str | Path | None:
+    """Where the store is; None when that cannot be told and fixed is forced: the way out when all else is broken needs
+    none."""
+    try:
+        where = store_of(queue, url)
     except StoreError as error:
-        if not _forced():
+        if not forced():
             raise
         _log.warning("%s is set: decisions are fixed, and not in the ledger: %s", FORCE_FIXED, error)
         return None
-    try:
-        if url:
+    if url:
+        try:
             note_store(queue, url)
-    except OutputError as error:
-        if not _forced():
-            opened.close()
-            raise
-        _log.warning("%s is set: decisions are fixed; where the store is cannot be noted: %s", FORCE_FIXED, error)
-    return opened
+        except OutputError as error:
+            _log.warning("where the store is cannot be noted: %s", error)
+    return where
 
 
 def _fits(plan: Plan, case: Case) -> bool:
@@ -304,11 +442,9 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _forced() -> bool:
-    return os.environ.get(FORCE_FIXED, "") not in ("", "0")
-
-
-def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed: int, at: float) -> DecisionRow:
+def row_of(
+    case: Case, served: Served, situation: Situation, plan_id: str, seed: int, at: float, process: str | None = None
+) -> DecisionRow:
     """The ledger row of a decision."""
     verdict, baseline, adaptive = served.verdict, served.baseline, served.adaptive
     invalid = Decision.INVALID in (verdict.decision, baseline.decision if baseline else None)
@@ -337,4 +473,7 @@ def row_of(case: Case, served: Served, situation: Situation, plan_id: str, seed:
         agrees=served.agrees,
         guarded=None if ran is None else ran.guarded,
         invalid=invalid,
+        epoch=served.epoch,
+        process=process,
+        why_fixed=served.why_fixed,
     )

@@ -51,15 +51,16 @@ def read(path: Path) -> Metrics:
     return Metrics(path, _parsed(text, path))
 
 
-def flush(counters: Counters, path: Path) -> None:
+def flush(counters: Counters, path: Path, *, patience: float = _LOCK_SECONDS) -> None:
     """Add the increments to the file, and take them out of memory.
 
     Guarantees three things. Processes and threads that flush into one file lose and double nothing. The file is whole
     at any instant. Increments leave memory exactly when they are in the file: after a failure or an interrupt a later
-    flush adds what this one did not. Raises OutputError when the file cannot be locked or written. Raises DataError
+    flush adds what this one did not. Raises OutputError when the file cannot be locked within `patience` seconds, or
+    not written. Raises DataError
     when it holds something else than metrics of this format, and leaves it as it is.
     """
-    with _locked(path):
+    with _locked(path, patience):
         remove_leftovers(path)
         added = counters.snapshot()
         text = to_text(_stored(path) + added)
@@ -91,14 +92,14 @@ def to_text(counts: Counts) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, patience: float) -> Iterator[None]:
     # A lock file of its own: the metrics file is replaced, and a lock on what is replaced guards nothing.
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=patience)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(poll_interval=_POLL_SECONDS)
     except Timeout as error:
-        raise OutputError(f"{path}: locked by another process for more than {_LOCK_SECONDS:.0f} s") from error
+        raise OutputError(f"{path}: locked by another process for more than {patience:.0f} s") from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be locked: {error.strerror or error}") from error
     try:
