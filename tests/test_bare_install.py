@@ -70,6 +70,7 @@ COMMANDS = (
     Asked("rollout rollback --reason why", HOLDS, "RolledBack"),
     Asked("rollout run --until-done", FAILS, "RolledBack"),
     Asked("rollout prune --older-than 90d", HOLDS),
+    Asked("rollout roles --read ann", FAILS, "rights are PostgreSQL's"),
     Asked("triage list", HOLDS, "verifier-000001"),
     Asked("triage show verifier-000001", HOLDS),
     Asked("triage check verifier-000001", HOLDS),

@@ -118,6 +118,8 @@ def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> N
     assert asked(capsys, "rollout", "cycle")[0] == 2
     code, history, _ = asked(capsys, "rollout", "history")
     assert (code, history["intact"]) == (0, True)
+    number, _, digest = history["head"].partition(":")
+    assert int(number) >= len(history["events"]) and len(digest) == 64
     assert [event["action"] for event in history["events"]][:3] == ["start", "pause", "roll back"]
 
 

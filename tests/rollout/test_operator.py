@@ -627,7 +627,10 @@ def test_a_deleted_rollout_is_settled_by_whoever_comes_next(tmp_path: Path, monk
                     again(made).operator.cycle()
         assert "published, and observed" in again(made).operator.cycle().notes[0]
         assert made.actions() == ["start", "advance", "roll back", "receipt", "triage", "settle"]
-        assert [path.name for path in (made.place.queue / "triage").iterdir()] == ["verifier-000001"]
+        assert sorted(path.name for path in (made.place.queue / "triage").iterdir()) == [
+            "verifier-000001",
+            "verifier-000001.journal-head",
+        ]
 
 
 def test_a_deleted_rollout_whose_baseline_is_not_observed_is_rolling_back_until_it_is(

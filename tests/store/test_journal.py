@@ -10,7 +10,7 @@ from suffice.store.journal import JournalEvent, append_journal, journal_of, last
 
 TEXTS = [
     *("start", "judge", "advance", "pause", "resume", "complete", "roll back", "not observed", "observed"),
-    *("receipt", "triage", "settle", "repair", "close"),
+    *("receipt", "triage", "settle", "reopen", "hold back", "release", "old primary gone", "repair", "close"),
 ]
 
 

@@ -15,7 +15,7 @@ from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
-from suffice.store.journal import JournalEvent, append_journal
+from suffice.store.journal import JournalEvent, append_journal, verify_journal
 from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.triage import StoredReceipt, add_receipt
 from suffice.telemetry.counters import Counter
@@ -89,6 +89,15 @@ def test_a_bundle_holds_everything_that_is_known(store: Store, tmp_path: Path) -
     assert check(bundle) == len(names(bundle))
     assert json.loads((bundle / "receipt.json").read_text(encoding="utf-8"))["asked"] == 20
     assert [event["action"] for event in lines(bundle, "events.jsonl")] == ["start"]
+
+
+def test_the_head_of_the_journal_is_noted_beside_it(store: Store, tmp_path: Path) -> None:
+    with store.write() as connection:
+        append_journal(connection, [JournalEvent(1.0, "r-1", "ann", Action.START, "why")])
+    bundle = frozen(store, tmp_path, view())
+    with store.read() as connection:
+        head = verify_journal(connection).head
+    assert bundle.with_name("r-1.journal-head").read_text(encoding="ascii").strip().partition(":")[2] == head
 
 
 def test_what_went_with_a_deleted_rollout_has_no_file(store: Store, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from suffice.answer import Answer
-from suffice.cli import options, rollout_prune
+from suffice.cli import options, rollout_prune, rollout_roles
 from suffice.cli.command import add, print_answer
 from suffice.cli.sources import SourceOptions, corrections_of
 from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError
@@ -180,15 +180,15 @@ def history(
     """Say who did what, when and why, from the journal. Exits 2 when the journal's chain of hashes is broken."""
     from suffice.cli.rollout_view import print_history
     from suffice.store.actions import Action
-    from suffice.store.journal import verify_journal
+    from suffice.store.journal import journal_head, verify_journal
 
     with where.open() as operator:
         events = [event for event in operator.history(rollout) if every or event.action is not Action.JUDGE]
         with operator.store.read() as connection:
-            chain = verify_journal(connection)
+            chain, head = verify_journal(connection), journal_head(connection)
     if rollout is not None and not events:
         raise MissingDataError(f"there is no rollout {rollout}")
-    plain = {"intact": chain.intact, "events": [asdict(event) for event in events]}
+    plain = {"intact": chain.intact, "head": head, "events": [asdict(event) for event in events]}
     if chain.intact:
         return Answer(plain, lambda: print_history(events))
     broken = f"the journal's chain is broken at event {chain.broken_seq}: {chain.what}"
@@ -380,6 +380,7 @@ COMMANDS: tuple[Callable[..., Answer | ExitCode], ...] = (
     fleet,
     advance,
     rollout_prune.prune,
+    rollout_roles.roles,
 )
 for _command in COMMANDS:
     add(app, _command.__name__, _command)

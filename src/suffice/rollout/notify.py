@@ -24,6 +24,7 @@ from suffice.errors import RolloutError
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import Store, insert_new
+from suffice.store.journal import journal_head
 from suffice.store.outbox import Message, drop_oldest, due, enqueue_events, put_off, sent
 from suffice.store.schema import outbox
 from suffice.store.triage import TriageItem, items
@@ -227,7 +228,7 @@ def _enqueue_items(connection: Connection, now: float) -> None:
         {
             "rollout": item.id,
             "kind": KIND,
-            "payload": canonical(_values(item)),
+            "payload": canonical({**_values(item), "journal_head": journal_head(connection)}),
             "idempotency_key": f"triage/{item.id}",
             "attempts": 0,
             "next_at": now,

@@ -71,10 +71,16 @@ def verify(connection: Connection, table: Table) -> Verification:
         if wrong:
             return Verification(count, last, count + 1, wrong)
         count, last = count + 1, own
-    head = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _key(table))).scalar_one_or_none()
-    if (head or f"0:{GENESIS}") != f"{count}:{last}":
-        return Verification(count, last, count + 1, f"the chain ends after {count}, its head says {head}")
+    noted = head(connection, table)
+    if noted != f"{count}:{last}":
+        return Verification(count, last, count + 1, f"the chain ends after {count}, its head says {noted}")
     return Verification(count, last)
+
+
+def head(connection: Connection, table: Table) -> str:
+    """The number and hash of the last row, as `number:hash`."""
+    noted = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _key(table))).scalar_one_or_none()
+    return noted or f"0:{GENESIS}"
 
 
 def _wrong(expected: int, seq: int, last: str, before: str, own: str, values: list[Any]) -> str | None:

@@ -49,6 +49,12 @@ def verify_journal(connection: Connection) -> Verification:
     return chain.verify(connection, journal)
 
 
+def journal_head(connection: Connection) -> str:
+    """The number and hash of the journal's last event, `0:000…` before the first: what to note elsewhere, so that a
+    chain that was rewritten as a whole is found too."""
+    return chain.head(connection, journal)
+
+
 def journal_of(connection: Connection, rollout: str) -> list[JournalEvent]:
     """Everything that was done to a rollout, in order."""
     query = select(*_COLUMNS).where(journal.c.rollout == rollout).order_by(journal.c.seq)

@@ -15,11 +15,12 @@ from string import Template
 from typing import Any, TypeAlias
 
 from suffice.errors import OutputError
+from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
-from suffice.store.journal import journal_of
+from suffice.store.journal import journal_head, journal_of
 from suffice.store.ledger import DecisionRow, Ledger, plain_row
 from suffice.store.triage import receipt_of
 from suffice.telemetry.metrics_file import to_text
@@ -85,6 +86,10 @@ def freeze_rollback(bundle: Path, rollback: Rollback, store: Store, flag: Path) 
     if bundle.exists():
         return
     files = _files(bundle, rollback, store, flag)
+    with store.read() as connection:
+        head = journal_head(connection)
+    # Beside the bundle, whose files are those of one moment: what shows later that the whole journal was rewritten.
+    write_atomically(bundle.with_name(f"{bundle.name}.journal-head"), f"{head}\n")
     try:
         freeze(bundle, files)
     except OutputError:
