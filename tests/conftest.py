@@ -1,5 +1,6 @@
 """Settings of all tests: equal runs, a plan cache of this run's own, and places for stores on each database."""
 
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -11,6 +12,11 @@ from hypothesis import settings
 
 from postgres_server import Server, running
 from store_places import Place, Reused, reused_at
+
+# Children that are killed are forked from one process, which has imported what they need and has no thread.
+multiprocessing.get_context("forkserver").set_forkserver_preload(
+    ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.serving.verifier", "suffice.evidence.recompute"]
+)
 
 settings.register_profile("suffice", derandomize=True, deadline=None)
 settings.load_profile("suffice")

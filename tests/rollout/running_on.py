@@ -31,7 +31,6 @@ TARGETS = 100
 """Targets that the client asks for."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["suffice.rollout.daemon", "suffice.serving.verifier", "suffice.evidence.recompute"])
 
 
 @dataclass(frozen=True)

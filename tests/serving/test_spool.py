@@ -38,7 +38,6 @@ from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.verifier.arm import Arm
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["suffice.serving.verifier", "suffice.serving.spool", "suffice.stopping.make"])
 
 
 @pytest.fixture
