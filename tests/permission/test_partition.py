@@ -1,0 +1,244 @@
+"""Verifiers on several machines, and a rollout that is rolled back while links are cut and processes stopped.
+
+An independent judge reads what came of it, and catches products that leave out one rule.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from checker import Campaign, Span, Traced, Wrong, judge
+from links import Link
+
+from postgres_server import Server
+from suffice.errors import SufficeError
+from suffice.rollout.operator import Operator, Start
+from suffice.rollout.phases import Phase
+from suffice.rollout.world import Place
+
+HERE = Path(__file__).parent
+PATIENCE = 120.0
+LEASE_SECONDS = 5.0
+SERVICE = "verifier"
+CONFIG: dict[str, Any] = {
+    "verifier": {
+        "rule": "proportion",
+        "n_samples": 32,
+        "adaptive_sampling": {"enabled": True, "max_disagreement": 0.01},
+    },
+    "rollout": {
+        "cycle": "1h",
+        "lapse_cycles": 1,
+        "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}],
+    },
+}
+
+
+@dataclass
+class Machine:
+    """A host with verifiers of its own, behind a link of its own."""
+
+    name: str
+    link: Link
+    url: str
+    workers: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Fleet:
+    """Machines, their processes, and what was done to them."""
+
+    folder: Path
+    server: Server
+    url: str
+    machines: list[Machine] = field(default_factory=list)
+    pids: dict[str, int] = field(default_factory=dict)
+    campaign: Campaign = field(default_factory=lambda: Campaign([], []))
+    faults: int = 0
+
+    def machine(self, name: str, careless: list[str]) -> Machine:
+        """A machine with a worker for each rule that is left out; "" leaves out none."""
+        link = Link(self.server.port)
+        url = self.url.replace(f":{self.server.port}/", f":{link.port}/")
+        machine = Machine(name, link, url)
+        for number, rule in enumerate(careless):
+            worker = {
+                "name": f"{name}{number}",
+                "careless": rule,
+                "url": url,
+                "config": str(self.folder / "config.json"),
+            }
+            paths = {"queue": str(self.folder / name), "trace": str(self.folder / "traces" / f"{name}{number}.jsonl")}
+            machine.workers.append({**worker, **paths})
+        self.machines.append(machine)
+        return machine
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Every machine's processes decide, and end by themselves at the end."""
+        (self.folder / "traces").mkdir()
+        workers = [worker for machine in self.machines for worker in machine.workers]
+        command = [sys.executable, str(HERE / "deciding.py"), json.dumps(workers)]
+        errors = (self.folder / "errors").open("w+", encoding="utf-8")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        try:
+            self.pids = json.loads(process.stdout.readline())
+            yield
+            (self.folder / "traces" / "stop").touch()
+            assert process.wait(PATIENCE) == 0, (self.folder / "errors").read_text(encoding="utf-8")[-2000:]
+        finally:
+            for machine in self.machines:
+                machine.link.close()
+            if process.poll() is None:
+                process.terminate()
+            process.wait(PATIENCE)
+            process.stdout.close()
+            errors.close()
+
+    def traced(self) -> list[Traced]:
+        lines = [
+            line for path in (self.folder / "traces").glob("*.jsonl") for line in path.read_text("utf-8").splitlines()
+        ]
+        return [Traced(**json.loads(line)) for line in lines if line.endswith("}")]
+
+    def all_adaptive(self) -> bool:
+        """Whether each process has been adaptive since this was asked first."""
+        seen = {it.process for it in self.traced() if it.adaptive}
+        return seen == set(self.pids)
+
+    @contextmanager
+    def cut(self, machine: Machine) -> Iterator[None]:
+        self.faults += 1
+        begin = time.time()
+        machine.link.cut()
+        yield
+        end = time.time()
+        machine.link.heal()
+        self.campaign.cut += [(worker["name"], Span(begin, end)) for worker in machine.workers]
+
+    @contextmanager
+    def stopped(self, process: str) -> Iterator[None]:
+        self.faults += 1
+        os.kill(self.pids[process], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pids[process], signal.SIGCONT)
+
+    @contextmanager
+    def frozen_server(self) -> Iterator[None]:
+        self.faults += 1
+        postmaster = self.server.process.pid
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text("ascii").split()
+        pids = [postmaster, *map(int, children)]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def dropped_connections(self) -> None:
+        self.faults += 1
+        self.server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, postgres: Server) -> Fleet:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    return Fleet(tmp_path, postgres, postgres.place())
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def operator_of(fleet: Fleet) -> Operator:
+    return Operator(Place(fleet.folder / "config.json", fleet.folder / "runner", url=fleet.url))
+
+
+def rolled_back(fleet: Fleet) -> float:
+    """Roll back, whatever it takes; returns the moment of the receipt."""
+
+    def is_done() -> bool:
+        try:
+            with operator_of(fleet) as operator:
+                if operator.state.phase is Phase.ROLLED_BACK:
+                    return True
+                if operator.state.phase is Phase.ROLLING_BACK:
+                    operator.cycle()
+                else:
+                    operator.tell("rollback", "ann", "the campaign says so")
+                return operator.state.phase is Phase.ROLLED_BACK
+        except SufficeError:
+            return False  # the server is frozen: it is asked for again
+
+    until(is_done, "the rollback is not observed")
+    schema = fleet.url.rpartition("%3D")[2]
+    ((at,),) = fleet.server.execute(f"SELECT at FROM {schema}.receipts")
+    return float(at)
+
+
+def ledger_keys(fleet: Fleet) -> list[str]:
+    schema = fleet.url.rpartition("%3D")[2]
+    return [key for (key,) in fleet.server.execute(f"SELECT key FROM {schema}.decisions")]
+
+
+def judged(fleet: Fleet) -> set[Wrong]:
+    fleet.campaign.decisions, fleet.campaign.ledger = fleet.traced(), ledger_keys(fleet)
+    return judge(fleet.campaign)
+
+
+def any_fault(fleet: Fleet, random: Random) -> None:
+    """One fault, healed after a moment."""
+    seconds = random.choice((0.1, 0.4, 1.5))
+    kind = random.randrange(4)
+    if kind == 0:
+        with fleet.cut(random.choice(fleet.machines)):
+            time.sleep(seconds)
+    elif kind == 1:
+        with fleet.stopped(random.choice(sorted(fleet.pids))):
+            time.sleep(seconds)
+    elif kind == 2:
+        with fleet.frozen_server():
+            time.sleep(min(seconds, 0.4))
+    else:
+        fleet.dropped_connections()
+
+
+def test_through_faults_no_promise_is_broken(fleet: Fleet) -> None:
+    random = Random(13)
+    for name in "abc":
+        fleet.machine(name, ["", ""])
+    with operator_of(fleet) as operator:
+        operator.start("ann", Start(waived=("determinism",)))
+    began = time.time()
+    with fleet.at_work():
+        until(fleet.all_adaptive, "not all are adaptive")
+        fleet.campaign.good.append(Span(began, time.time()))
+        for _ in range(12):
+            any_fault(fleet, random)
+        with fleet.cut(fleet.machines[0]), fleet.stopped("b0"):
+            receipt = rolled_back(fleet)
+            fleet.campaign.fixed.append(Span(receipt, float("inf")))
+        for _ in range(10):
+            any_fault(fleet, random)
+    assert fleet.faults >= 20
+    assert judged(fleet) == set()
