@@ -15,13 +15,13 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-import suffice.serving.permission
 from numpy.random import Generator
 from numpy.typing import NDArray
-from suffice.serving.permission import Leased
 
 import suffice.serving.agent
+import suffice.serving.permission
 from suffice.serving.fence import Read
+from suffice.serving.permission import Leased
 from suffice.serving.verifier import Verifier
 from suffice.store.words import Word
 from suffice.verifier.case import Case
