@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sqlalchemy import Connection, insert, select
 
 from suffice.errors import StoreConflict
-from suffice.resolution.judge import Outcome, Resolution, Verify, first_record, judge
+from suffice.resolution.judge import Outcome, Resolution, Verdict, Verify, first_record, judge
 from suffice.resolution.provenance import events
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.verifier import Verifier
@@ -18,6 +18,7 @@ from suffice.store.events import append_provenance
 from suffice.store.records import Change, Record, load_inputs, load_records, save_changes
 from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter, Counters
+from suffice.verifier.case import Case
 
 BATCH = 256
 """Corrections a transaction: so many that commits cost little, so few that a kill loses a moment's work."""
@@ -63,7 +64,8 @@ class Resolver:
     ledger rows) is kept before anything is built on it. A kill at any moment leaves whole batches. The next start skips
     what is done, and asks `verify` again about the rest, with the same keys.
     `clock` gives seconds since the epoch. `scope` is stored with each resolution (a rollout and pass, or "").
-    `counters` counts the rollbacks and escalations of batches that are written.
+    `counters` counts the rollbacks and escalations of batches that are written. `fence` is asked in the transaction
+    whether adaptive decisions may still be acted on: those that may not are decided anew by the baseline.
     """
 
     store: Store
@@ -74,6 +76,7 @@ class Resolver:
     batch: int = BATCH
     flush: Callable[[], None] = lambda: None
     counters: Counters = field(default_factory=Counters)
+    fence: Verifier | None = None
 
     @classmethod
     def of(cls, verifier: Verifier, policy: StormPolicy) -> Self:
@@ -88,6 +91,7 @@ class Resolver:
             verifier.clock,
             flush=verifier.flush,
             counters=verifier.counters,
+            fence=verifier,
         )
 
     def resolve(self, corrections: Iterable[Correction]) -> Iterator[Resolution]:
@@ -102,47 +106,97 @@ class Resolver:
             yield from self._resolve_batch(chunk)
 
     def _resolve_batch(self, chunk: Sequence[Correction]) -> list[Resolution]:
-        for _ in range(_TRIES - 1):
+        decided, conflicts = _Decided(self.verify), 0
+        while True:
             try:
-                return self._attempt(chunk)
+                return self._attempt(chunk, decided)
+            except _TakenBack as taken:
+                for key in taken.keys:
+                    decided.decide_anew(key, taken.fence)
             except StoreConflict:
-                continue
-        return self._attempt(chunk)
+                conflicts += 1
+                if conflicts == _TRIES:
+                    raise
 
-    def _attempt(self, chunk: Sequence[Correction]) -> list[Resolution]:
+    def _attempt(self, chunk: Sequence[Correction], decided: "_Decided") -> list[Resolution]:
         with self.store.read() as connection:
             resolved = _resolved(connection, chunk)
             known = load_records(connection, (correction.target for correction in chunk))
             known = {**load_inputs(connection, known.values()), **known}
-        judged = [self._judge(correction, known, resolved) for correction in chunk]
+        judged = [self._judge(correction, known, resolved, decided) for correction in chunk]
         fresh = [resolution for resolution in judged if resolution.outcome is not Outcome.ALREADY]
         if fresh:
             self.flush()
-            self._write(fresh)
+            self._write(fresh, decided)
             self._count(fresh)
         return judged
 
-    def _judge(self, correction: Correction, known: dict[str, Record], resolved: set[str]) -> Resolution:
+    def _judge(
+        self, correction: Correction, known: dict[str, Record], resolved: set[str], decided: "_Decided"
+    ) -> Resolution:
         record = known.get(correction.target)
         if correction.key in resolved:
             as_is = record or first_record(correction)
             return Resolution(correction, Outcome.ALREADY, as_is, as_is)
-        resolution = judge(record, correction, known, self.verify, self.policy)
+        resolution = judge(record, correction, known, decided, self.policy)
         resolved.add(correction.key)
         known[correction.target] = resolution.after
         return resolution
 
-    def _write(self, fresh: Sequence[Resolution]) -> None:
+    def _write(self, fresh: Sequence[Resolution], decided: "_Decided") -> None:
         at = self.clock()
         with self.store.write() as connection:
+            if self.fence is not None:
+                self._check(connection, self.fence, fresh, decided)
             save_changes(connection, [change for resolution in fresh for change in _changes(resolution)])
             connection.execute(insert(resolutions), [_row(resolution, self.scope, at) for resolution in fresh])
             append_provenance(connection, [event for resolution in fresh for event in events(resolution, at)])
+
+    def _check(self, connection: Connection, fence: Verifier, fresh: Sequence[Resolution], decided: "_Decided") -> None:
+        served = [decided.served[resolution.correction.key] for resolution in fresh if resolution.verdict is not None]
+        taken = fence.taken_back(connection, served)
+        if taken:
+            raise _TakenBack(taken, fence)
+        for case, anew in served:
+            if case.key in decided.anew:
+                fence.replace_row(connection, case, anew)
 
     def _count(self, fresh: Sequence[Resolution]) -> None:
         rolled_back = sum(resolution.outcome is Outcome.ROLLED_BACK for resolution in fresh)
         self.counters.add(Counter.ROLLBACKS, rolled_back)
         self.counters.add(Counter.ESCALATIONS, sum(resolution.escalated for resolution in fresh))
+
+
+class _TakenBack(Exception):
+    """Adaptive decisions of the batch may not be acted on any more; nothing was written."""
+
+    def __init__(self, keys: Sequence[str], fence: Verifier) -> None:
+        super().__init__(", ".join(keys))
+        self.keys, self.fence = keys, fence
+
+
+class _Decided:
+    """Validates the corrections of one batch, each once, however often the batch is judged; a case that has become
+    another one meanwhile is decided again."""
+
+    def __init__(self, verify: Verify) -> None:
+        self._verify = verify
+        self.served: dict[str, tuple[Case, Any]] = {}
+        self.anew: set[str] = set()
+
+    def __call__(self, case: Case) -> Verdict:
+        case_before, verdict = self.served.get(case.key, (None, None))
+        if case_before != case:
+            verdict = self._verify(case)
+            self.served[case.key] = case, verdict
+            self.anew.discard(case.key)
+        return cast(Verdict, verdict)
+
+    def decide_anew(self, key: str, fence: Verifier) -> None:
+        """Put the baseline's decision in the place of an adaptive one."""
+        case, served = self.served[key]
+        self.served[key] = case, fence.decide_anew(case, served)
+        self.anew.add(key)
 
 
 def summarise(resolved: Iterable[Resolution]) -> Summary:

@@ -171,7 +171,9 @@ class Agent:
         except Exception as error:
             sentence = str(error) if isinstance(error, SufficeError) else f"{type(error).__name__}: {error}"
             if self._wrong.get(what) != sentence:
-                _log.warning("%s: %s", what, sentence)
+                # Until the writer has looked, a store that is not made yet is nothing to warn of.
+                expected = what == "read" and not self._prepared
+                _log.log(logging.DEBUG if expected else logging.WARNING, "%s: %s", what, sentence)
             self._wrong[what] = sentence
             return False
         self._wrong.pop(what, None)

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from suffice.flag.answer import Flag
 from suffice.flag.evaluation import Evaluator
 from suffice.serving.agent import Agent
 from suffice.serving.fence import IN_FORCE, Read, may_be_adaptive
 from suffice.serving.situation import Situation
 from suffice.store.ledger import WhyFixed
-from suffice.store.words import Word
+from suffice.store.words import Word, read_word
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
@@ -91,6 +93,26 @@ class Leased:
         if asked.why_fixed is WhyFixed.LAPSED and read is not None and read.has_aged_out(self._agent.boot()):
             return self._ask(case, self._agent.wait_for_read(read, SECOND_WAIT_SECONDS))
         return asked
+
+    def within(self, connection: Connection, service: str, now: float) -> tuple[str | None, Callable[[Case], bool]]:
+        """The rollout of the word that a transaction reads, and whether it permits a case in that transaction.
+
+        The transaction holds the store's write lock, as the one that takes a word back does: no lease is needed.
+        """
+        told = read_word(connection, service, now)
+        standing = told.standing
+        read = Read(
+            told.word,
+            began=0.0,
+            remaining=told.remaining,
+            store_time=standing.at,
+            incarnation=standing.incarnation,
+            primary=standing.primary,
+            registered=True,
+            obstacle=told.obstacle,
+        )
+        rollout, epoch = (told.word.rollout, told.word.epoch) if told.word else (None, None)
+        return rollout, lambda case: self._why_fixed(case, read, 0.0, epoch) is None
 
     def _ask(self, case: Case, read: Read | None) -> Asked:
         now = self._agent.boot()

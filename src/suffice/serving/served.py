@@ -22,6 +22,7 @@ class Served:
     the verdicts of both arms on the same draws. The fixed arm makes a shadow decision. `fallback` says which failure
     made the fixed arm take over, `why_fixed` why the arm is fixed, None where it is adaptive. `epoch` is that of the
     word that the decision was made under, None under no word: whoever acts on a decision later may compare it.
+    `rollout` is where its ledger row belongs.
     """
 
     verdict: Verdict
@@ -33,6 +34,7 @@ class Served:
     fallback: str | None = None
     why_fixed: WhyFixed | None = None
     epoch: int | None = None
+    rollout: str = ""
 
     @property
     def decision(self) -> Decision:

@@ -3,13 +3,15 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import nan
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
+
+from sqlalchemy import Connection
 
 from suffice.config import Config, load
 from suffice.decision.rule import Decision
@@ -31,7 +33,7 @@ from suffice.stopping.make import plan as make_plan
 from suffice.stopping.plan import Plan
 from suffice.store.address import STORE_URL, note_store, store_of
 from suffice.store.database import AGENT_SECONDS, Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason, WhyFixed, too_long
+from suffice.store.ledger import DecisionRow, Ledger, Reason, WhyFixed, replace_decision, too_long
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
@@ -179,6 +181,29 @@ class Verifier:
         self._note(row)
         return served
 
+    def taken_back(self, connection: Connection, decided: Iterable[tuple[Case, Served]]) -> list[str]:
+        """The keys of adaptive decisions that may not be acted on in the caller's write transaction.
+
+        A decision may be acted on while the word that this transaction reads is of the store's incarnation, has not
+        lapsed, is about the same rollout and plan, and still puts the case on the adaptive arm. Raises StoreError.
+        """
+        adaptive = [(case, served) for case, served in decided if served.arm is Arm.ADAPTIVE]
+        if self._background is None or not adaptive:
+            return []
+        rollout, may = self._background.permission.within(connection, self._background.service, self.clock())
+        return [case.key for case, served in adaptive if served.rollout != rollout or not may(case)]
+
+    def decide_anew(self, case: Case, served: Served) -> Served:
+        """The baseline's decision about a case whose adaptive one may not be acted on."""
+        fixed = serve_fixed(case, self.plan, self.seed)
+        return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
+
+    def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
+        """Put a decision that was made anew into the place of its ledger row, in the caller's write transaction."""
+        situation = Situation(rollout=served.rollout)
+        row = row_of(case, served, situation, self.plan.id, self.seed, self.clock(), self._permission.process)
+        replace_decision(connection, row)
+
     def flush(self) -> None:
         """Write the ledger rows and the counters that wait. Raises StoreError, OutputError or DataError; what is not
         written then waits on."""
@@ -262,11 +287,11 @@ class Verifier:
         served = served or serve_fixed(case, self.plan, self.seed)
         if served.arm is Arm.FIXED and served.why_fixed is None:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
-        return replace(served, epoch=last.epoch), last
+        return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
     def _fallen_back(self, case: Case, failure: str, asked: Asked) -> Served:
-        fixed = serve_fixed(case, self.plan, self.seed)
-        return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch)
+        fixed, rollout = serve_fixed(case, self.plan, self.seed), asked.situation.rollout
+        return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch, rollout=rollout)
 
     def _note(self, row: DecisionRow) -> None:
         if self._background is None and self._ledger is None:
@@ -346,7 +371,7 @@ class _Background:
             waiting=lambda: spool.rows,
             now=lambda: verifier.clock(),
         )
-        verifier._permission = Leased(
+        self.permission = Leased(
             self.agent,
             plan_id=verifier.plan.id,
             enabled=verifier._enabled,
@@ -354,6 +379,7 @@ class _Background:
             blocked=lambda: spool.is_full,
             clock=lambda: verifier.clock(),
         )
+        verifier._permission = self.permission
 
     def start(self) -> None:
         """Start the agent, and wait a moment for the first word."""

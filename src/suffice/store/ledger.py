@@ -8,7 +8,7 @@ from math import isfinite, nan
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, update
 
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError, StoreRefusal
@@ -325,6 +325,15 @@ def too_long(key: str, target: str, region: str | None) -> str | None:
         if 4 * len(text) > LONGEST and len(text.encode(errors="surrogatepass")) > LONGEST:
             return f"its {name} is longer than {LONGEST:,} bytes"
     return None
+
+
+def replace_decision(connection: Connection, row: DecisionRow) -> None:
+    """Put what was decided anew into the place of the row with this key and rollout, which keeps number and stage."""
+    values = {
+        name: value for name, value in plain_row(row).items() if name not in ("key", "rollout", "stage", "region")
+    }
+    same = (decisions.c.rollout == row.rollout) & (decisions.c.key == row.key)
+    connection.execute(update(decisions).where(same).values(values))
 
 
 def _insert(connection: Connection, rows: Iterable[DecisionRow]) -> int:
