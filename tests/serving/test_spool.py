@@ -2,10 +2,12 @@
 in the ledger once."""
 
 import errno
+import json
 import logging
 import math
 import multiprocessing
 import random
+import re
 import shutil
 import tempfile
 import threading
@@ -28,7 +30,8 @@ from spooling import ROW, noted
 from sqlalchemy import Connection, text
 
 from suffice.decision.rule import Decision
-from suffice.errors import DataError, StoreError
+from suffice.errors import StoreError
+from suffice.serving import refused as refused_rows
 from suffice.serving import spool as spool_module
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Situation, Verifier
@@ -224,26 +227,57 @@ def test_a_misspelt_row_is_refused_with_its_key_and_keeps_no_others_back(
     bad, good = tmp_path / "1-bad.jsonl", tmp_path / "2-good.jsonl"
     bad.write_bytes(OLD_LINE.replace(was, misspelt))
     good.write_bytes(OLD_LINE.replace(b'"old"', b'"good"'))
-    with pytest.raises(DataError, match=r"1-bad.jsonl.*decision old of rollout 'r'.*; allowed: "):
-        take_up(tmp_path, Ledger(store))
+    assert take_up(tmp_path, Ledger(store)) == 1
     assert keys(store) == ["good"]
-    assert bad.exists()
+    assert not bad.exists()
+    [(row, why)] = aside(tmp_path)
+    assert row == json.loads(OLD_LINE.replace(was, misspelt))
+    assert re.search("decision old of rollout 'r'.*; allowed: ", why)
+    assert refused(store) == 1
 
 
-def test_rows_of_another_version_stay_and_keep_no_others_back(store: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "spool"
-    for row in rows(3):
-        spool = Spool(folder)
-        spool.add(row)
-        spool.close()
-    first = min(folder.glob("*.jsonl"))
-    first.write_bytes(first.read_bytes().replace(b'"guarded"', b'"of_version_9"'))
-    before = first.read_bytes()
-    with pytest.raises(DataError, match="of_version_9"):
-        take_up(folder, Ledger(store))
-    assert len(keys(store)) == 2
-    assert list(folder.glob("*.jsonl")) == [first]
-    assert first.read_bytes() == before
+def aside(folder: Path) -> list[tuple[Any, str]]:
+    """What was put aside, and why."""
+    lines = (folder / refused_rows.FOLDER / refused_rows.FILE).read_text(encoding="ascii").splitlines()
+    return [(line["row"], line["why"]) for line in map(json.loads, lines)]
+
+
+def refused(store: Store) -> int:
+    with store.read() as connection:
+        return irregular_of(connection, "r", ROW.stage)[Irregular.REFUSED].count
+
+
+def test_lines_that_are_no_rows_are_put_aside_and_keep_no_others_back_in_their_file(
+    store: Store, tmp_path: Path
+) -> None:
+    good = [OLD_LINE.replace(b'"old"', f'"good {i}"'.encode()) for i in range(3)]
+    newer = OLD_LINE.replace(b'"guarded"', b'"of_version_9"')
+    unreadable = [newer, b"\n" + bytes(300), b"\nwhat a power failure left", b"\n[1, 2]"]
+    path = tmp_path / "1.jsonl"
+    path.write_bytes(b"".join([good[0], *unreadable, good[1], OLD_LINE[:40], good[2]]))
+    assert take_up(tmp_path, Ledger(store)) == 3
+    assert keys(store) == ["good 0", "good 1", "good 2"]
+    assert [row for row, _ in aside(tmp_path)] == [
+        json.loads(newer),
+        "\0" * 300,
+        "what a power failure left",
+        [1, 2],
+    ]
+    assert refused(store) == len(unreadable)
+    assert list(tmp_path.glob("*.jsonl")) == []
+
+
+def test_a_file_whose_lines_are_no_rows_stays_while_the_store_is_away(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "1.jsonl"
+    path.write_bytes(b"\nno row" + OLD_LINE)
+    rename(store, "decisions", "elsewhere")
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            take_up(tmp_path, Ledger(store))
+    rename(store, "elsewhere", "decisions")
+    assert take_up(tmp_path, Ledger(store)) == 1
+    assert [row for row, _ in aside(tmp_path)] == ["no row"]
+    assert refused(store) == 1
 
 
 def test_what_the_ledger_refuses_stays_in_the_spool(store: Store, tmp_path: Path) -> None:

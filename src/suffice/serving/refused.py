@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,20 +42,21 @@ def deliver(ledger: Ledger, rows: Sequence[DecisionRow], spools: Path | None) ->
 def put_aside(ledger: Ledger, spools: Path, what: Any, why: str, at: float) -> None:
     """Put a row, or the line that should have been one, aside, count it, and tell it. Raises OutputError, StoreError.
 
-    It is in the file before it is counted: a kill in between leaves it there twice, never nowhere.
+    It is in the file before its count is committed: a kill in between leaves it there twice, never nowhere.
     """
     folder, place = spools / FOLDER, ("", "")
     if isinstance(what, dict) and all(isinstance(what.get(name), str) for name in ("rollout", "stage")):
         place = what["rollout"], what["stage"]
     moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
     line = json.dumps({"why": why, "at": moment, "row": what}, default=str) + "\n"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # One write at the end of the file: several processes put aside here.
-        with (folder / FILE).open("ab", buffering=0) as file:
-            file.write(line.encode("ascii"))
-    except OSError as error:
-        raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
     with ledger.store.write() as connection:
         note_irregular(connection, Irregular.REFUSED, *place, 1, at)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # One write at the end of the file: several processes put aside here.
+            with (folder / FILE).open("ab", buffering=0) as file:
+                file.write(line.encode("ascii"))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
     _log.warning("%s: a row was put aside: %s", folder / FILE, why)

@@ -22,7 +22,8 @@ What can happen between any two lines:
 - A lock is removed while another process waits for it: `filelock` sees that its file has gone, and tries again.
 - The disk is full or the folder away: rows wait in memory, in their order. The first failure is logged, and the next
   row tries again. Beyond `MOST_WAITING` a row is dropped and counted; before that, whoever decides decides fixed.
-- A row of another version of Suffice: it is refused in one line, and its file is left as it is.
+- A line that is no row (of a newer version, or what a power failure left): it is put aside and counted once the others
+  are in the ledger, and its file goes. Only a line that a kill cut off is dropped: it begins as a row and has no end.
 """
 
 import json
@@ -30,7 +31,7 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -42,7 +43,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, OutputError, StoreError
-from suffice.serving.refused import deliver
+from suffice.serving.refused import deliver, put_aside
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import DecisionRow, Ledger, plain_row, row_of_plain
 
@@ -149,7 +150,7 @@ class Spool:
             if self._dropped:
                 self._tell_dropped(ledger)
             if waited:
-                new += deliver(ledger, [_row(json.loads(line), self._folder) for line in waited], self._folder)
+                new += deliver(ledger, [row_of_plain(json.loads(line)) for line in waited], self._folder)
                 self._forget(waited)
         return new
 
@@ -226,8 +227,9 @@ def take_up(folder: Path, ledger: Ledger) -> int:
     """Write what dead verifiers left in the folder to the ledger, and return how many rows were new to it.
 
     It leaves the spools of living verifiers alone. It drops a line that a kill cut off: its decision was not returned
-    to anybody. Several processes may call it at once, and again after a kill. Raises StoreError when the ledger cannot
-    be written. Raises DataError or OutputError when a spool cannot be read or removed; nothing of it is lost then, and
+    to anybody. Any other line that is no row is put aside and counted (`refused`), and blocks nothing behind it.
+    Several processes may call it at once, and again after a kill. Raises StoreError when the ledger cannot be written.
+    Raises DataError or OutputError when a spool cannot be read or removed; nothing of it is lost then, and
     the others have been taken up.
     """
     new, wrong = 0, list[DataError | OutputError]()
@@ -252,9 +254,12 @@ def _sweep(path: Path) -> None:
 
 
 def _moved(path: Path, ledger: Ledger) -> int:
-    new, rows = 0, _rows(path)
+    new, unread = 0, list[_Unread]()
+    rows = _rows(path, unread)
     while batch := list(islice(rows, _BATCH)):
         new += deliver(ledger, batch, path.parent)
+    for one in unread:
+        put_aside(ledger, path.parent, one.what, one.why, path.stat().st_mtime)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -262,21 +267,42 @@ def _moved(path: Path, ledger: Ledger) -> int:
     return new
 
 
-def _rows(path: Path) -> Iterator[DecisionRow]:
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A line that is no row, as far as it was understood, and why."""
+
+    what: Any
+    why: str
+
+
+def _rows(path: Path, unread: list[_Unread]) -> Iterator[DecisionRow]:
+    """The rows of a spool; what is none is added to `unread`."""
     try:
         with path.open("rb") as file:
-            yield from (_row(line, path) for line in _whole(file))
+            for line in file:
+                read = _read(line.strip(b"\n"))
+                if isinstance(read, _Unread):
+                    unread.append(read)
+                elif read is not None:
+                    yield read
     except FileNotFoundError:
         return  # Somebody else has taken it up.
     except OSError as error:
         raise DataError(f"{path}: the spool cannot be read: {error.strerror or error}") from error
 
 
-def _whole(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        # What is cut off has no closing brace, so it is no JSON.
-        with suppress(ValueError):
-            yield json.loads(line)
+def _read(line: bytes) -> DecisionRow | _Unread | None:
+    """The row of a line; None for an empty one, and for one that a kill cut off."""
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        if not line or (line.startswith(b"{") and not line.endswith(b"}")):
+            return None
+        return _Unread(line.decode("ascii", "backslashreplace"), f"no row of Suffice: {error}")
+    try:
+        return row_of_plain(plain)
+    except (StoreError, TypeError, AttributeError) as error:
+        return _Unread(plain, f"a row of another version of Suffice: {error}")
 
 
 def _line(row: DecisionRow) -> bytes:
@@ -288,13 +314,6 @@ def _line(row: DecisionRow) -> bytes:
                 del plain[name]
     # The line break comes first: it ends what a write that failed may have left.
     return b"\n" + _encode(plain).encode("ascii")
-
-
-def _row(values: Any, path: Path) -> DecisionRow:
-    try:
-        return row_of_plain(values)
-    except (StoreError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: holds a row of another version of Suffice ({error}); left as it is") from error
 
 
 def _write_whole(file: FileIO, line: bytes) -> None:
