@@ -137,8 +137,8 @@ def _names(kind: type[Enum]) -> dict[str | None, Enum | None]:
     return {None: None, **{member.name: member for member in kind}}
 
 
-_ENUMS = {
-    _NAMES.index(name): members
+_ENUMS = tuple(
+    (_NAMES.index(name), members)
     for name, members in {
         "arm": _texts(Arm),
         "decision": _texts(Decision),
@@ -147,7 +147,7 @@ _ENUMS = {
         "adaptive_decision": _texts(Decision, optional=True),
         "why_fixed": _names(WhyFixed),
     }.items()
-}
+)
 
 
 def plain_row(row: DecisionRow) -> dict[str, Any]:
@@ -377,11 +377,11 @@ def _note_reused(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
 def _row(values: Sequence[Any]) -> DecisionRow:
     """The row with these values of its columns. Raises StoreError for a text that is no member of its enum."""
     typed = list(values)
-    for place, members in _ENUMS.items():
-        try:
+    try:
+        for place, members in _ENUMS:
             typed[place] = members[typed[place]]
-        except (KeyError, TypeError) as error:
-            raise _misspelt(values, place) from error
+    except (KeyError, TypeError) as error:
+        raise _misspelt(values) from error
     if typed[_ESTIMATE] is None:
         typed[_ESTIMATE] = nan
     return DecisionRow(*typed)
@@ -394,9 +394,10 @@ def _alike(rollout: str, *values: Any) -> tuple[DecisionRow, int]:
     return _row([known[name] if name in known else blank[name] for name in _NAMES]), times
 
 
-def _misspelt(values: Sequence[Any], place: int) -> StoreError:
+def _misspelt(values: Sequence[Any]) -> StoreError:
     row = dict(zip(_NAMES, values, strict=True))
-    allowed = ", ".join("none" if text is None else text for text in _ENUMS[place])
+    place, members = next((place, members) for place, members in _ENUMS if values[place] not in list(members))
+    allowed = ", ".join("none" if text is None else text for text in members)
     return StoreError(
         f"decision {row['key']} of rollout {row['rollout']!r}: {_NAMES[place]} is {values[place]!r}; allowed: {allowed}"
     )
