@@ -205,7 +205,7 @@ def test_an_estimate_that_is_no_number_is_stored_as_unknown(store: Store, estima
 def test_a_batch_with_an_impossible_row_writes_nothing(store: Store) -> None:
     ledger = Ledger(store)
     with pytest.raises(StoreError):
-        ledger.append([PLAIN, replace(PLAIN, key=None)])  # type: ignore[arg-type]
+        ledger.append([PLAIN, replace(PLAIN, key="k2", seed=None)])  # type: ignore[arg-type]
     assert ledger.rows("r") == []
 
 
