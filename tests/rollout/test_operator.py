@@ -294,7 +294,7 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
             assert made.state.held == 600 + (2 * CYCLE if jump > 0 else 0)
         assert made.state.current.name == "staging"
         back, on = made.said
-        assert back == "the clock went back by 432,000 s since the last cycle; nothing is credited"
+        assert back == "the clock is 432,000 s behind the last cycle's; nothing is credited until it has passed it"
         assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
 
 

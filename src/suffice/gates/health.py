@@ -45,7 +45,13 @@ def _outcome(reaction: Reaction) -> Outcome:
 
 def _worst_of(checks: Sequence[GateResult]) -> GateResult:
     outcome = worst(checks)
-    return next(check for check in checks if check.outcome is outcome)
+    among = [check for check in checks if check.outcome is outcome]
+    return next((check for check in among if _has_data(check)), among[0])
+
+
+def _has_data(check: GateResult) -> bool:
+    """Whether anything was counted: 0 of 0 says less than 0 of 9,683."""
+    return not check.numbers or any(check.numbers.values())
 
 
 def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:

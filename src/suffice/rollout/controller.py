@@ -288,7 +288,9 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
 def _credit(state: State, now: float) -> State:
     passed = 0.0 if state.last_cycle is None else now - state.last_cycle
     most = CREDIT_CYCLES * state.rollout.cycle_seconds if state.phase is Phase.PROGRESSING else 0.0
-    return replace(state, held=state.held + min(max(passed, 0.0), most), last_cycle=now)
+    # It never goes back: of two runners whose clocks differ, the one behind would let the other credit it all again.
+    last = now if state.last_cycle is None else max(now, state.last_cycle)
+    return replace(state, held=state.held + min(max(passed, 0.0), most), last_cycle=last)
 
 
 def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:

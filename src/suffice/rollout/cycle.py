@@ -1,36 +1,44 @@
 """One monitoring pass: measure, judge every gate, act."""
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suffice.errors import MissingDataError, RolloutError, SufficeError
+from suffice.errors import MissingDataError, RolloutError, StoreError, SufficeError
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_provenance, from_source
 from suffice.flag.file import wrong_with_file
+from suffice.gates import buckets, clocks
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.checks import Commands
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, FlagAccess, Note
+from suffice.rollout.fleet import clocks_ahead, members, why_nobody_can
 from suffice.rollout.judging import Gates
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
 from suffice.rollout.saved_state import plain_result, plain_state, result_of
 from suffice.rollout.settle import is_settled, settle
 from suffice.rollout.subject import Subject, changes, stored_config
-from suffice.rollout.world import World
+from suffice.rollout.world import RUNNER, World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
+from suffice.store.incarnation import standing
 from suffice.store.journal import JournalEvent
 from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.words import read_word
 from suffice.triage.bundle import LastView, Rollback
+
+_LOOKED_AT = 200
+"""Of the newest adaptive decisions of a stage, how many are checked against their buckets in a cycle."""
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
@@ -160,9 +168,13 @@ class Monitor:
             if dry_run:
                 return replace(paused, notes=tuple(notes))
             state = self.driver.state
+        nobody = self._nobody_can(state)
+        if nobody and not dry_run:
+            self.handle(Paused(nobody), RUNNER)
+            state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
         repair = None if dry_run else self.driver.reconcile
-        results = (*self._gates.judge(state, measured.evidence, repair), *broken)
+        results = (*self._gates.judge(state, measured.evidence, repair), *broken, *self._plumbing(state))
         self._last = judged = Judged(measured.evidence, results)
         notes += measured.notes
 
@@ -171,6 +183,29 @@ class Monitor:
 
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
+
+    def _nobody_can(self, state: State) -> str | None:
+        """Why no process can be adaptive in a stage that waits for adaptive decisions."""
+        if state.phase is not Phase.PROGRESSING or state.exposure("any") is None:
+            return None
+        with self.world.store.read() as connection:
+            read = read_word(connection, self.world.place.service, self.world.clock())
+            listed = members(connection, self.world.place.service, self.rollout, 0, read.standing.at)
+        return why_nobody_can(listed, str(self.about["plan"]))
+
+    def _plumbing(self, state: State) -> list[GateResult]:
+        """Errors that only show where something is broken beside the decisions: buckets, and clocks."""
+        exposure = state.exposure(Salts.of(self.rollout).arm)
+        try:
+            rows = Ledger(self.world.store).latest(self.rollout, state.current.name, _LOOKED_AT, adaptive_path=True)
+            with self.world.store.read() as connection:
+                at = standing(connection, self.world.clock()).at
+                ahead = clocks_ahead(connection, self.world.place.service)
+            if self.world.host_clock is not None:
+                ahead[platform.node()] = self.world.host_clock() - at
+        except StoreError:
+            return []
+        return [result for result in (buckets.judge(rows, exposure), clocks.judge(ahead)) if result]
 
     @property
     def _outputs(self) -> Path:
@@ -215,7 +250,9 @@ class Monitor:
             return None
         passed, most = self.world.clock() - state.last_cycle, 2 * state.rollout.cycle_seconds
         if passed < 0:
-            return f"the clock went back by {-passed:,.0f} s since the last cycle; nothing is credited"
+            return (
+                f"the clock is {-passed:,.0f} s behind that of the last cycle; nothing is credited until it is past it"
+            )
         if passed > most:
             return f"{passed:,.0f} s since the last cycle; at most {most:,.0f} s are credited"
         return None

@@ -6,7 +6,7 @@ counted by whoever waits, on its own boot clock from the answer to its commit: n
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -197,6 +197,25 @@ def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCoun
         waiting=0 if over else silent,
         fenced_at=fenced_at if silent else None,
     )
+
+
+def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
+    """Why no process of the fleet can be adaptive, whatever the word says; None when one can, or none is there."""
+    live = [member for member in members if member.lease_left_s and member.state in (Seen.ACKNOWLEDGED, Seen.WAITING)]
+    disabled = sum(not member.enabled for member in live)
+    foreign = sum(member.enabled and member.plan_id != plan_id for member in live)
+    if not live or disabled + foreign < len(live):
+        return None
+    what = [f"{disabled} have adaptive sampling disabled"] if disabled else []
+    what += [f"{foreign} have another plan than {plan_id[:12]}"] if foreign else []
+    return f"none of {len(live)} processes can be adaptive: {' and '.join(what)}; restart them with the rollout's"
+
+
+def clocks_ahead(connection: Connection, service: str) -> dict[str, float]:
+    """By how many seconds the clock of each host of the fleet is ahead of the store's."""
+    rows = [row for row in fleet(connection, service) if row.left_at is None and row.seen_at is not None]
+    # A row tells when it was written, by its host, and when it last read, by the store: a moment apart.
+    return {row.host: row.beat_at - (row.seen_at or 0.0) for row in rows}
 
 
 def plain_member(member: Member) -> dict[str, Any]:

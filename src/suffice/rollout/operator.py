@@ -28,6 +28,7 @@ from suffice.rollout.subject import Subject
 from suffice.rollout.world import Corrections, Place, Rehearsed, World
 from suffice.serving.situation import Salts
 from suffice.store.address import note_store
+from suffice.store.clock import clock_of
 from suffice.store.database import Store, open_store
 from suffice.store.journal import JournalEvent, journal_of
 from suffice.store.rollouts import StoredRollout, rollouts_of
@@ -63,26 +64,29 @@ class Operator:
     """The rollouts of one service. One for each process; close it, or use it as a context.
 
     Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
-    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock. A `store` that is open
-    already is closed with the rest. Receipts are waited for while there is `patience`.
+    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock: the store's own, so that hosts
+    whose clocks differ count the same time. A `store` that is open already is closed with the rest. Receipts are waited for while there is `patience`.
     """
 
     def __init__(
         self,
         place: Place,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         corrections: Corrections | None = None,
         create: bool = True,
         store: Store | None = None,
         rehearsed: Rehearsed = Rehearsed(),  # noqa: B008
         patience: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.place, self.clock = place, clock
+        self.place = place
         self.store = store or open_store(place.store, create=create)
+        self.clock = clock or clock_of(self.store)
         if create and place.url:
             note_store(place.queue, place.url)
-        self.world = World(place, self.store, clock, lambda: self.flag, corrections, rehearsed, patience)
+        self.world = World(
+            place, self.store, self.clock, lambda: self.flag, corrections, rehearsed, patience, clock or time.time
+        )
         self._monitor: Monitor | None = None
 
     def close(self) -> None:

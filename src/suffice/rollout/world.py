@@ -99,7 +99,8 @@ class Journal:
 class World:
     """What a rollout touches. `clock` gives seconds since the epoch; the flag is opened when it is first needed.
 
-    While there is `patience`, the fleet is waited for; a runner that is told to stop has none.
+    While there is `patience`, the fleet is waited for; a runner that is told to stop has none. `host_clock` is compared
+    with the store's; a clock that stands in for it (None) is not.
     """
 
     place: Place
@@ -109,6 +110,7 @@ class World:
     corrections: Corrections | None = None
     rehearsed: Rehearsed = Rehearsed()
     patience: Callable[[], bool] = lambda: True
+    host_clock: Callable[[], float] | None = None
 
     def journal(self, rollout: str) -> Journal:
         """The journal of a rollout."""
