@@ -143,3 +143,10 @@ def test_a_gross_mismatch_is_seen_and_the_witness_agrees() -> None:
     # Half of the traffic reaches an instance that never got the flag.
     assert reached(log_e_other(50, 2000, 0.05), MISMATCH)
     assert binom.cdf(50, 2000, 0.05) < 1e-6
+
+
+def test_of_equal_answers_the_one_with_data_is_given() -> None:
+    """Seen: 0 of 0 fell back hid that 0 of 9,683 targets are adaptive at weight 20 %."""
+    result = judged(weight=20, adaptive=0, fallbacks=0, stopped=0, adaptive_targets=0, fixed_targets=9_683)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.sentence.startswith("0 of 9,683 targets are adaptive")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from production import Production, again, producing
@@ -20,6 +21,8 @@ from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
 from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.processes import fleet as registered
+from suffice.store.processes import write_process
 from suffice.store.triage import receipt_of
 from suffice.store.words import read_word
 from suffice.verifier.arm import Arm
@@ -296,3 +299,30 @@ def test_a_completed_rollout_can_be_released_and_stands_without_a_runner(tmp_pat
             content = production.place.config.read_text().replace('"n_samples": 32', '"n_samples": 40')
             production.place.config.write_text(content)
             production.operator.tell("release", "ann", "again")
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"plan_id": "another"}])
+def test_a_stage_in_which_no_process_can_be_adaptive_says_so_in_the_first_cycle_and_pauses(
+    fleet: Fleet, change: dict[str, Any]
+) -> None:
+    production = fleet.production
+    with production.store.touch() as connection:
+        for listed in registered(connection, SERVICE):
+            write_process(connection, replace(listed, **change, seen_at=production.clock() + 10))
+    assert production.cycle(10).phase is Phase.PAUSED
+    assert production.state.why.startswith("none of 2 processes can be adaptive: 2 have ")
+    with production.store.touch() as connection:
+        (one, _) = registered(connection, SERVICE)
+        write_process(connection, replace(one, enabled=True, plan_id=fleet.plan, seen_at=production.clock() + 10))
+    production.operator.tell("resume", "ann")
+    assert production.cycle(10).phase is Phase.PROGRESSING
+
+
+def test_a_host_of_the_fleet_whose_clock_is_off_is_an_error_with_its_name(fleet: Fleet) -> None:
+    production = fleet.production
+    with production.store.touch() as connection:
+        (one, _) = registered(connection, SERVICE)
+        write_process(connection, replace(one, host="pump-7", beat_at=(one.seen_at or 0.0) + 1800))
+    production.traffic(10)
+    production.cycle()
+    assert "the clock of host pump-7 is 1,800 s ahead of the store's (limit 60 s)" in production.state.why

@@ -294,8 +294,8 @@ def test_clock_jumps_advance_nothing_and_say_so(tmp_path: Path) -> None:
             assert made.state.held == 600 + (2 * CYCLE if jump > 0 else 0)
         assert made.state.current.name == "staging"
         back, on = made.said
-        assert back == "the clock is 432,000 s behind the last cycle's; nothing is credited until it has passed it"
-        assert on == "2,592,000 s since the last cycle; at most 1,200 s are credited"
+        assert back == "the clock is 432,000 s behind that of the last cycle; nothing is credited until it is past it"
+        assert on == "2,160,000 s since the last cycle; at most 1,200 s are credited"
 
 
 def test_targets_that_move_to_other_buckets_are_an_error_in_every_cycle_and_then_a_pause(tmp_path: Path) -> None:

@@ -64,8 +64,9 @@ class Operator:
     """The rollouts of one service. One for each process; close it, or use it as a context.
 
     Each event is stored by compare-and-swap before anything is done about it; what the world then lacks is made good by
-    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock: the store's own, so that hosts
-    whose clocks differ count the same time. A `store` that is open already is closed with the rest. Receipts are waited for while there is `patience`.
+    the next cycle. `clock` gives seconds since the epoch and is the rollout's only clock: the store's own, so that
+    hosts whose clocks differ count the same time. A `store` that is open already is closed with the rest. Receipts are
+    waited for while there is `patience`.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class Operator:
         self.clock = clock or clock_of(self.store)
         if create and place.url:
             note_store(place.queue, place.url)
+        host_clock = time.time if clock is None else None
         self.world = World(
-            place, self.store, self.clock, lambda: self.flag, corrections, rehearsed, patience, clock or time.time
+            place, self.store, self.clock, lambda: self.flag, corrections, rehearsed, patience, host_clock
         )
         self._monitor: Monitor | None = None
 
