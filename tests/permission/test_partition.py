@@ -29,7 +29,6 @@ from suffice.rollout.world import Place
 HERE = Path(__file__).parent
 PATIENCE = 120.0
 LEASE_SECONDS = 5.0
-SERVICE = "verifier"
 CONFIG: dict[str, Any] = {
     "verifier": {
         "rule": "proportion",
@@ -65,6 +64,10 @@ class Fleet:
     pids: dict[str, int] = field(default_factory=dict)
     campaign: Campaign = field(default_factory=lambda: Campaign([], []))
     faults: int = 0
+
+    @property
+    def schema(self) -> str:
+        return self.url.rpartition("%3D")[2]
 
     def machine(self, name: str, careless: list[str]) -> Machine:
         """A machine with a worker for each rule that is left out; "" leaves out none."""
@@ -191,14 +194,12 @@ def rolled_back(fleet: Fleet) -> float:
             return False  # the server is frozen: it is asked for again
 
     until(is_done, "the rollback is not observed")
-    schema = fleet.url.rpartition("%3D")[2]
-    ((at,),) = fleet.server.execute(f"SELECT at FROM {schema}.receipts")
+    ((at,),) = fleet.server.execute(f"SELECT at FROM {fleet.schema}.receipts")
     return float(at)
 
 
 def ledger_keys(fleet: Fleet) -> list[str]:
-    schema = fleet.url.rpartition("%3D")[2]
-    return [key for (key,) in fleet.server.execute(f"SELECT key FROM {schema}.decisions")]
+    return [key for (key,) in fleet.server.execute(f"SELECT key FROM {fleet.schema}.decisions")]
 
 
 def judged(fleet: Fleet) -> set[Wrong]:
@@ -242,3 +243,57 @@ def test_through_faults_no_promise_is_broken(fleet: Fleet) -> None:
             any_fault(fleet, random)
     assert fleet.faults >= 20
     assert judged(fleet) == set()
+
+
+def lapse(fleet: Fleet) -> None:
+    """The word as it is when the runner has been gone for almost as long as it stands."""
+    fleet.server.execute(
+        f"UPDATE {fleet.schema}.words SET txid = pg_current_xact_id()::xid::text, "
+        "valid_until = extract(epoch FROM clock_timestamp()) + 0.5"
+    )
+    fleet.campaign.fixed.append(Span(time.time() + 0.5 + LEASE_SECONDS, float("inf")))
+
+
+def after_a_rollback(fleet: Fleet) -> None:
+    fleet.campaign.fixed.append(Span(rolled_back(fleet), float("inf")))
+
+
+def while_one_is_cut_off(fleet: Fleet) -> None:
+    with fleet.cut(fleet.machines[1]):
+        after_a_rollback(fleet)
+        time.sleep(1.0)
+
+
+def and_the_store_restored(fleet: Fleet) -> None:
+    schema = fleet.schema
+    fleet.server.execute(f"CREATE TABLE {schema}.kept AS SELECT * FROM {schema}.words")
+    after_a_rollback(fleet)
+    fleet.server.execute(f"DELETE FROM {schema}.words; INSERT INTO {schema}.words SELECT * FROM {schema}.kept")
+
+
+SITUATIONS: dict[str, Callable[[Fleet], None]] = {
+    "fence": after_a_rollback,
+    "second question": after_a_rollback,
+    "valid_until": lapse,
+    "registration": while_one_is_cut_off,
+    "incarnation": and_the_store_restored,
+}
+
+
+@pytest.mark.parametrize("rule", SITUATIONS)
+def test_a_product_that_leaves_out_a_rule_is_caught_and_nobody_else(fleet: Fleet, rule: str) -> None:
+    fleet.machine("honest", [""])
+    fleet.machine("careless", [rule])
+    with operator_of(fleet) as operator:
+        operator.start("ann", Start(waived=("determinism",)))
+    began = time.time()
+    with fleet.at_work():
+        until(fleet.all_adaptive, "not all are adaptive")
+        fleet.campaign.good.append(Span(began, time.time()))
+        SITUATIONS[rule](fleet)
+        # Time for several reads of what is in the store now.
+        later = max(time.time(), fleet.campaign.fixed[0].begin) + 1.5
+        until(lambda: {it.process for it in fleet.traced() if it.drawn > later} == set(fleet.pids), "not all go on")
+    wrong = judged(fleet)
+    assert {it.process for it in wrong} == {"careless0"}
+    assert Wrong("adaptive where everybody is fixed", "careless0") in wrong
