@@ -4,7 +4,7 @@ Every mutant of a module runs the test files that judge the module. It is killed
 when all pass. Exit code 0: every survivor is named in `equivalent.toml`. 2: one is not, or a name there is of no
 survivor. 3: tests fail without any mistake, so that nothing can be told.
 
-Each mutant runs in a process that is forked off when all third-party packages are imported. Its time is limited in
+Each mutant runs in a process that is forked off when pytest is about to collect the tests. Its time is limited in
 seconds of CPU, so that a busy machine kills none.
 """
 
@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import redirect_stdout
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_loader
@@ -24,6 +24,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 import pytest
+from hypothesis import Phase, settings
 from tests.mutation.judges import EQUIVALENT, JUDGES
 from tests.mutation.mutants import Mutant, mutants_of
 
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "suffice"
 
 IMPORTED_ONCE = (
-    *("alembic.config", "hypothesis", "numpy", "openfeature.api", "psycopg", "pydantic", "pytest"),
+    *("alembic.config", "numpy", "openfeature.api", "psycopg", "pydantic"),
     *("scipy.integrate", "scipy.optimize", "scipy.special", "scipy.stats", "sqlalchemy"),
 )
 
@@ -42,14 +43,8 @@ WALL_SECONDS = 900
 """For one that waits for ever, and takes no CPU."""
 
 
-class TestsFail(Exception):
-    """Tests fail without any mistake."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    passed: bool
-    cpu_seconds: float
+class CannotTell(Exception):
+    """Nothing can be told of a module's mutants."""
 
 
 class Mutated(MetaPathFinder, SourceFileLoader):
@@ -66,80 +61,66 @@ class Mutated(MetaPathFinder, SourceFileLoader):
         return self._code
 
 
-class Settings:
-    """What the tests of a mutant need not do: shrink an example that fails, and solve plans anew.
+class Forks:
+    """A plug-in of pytest that collects and runs the tests once for each mutant, in a fork of its own.
 
-    A plan is made by none of the modules that are mutated.
+    The tests of a mutant need not shrink an example that fails, and need not solve plans anew: a plan is made by none
+    of the modules that are mutated.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+    def __init__(self, module: str, folder: Path) -> None:
+        self._path, self._name = SOURCES / module, ".".join(("suffice", *Path(module).with_suffix("").parts))
+        self._folder = folder
+        self.in_fork = False
+        self.unknown: str | None = "pytest did not come to its collection"
+        self.mutants = list(mutants_of(self._path.read_text(encoding="utf-8"), str(self._path)))
+        self.survivors: list[Mutant] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self) -> None:
-        from hypothesis import Phase, settings
-
         settings.register_profile("mutation", settings(), phases=(Phase.explicit, Phase.generate))
         settings.load_profile("mutation")
-        os.environ["SUFFICE_CACHE_DIR"] = str(self._cache)
+        os.environ["SUFFICE_CACHE_DIR"] = str(self._folder)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        if self._name in sys.modules:
+            self.unknown = "it is imported before the tests are, so that no test would meet its mutants"
+            pytest.exit(self.unknown)
+        # Else each collection of garbage in each fork goes over all that was imported.
+        gc.freeze()
+        passed, cpu_seconds = self._forked(None, WALL_SECONDS)
+        if self.in_fork:
+            return
+        if not passed:
+            self.unknown = "its tests fail without any mistake"
+            pytest.exit(self.unknown)
+        for mutant in self.mutants:
+            passed, _ = self._forked(mutant, int(CPU_FACTOR * cpu_seconds) + CPU_MORE)
+            if self.in_fork:
+                return
+            if passed:
+                self.survivors.append(mutant)
+        self.unknown = None
+        pytest.exit("every mutant was judged")
 
-def main(modules: Sequence[str]) -> int:
-    unknown = [module for module in modules if module not in JUDGES]
-    if unknown:
-        print(f"no tests judge {unknown[0]}; allowed: {', '.join(JUDGES)}", file=sys.stderr)
-        return 2
-    for package in IMPORTED_ONCE:
-        importlib.import_module(package)
-    # Else each collection of each mutant goes over all that was imported.
-    gc.freeze()
-    try:
-        wrong = [line for module in modules or JUDGES for line in judge(module, EQUIVALENT.get(module, {}))]
-    except TestsFail as error:
-        print(error, file=sys.stderr)
-        return 3
-    return 2 if wrong else 0
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if self.in_fork:
+            # What is cleaned up at the end belongs to the process that forked.
+            os._exit(exitstatus)
 
-
-def judge(module: str, equivalent: Mapping[str, str]) -> list[str]:
-    """What the tests of a module let pass, and what `equivalent` names wrongly; printed while it is found."""
-    path, tests = SOURCES / module, [str(ROOT / "tests" / file) for file in JUDGES[module]]
-    mutants = list(mutants_of(path.read_text(encoding="utf-8"), str(path)))
-    with tempfile.TemporaryDirectory(prefix="suffice-mutation-") as cache:
-        plain = run(path, None, tests, Path(cache), WALL_SECONDS)
-        if not plain.passed:
-            raise TestsFail(f"{module}: {' '.join(JUDGES[module])} do not pass without a mistake")
-        most = int(CPU_FACTOR * plain.cpu_seconds) + CPU_MORE
-        survivors = []
-        for mutant in mutants:
-            if run(path, mutant, tests, Path(cache), most).passed:
-                survivors.append(mutant.name)
-                if mutant.name not in equivalent:
-                    print(f"{module}:{mutant.line}: {mutant.name}", flush=True)
-    unseen = [name for name in survivors if name not in equivalent]
-    stale = [name for name in equivalent if name not in survivors]
-    for name in stale:
-        print(f"{module}: named equivalent, but killed or no mutant: {name}", flush=True)
-    killed, named = len(mutants) - len(survivors), len(survivors) - len(unseen)
-    print(f"{module}: {len(mutants)} mutants, {killed} killed, {named} named equivalent, {len(unseen)} not noticed")
-    return unseen + stale
-
-
-def run(path: Path, mutant: Mutant | None, tests: Sequence[str], cache: Path, most_cpu: int) -> Run:
-    """Whether the tests pass, of the module as it is (None) or with a mistake."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
+    def _forked(self, mutant: Mutant | None, most_cpu: int) -> tuple[bool, float]:
+        """Whether the tests passed, and their CPU seconds; in the fork itself, returns at once."""
+        pid = os.fork()
+        if pid == 0:
+            self.in_fork = True
             _limit(most_cpu)
             if mutant is not None:
-                module = ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts)
-                sys.meta_path.insert(0, Mutated(module, path, mutant.code))
-            status = pytest.main(["-x", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests], [Settings(cache)])
-        finally:
-            os._exit(status)
-    _, status, used = os.wait4(pid, 0)
-    return Run(status == 0, used.ru_utime + used.ru_stime)
+                sys.meta_path.insert(0, Mutated(self._name, self._path, mutant.code))
+            return False, 0.0
+        _, status, used = os.wait4(pid, 0)
+        return status == 0, used.ru_utime + used.ru_stime
 
 
 def _limit(most_cpu: int) -> None:
@@ -149,6 +130,49 @@ def _limit(most_cpu: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (most_cpu, most_cpu))
     signal.alarm(WALL_SECONDS)
+
+
+def main(modules: Sequence[str]) -> int:
+    unknown = [module for module in modules if module not in JUDGES]
+    if unknown:
+        print(f"no tests judge {unknown[0]}; allowed: {', '.join(JUDGES)}", file=sys.stderr)
+        return 2
+    for package in IMPORTED_ONCE:
+        importlib.import_module(package)
+    try:
+        wrong = [name for module in modules or JUDGES for name in judge(module, EQUIVALENT.get(module, {}))]
+    except CannotTell as error:
+        print(error, file=sys.stderr)
+        return 3
+    return 2 if wrong else 0
+
+
+def judge(module: str, equivalent: Mapping[str, str]) -> list[str]:
+    """The mutants of a module that its tests let pass, and what `equivalent` names wrongly; printed too."""
+    with (
+        tempfile.TemporaryDirectory(prefix="suffice-mutation-") as folder,
+        Path(os.devnull).open("w", encoding="utf-8") as silent,
+        redirect_stdout(silent),
+    ):
+        forks = Forks(module, Path(folder))
+        tests = [str(ROOT / "tests" / file) for file in JUDGES[module]]
+        options = ["-x", "-s", "-W", "ignore::pytest.PytestAssertRewriteWarning", f"--basetemp={folder}/tests"]
+        pytest.main([*options, *tests], [forks])
+        if forks.in_fork:
+            os._exit(1)
+    if forks.unknown:
+        raise CannotTell(f"{module}: {forks.unknown}")
+    survivors = {mutant.name: mutant.line for mutant in forks.survivors}
+    unseen = [name for name in survivors if name not in equivalent]
+    stale = [name for name in equivalent if name not in survivors]
+    for name in unseen:
+        print(f"{module}:{survivors[name]}: {name}")
+    for name in stale:
+        print(f"{module}: named equivalent, but killed or no mutant: {name}")
+    total, passed = len(forks.mutants), len(survivors)
+    counts = f"{total} mutants, {total - passed} killed, {passed - len(unseen)} named equivalent"
+    print(f"{module}: {counts}, {len(unseen)} not noticed", flush=True)
+    return unseen + stale
 
 
 if __name__ == "__main__":

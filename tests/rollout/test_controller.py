@@ -9,20 +9,27 @@ from hypothesis import strategies as st
 
 from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError
+from suffice.flag.document import Exposure
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import (
     Command,
     Cycle,
     Event,
+    KeepBaseline,
+    OldPrimaryGone,
     Paused,
     Probed,
     PublishBaseline,
     PublishStage,
+    Released,
+    Renewed,
+    Reopened,
     Resumed,
     RollbackAsked,
     Settle,
     Started,
     State,
+    StoreChanged,
     Write,
     advance,
 )
@@ -59,6 +66,166 @@ def after(state: State, *events: tuple[Event, float]) -> State:
 
 def good(audits: int = 10) -> Cycle:
     return Cycle((GOOD,), audits)
+
+
+def in_phase(phase: Phase, **changes: object) -> State:
+    return replace(started(), phase=phase, why="as before", **changes)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_the_stage_is_in_force_while_it_goes_on_waits_or_has_passed(phase: Phase) -> None:
+    in_force = phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED, Phase.RELEASED)
+    state = in_phase(phase, stage=1)
+    assert (state.in_force, state.weight) == (in_force, 5 if in_force else 0)
+    assert state.exposure("salt") == (Exposure(5, "salt", ("eu-west-1",)) if in_force else None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "exposed"),
+    [
+        ({"weight": 1}, True),
+        ({"weight": 0}, False),
+        ({"weight": 5, "shadow": True}, False),
+    ],
+)
+def test_a_shadow_stage_and_one_of_weight_0_are_the_baseline(changes: dict[str, object], exposed: bool) -> None:
+    stage = STAGES[2].model_copy(update=changes)
+    state = replace(started(), rollout=SECTION.model_copy(update={"stages": (stage,)}))
+    assert (state.exposure("salt") is not None) == exposed
+
+
+def test_a_start_a_pause_and_a_resume_are_written_and_publish_what_is_in_force() -> None:
+    state, commands = advance(State(SECTION), Started(), 0.0)
+    assert commands == (Write(Action.START, "stage staging began"), PublishStage(STAGES[0]))
+    state, commands = advance(replace(state, errors=3), Paused("lunch"), 10.0)
+    assert commands == (Write(Action.PAUSE, "lunch"),)
+    assert after(state, (good(), 20.0)).why == "lunch", "a cycle of a paused rollout changes nothing that people read"
+    state, commands = advance(state, Resumed(), 30.0)
+    assert commands == (Write(Action.RESUME, "stage staging goes on"), PublishStage(STAGES[0]))
+    assert (state.errors, state.awaits_approval, state.approved) == (0, False, False)
+
+
+def test_what_ends_a_stage_and_the_rollout_is_written_with_what_was_seen() -> None:
+    last_but_one = replace(started(), stage=2, held=150.0)
+    state, commands = advance(last_but_one, good(), 50.0)
+    assert commands == (Write(Action.ADVANCE, "stage expand has passed", (GOOD,)), PublishStage(STAGES[3]))
+    assert state.why == "stage full began"
+    state, commands = advance(state, good(), 100.0)
+    why = "stage full has passed; adaptive everywhere"
+    assert (state.phase, state.why, commands) == (Phase.COMPLETED, why, (Write(Action.COMPLETE, why, (GOOD,)),))
+
+
+def test_a_last_stage_without_hold_and_audits_needs_no_proof() -> None:
+    assert after(replace(started(), stage=3), (Cycle((UNDECIDED,), 0), 50.0)).phase is Phase.COMPLETED
+
+
+def test_so_many_failures_of_a_stage_are_let_pass_as_the_limit_says() -> None:
+    state = replace(started(), rollout=SECTION.model_copy(update={"failure_limit": 1}))
+    assert state.failures == 0
+    failed_once = after(state, (Cycle((BAD,), 10), 10.0))
+    assert (failed_once.phase, failed_once.failures) == (Phase.PROGRESSING, 1)
+    rolled, commands = advance(failed_once, Cycle((BAD,), 10), 20.0)
+    assert (rolled.phase, rolled.failures) == (Phase.ROLLING_BACK, 2)
+    assert commands == (PublishBaseline(), Write(Action.ROLL_BACK, BAD.sentence, (BAD,)))
+    following = after(failed_once, *((good(), float(t)) for t in (50, 100, 150)))
+    assert (following.stage, following.failures) == (1, 0), "failures of one stage are none of the next"
+    assert after(following, (Cycle((BAD,), 10), 160.0)).phase is Phase.PROGRESSING
+
+
+def test_a_stage_that_nobody_watched_before_is_credited_nothing() -> None:
+    assert after(replace(started(), last_cycle=None), (good(), 60.0)).held == 0
+
+
+def test_no_audit_is_fewer_than_one() -> None:
+    stages = (STAGES[0].model_copy(update={"min_audits": 1}), *STAGES[1:])
+    state = replace(started(), rollout=SECTION.model_copy(update={"stages": stages}), held=100.0)
+    assert after(state, (good(0), 10.0)).why == "0 of 1 audits"
+    assert after(state, (good(1), 10.0)).stage == 1
+
+
+def test_who_waits_reads_for_what() -> None:
+    undecided, broken = Cycle((UNDECIDED,), 10), Cycle((GOOD, BROKEN), 10)
+    assert after(started(), (good(), 50.0)).why == "held 50 of 100 s"
+    assert after(started(), (broken, 50.0)).why == f"error 1 of at most 4 in a row: {BROKEN.sentence}"
+    assert after(started(), (Cycle((), 10), 50.0)).why == "error 1 of at most 4 in a row: no gate gave an answer"
+    extended = after(started(), (undecided, 100.0), (undecided, 150.0))
+    assert extended.why == f"extended, held 150 of 200 s: {UNDECIDED.sentence}"
+    assert after(extended, (undecided, 200.0)).why == f"inconclusive 1 of at most 4: {UNDECIDED.sentence}"
+
+
+@pytest.mark.parametrize(
+    ("counted", "cycle", "why"),
+    [
+        ({"errors": 4}, Cycle((BROKEN,), 10), f"5 errors in a row, allowed 4: {BROKEN.sentence}"),
+        (
+            {"held": 200.0, "extended_to": 200.0, "inconclusive": 4},
+            Cycle((UNDECIDED,), 10),
+            f"not proven by the end of the extension: 5 inconclusive cycles, allowed 4: {UNDECIDED.sentence}",
+        ),
+    ],
+)
+def test_a_pause_by_the_machine_is_written_with_what_was_seen(
+    counted: dict[str, object], cycle: Cycle, why: str
+) -> None:
+    state, commands = advance(replace(started(), **counted), cycle, 10.0)
+    assert (state.phase, state.why) == (Phase.PAUSED, why)
+    assert commands == (Write(Action.PAUSE, why, cycle.results),)
+
+
+def test_a_rollback_that_is_under_way_is_not_begun_again() -> None:
+    rolling = in_phase(Phase.ROLLING_BACK, failed=(BAD,))
+    assert advance(rolling, RollbackAsked("again"), 10.0) == (rolling, ())
+
+
+@pytest.mark.parametrize("phase", [Phase.PROGRESSING, Phase.PAUSED, Phase.HELD_BACK, Phase.COMPLETED, Phase.RELEASED])
+def test_in_another_store_the_baseline_comes_first(phase: Phase) -> None:
+    state, commands = advance(in_phase(phase), StoreChanged("restored", 500.0), 10.0)
+    assert (state.phase, state.why, state.weight) == (Phase.HELD_BACK, "restored", 0)
+    assert commands == (Write(Action.HOLD_BACK, "restored"), KeepBaseline())
+    assert (state.old_words_until, state.old_primary) == (500.0, False)
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.ROLLING_BACK, Phase.ROLLED_BACK])
+def test_what_is_the_baseline_stays_so_in_another_store(phase: Phase) -> None:
+    state, commands = advance(in_phase(phase), StoreChanged("restored", 500.0), 10.0)
+    assert (state.phase, state.why, state.old_words_until) == (phase, "as before", 500.0)
+    assert commands == (Write(Action.HOLD_BACK, "restored"),)
+
+
+@pytest.mark.parametrize("known, told", [(400.0, 500.0), (500.0, 400.0)])
+def test_old_words_stand_until_the_last_of_them_has_lapsed(known: float, told: float) -> None:
+    state, _ = advance(in_phase(Phase.HELD_BACK, old_words_until=known), StoreChanged("again", told), 10.0)
+    assert state.old_words_until == 500.0
+
+
+def test_the_first_change_of_a_store_may_lie_before_the_clock_began() -> None:
+    assert advance(started(), StoreChanged("restored", 0.5), 10.0)[0].old_words_until == 0.5
+
+
+@pytest.mark.parametrize(("before", "told"), [({"released": True}, False), ({"old_primary": True}, False), ({}, True)])
+def test_a_word_that_stands_for_ever_waits_for_a_person(before: dict[str, object], told: bool) -> None:
+    state, _ = advance(in_phase(Phase.RELEASED, **before), StoreChanged("restored", 500.0, told), 10.0)
+    assert (state.old_primary, state.released) == (True, False), "the old word is no word of this store"
+    gone, commands = advance(state, OldPrimaryGone(), 20.0)
+    assert gone == replace(state, old_primary=False)
+    assert commands == (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
+
+
+def test_a_completed_rollout_is_released_by_a_person() -> None:
+    state, commands = advance(in_phase(Phase.COMPLETED, stage=3), Released("it is good"), 10.0)
+    assert (state.phase, state.why, state.released, state.weight) == (Phase.RELEASED, "it is good", True, 100)
+    assert commands == (Write(Action.RELEASE, "it is good"), PublishStage(STAGES[3]))
+
+
+def test_an_adaptive_decision_after_the_receipt_reopens_the_rollback() -> None:
+    state, commands = advance(in_phase(Phase.ROLLED_BACK), Reopened("2 decisions were adaptive"), 10.0)
+    assert (state.phase, state.why) == (Phase.ROLLING_BACK, "as before")
+    assert commands == (PublishBaseline(), Write(Action.REOPEN, "2 decisions were adaptive"))
+
+
+def test_a_renewed_word_changes_nothing() -> None:
+    state = in_phase(Phase.RELEASED)
+    assert advance(state, Renewed(), 10.0) == (state, ())
 
 
 def test_a_stage_ends_when_time_exposure_and_proof_come_together() -> None:
@@ -200,8 +367,14 @@ def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_n
     assert state.phase is Phase.PAUSED
     state = after(state, (Resumed(), 10.0), (good(), 60.0), (good(), 160.0))
     assert (state.phase, state.stage) == (Phase.PAUSED, 0)
-    assert "waits for approval" in state.why
-    assert after(state, (Resumed(), 170.0), (good(), 180.0)).stage == 1
+    why = "stage staging has passed and waits for approval"
+    assert (state.why, state.awaits_approval) == (why, True)
+    approved = after(state, (Resumed(), 170.0))
+    assert (approved.approved, approved.awaits_approval) == (True, False)
+    assert after(approved, (good(), 180.0)).stage == 1
+    # A pause in between takes no approval back.
+    assert after(approved, (Paused("lunch"), 171.0), (Resumed(), 172.0), (good(), 180.0)).stage == 1
+    assert advance(replace(state, phase=Phase.PROGRESSING), good(), 180.0)[1] == (Write(Action.PAUSE, why, (GOOD,)),)
 
 
 def test_an_approval_is_for_one_stage() -> None:
