@@ -8,9 +8,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Server:
     port: int
     password: str
     process: "subprocess.Popen[bytes]"
+    _start: "Callable[[], subprocess.Popen[bytes]]"
     _made: Iterator[int] = field(default_factory=lambda: count(1))
 
     def url(self, database: str = DATABASE, *, role: str = ROLE, query: str = "") -> str:
@@ -40,6 +42,14 @@ class Server:
         schema = f"s{next(self._made)}"
         self.execute(f"CREATE SCHEMA {schema}")
         return self.url(query=f"?options=-csearch_path%3D{schema}")
+
+    def restart(self) -> None:
+        """End it with all its connections, and start it again at the same place."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(PATIENCE)
+        self.process = self._start()
+        if not _answers(self):
+            raise RuntimeError("PostgreSQL does not start again")
 
     @contextmanager
     def away(self, database: str) -> Iterator[None]:
@@ -104,15 +114,19 @@ def _started(programs: Path, data: Path, password: str, user: dict[str, Any]) ->
     log = data.parent / "log"
     for _ in range(3):
         port = _free_port()
-        with log.open("ab") as output:
-            command = [programs / "postgres", "-D", data, "-p", str(port), *options]
-            process = subprocess.Popen(command, cwd=data.parent, stdout=output, stderr=output, **user)
-        server = Server(port, password, process)
+        command = [programs / "postgres", "-D", data, "-p", str(port), *options]
+        start = partial(_spawned, command, log, user)
+        server = Server(port, password, start(), start)
         if _answers(server):
             return server
-        process.kill()
-        process.wait()
+        server.process.kill()
+        server.process.wait()
     raise RuntimeError(f"PostgreSQL does not start: {log.read_text(encoding='utf-8', errors='replace')}")
+
+
+def _spawned(command: list[Any], log: Path, user: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(command, cwd=log.parent, stdout=output, stderr=output, **user)
 
 
 def _answers(server: Server) -> bool:

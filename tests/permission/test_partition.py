@@ -10,15 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from checker import Campaign, Span, Traced, Wrong, judge
-from links import Link
+from links import Link, Wire
 
 from postgres_server import Server
 from suffice.errors import SufficeError
@@ -69,10 +69,10 @@ class Fleet:
     def schema(self) -> str:
         return self.url.rpartition("%3D")[2]
 
-    def machine(self, name: str, careless: list[str]) -> Machine:
+    def machine(self, name: str, careless: list[str], link: Link | None = None) -> Machine:
         """A machine with a worker for each rule that is left out; "" leaves out none."""
-        link = Link(self.server.port)
-        url = self.url.replace(f":{self.server.port}/", f":{link.port}/")
+        link = link or Link(self.server.port)
+        url = self.url.replace(f"127.0.0.1:{self.server.port}/", f"{link.host}:{link.port}/")
         machine = Machine(name, link, url)
         for number, rule in enumerate(careless):
             worker = {
@@ -90,24 +90,25 @@ class Fleet:
     def at_work(self) -> Iterator[None]:
         """Every machine's processes decide, and end by themselves at the end."""
         (self.folder / "traces").mkdir()
-        workers = [worker for machine in self.machines for worker in machine.workers]
-        command = [sys.executable, str(HERE / "deciding.py"), json.dumps(workers)]
-        errors = (self.folder / "errors").open("w+", encoding="utf-8")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert process.stdout is not None
-        try:
-            self.pids = json.loads(process.stdout.readline())
+        with ExitStack() as stack:
+            for machine in self.machines:
+                stack.callback(machine.link.close)
+            errors = stack.enter_context((self.folder / "errors").open("w+", encoding="utf-8"))
+            processes = [self._started(prefix, errors, stack) for prefix in {it.link.prefix for it in self.machines}]
             yield
             (self.folder / "traces" / "stop").touch()
-            assert process.wait(PATIENCE) == 0, (self.folder / "errors").read_text(encoding="utf-8")[-2000:]
-        finally:
-            for machine in self.machines:
-                machine.link.close()
-            if process.poll() is None:
-                process.terminate()
-            process.wait(PATIENCE)
-            process.stdout.close()
-            errors.close()
+            for process in processes:
+                assert process.wait(PATIENCE) == 0, (self.folder / "errors").read_text(encoding="utf-8")[-2000:]
+
+    def _started(self, prefix: tuple[str, ...], errors: IO[str], stack: ExitStack) -> "subprocess.Popen[str]":
+        """One program that forks the processes of all machines with this prefix."""
+        workers = [worker for machine in self.machines if machine.link.prefix == prefix for worker in machine.workers]
+        command = [*prefix, sys.executable, str(HERE / "deciding.py"), json.dumps(workers)]
+        process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True))
+        stack.callback(process.terminate)
+        assert process.stdout is not None
+        self.pids |= json.loads(process.stdout.readline())
+        return process
 
     def traced(self) -> list[Traced]:
         lines = [
@@ -154,6 +155,10 @@ class Fleet:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+    def restarted_server(self) -> None:
+        self.faults += 1
+        self.server.restart()
 
     def dropped_connections(self) -> None:
         self.faults += 1
@@ -209,40 +214,69 @@ def judged(fleet: Fleet) -> set[Wrong]:
 
 def any_fault(fleet: Fleet, random: Random) -> None:
     """One fault, healed after a moment."""
-    seconds = random.choice((0.1, 0.4, 1.5))
-    kind = random.randrange(4)
+    seconds, kind = random.choice((0.1, 0.4, 1.5)), random.randrange(20)
     if kind == 0:
+        fleet.restarted_server()
+    elif kind < 6:
         with fleet.cut(random.choice(fleet.machines)):
             time.sleep(seconds)
-    elif kind == 1:
+    elif kind < 12:
         with fleet.stopped(random.choice(sorted(fleet.pids))):
             time.sleep(seconds)
-    elif kind == 2:
+    elif kind < 17:
         with fleet.frozen_server():
             time.sleep(min(seconds, 0.4))
     else:
         fleet.dropped_connections()
 
 
-def test_through_faults_no_promise_is_broken(fleet: Fleet) -> None:
-    random = Random(13)
-    for name in "abc":
-        fleet.machine(name, ["", ""])
+def rolled_back_through_faults(fleet: Fleet, random: Random, before: int, after: int) -> None:
+    """A rollout that is started, and rolled back while a machine is cut off and a process stopped; faults all along."""
     with operator_of(fleet) as operator:
         operator.start("ann", Start(waived=("determinism",)))
     began = time.time()
     with fleet.at_work():
         until(fleet.all_adaptive, "not all are adaptive")
         fleet.campaign.good.append(Span(began, time.time()))
-        for _ in range(12):
+        for _ in range(before):
             any_fault(fleet, random)
-        with fleet.cut(fleet.machines[0]), fleet.stopped("b0"):
-            receipt = rolled_back(fleet)
-            fleet.campaign.fixed.append(Span(receipt, float("inf")))
-        for _ in range(10):
+        keep_words(fleet)
+        with fleet.cut(random.choice(fleet.machines)), fleet.stopped(random.choice(sorted(fleet.pids))):
+            after_a_rollback(fleet)
+        for _ in range(after):
             any_fault(fleet, random)
+        restore_words(fleet)
+        time.sleep(1.0)
+
+
+def test_through_faults_no_promise_is_broken(fleet: Fleet) -> None:
+    for name in "abc":
+        fleet.machine(name, ["", ""])
+    rolled_back_through_faults(fleet, Random(13), before=12, after=8)
     assert fleet.faults >= 20
     assert judged(fleet) == set()
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(10))
+def test_in_network_namespaces_no_promise_is_broken(fleet: Fleet, seed: int) -> None:
+    random = Random(seed)
+    for number in range(3):
+        machine = fleet.machine("abc"[number], ["", ""], Wire(fleet.server.port, number))
+        machine.link.delay = random.choice((0.0, 0.01, 0.05))
+    rolled_back_through_faults(fleet, random, before=25, after=25)
+    assert fleet.faults >= 50
+    assert judged(fleet) == set()
+
+
+def keep_words(fleet: Fleet) -> None:
+    fleet.server.execute(f"CREATE TABLE {fleet.schema}.kept AS SELECT * FROM {fleet.schema}.words")
+
+
+def restore_words(fleet: Fleet) -> None:
+    """A logical restore: the rows are as they were, but not written by their own transactions."""
+    schema = fleet.schema
+    fleet.server.execute(f"DELETE FROM {schema}.words; INSERT INTO {schema}.words SELECT * FROM {schema}.kept")
 
 
 def lapse(fleet: Fleet) -> None:
@@ -265,10 +299,9 @@ def while_one_is_cut_off(fleet: Fleet) -> None:
 
 
 def and_the_store_restored(fleet: Fleet) -> None:
-    schema = fleet.schema
-    fleet.server.execute(f"CREATE TABLE {schema}.kept AS SELECT * FROM {schema}.words")
+    keep_words(fleet)
     after_a_rollback(fleet)
-    fleet.server.execute(f"DELETE FROM {schema}.words; INSERT INTO {schema}.words SELECT * FROM {schema}.kept")
+    restore_words(fleet)
 
 
 SITUATIONS: dict[str, Callable[[Fleet], None]] = {
