@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -119,6 +120,8 @@ def main(workers: list[dict[str, Any]]) -> None:
             try:
                 decide(worker)
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)
