@@ -19,6 +19,7 @@ from suffice.cli.main import run
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
+from suffice.serving.agent import Agent
 from suffice.verifier.arm import Arm
 
 COMMANDS = (
@@ -322,3 +323,61 @@ def test_promote_refuses_outside_of_git_in_one_line(capsys: pytest.CaptureFixtur
         2,
         "suffice: --pr needs --push REMOTE: a pull request is about a branch that others can see",
     )
+
+
+def test_the_fleet_is_listed_and_a_receipt_that_is_not_waited_for_is_finished_by_a_cycle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked(capsys, "rollout", "start", "--waive", "determinism")
+    agent = Agent("TemporaryQueue/store.db", "verifier", plan_id="plan", enabled=True, folder=Path("TemporaryQueue"))
+    try:
+        agent.step_write()
+        agent.step_read()
+        agent.step_write()
+        code, (process,), _ = asked(capsys, "rollout", "fleet")
+        assert code == 0
+        assert list(process) == FLEET
+        assert (process["id"], process["state"], process["epoch"]) == (agent.nonce, "acknowledged", 1)
+        code, report, _ = asked(capsys, "rollout", "rollback", "--reason", "enough", "--no-wait")
+        assert (code, report["phase"]) == (2, "RollingBack")
+        assert asked(capsys, "rollout", "fleet")[1][0]["state"] == "waiting"
+        agent.step_read()
+        agent.step_write()
+        code, report, _ = asked(capsys, "rollout", "cycle")
+        assert (code, report["phase"]) == (2, "RolledBack")
+        events = asked(capsys, "rollout", "history")[1]["events"]
+        receipt = next(event for event in events if event["action"] == "receipt")
+        assert receipt["why"].startswith("observed by 1 of 1 processes: 1 acknowledged; ")
+        counts = {"processes": 1, "acknowledged": 1, "fenced": 0, "gone": 0, "not_covered": 0}
+        assert receipt["numbers"].items() >= counts.items()
+    finally:
+        agent.close()
+
+
+FLEET = [
+    "id",
+    "host",
+    "pid",
+    "started",
+    "version",
+    "plan_id",
+    "enabled",
+    "epoch",
+    "seen_at",
+    "lease_left_s",
+    "rows_waiting",
+    "state",
+]
+
+
+def test_old_primaries_and_releases_are_refused_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "rollout", "start", "--waive", "determinism")
+    gone = ("rollback", "--reason", "x", "--old-primary-is-gone")
+    for command, said in (
+        (gone, "no old primary is waited for"),
+        (("release", "--reason", "x"), "release is not possible while Progressing"),
+    ):
+        code, printed, line = asked(capsys, "rollout", *command)
+        assert (code, printed) == (2, None)
+        assert said in line
+    assert not Path("TemporaryQueue/rollback.asked").exists()

@@ -1,5 +1,6 @@
 """The rehearsal: recorded corrections as traffic, and production's own rollout, cycle by cycle."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -28,9 +29,11 @@ from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import state_of
 from suffice.rollout.world import Faulty, Place, Rehearsed
+from suffice.serving.agent import Agent
 from suffice.serving.counted import counters_of
+from suffice.serving.permission import Leased
 from suffice.serving.served import Served
-from suffice.serving.situation import Situation, StoredSituation
+from suffice.serving.situation import Situation
 from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.serving.verifier import Verifier
 from suffice.stopping.request import Margin
@@ -112,15 +115,17 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
         if setup.checks:
             runbook = Runbook(setup.file(CHECKS), setup.file("config.json"), lambda state: _may_end(operator, state))
             stack.callback(runbook.close)
-        rehearsed = Rehearsed(_scope, runbook, path.faulty)
+        agent = _agent(setup, clock)
+        stack.callback(agent.close)
+        rehearsed = Rehearsed(_scope, runbook, path.faulty, lambda: _step(agent))
         place = Place(setup.file("config.json"), setup.directory, SERVICE, mark=f"-{setup.digest}")
         operator = stack.enter_context(Operator(place, clock=clock, store=store, rehearsed=rehearsed))
         lease = stack.enter_context(_leased(setup, store))
         remove_temporary_files(setup.directory)
         if not go_on:
             begin_anew(setup, store)
-        verifier = stack.enter_context(_verifier(setup, operator, clock, path))
-        return _Rehearsal(setup, clock, operator, verifier, path, lease).run(go_on=go_on, seen=seen)
+        verifier = stack.enter_context(_verifier(setup, operator, clock, path, agent))
+        return _Rehearsal(setup, clock, operator, verifier, path, lease, agent).run(go_on=go_on, seen=seen)
 
 
 def _open(setup: Setup) -> Store:
@@ -171,32 +176,61 @@ class _Path:
         return replace(told, plan=self._plan, feed=faulty_feed(kind)) if kind else told
 
 
-def _verifier(setup: Setup, operator: Operator, clock: _Clock, path: _Path) -> Verifier:
-    """As `Verifier.from_config` makes it, but for signs of life, which the rehearsal has it give, and the flag's
-    client, which it shares with the operator: what one of them has seen, the other has seen."""
+def _agent(setup: Setup, clock: _Clock) -> Agent:
+    """Production's agent, stepped at the moments that the rehearsal simulates: it has no threads.
+
+    Its name is always the same, for one process at a time rehearses here: a killed one is not waited for.
+    """
+    return Agent(
+        setup.file("store.db"),
+        SERVICE,
+        plan_id=setup.plan.id,
+        enabled=True,
+        nonce=SERVICE,
+        folder=setup.directory,
+        now=clock,
+        boot=clock,
+    )
+
+
+def _verifier(setup: Setup, operator: Operator, clock: _Clock, path: _Path, agent: Agent) -> Verifier:
+    """As `Verifier.from_config` makes it, but for its agent, which the rehearsal steps."""
     with suppress(SufficeError):
         take_up(setup.file(FOLDER), Ledger(operator.store))
-    told = StoredSituation(operator.store, SERVICE, clock=clock)
     return Verifier(
         setup.plan,
         setup.seed,
-        operator.flag,
         enabled=True,
         counters=Counters(),
         clock=clock,
         monotonic=clock,
         ledger=Ledger(operator.store),
-        situation=lambda: path.within(told()),
+        permission=Leased(agent, plan_id=setup.plan.id, enabled=True, clock=clock),
         batch=10_000,
         spool=Spool(setup.file(FOLDER)),
+        fault=path.within,
     )
+
+
+def _step(agent: Agent) -> None:
+    """Register, read, acknowledge."""
+    agent.step_write()
+    agent.step_read()
+    agent.step_write()
 
 
 class _Rehearsal:
     def __init__(
-        self, setup: Setup, clock: _Clock, operator: Operator, verifier: Verifier, path: _Path, lease: Lease
+        self,
+        setup: Setup,
+        clock: _Clock,
+        operator: Operator,
+        verifier: Verifier,
+        path: _Path,
+        lease: Lease,
+        agent: Agent,
     ) -> None:
-        self.setup, self.clock, self.store = setup, clock, operator.store
+        self.setup, self.clock, self.store, self.agent = setup, clock, operator.store, agent
         self.operator, self.verifier, self.path, self.lease = operator, verifier, path, lease
         self.traffic = Traffic(setup.corrections, setup.regions)
         self.policy = StormPolicy.of(setup.config)
@@ -266,6 +300,7 @@ class _Rehearsal:
             if _watched_long_enough(self.operator, state):
                 break
             self.clock.now = self.setup.start + number * self.setup.cycle
+            _step(self.agent)
             if self.path.fault(state.current.name) is Kind.NO_METRICS:
                 self._spoil_the_spool()
             for _ in self.resolver.resolve(arrivals):
@@ -296,6 +331,8 @@ class _Rehearsal:
         path = self.setup.file(FOLDER) / f"{Kind.NO_METRICS.spelling}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"written": "by another version"}\n', encoding="utf-8")
+        # A row that is lost is told by when its file was written last.
+        os.utime(path, (self.clock.now, self.clock.now))
 
     def _history(self) -> list[dict[str, Any]]:
         with self.store.read() as connection:

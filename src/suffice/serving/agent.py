@@ -71,8 +71,9 @@ class Agent:
         waiting: Callable[[], int] = lambda: 0,
         now: Callable[[], float] = time.time,
         boot: Callable[[], float] | None = None,
+        nonce: str | None = None,
     ) -> None:
-        self.where, self.service, self.nonce = where, service, secrets.token_hex(8)
+        self.where, self.service, self.nonce = where, service, nonce or secrets.token_hex(8)
         self.store = agents_store(where)
         self.boot = boot or BootClock()
         self.read: Read | None = None
