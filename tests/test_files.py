@@ -1,11 +1,20 @@
 """Whole files or none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from store_places import ROW
 from suffice.errors import OutputError
 from suffice.files import write_atomically
+from suffice.flag.file import publish
+from suffice.serving.refused import deliver
+from suffice.serving.spool import Spool
+from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
+from suffice.telemetry.counters import Counters
+from suffice.telemetry.metrics_file import flush
 
 
 @pytest.fixture
@@ -50,3 +59,20 @@ def test_a_failure_in_the_middle_keeps_the_old_file(
         write_atomically(path, "new" * 100_000)
     assert path.read_text(encoding="utf-8") == "old"
     assert [p.name for p in folder.iterdir()] == ["file.txt"]
+
+
+def test_what_holds_or_steers_decisions_is_made_for_owner_and_group_and_keeps_its_mode(tmp_path: Path) -> None:
+    flag, metrics, spools = tmp_path / "flag.json", tmp_path / "metrics.json", tmp_path / "spool"
+    for mode in (0o640, 0o604):
+        publish(flag, None)
+        flush(Counters(), metrics)
+        assert [path.stat().st_mode & 0o777 for path in (flag, metrics)] == [mode] * 2
+        for path in (flag, metrics):
+            path.chmod(0o604)
+    spool = Spool(spools)
+    spool.add(ROW)
+    with open_store(tmp_path / "store.db") as store:
+        deliver(Ledger(store), [replace(ROW, key="x" * 3000)], spools)
+    made = [*spools.glob("*.jsonl"), spools / "refused" / "rows.jsonl"]
+    spool.close()
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o640] * 2

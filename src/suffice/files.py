@@ -11,13 +11,22 @@ from pathlib import Path
 
 from suffice.errors import OutputError
 
+PRIVATE = 0o640
+"""The mode of new files with decisions in them, or that steer them: their owner writes, their group reads."""
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For `open`: a file that it makes is `PRIVATE`."""
+    return os.open(path, flags, PRIVATE)
+
 
 def write_atomically(
-    path: Path, content: str | bytes, *, mtime_ns: int | None = None, sync_folder: bool = False
+    path: Path, content: str | bytes, *, mtime_ns: int | None = None, sync_folder: bool = False, mode: int = 0o666
 ) -> None:
     """Replace `path` by `content`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
-    Missing folders are made, and the mode of a file that is replaced is kept. `mtime_ns`, if given, is the new file's
+    Missing folders are made, and the mode of a file that is replaced is kept; a new one has `mode`, less what the
+    process's umask takes. `mtime_ns`, if given, is the new file's
     modification time from its first instant. With `sync_folder` the replacement itself is on the disk when this
     returns: for what a promise rests on.
     Raises OutputError, with nothing left behind, when it cannot be written.
@@ -29,7 +38,7 @@ def write_atomically(
             raise IsADirectoryError("it is a folder")
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         # Not mkstemp, whose files nobody else may read: a flag or metrics file has readers of other accounts.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:

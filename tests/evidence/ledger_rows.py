@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.measurements import Evidence
-from suffice.store.ledger import DecisionRow, Reason
+from suffice.store.ledger import DecisionRow, Reason, WhyFixed
 from suffice.verifier.arm import Arm
 
 N = 64
@@ -39,7 +39,10 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "reason": Reason.FALLBACK,
     }
     changed: dict[str, dict[str, object]] = {
-        "fixed": {"decision": baseline},
+        "fixed": {
+            "decision": baseline,
+            "why_fixed": draw(st.sampled_from([None, WhyFixed.EXPOSURE, WhyFixed.NO_WORD])),
+        },
         "shadow": {"shadow": True, "audited": True, "decision": baseline, **both},
         "adaptive": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive},
         "audited": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **both},
@@ -81,7 +84,8 @@ def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, ma
     audits = [row for row in valid if row.audited and row.agrees is not None]
     more = escalated(audits, max_rollbacks, adaptive=True)
     fewer = escalated(audits, max_rollbacks, adaptive=False)
-    here = [row for row in mine if not stage.regions or row.region in stage.regions]
+    worded = [row for row in mine if row.why_fixed is not WhyFixed.NO_WORD]
+    here = [row for row in worded if not stage.regions or row.region in stage.regions]
     tried = {(row.region, row.target) for row in here if row.arm is Arm.ADAPTIVE or row.reason is Reason.FALLBACK}
     draws = [row.n if row.adaptive_n is None else row.adaptive_n for row in stopped]
     return Evidence(

@@ -14,7 +14,7 @@ from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import DecisionRow, Ledger, WhyFixed
 
 
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
@@ -39,6 +39,16 @@ def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none(place: Place)
     with open_store(place, durable=False) as store:
         found = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage(name="canary", weight=5), 10.0, 25.0)
     assert (found.decisions, found.audits, found.silence) == (0, 0, 15.0)
+
+
+@pytest.mark.parametrize("why", [None, *WhyFixed])
+def test_the_arms_share_counts_targets_whose_arm_a_live_word_chose(place: Place, why: WhyFixed | None) -> None:
+    """`None` is a row of a version without words."""
+    with open_store(place, durable=False) as store:
+        Ledger(store).append([replace(PLAIN, why_fixed=why)])
+        evidence = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage(name="canary", weight=5), 0.0, 0.0)
+    chosen = why in (None, WhyFixed.EXPOSURE, WhyFixed.FALLBACK)
+    assert (evidence.decisions, evidence.adaptive_targets, evidence.fixed_targets) == (1, 0, int(chosen))
 
 
 @pytest.mark.parametrize(("scope", "escalated"), [(None, 1), (lambda row: row.key.partition("/")[0], 0)])

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from sqlalchemy import insert, inspect, select, text
 import suffice.store.migrations
 from store_places import Place, bare
 from suffice.errors import MissingDataError, StoreConflict, StoreError
-from suffice.store.database import Store, open_store
+from suffice.store.database import Store, agents_store, open_store
 from suffice.store.schema import HEAD, metadata, store_meta
 
 
@@ -158,3 +160,16 @@ def test_a_missing_store_is_not_made_when_it_was_only_asked_for(place: Place) ->
         engine = bare(place)
         assert inspect(engine).get_table_names() == []
         engine.dispose()
+
+
+@pytest.mark.parametrize("first", [open_store, agents_store])
+def test_a_new_store_is_for_its_owner_and_group_and_one_that_is_there_keeps_its_mode(
+    tmp_path: Path, first: Callable[[Path], Store]
+) -> None:
+    path = tmp_path / "store.db"
+    for mode in (0o640, 0o600):
+        with first(path) as store, suppress(StoreError), store.write() as connection:
+            connection.execute(text("SELECT 1"))
+            modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        assert modes == {mode}
+        path.chmod(0o600)

@@ -24,7 +24,7 @@ def set_enabled(path: Path, enabled: bool) -> None:  # noqa: FBT001
         return
     target = path.resolve()
     mode = S_IMODE(target.stat().st_mode)
-    write_atomically(target, _with_enabled(text, "true" if enabled else "false"))
+    write_atomically(target, _with_enabled(text, "true" if enabled else "false"), sync_folder=True)
     target.chmod(mode)
 
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from suffice.errors import DataError, MissingDataError, OutputError, SufficeError
-from suffice.files import write_atomically
+from suffice.files import PRIVATE, write_atomically
 from suffice.flag.document import Exposure, from_text, in_words, to_text
 
 _STEPS_NS = (1_000_000, 2_000_000_000)
@@ -84,7 +84,7 @@ def _mtime_ns(path: Path) -> int:
 def _write_newer(path: Path, text: str, earlier: int, now_ns: Callable[[], int]) -> int:
     for step in _STEPS_NS:
         # The time is set before the replace: a kill in between must not leave a file that watchers ignore.
-        write_atomically(path, text, mtime_ns=max(now_ns(), earlier + step))
+        write_atomically(path, text, mtime_ns=max(now_ns(), earlier + step), sync_folder=True, mode=PRIVATE)
         mtime_ns = _mtime_ns(path)
         if mtime_ns - earlier >= _VISIBLE_NS:
             return mtime_ns

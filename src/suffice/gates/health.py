@@ -95,9 +95,8 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
     allowed = limits.max_age.total_seconds()
     age = evidence.seconds("refused_age") if refused else float("inf")
     outcome = Outcome.ERROR if age <= allowed else Outcome.SUCCESSFUL
-    sentence = (
-        f"{refused:,} ledger rows were refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
-    )
+    rows = "ledger row was" if refused == 1 else "ledger rows were"
+    sentence = f"{refused:,} {rows} refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
     return GateResult(GATE, outcome, sentence, refused, allowed, {"refused": refused})
 
 

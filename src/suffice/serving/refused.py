@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import OutputError, StoreRefusal
+from suffice.files import private_opener
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import DecisionRow, Ledger, plain_row
 
@@ -54,7 +55,7 @@ def put_aside(ledger: Ledger, spools: Path, what: Any, why: str, at: float) -> N
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # One write at the end of the file: several processes put aside here.
-            with (folder / FILE).open("ab", buffering=0) as file:
+            with open(folder / FILE, "ab", buffering=0, opener=private_opener) as file:
                 file.write(line.encode("ascii"))
                 os.fsync(file.fileno())
         except OSError as error:

@@ -43,6 +43,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, OutputError, StoreError
+from suffice.files import private_opener
 from suffice.serving.refused import deliver, put_aside
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import DecisionRow, Ledger, plain_row, row_of_plain
@@ -326,7 +327,7 @@ def _create(path: Path) -> _Open:
     # The lock comes first: a file whose lock is free has no owner. A sweep may have it for a moment.
     lock = _own(path, _SWEEP_SECONDS)
     try:
-        return _Open(path, FileIO(path, "ab"), lock)
+        return _Open(path, FileIO(path, "ab", opener=private_opener), lock)
     except OSError:
         _let_go(path, lock)
         raise

@@ -1,8 +1,9 @@
 """Opening a store, and its transactions."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal
+from suffice.files import private_opener
 from suffice.store.address import Address, address_of
 from suffice.store.schema import HEAD
 
@@ -201,6 +203,7 @@ def _check_file(address: Address, *, create: bool) -> None:
 
 def _file_engine(address: Address, *, durable: bool, patience: int | None = None) -> Engine:
     engine = create_engine(address.url, connect_args={"timeout": patience or BUSY_SECONDS})
+    event.listen(engine, "do_connect", partial(_make_private, Path(address.url.database or "")))
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)
@@ -227,6 +230,13 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
     event.listen(engine, "begin", partial(_begin_on_server, patience=patience))
     return engine
+
+
+def _make_private(path: Path, *_: object) -> None:
+    # SQLite makes files that everybody may read. Those beside the store take its mode.
+    with suppress(OSError):
+        if not path.exists():
+            os.close(private_opener(str(path), os.O_CREAT | os.O_WRONLY))
 
 
 def _prepare(connection: Any, _: object) -> None:

@@ -14,7 +14,7 @@ from suffice.decision.rule import Decision
 from suffice.errors import StoreError, StoreRefusal
 from suffice.store.database import Store, insert_new
 from suffice.store.irregular import Irregular, note_irregular
-from suffice.store.schema import ADAPTIVE_PATH, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
+from suffice.store.schema import ADAPTIVE_PATH, ASKED_WORD, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
 
 LONGEST = 1024
@@ -187,8 +187,9 @@ class Portion:
 
     `alike` are decisions that differ in nothing that is counted, each with how many there are, in the order of their
     last rows. Such a row stands for all of them: its `at` is the latest, its `key` one of theirs, and it names no
-    target. `places` are stage, region, target, and whether any decision there chose the adaptive arm. `audits` are
-    those with both decisions, in ledger order. `full`: there may be more behind it.
+    target. `places` are stage, region, target, and whether any decision there chose the adaptive arm; of decisions
+    whose arm a live word chose, not one that was fixed for another reason. `audits` are those with both decisions, in
+    ledger order. `full`: there may be more behind it.
     """
 
     last: int
@@ -283,7 +284,9 @@ class Ledger:
         counted = [c[name] for name in _COUNTED]
         alike = select(*counted, func.min(c.key), func.max(c.at), func.count()).where(within).group_by(*counted)
         chose = func.max(case((CHOSE_ADAPTIVE, 1), else_=0))
-        places = select(c.stage, c.region, c.target, chose).where(within).group_by(c.stage, c.region, c.target)
+        places = (
+            select(c.stage, c.region, c.target, chose).where(within & ASKED_WORD).group_by(c.stage, c.region, c.target)
+        )
         audits = select(*_COLUMNS).where(within & AUDITS).order_by(c.id)
         return Portion(
             upto,

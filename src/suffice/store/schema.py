@@ -28,8 +28,11 @@ DISAGREEING = text("audited AND NOT agrees")
 AUDITS = text("audited AND agrees IS NOT NULL")
 """Decisions that hold both decisions to compare: `DecisionRow.is_audit`."""
 
-CHOSE_ADAPTIVE = text("arm = 'adaptive' OR reason = 'FALLBACK'")
+CHOSE_ADAPTIVE = text("(arm = 'adaptive' OR reason = 'FALLBACK')")
 """Decisions for which the adaptive arm was chosen, also where it failed: `DecisionRow.is_adaptive` or `fell_back`."""
+
+ASKED_WORD = text("(why_fixed IS NULL OR why_fixed IN ('EXPOSURE', 'FALLBACK'))")
+"""Decisions whose arm a live word chose, in an enabled process with its plan; and those of versions without words."""
 
 # SQLite counts up by itself only in columns of type INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")

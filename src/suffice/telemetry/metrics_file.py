@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, MissingDataError, OutputError
-from suffice.files import remove_leftovers, write_atomically
+from suffice.files import PRIVATE, remove_leftovers, write_atomically
 from suffice.telemetry.counters import Counter, Counters, Counts
 
 FORMAT = 1
@@ -65,7 +65,7 @@ def flush(counters: Counters, path: Path, *, patience: float = _LOCK_SECONDS) ->
         added = counters.snapshot()
         text = to_text(_stored(path) + added)
         try:
-            write_atomically(path, text)
+            write_atomically(path, text, mode=PRIVATE)
         finally:
             if _holds(path, text):
                 counters.subtract(added)
