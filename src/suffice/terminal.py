@@ -24,14 +24,33 @@ def out() -> "Console":
     return Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE, color_system=None)
 
 
+def visible(text: str) -> str:
+    """The text with what no terminal shows (control characters, marks that turn the direction) escaped; line breaks
+    and tabs stay: a key or a region may have come from anywhere."""
+    if text.isprintable():
+        return text
+    return "".join(letter if _is_shown(letter) else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter.isprintable() or (letter.isspace() and letter in "\n\t\u00a0\u202f\u2009")
+
+
+def print_error(sentence: object) -> None:
+    """One line on standard error."""
+    sys.stdout.flush()
+    sys.stderr.write(f"suffice: {visible(str(sentence))}\n")
+    sys.stderr.flush()
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output; NaN and infinity are refused."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def print_lines(*lines: str) -> None:
-    """Lines as they are, each in one piece however long it is."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Lines, each in one piece however long it is."""
+    sys.stdout.writelines(f"{visible(line)}\n" for line in lines)
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -43,7 +62,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(cell)) for cell in row))
     out().print(table)
 
 

@@ -1,6 +1,5 @@
 """How a function becomes a command: its options from its parameters, its answer printed here and nowhere else."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import wraps
@@ -12,7 +11,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli.options import Json
 from suffice.errors import ExitCode
-from suffice.terminal import print_json
+from suffice.terminal import print_error, print_json
 
 
 def add(app: typer.Typer, name: str, command: Callable[..., Answer | ExitCode]) -> None:
@@ -58,6 +57,5 @@ def print_answer(answer: Answer | ExitCode, *, json: bool) -> ExitCode:
     else:
         answer.show()
     if answer.problem:
-        sys.stdout.flush()
-        sys.stderr.write(f"suffice: {answer.problem}\n")
+        print_error(answer.problem)
     return answer.exit

@@ -40,6 +40,10 @@ class Outputs:
     """The options that name files to write."""
 
     csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None
+    csv_raw: Annotated[
+        bool,
+        typer.Option("--csv-raw", help="Leave texts that look like formulas as they are in the CSV."),
+    ] = False
     out: Annotated[Path | None, typer.Option(help="Write a row for each case, as Parquet.")] = None
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")] = None
 
@@ -141,7 +145,7 @@ def _compared(
     from suffice.terminal import progress
 
     done, examples = Progress(Comparison(setting.rule, seed)), outputs.report is not None
-    with rows_to(outputs.csv, outputs.out, methods) as write, progress(given.name) as tell:
+    with rows_to(outputs.csv, outputs.out, methods, raw=outputs.csv_raw) as write, progress(given.name) as tell:
         for done in compare_in_chunks(
             given.cases, setting.rule, setting.n, given.plans, seed, hands, rows=write, examples=examples
         ):

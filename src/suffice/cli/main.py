@@ -12,6 +12,7 @@ from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve
 from suffice.cli.command import add
 from suffice.cli.eval import evaluate
 from suffice.errors import ExitCode, SufficeError
+from suffice.terminal import print_error
 
 app = typer.Typer(
     name="suffice",
@@ -62,10 +63,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
     except SufficeError as error:
-        sys.stderr.write(f"suffice: {error}\n")
+        print_error(error)
         return error.exit_code
     except typer.TyperException as error:
-        sys.stderr.write(f"suffice: {error.format_message()} (suffice --help lists what is allowed)\n")
+        print_error(f"{error.format_message()} (suffice --help lists what is allowed)")
         return ExitCode.FAILS
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("suffice: interrupted\n")

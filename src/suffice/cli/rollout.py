@@ -14,6 +14,7 @@ from suffice.cli import options, rollout_prune, rollout_roles
 from suffice.cli.command import add, print_answer
 from suffice.cli.sources import SourceOptions, corrections_of
 from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError
+from suffice.terminal import print_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -406,8 +407,7 @@ def _corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":
 
 
 def _tell_operator(sentence: str) -> None:
-    sys.stderr.write(f"suffice: {sentence}\n")
-    sys.stderr.flush()
+    print_error(sentence)
 
 
 def _status(operator: "Operator", show: Callable[[Any, float], None]) -> Answer:

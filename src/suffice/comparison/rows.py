@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,25 @@ ROW_GROUP = 10_000
 FIXED = "fixed"
 """The method whose column of draws would be called as that of N, and holds what `baseline_n` does: it has none."""
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets take for a formula."""
+
 CSV_COLUMNS = (
     "key", "target", "region", "effect", "method", "baseline", "decision", "n", "fixed_n", "estimate", "agrees",
 )  # fmt: skip
 
 
 @contextmanager
-def rows_to(lines: Path | None, parquet: Path | None, methods: Sequence[str]) -> Iterator[Write | None]:
+def rows_to(
+    lines: Path | None, parquet: Path | None, methods: Sequence[str], *, raw: bool = False
+) -> Iterator[Write | None]:
     """Takes results and writes their rows to the files that are named; None where none is.
 
+    Texts that a spreadsheet would take for a formula get a leading apostrophe in the CSV, unless it is to be `raw`.
     The files are replaced when the block ends well. Raises OutputError, and MissingPackage without pyarrow.
     """
     with ExitStack() as open_:
-        kinds = ((_csv_rows, lines), (_parquet_rows, parquet))
+        kinds = ((partial(_csv_rows, raw=raw), lines), (_parquet_rows, parquet))
         writers = [open_.enter_context(kind(path, methods)) for kind, path in kinds if path is not None]
 
         def write(results: list[CaseResult]) -> None:
@@ -42,15 +49,19 @@ def rows_to(lines: Path | None, parquet: Path | None, methods: Sequence[str]) ->
 
 
 @contextmanager
-def _csv_rows(path: Path, methods: Sequence[str]) -> Iterator[Write]:
+def _csv_rows(path: Path, methods: Sequence[str], *, raw: bool) -> Iterator[Write]:
     """A line for each case and method."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        # By itself Python's writer quotes no carriage return, which ends a row for many readers.
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(CSV_COLUMNS)
 
         def write(results: list[CaseResult]) -> None:
             for result in results:
-                writer.writerows(_lines(result, methods))
+                case, lines = result.case, _lines(result, methods)
+                careful = "\r" in f"{case.key}{case.target}{case.region}"
+                (quoting if careful else writer).writerows(lines if raw else (map(_as_text, line) for line in lines))
 
         yield write
 
@@ -101,6 +112,11 @@ def _lines(result: CaseResult, methods: Sequence[str]) -> Iterator[tuple[Any, ..
             verdict.estimate,
             str(result.agrees(i)).lower(),
         )
+
+
+def _as_text(cell: Any) -> Any:
+    """A text that begins as a formula does, marked as one that is none; numbers stay as they are."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _cells(result: CaseResult, methods: Sequence[str]) -> list[Any]:

@@ -9,7 +9,7 @@ from suffice.comparison.chunks import Progress
 from suffice.comparison.compare import Comparison, Total, band_edges
 from suffice.config import RegressionGateConfig
 from suffice.errors import ExecutionError, ExitCode
-from suffice.terminal import out, percent, print_table
+from suffice.terminal import out, percent, print_table, visible
 from suffice.verifier.many import CaseResult
 
 SHOWN = 20
@@ -99,7 +99,7 @@ def _print(progress: Progress, source: str, notes: Iterable[str]) -> None:
         )
     _print_disagreeing(comparison)
     for note in notes:
-        out().print(note, soft_wrap=True)
+        out().print(visible(note), soft_wrap=True)
 
 
 def _notes(progress: Progress, report: Path | None, *, judged: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from suffice.evidence.tally import ScopeOf
 from suffice.flag.client import FlagClient
 from suffice.rollout.checks import Checks
-from suffice.serving.situation import SERVICE
+from suffice.serving.situation import SERVICE, check_service
 from suffice.sources.correction import Correction
 from suffice.store.actions import Action
 from suffice.store.address import store_of
@@ -29,6 +29,7 @@ class Place:
 
     A folder has one flag, so it belongs to one service. `url` names the store's database if it is not in the folder.
     `mark` ends the names of bundles, where several stores, one after the other, leave theirs in one folder.
+    Raises DataError for a service that is no name.
     """
 
     config: Path = Path("config.json")
@@ -36,6 +37,9 @@ class Place:
     service: str = SERVICE
     url: str | None = field(default=None, repr=False)
     mark: str = ""
+
+    def __post_init__(self) -> None:
+        check_service(self.service)
 
     @property
     def store(self) -> str | Path:

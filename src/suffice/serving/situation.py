@@ -1,11 +1,12 @@
 """What the rollout in the store says about decisions right now."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from suffice.errors import StoreError
+from suffice.errors import DataError, StoreError
 from suffice.serving.served import Feed
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
@@ -13,6 +14,17 @@ from suffice.store.rollouts import StoredRollout, newest_rollout
 
 SERVICE = "verifier"
 """The service that a rollout is about when nobody names one."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_service(name: str) -> str:
+    """The name of a service. Raises DataError for one that could be a path, or none that a person can type."""
+    if not _NAME.fullmatch(name):
+        allowed = "a name of at most 64 letters, digits, '.', '_' and '-', the first a letter or digit"
+        raise DataError(f"the service is {name[:80]!r}; allowed: {allowed}")
+    return name
+
 
 CACHE_SECONDS = 1.0
 """How long an answer of the store is used again."""

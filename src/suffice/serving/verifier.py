@@ -24,7 +24,7 @@ from suffice.serving.counted import count
 from suffice.serving.permission import FORCE_FIXED as FORCE_FIXED
 from suffice.serving.permission import Asked, Leased, Permission, Told, forced
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
-from suffice.serving.situation import SERVICE
+from suffice.serving.situation import SERVICE, check_service
 from suffice.serving.situation import Situation as Situation
 from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.stopping.cache import default_cache
@@ -136,10 +136,11 @@ class Verifier:
         plan file that cannot be read, it starts fixed, says why in the log, and keeps trying. It waits for its first
         word for 2 s at most. `fault` is for rehearsals, `clock` stands in for the store's where that has none.
         Close it, or use it as a context: that writes ledger rows and counters. Raises ConfigError, PlanError for a plan
-        that the configuration itself makes impossible, StoreError for an address that is none; the last not when
-        SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
+        that the configuration itself makes impossible, DataError for a service that is no name, StoreError for an
+        address that is none; the last not when SUFFICE_FORCE_FIXED is set: then it decides fixed without a ledger.
         """
         path, queue = Path(path), Path(queue)
+        check_service(service)
         config = load(path)
         where = _where(queue, store or os.environ.get(STORE_URL))
         verifier = cls(

@@ -10,6 +10,10 @@ from suffice.errors import PlanError
 EVERY_LOOK_UP_TO = 256
 GEOMETRIC_LOOKS = 60
 
+MOST_DRAWS = 10_000_000
+MOST_LOOKS = 100_000
+"""More draws or looks than these are refused: no plan for them was ever measured, and to make one may take for ever."""
+
 
 def whole(number: Any) -> int | None:
     """A whole number, of Python or of NumPy, as an int; None for anything else, true and false too."""
@@ -27,7 +31,9 @@ def even_looks(n: int, every: int, first: int | None = None) -> tuple[int, ...]:
         raise PlanError(f"look_every is {every!r}; allowed: at least 1")
     if start is None or not 1 <= start <= n:
         raise PlanError(f"the first look is at {every if first is None else first} draws; allowed: 1 to n = {n}")
-    return tuple(range(start, n, step))
+    looks = range(start, n, step)
+    _check_count(len(looks))
+    return tuple(looks)
 
 
 def geometric_looks(n: int, count: int = GEOMETRIC_LOOKS, first: int = 8) -> tuple[int, ...]:
@@ -56,6 +62,12 @@ def checked_looks(n: int, looks: Iterable[int]) -> tuple[int, ...]:
         if draws is None or not 1 <= draws < n:
             raise PlanError(f"a look is at {look!r} draws; allowed: whole numbers from 1 to {n - 1}, below n = {n}")
         checked.append(draws)
+        _check_count(len(checked))
     if len(set(checked)) < len(checked):
         raise PlanError("a look stands twice; each number of draws may be looked at once")
     return tuple(sorted(checked))
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_LOOKS:
+        raise PlanError(f"there are more than {MOST_LOOKS:,} looks; allowed: up to so many")

@@ -13,7 +13,7 @@ from suffice.errors import PlanError
 from suffice.stopping import margin
 from suffice.stopping.budget import Budget, MaxDisagreement
 from suffice.stopping.cache import PlanCache
-from suffice.stopping.looks import checked_looks, default_looks, default_mean_looks, even_looks, whole
+from suffice.stopping.looks import MOST_DRAWS, checked_looks, default_looks, default_mean_looks, even_looks, whole
 from suffice.stopping.plan import Guarantee, Plan
 from suffice.stopping.request import Design, Margin, Request
 
@@ -107,6 +107,8 @@ def _request(
     *,
     guarded: bool,
 ) -> Request:
+    if n > MOST_DRAWS:
+        raise PlanError(f"n is {n:,}; allowed: up to {MOST_DRAWS:,} draws")
     rule.check_n(n)
     if method not in METHODS:
         raise PlanError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
