@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 import suffice.serving.agent
 import suffice.serving.permission
+from suffice.errors import StoreError
 from suffice.serving.fence import Read
 from suffice.serving.permission import Leased
 from suffice.serving.verifier import Verifier
@@ -87,6 +89,12 @@ CARELESS = {
 }
 
 
+def closed(verifier: Verifier) -> None:
+    """Close it; rows that the store does not take now stay in the spool, as a service's do that ends in an outage."""
+    with suppress(StoreError):
+        verifier.close()
+
+
 def decide(worker: dict[str, Any]) -> None:
     """Decide until told to stop, and note each decision after it was returned."""
     name, trace, careless = worker["name"], Path(worker["trace"]), worker["careless"]
@@ -94,10 +102,9 @@ def decide(worker: dict[str, Any]) -> None:
         CARELESS[careless]()
     random, number = Random(name), 0
     stop = trace.parent / "stop"
-    with (
-        trace.open("a", encoding="utf-8") as lines,
-        Verifier.from_config(worker["config"], queue=worker["queue"], store=worker["url"]) as verifier,
-    ):
+    with trace.open("a", encoding="utf-8") as lines, ExitStack() as stack:
+        verifier = Verifier.from_config(worker["config"], queue=worker["queue"], store=worker["url"])
+        stack.callback(closed, verifier)
         while not stop.exists():
             number += 1
             long = LONG_SECONDS if careless == "second question" else random.choice((0.0, 0.0, 0.0, 0.3))

@@ -25,6 +25,9 @@ from suffice.errors import SufficeError
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.world import Place
+from suffice.serving.spool import FOLDER, take_up
+from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
 
 HERE = Path(__file__).parent
 PATIENCE = 120.0
@@ -208,6 +211,9 @@ def ledger_keys(fleet: Fleet) -> list[str]:
 
 
 def judged(fleet: Fleet) -> set[Wrong]:
+    with open_store(fleet.url) as store:
+        for machine in fleet.machines:
+            take_up(fleet.folder / machine.name / FOLDER, Ledger(store))
     fleet.campaign.decisions, fleet.campaign.ledger = fleet.traced(), ledger_keys(fleet)
     return judge(fleet.campaign)
 
@@ -330,3 +336,27 @@ def test_a_product_that_leaves_out_a_rule_is_caught_and_nobody_else(fleet: Fleet
     wrong = judged(fleet)
     assert {it.process for it in wrong} == {"careless0"}
     assert Wrong("adaptive where everybody is fixed", "careless0") in wrong
+
+
+@pytest.mark.campaign
+def test_an_agent_gives_up_a_connection_whose_answer_is_lost(postgres: Server) -> None:
+    wire = Wire(postgres.port, 9)
+    url = postgres.url().replace(f"127.0.0.1:{postgres.port}/", f"{wire.host}:{wire.port}/")
+    program = (
+        "import sys; from sqlalchemy import text; from suffice.store.database import agents_store\n"
+        "with agents_store(sys.argv[1]).read() as connection:\n"
+        "    connection.execute(text('SELECT 1')); print('asks', flush=True)\n"
+        "    connection.execute(text('SELECT pg_sleep(1)'))\n"
+    )
+    command = [*wire.prefix, sys.executable, "-c", program, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.readline() == "asks\n"
+            time.sleep(0.5)
+            wire.cut()
+            assert process.wait(30) == 1
+            assert "StoreError" in process.stderr.read()
+        finally:
+            process.kill()
+            wire.close()
