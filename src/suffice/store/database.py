@@ -220,7 +220,7 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
         limits = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         options = f"{address.url.query.get('options', '')} {limits}".strip()
         arguments |= {"connect_timeout": patience, "tcp_user_timeout": milliseconds, "options": options}
-        # The limit above is for what was sent. Who waits for an answer that was lost would wait for hours without these.
+        # That limit is for what was sent. Who waits for an answer that was lost would wait for hours without these.
         arguments |= {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": patience}
     elif "connect_timeout" not in address.url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
