@@ -6,6 +6,7 @@ from production import STAGES, content, producing
 
 from suffice.rollout.status import advances_when, plain_status, rolls_back_when, status_of
 from suffice.serving.situation import Situation, StoredSituation
+from suffice.store.irregular import Irregular, note_irregular
 
 
 def test_the_answer_names_all_that_is_missing_with_its_numbers(tmp_path: Path) -> None:
@@ -36,6 +37,18 @@ def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:
         made.disagreements(needed, "canary")
         assert made.cycle(0).phase.value == "RolledBack"
         assert rolls_back_when(status_of(made.operator)) == []
+
+
+def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path) -> None:
+    with producing(tmp_path) as made:
+        assert plain_status(status_of(made.operator))["notes"] == []
+        with made.store.write() as connection:
+            for kind, count in ((Irregular.REUSED, 1270), (Irregular.REFUSED, 1)):
+                note_irregular(connection, kind, "verifier-000001", "staging", count, 1.0)
+        assert plain_status(status_of(made.operator))["notes"] == [
+            "decisions that had keys of earlier ones: 1,270",
+            "decisions that have a row that was refused, and put aside in spool/refused: 1",
+        ]
 
 
 def test_the_percentage_is_what_may_be_adaptive_now(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from suffice.rollout.subject import stored_config
 from suffice.rollout.word import permission
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
+from suffice.store.irregular import irregular_of, sentences
 from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
@@ -57,6 +58,7 @@ def status_of(operator: Operator) -> Status:
         lease = read_lease(connection, operator.place.service)
         permitted, until = permission(read_word(connection, operator.place.service, operator.clock()))
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
+        irregular = irregular_of(connection, stored.id, state.current.name)
         extra = {
             "runner": lease.holder if lease and lease.holder else None,
             "permitted": permitted,
@@ -75,7 +77,7 @@ def status_of(operator: Operator) -> Status:
         stored.service,
         state,
         numbers.get("gates", ()),
-        numbers.get("notes", ()),
+        (*numbers.get("notes", ()), *sentences(irregular)),
         judged.at if judged else None,
         stored.updated_at,
         stored_config(stored.config, stored.id).rollout.acceptance.confidence,

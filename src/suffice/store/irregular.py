@@ -44,3 +44,13 @@ def irregular_of(connection: Connection, rollout: str, stage: str) -> Mapping[Ir
     query = select(c.kind, func.sum(c["count"]), func.max(c.newest)).where(ours).group_by(c.kind)
     counted = {kind: Irregularities(int(count), newest) for kind, count, newest in connection.execute(query)}
     return {kind: counted.get(kind.name, Irregularities()) for kind in Irregular}
+
+
+def sentences(irregular: Mapping[Irregular, Irregularities]) -> tuple[str, ...]:
+    """One for each kind that there is."""
+    ends = {
+        Irregular.REUSED: "had keys of earlier ones",
+        Irregular.REFUSED: "have a row that was refused, and put aside in spool/refused",
+        Irregular.DROPPED: "were returned, but their rows could not be kept",
+    }
+    return tuple(f"decisions that {ends[kind]}: {of.count:,}" for kind, of in irregular.items() if of.count)
