@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from production import Production, again, producing
 
 from suffice.errors import RolloutError
 from suffice.flag.document import FLAG
+from suffice.rollout.baseline import ASKED
 from suffice.rollout.driver import Driver
 from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Seen
 from suffice.rollout.operator import Operator
@@ -24,7 +26,7 @@ from suffice.store.ledger import Ledger, WhyFixed
 from suffice.store.processes import fleet as registered
 from suffice.store.processes import write_process
 from suffice.store.triage import receipt_of
-from suffice.store.words import read_word
+from suffice.store.words import read_word, write_word
 from suffice.verifier.arm import Arm
 
 SERVICE, ID = "verifier", "verifier-000001"
@@ -326,3 +328,39 @@ def test_a_host_of_the_fleet_whose_clock_is_off_is_an_error_with_its_name(fleet:
     production.traffic(10)
     production.cycle()
     assert "the clock of host pump-7 is 1,800 s ahead of the store's (limit 60 s)" in production.state.why
+
+
+def test_a_rollback_lowers_this_host_at_once_also_while_the_store_is_locked(fleet: Fleet) -> None:
+    production = fleet.production
+    path = production.place.queue / "store.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asking = Thread(target=lambda: production.operator.tell("rollback", "ann", "enough"))
+        asking.start()
+        wish = production.place.queue / ASKED
+        while not wish.exists():
+            assert asking.is_alive()
+        # The store is locked, and stays so: nothing of the rollback is in it.
+        for agent in fleet.agents:
+            agent.step_read()
+        assert production.state.phase is Phase.PROGRESSING
+        assert all(agent.lowering is not None and agent.lowering.outranks(10**9) for agent in fleet.agents)
+        other.execute("ROLLBACK")
+    while asking.is_alive():
+        fleet.step()
+        asking.join(0.05)
+    assert production.state.phase is Phase.ROLLED_BACK
+    assert not wish.exists()
+
+
+def test_a_row_that_was_lowered_before_a_kill_is_carried_out_by_whoever_comes_next(fleet: Fleet) -> None:
+    production = fleet.production
+    driver = production.operator.monitor.driver
+    with production.store.read() as connection:
+        word = read_word(connection, SERVICE, production.clock()).word
+    assert word is not None
+    with production.store.touch() as connection:
+        write_word(connection, replace(word, phase="RollingBack", stage="", exposure=None), production.clock())
+    driver._boot = lambda: (fleet.step(), fleet.boot.now)[1]
+    assert production.cycle().phase is Phase.ROLLED_BACK
+    assert production.state.why == "a rollback was begun, and its word is in the store"

@@ -48,12 +48,13 @@ def observe(
     pause_seconds: float = PAUSE_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
     missing_is_fixed: bool = False,
+    patience: Callable[[], bool] = lambda: True,
 ) -> Receipt:
     """Ask for every probe, at most `attempts` times, until all have answered fixed for `settle_seconds` on end.
 
     An answer counts only when the flag gave it. FIXED for want of an answer proves nothing; nor do no probes at all.
     With `missing_is_fixed` it counts too: the flag was removed, and that is what every client answers then.
-    `clock` is monotonic, in seconds.
+    `clock` is monotonic, in seconds. Without `patience` it gives up.
     """
     start = clock()
     receipt = Receipt(observed=False, asked=len(probes), fixed=0, attempts=0, seconds=0.0)
@@ -67,7 +68,7 @@ def observe(
             since = now
         observed = since is not None and now - since >= settle_seconds
         receipt = Receipt(observed=observed, asked=len(probes), fixed=fixed, attempts=attempt, seconds=now - start)
-        if observed:
+        if observed or not patience():
             break
         if attempt < attempts:
             sleep(pause_seconds)

@@ -72,7 +72,12 @@ class Attempt:
 
 
 def try_baseline(
-    publish_it: Callable[[], str | None], flag: Flag, probes: Sequence[Probe], *, missing_is_fixed: bool = False
+    publish_it: Callable[[], str | None],
+    flag: Flag,
+    probes: Sequence[Probe],
+    *,
+    missing_is_fixed: bool = False,
+    patience: Callable[[], bool] = lambda: True,
 ) -> Attempt:
     """Publish the baseline, and ask for every probe until all answer fixed. Raises StoreError, where publishing does.
 
@@ -90,6 +95,7 @@ def try_baseline(
         sleep=time.sleep,
         clock=time.monotonic,
         missing_is_fixed=missing_is_fixed,
+        patience=patience,
     )
     return Attempt(receipt, receipt.sentence, how)
 

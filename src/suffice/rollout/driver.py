@@ -270,6 +270,8 @@ class Driver:
                 return
             if not wanted(self.state):
                 return
+            if not self._patience():
+                break
             time.sleep(0.05)
         raise RolloutError(f"stage {stage.name} was published in {self._flag.path}, but the flag does not answer so")
 
@@ -282,7 +284,7 @@ class Driver:
     def _publish_baseline(self) -> Event:
         probes = [Probe(target, region) for target in self._old_slice() for region in (self._flag.regions or (None,))]
         seen = self._watch_fleet()
-        attempt = try_baseline(self._export_baseline, self._flag.client, probes)
+        attempt = try_baseline(self._export_baseline, self._flag.client, probes, patience=self._patience)
         self._receipt, self._fleet = attempt.receipt, seen.count
         sentence = seen.obstacle or f"{seen.count.sentence}; {attempt.sentence}"
         return Probed(seen.observed and attempt.observed, sentence)
