@@ -234,3 +234,20 @@ def test_a_server_that_hides_who_it_is_gives_no_word_and_takes_none(postgres: Se
             read_word(connection, "pump", 100.0)
         with store.write() as connection, pytest.raises(StoreError, match=sentence):
             write_word(connection, WORD, 100.0)
+
+
+def test_whatever_an_agent_asks_of_a_server_has_a_deadline(postgres: Server) -> None:
+    with agents_store(postgres.place()) as agents:
+        with agents.touch() as connection:
+            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+            limits = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            asked = driver.info.get_parameters()
+        with agents.write() as connection:
+            limits.append(connection.execute(text("SHOW lock_timeout")).scalar_one())
+        with pytest.raises(StoreError, match="statement timeout"), agents.read() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = '10ms'"))
+            connection.execute(text("SELECT pg_sleep(60)"))
+    assert limits == ["2s"] * 4
+    assert (asked["connect_timeout"], asked["tcp_user_timeout"]) == ("2", "2000")
