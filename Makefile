@@ -31,6 +31,7 @@ check: $(READY)
 bench: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.plans
+	$(BIN)/python -m benchmarks.verify
 
 bench-scale: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.workers
