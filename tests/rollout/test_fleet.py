@@ -13,20 +13,20 @@ import pytest
 from production import Production, again, producing
 
 from suffice.errors import RolloutError
-from suffice.flag.document import FLAG
 from suffice.rollout.baseline import ASKED
 from suffice.rollout.driver import Driver
-from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Seen
+from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Seen, obstacle_of
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
+from suffice.store.incarnation import Standing
 from suffice.store.ledger import Ledger, WhyFixed
 from suffice.store.processes import fleet as registered
 from suffice.store.processes import write_process
 from suffice.store.triage import receipt_of
-from suffice.store.words import read_word, write_word
+from suffice.store.words import Word, WordRead, read_word, write_word
 from suffice.verifier.arm import Arm
 
 SERVICE, ID = "verifier", "verifier-000001"
@@ -248,39 +248,104 @@ def test_a_runner_that_is_gone_leaves_nobody_adaptive(fleet: Fleet) -> None:
     assert [permitted(agent, fleet.plan) for agent in fleet.agents] == [WhyFixed.LAPSED] * 2
 
 
-def test_a_store_that_is_restored_to_before_the_rollback_is_held_back(tmp_path: Path) -> None:
+def backup_of(production: Production, to: Path) -> None:
+    """A copy of the store as it is now."""
+    path = production.place.queue / "store.db"
+    with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(to)) as copy:
+        connection.backup(copy)
+
+
+def restored(fleet: Fleet, backup: Path) -> Operator:
+    """The runner of the store that a backup was put in place of; no process has the old file open."""
+    production = fleet.production
+    for agent in fleet.agents:
+        agent.close()
+    fleet.agents.clear()
+    production.operator.close()
+    path = production.place.queue / "store.db"
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    shutil.copy(backup, path.with_name("new"))
+    path.with_name("new").replace(path)
+    return again(production).operator
+
+
+def test_a_store_that_is_restored_to_before_the_rollback_is_held_back(fleet: Fleet, tmp_path: Path) -> None:
     """Seen: the runner raised the flag again."""
-    (tmp_path / "a").mkdir()
-    with fleet_in(tmp_path / "a") as fleet:
-        production, path = fleet.production, tmp_path / "a" / "queue" / "store.db"
-        backup = tmp_path / "backup.db"
-        with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(backup)) as copy:
-            connection.backup(copy)
-        for agent in fleet.agents:
-            agent.close()
-        fleet.agents.clear()
-        production.operator.tell("rollback", "ann", "enough")
-        production.operator.close()
-        for suffix in ("-wal", "-shm"):
-            path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
-        shutil.copy(backup, path.with_name("new"))
-        path.with_name("new").replace(path)
-        with again(production).operator as operator:
-            assert operator.cycle().phase is Phase.HELD_BACK
-            assert operator.state.weight == 0
-            with operator.store.read() as reading:
-                read = read_word(reading, SERVICE, production.clock())
-            assert read.counts
-            assert read.word is not None
-            assert (read.word.phase, read.word.exposure) == ("HeldBack", None)
-            assert "targeting" not in production.place.flag.read_text()
-            assert FLAG in production.place.flag.read_text()
-            assert operator.cycle().phase is Phase.HELD_BACK
-            assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
-            why = operator.history()[-1].why
-            assert why.startswith("words of the store's old incarnation may stand until ")
-            production.clock.now += length_of(operator.state.rollout) + LATE_SECONDS
-            assert operator.cycle().phase is Phase.ROLLED_BACK
+    production = fleet.production
+    backup_of(production, tmp_path / "backup.db")
+    production.operator.tell("rollback", "ann", "enough")
+    with restored(fleet, tmp_path / "backup.db") as operator:
+        assert operator.cycle().phase is Phase.HELD_BACK
+        assert operator.state.weight == 0
+        with operator.store.read() as reading:
+            read = read_word(reading, SERVICE, production.clock())
+        assert read.counts
+        assert read.word is not None
+        assert (read.word.phase, read.word.exposure) == ("HeldBack", None)
+        assert "targeting" not in production.place.flag.read_text()
+        assert operator.cycle().phase is Phase.HELD_BACK
+        assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
+        assert operator.history()[-1].why.startswith("words of the store's old incarnation may stand until ")
+        production.clock.now += length_of(operator.state.rollout) + LATE_SECONDS
+        assert operator.cycle().phase is Phase.ROLLED_BACK
+
+
+def test_resume_publishes_the_stage_of_a_restored_store_again(fleet: Fleet, tmp_path: Path) -> None:
+    production = fleet.production
+    backup_of(production, tmp_path / "backup.db")
+    with restored(fleet, tmp_path / "backup.db") as operator:
+        assert operator.cycle().phase is Phase.HELD_BACK
+        assert operator.tell("resume", "ann").phase is Phase.PROGRESSING
+        with operator.store.read() as reading:
+            word = read_word(reading, SERVICE, production.clock()).word
+        assert word is not None
+        assert (word.stage, word.exposure) == ("canary", {"weight": 50, "salt": ID, "regions": ["eu"]})
+        assert "targeting" in production.place.flag.read_text()
+
+
+def test_a_word_that_was_released_in_an_old_primary_is_waited_for_until_a_person_says_that_it_is_gone(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    production = fleet.production
+    completed(production)
+    # Taken before the release: only the note of the folder knows of it.
+    backup_of(production, tmp_path / "backup.db")
+    production.operator.tell("release", "ann", "the runner's host goes")
+    with restored(fleet, tmp_path / "backup.db") as operator:
+        assert operator.cycle().phase is Phase.HELD_BACK
+        assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
+        production.clock.now += 1e6
+        assert operator.cycle().phase is Phase.ROLLING_BACK
+        assert operator.history()[-1].why.endswith("say `suffice rollout rollback --old-primary-is-gone`")
+        operator.old_primary_is_gone("ann")
+        assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLED_BACK
+        with pytest.raises(RolloutError, match="no old primary is waited for"):
+            operator.old_primary_is_gone("ann")
+
+
+@pytest.mark.parametrize(
+    ("up_since", "epoch", "said"),
+    [
+        (None, 3, ""),
+        (1000.0 - LATE_SECONDS, 3, ""),
+        (1000.0 - LATE_SECONDS + 0.1, 3, "the server came up less than a lease ago"),
+        (None, 4, "the store is not at the rollback's epoch any more"),
+    ],
+)
+def test_what_the_store_itself_holds_against_a_receipt(up_since: float | None, epoch: int, said: str) -> None:
+    standing = Standing(1000.0, primary=True, incarnation="a", up_since=up_since)
+    word = Word(SERVICE, ID, "plan", "RollingBack", "", None, 0.0, "", shadow=False, length=120.0, epoch=epoch)
+    assert obstacle_of(WordRead(standing, word, 120.0), Lowered(3, 0.0), None).startswith(said)
+    assert bool(said) == bool(obstacle_of(WordRead(standing, word, 120.0), Lowered(3, 0.0), None))
+
+
+def completed(production: Production) -> None:
+    production.until("full")
+    for _ in range(3):
+        production.traffic()
+        production.cycle()
+    assert production.state.phase is Phase.COMPLETED
 
 
 def test_a_completed_rollout_can_be_released_and_stands_without_a_runner(tmp_path: Path) -> None:
@@ -288,11 +353,7 @@ def test_a_completed_rollout_can_be_released_and_stands_without_a_runner(tmp_pat
         production = fleet.production
         with pytest.raises(RolloutError, match="release is not possible while Progressing"):
             production.operator.tell("release", "ann", "too early")
-        production.until("full")
-        for _ in range(3):
-            production.traffic()
-            production.cycle()
-        assert production.state.phase is Phase.COMPLETED
+        completed(production)
         production.operator.tell("release", "ann", "the runner's host goes")
         production.clock.now += 1e7
         fleet.step()
