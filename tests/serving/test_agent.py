@@ -245,6 +245,27 @@ def test_its_threads_register_see_each_word_acknowledge_and_end(store: Store, pl
     assert rows(store)[0].left_at == 1000.0
 
 
+def test_on_postgresql_a_word_that_changes_is_read_without_waiting_for_the_next_poll(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(place, Path):
+        return
+    it = agent(place)
+    it.step_write()
+    monkeypatch.setattr("suffice.serving.agent.POLL_SECONDS", 100 * PATIENCE)
+    it.start()
+    until(lambda: it.read is not None)
+    for phase in ("Paused", "Progressing", "RollingBack"):
+        word = written(store, replace(WORD, phase=phase))
+        until(
+            lambda epoch=word.epoch: it.read is not None and it.read.known is not None and it.read.known.epoch == epoch
+        )  # type: ignore[misc]
+    before = it.read
+    written(store, replace(WORD, phase="RollingBack"))
+    assert it.wait_for_read(before, 1.0) is before
+    it.close()
+
+
 def test_a_store_that_is_not_there_yet_is_made_and_until_then_nothing_counts(tmp_path: Path) -> None:
     (tmp_path / "queue").write_text("a file where the folder should be", encoding="utf-8")
     it = agent(tmp_path / "queue" / "store.db")

@@ -32,13 +32,14 @@ from threading import Condition, Event, Thread
 from suffice.errors import SufficeError
 from suffice.flag.lowering import Lowering, LoweringFiles
 from suffice.serving.fence import BootClock, Read
+from suffice.store.bell import Bell
 from suffice.store.database import AGENT_SECONDS, Store, agents_store, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.processes import ProcessRow, is_registered, prune, sign_off, write_process
 from suffice.store.words import WordRead, read_word
 
 POLL_SECONDS = 0.25
-"""The pause between two reads of the word."""
+"""The longest pause between two reads of the word; on PostgreSQL a word that changes ends it."""
 
 BEAT_SECONDS = 1.0
 """The longest pause between two writes: what waits for the ledger waits no longer while the store answers."""
@@ -156,9 +157,12 @@ class Agent:
             self.store.close()
 
     def _keep_reading(self) -> None:
+        bell = Bell(self.store)
         while not self._stop.is_set():
-            self._try("read", self.step_read)
-            self._stop.wait(POLL_SECONDS)
+            if not self._try("read", self.step_read):
+                bell.close()
+            bell.wait(POLL_SECONDS, self._stop)
+        bell.close()
 
     def _keep_writing(self) -> None:
         while not self._stop.is_set():

@@ -88,6 +88,17 @@ class Store:
         ):
             yield connection
 
+    def detached(self) -> Any:
+        """A psycopg connection of its own that commits each statement, for the caller to close; None on SQLite."""
+        if self._engine.dialect.name != "postgresql":
+            return None
+        with self._translated():
+            pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        connection.autocommit = True
+        return connection
+
     def close(self) -> None:
         self._engine.dispose()
 

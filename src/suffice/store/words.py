@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text, update
 
 from suffice.errors import StoreError
+from suffice.store.bell import ring
 from suffice.store.database import insert_or_update
 from suffice.store.incarnation import SERVER_SQL, Standing, ask_server, make_incarnation, of_server, standing
 from suffice.store.schema import HEAD, words
@@ -83,6 +84,8 @@ def write_word(connection: Connection, word: Word, now: float, *, at_least: int 
     until = None if word.length is None else told.at + word.length
     values |= {"exposure": exposure, "valid_until": until, "txid": _txid(connection)}
     insert_or_update(connection, words, [values])
+    if stored is None or epoch != stored.epoch:
+        ring(connection)
     return written
 
 
@@ -95,6 +98,7 @@ def lower_word(connection: Connection, service: str, phase: str) -> int | None:
     c = words.c
     lowered = update(words).where(c.service == service).values(epoch=c.epoch + 1, exposure=None, phase=phase)
     connection.execute(lowered.values(txid=_txid(connection)))
+    ring(connection)
     return connection.execute(select(c.epoch).where(c.service == service)).scalar_one_or_none()
 
 
