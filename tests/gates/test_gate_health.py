@@ -67,6 +67,51 @@ def test_each_sign_has_its_sentence(changed: dict[str, float], outcome: Outcome,
 
 
 @pytest.mark.parametrize(
+    "changed, value, limit, numbers",
+    [
+        ({"age": 3601.0}, 3601.0, 3600.0, {}),
+        ({"silence": 21601.0}, 21601.0, 21600.0, {}),
+        ({"refused": 3, "refused_age": 60.0}, 3, 3600.0, {"refused": 3}),
+        ({"adaptive_targets": 500}, 500 / 1450, 0.05, {"targets": 1450, "adaptive": 500}),
+    ],
+)
+def test_each_sign_has_its_numbers(
+    changed: dict[str, float], value: float, limit: float, numbers: dict[str, float]
+) -> None:
+    result = judged(**changed)
+    assert (result.value, result.limit, result.numbers) == (value, limit, numbers)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"age": 3600.0},
+        {"silence": 21600.0},
+        {"adaptive": 495, "fallbacks": 5},
+        {"adaptive": 10_000},
+    ],
+)
+def test_what_is_just_at_its_limit_is_well(changed: dict[str, float]) -> None:
+    assert judged(**changed).outcome is Outcome.SUCCESSFUL
+
+
+def test_one_reused_key_is_told_in_the_singular() -> None:
+    assert judged(reused=1).sentence.endswith("; 1 decision had keys of earlier ones")
+
+
+def test_no_decision_is_told_and_so_is_none_that_was_adaptive() -> None:
+    silent, fixed = judged(decisions=0, adaptive=0), judged(adaptive=0, stopped=0)
+    assert (silent.outcome, fixed.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
+    assert silent.sentence == "no decision for 30 s (limit 21,600 s), 0 before that"
+    assert fixed.sentence == "0 of 0 adaptive decisions fell back, 0 % (limit 1 %)"
+
+
+@pytest.mark.parametrize("weight", [1, 99])
+def test_a_mismatch_is_seen_at_every_weight_in_between(weight: int) -> None:
+    assert judged(weight=weight, adaptive_targets=500, fixed_targets=500).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
     "limits, changed",
     [
         (HealthLimits(fallbacks="hold"), {"fallbacks": 40}),

@@ -7,6 +7,7 @@ GATES = "gates/test_conformance.py"
 
 JUDGES = {
     "rollout/phases.py": ("rollout/test_phases.py", "rollout/test_controller.py"),
+    "rollout/controller.py": ("rollout/test_controller.py",),
     "gates/outcome.py": ("gates/test_outcome.py",),
     "gates/wording.py": ("gates/test_gate_wording.py",),
     "gates/determinism.py": ("gates/test_gate_determinism.py", GATES),

@@ -184,7 +184,25 @@ def test_a_refused_draw_takes_nothing_of_its_look() -> None:
 
 @pytest.mark.parametrize("rule", [suffice.Proportion(0.5), suffice.PairedMean()])
 def test_boundaries_at_or_beyond_n_and_empty_ones_are_no_looks(rule: Rule) -> None:
-    assert Run(rule, 10, [Boundary(3, None, None), Boundary(10, 9, 0), Boundary(12, 9, 0)]).need == 10
+    run = Run(rule, 10, [Boundary(3, None, None), Boundary(10, 9, 0), Boundary(12, 9, 0)])
+    assert run.need == 10
+    run.observe([1, 0] * 5)
+    assert (run.verdict.reason, run.verdict.n) == (StopReason.REACHED_N, 10)
+
+
+def test_a_run_shows_how_far_it_is() -> None:
+    run = Run(suffice.Proportion(0.5), 10, [Boundary(4, 0, 4)])
+    assert repr(run) == f"<Run {suffice.Proportion(0.5)} 0 of 10 draws, needs 4 more>"
+    run.observe([1] * 4)
+    assert repr(run) == f"<Run {suffice.Proportion(0.5)} 4 of 10 draws, {Decision.ACCEPTED.value}>"
+
+
+def test_the_effect_is_what_the_rule_says_of_the_draws_so_far() -> None:
+    rule, draws = suffice.Proportion(0.5), [1.0, 1.0, 0.0]
+    run, tally = Run(rule, 10, ()), rule.tally()
+    run.observe(draws)
+    tally.add(draws)
+    assert run.effect == rule.effect(tally) > 0
 
 
 def test_an_accept_stop_of_a_mean_waits_for_the_least_effect() -> None:
