@@ -12,6 +12,8 @@ JUDGES = {
     "gates/wording.py": ("gates/test_gate_wording.py",),
     "gates/determinism.py": ("gates/test_gate_determinism.py", GATES),
     "gates/plan.py": ("gates/test_gate_plan.py", GATES),
+    "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
+    "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
 }
 """The few fast files of `tests/` that are about a module of `src/suffice/`, those first that notice most."""
 
