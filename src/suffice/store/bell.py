@@ -40,6 +40,7 @@ class Bell:
                 for _ in self._connection.notifies(timeout=min(left, _PATIENCE), stop_after=1):
                     return
         except Exception:
+            # Whatever is wrong with this connection: the poll goes on, and the next wait opens another one.
             self.close()
         stop.wait(max(until - time.monotonic(), 0.0))
 
