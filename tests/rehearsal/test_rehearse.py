@@ -205,7 +205,7 @@ def test_without_metrics_the_rollout_pauses_and_is_never_promoted(tmp_path: Path
     it = Done(setup(tmp_path, f"{stage}:no-metrics"))
     assert (it.summary["status"], it.summary["failed_gate"]) == ("paused", None)
     assert it.ending.state.current.name == stage
-    assert "5 errors in a row, allowed 4" in it.summary["why"]
+    assert "5 errors in a row, allowed 4: audits: not measured" in it.summary["why"]
     assert it.summary["stages"][-1]["name"] == stage
 
 

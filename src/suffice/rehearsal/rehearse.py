@@ -1,6 +1,5 @@
 """The rehearsal: recorded corrections as traffic, and production's own rollout, cycle by cycle."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -326,13 +325,8 @@ class _Rehearsal:
         return state
 
     def _spoil_the_spool(self) -> None:
-        """Leave rows that no cycle can take up, as a verifier of another version would: what the ledger lacks then,
-        nobody knows."""
-        path = self.setup.file(FOLDER) / f"{Kind.NO_METRICS.spelling}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('{"written": "by another version"}\n', encoding="utf-8")
-        # A row that is lost is told by when its file was written last.
-        os.utime(path, (self.clock.now, self.clock.now))
+        """Leave what no cycle can read, as a broken disk would: what the ledger lacks then, nobody knows."""
+        (self.setup.file(FOLDER) / f"{Kind.NO_METRICS.spelling}.jsonl").mkdir(parents=True, exist_ok=True)
 
     def _history(self) -> list[dict[str, Any]]:
         with self.store.read() as connection:
