@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Production:
     operator: Operator
     clock: Clock
     flag: FlagClient
+    opened: ExitStack = field(default_factory=ExitStack)
     sent: int = 0
     said: list[str] = field(default_factory=list)
 
@@ -184,13 +185,14 @@ def producing(
 ) -> Iterator[Production]:
     """A service with a rollout that has been started, unless `begin` is None; its store may be at a `url`."""
     place, clock = place_in(folder, config, url), clock or Clock()
-    with Operator(place, clock=clock) as operator:
+    with ExitStack() as opened:
+        operator = opened.enter_context(Operator(place, clock=clock))
         if begin is not None:
             operator.start("ann", begin)
-        with FlagClient.from_file(place.flag, poll_ms=20) as flag:
-            yield Production(operator, clock, flag)
+        flag = opened.enter_context(FlagClient.from_file(place.flag, poll_ms=20))
+        yield Production(operator, clock, flag, opened)
 
 
 def again(made: Production) -> Production:
     """The same service, as a process that starts anew sees it."""
-    return replace(made, operator=Operator(made.place, clock=made.clock))
+    return replace(made, operator=made.opened.enter_context(Operator(made.place, clock=made.clock)))
