@@ -67,6 +67,8 @@ COMMANDS = (
     Asked("rollout resume", HOLDS),
     Asked("rollout approve", FAILS, "not possible"),
     Asked("rollout advance", FAILS, "is not over"),
+    Asked("rollout fleet", HOLDS),
+    Asked("rollout release --reason why", FAILS, "not possible"),
     Asked("rollout rollback --reason why", HOLDS, "RolledBack"),
     Asked("rollout run --until-done", FAILS, "RolledBack"),
     Asked("rollout prune --older-than 90d", HOLDS),

@@ -13,6 +13,7 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_state
 from suffice.rollout.world import Place
 from suffice.store.rollouts import save_rollout
+from suffice.store.words import lower_word
 
 CONFIG = {
     "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
@@ -25,7 +26,7 @@ CONFIG = {
     },
 }
 
-COMMANDS = ("start", "pause", "resume", "approve", "advance", "rollback")
+COMMANDS = ("start", "pause", "resume", "approve", "advance", "release", "rollback")
 APPROVAL = "Paused for approval"
 
 POSSIBLE = {
@@ -35,7 +36,7 @@ POSSIBLE = {
     APPROVAL: ("approve", "rollback"),
     "RollingBack": ("rollback",),
     "RolledBack": ("start", "rollback"),
-    "Completed": ("start", "rollback"),
+    "Completed": ("start", "release", "rollback"),
 }
 """What an operator may say, written down apart from the code."""
 
@@ -44,6 +45,7 @@ AFTER = {
     "pause": (0, "Paused"),
     "resume": (0, "Progressing"),
     "approve": (0, "Progressing"),
+    "release": (0, "Released"),
     "rollback": (0, "RolledBack"),
 }
 """Exit code and phase after a command that was possible. `advance` skips no proof: without one it ends with 2."""
@@ -71,13 +73,18 @@ def bring_to(phase: str) -> None:
         state = replace(operator.state, phase=it, stage=stage, awaits_approval=phase == APPROVAL)
         with operator.store.write() as connection:
             save_rollout(connection, replace(stored, phase=it.value, state=plain_state(state)))
+            if it is Phase.ROLLING_BACK:
+                # The word is lowered in the transaction that begins a rollback.
+                lower_word(connection, stored.service, it.value)
         if it is Phase.COMPLETED:
             operator.monitor.driver.reconcile()
 
 
 def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple[int, Any, str]:
     """Exit code, the JSON on stdout (None for nothing), the text on stderr."""
-    options = {"start": ["--enable", "--waive", "determinism"], "rollback": ["--reason", "enough"]}.get(command, [])
+    reason = ["--reason", "enough"]
+    all_options = {"start": ["--enable", "--waive", "determinism"], "rollback": reason, "release": reason}
+    options = all_options.get(command, [])
     code = run(["rollout", command, *options, *more, "--json"])
     said = capsys.readouterr()
     return code, json.loads(said.out) if said.out else None, said.err

@@ -120,7 +120,7 @@ def check_rolled_back(place: Place, rows: list[DecisionRow]) -> None:
     assert (seen[-1]["adaptive"], seen[-1]["fixed"]) == (0, TARGETS)
     config = json.loads(place.config.read_text(encoding="utf-8"))
     assert config["verifier"]["adaptive_sampling"]["enabled"] is False
-    assert [path.name for path in (place.queue / "triage").iterdir()] == [ID]
+    assert {path.name for path in (place.queue / "triage").iterdir()} == {ID, f"{ID}.journal-head"}
 
 
 def observed(place: Place) -> list[dict[str, float]]:

@@ -216,9 +216,9 @@ def test_an_interrupt_leaves_a_count_in_memory_or_in_the_file_never_in_both(path
     flush(counted(1, decisions=1), path)
     write = metrics_file.write_atomically
 
-    def interrupted(path, text):
+    def interrupted(path, text, **how):
         if written:
-            write(path, text)
+            write(path, text, **how)
         raise KeyboardInterrupt
 
     counters = counted(3)

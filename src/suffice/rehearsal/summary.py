@@ -13,10 +13,12 @@ from suffice.rollout.saved_state import plain_result
 def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
     """Equal for equal inputs: no time, path of its own or chance is in it."""
     gates = {row["stage"]: row["gates"] for row in ending.history}
+    # A stage that was interrupted before its first decision has counts too: none.
+    counts = {ending.state.current.name: Counted(), **ending.stages}
     stages = [
-        _stage(stage, ending.stages[stage.name], gates.get(stage.name, []), setup)
+        _stage(stage, counts[stage.name], gates.get(stage.name, []), setup)
         for stage in ending.state.rollout.stages
-        if stage.name in ending.stages
+        if stage.name in counts
     ]
     failed = ending.state.failed
     return {

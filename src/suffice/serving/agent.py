@@ -85,7 +85,7 @@ class Agent:
         self._folder, self._files = folder, LoweringFiles(folder) if folder else None
         self._note, self._noted = Note(), 0
         self._started = now()
-        self._prepared, self._pruned = False, float("-inf")
+        self._prepared, self._pruned, self._left_behind = False, float("-inf"), False
         self._wrong: dict[str, str] = {}
         self._threads: list[Thread] = []
         self._stop, self._due, self._changed = Event(), Event(), Condition()
@@ -151,9 +151,15 @@ class Agent:
         return not any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Stop, and sign off where the store answers. Allowed twice."""
-        if self.stop():
+        """Stop, and sign off where the store answers. Allowed twice.
+
+        A thread that still waits for the store lets go of it when it ends.
+        """
+        ended = self.stop()
+        self._left_behind = True
+        if ended:
             self._try("sign off", self._sign_off)
+        if ended or not any(thread.is_alive() for thread in self._threads):
             self.store.close()
 
     def _keep_reading(self) -> None:
@@ -163,12 +169,18 @@ class Agent:
                 bell.close()
             bell.wait(POLL_SECONDS, self._stop)
         bell.close()
+        self._let_go()
 
     def _keep_writing(self) -> None:
         while not self._stop.is_set():
             self._due.clear()
             self.step_write()
             self._due.wait(BEAT_SECONDS)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._left_behind:
+            self.store.close()
 
     def _try(self, what: str, act: Callable[[], object]) -> bool:
         try:
