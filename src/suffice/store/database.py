@@ -31,6 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal
 from suffice.files import private_opener
 from suffice.store.address import Address, address_of
+from suffice.store.forks import in_transaction, watch
 from suffice.store.schema import HEAD
 
 BUSY_SECONDS = 30
@@ -47,11 +48,12 @@ WRITE_LOCK = 0x5375666669636500
 
 
 class Store:
-    """An open store at the current schema. Safe to share between threads; each process opens its own."""
+    """An open store at the current schema. Safe to share between threads, and with a forked child (`forks`)."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self.name = name
+        watch(engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,7 +113,8 @@ class Store:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
+            with in_transaction(self.name):
+                yield
         except exc.IntegrityError as error:
             raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
         except exc.DBAPIError as error:
