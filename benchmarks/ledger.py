@@ -20,8 +20,8 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
+from suffice.serving.rows import BATCH
 from suffice.serving.spool import Spool
-from suffice.serving.verifier import BATCH
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.store.schema import metadata

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from suffice.decision.proportion import Proportion
 from suffice.flag.answer import Answer
-from suffice.serving.verifier import Situation, Verifier
+from suffice.serving.situation import Situation
+from suffice.serving.verifier import Verifier
 from suffice.stopping.make import plan
 from suffice.store.database import Store
 from suffice.store.ledger import Ledger

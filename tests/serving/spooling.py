@@ -5,8 +5,8 @@ from pathlib import Path
 from serving_world import case, verifier
 
 from suffice.decision.rule import Decision
+from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
-from suffice.serving.verifier import Situation
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.verifier.arm import Arm

@@ -33,8 +33,9 @@ from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.serving import refused as refused_rows
 from suffice.serving import spool as spool_module
+from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
-from suffice.serving.verifier import Situation, Verifier
+from suffice.serving.verifier import Verifier
 from suffice.store.database import Store, open_store
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import DecisionRow, Ledger, Reason

@@ -32,7 +32,9 @@ from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import counters_of
-from suffice.serving.verifier import FORCE_FIXED, Situation, Verifier
+from suffice.serving.permission import FORCE_FIXED
+from suffice.serving.situation import Situation
+from suffice.serving.verifier import Verifier
 from suffice.stopping.make import plan
 from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store

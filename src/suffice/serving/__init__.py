@@ -1,6 +1,5 @@
-"""The verifier that production calls: which arm a decision takes, audits, the ledger, counters, and the fall back to
-fixed.
+"""What production calls: which arm a decision takes, audits, ledger rows and counters, and the fall back to fixed.
 
-Here: everything around a decision that touches the world. Not here: how a case is decided (`verifier`), what the flag
-says (`flag`), how rows are stored (`store`).
+Here: everything around a decision that touches the world; `verifier.py` decides, `background.py` runs beside it. Not
+here: how a case is decided (`verifier`), what the flag says (`flag`), how rows are stored (`store`).
 """

@@ -5,52 +5,36 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from math import nan
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection
 
 from suffice.config import Config, load
-from suffice.decision.rule import Decision
-from suffice.errors import DataError, OutputError, PlanError, StoreError
+from suffice.errors import OutputError, PlanError, StoreError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.sampling.sampler import of_known_shape
-from suffice.serving.agent import Agent
+from suffice.serving.background import Background
 from suffice.serving.counted import count
-from suffice.serving.permission import FORCE_FIXED as FORCE_FIXED
-from suffice.serving.permission import Asked, Leased, Permission, Told, forced
+from suffice.serving.permission import FORCE_FIXED, Asked, Permission, Told, forced
+from suffice.serving.rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
-from suffice.serving.situation import SERVICE, check_service
-from suffice.serving.situation import Situation as Situation
-from suffice.serving.spool import FOLDER, Spool, take_up
+from suffice.serving.situation import SERVICE, Situation, check_service
+from suffice.serving.spool import FOLDER, Spool
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan, configured_rule
 from suffice.stopping.make import plan as make_plan
 from suffice.stopping.plan import Plan
 from suffice.store.address import STORE_URL, note_store, store_of
-from suffice.store.database import AGENT_SECONDS, Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason, WhyFixed, replace_decision, too_long
+from suffice.store.database import Store
+from suffice.store.ledger import DecisionRow, Ledger, WhyFixed, replace_decision, too_long
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
-
-BATCH = 500
-"""Ledger rows that are written together by a verifier without an agent."""
-
-WAIT_SECONDS = 1.0
-"""How long a ledger row of a verifier without an agent may wait for others, until the next decision has it written."""
-
-FIRST_WORD_SECONDS = 2.0
-"""How long a start waits for its first word at most, so that a short run begins on the right arm."""
-
-SIGN_SECONDS = 10.0
-"""The pause between two signs of life, and between two looks for what dead processes of this host left."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,14 +76,11 @@ class Verifier:
         fault: Callable[[Situation], Situation] = lambda situation: situation,
     ) -> None:
         self.plan, self.seed = plan, seed
-        self.counters, self.clock, self._monotonic = counters, clock, monotonic
-        self._enabled, self._ledger, self._fault = enabled, ledger, fault
+        self.counters, self.clock = counters, clock
+        self._ledger, self._fault = ledger, fault
         self._permission = permission or Told(flag, situation, plan.id, lambda: self.clock(), enabled=enabled)
-        self._metrics, self._batch, self._spool = metrics, batch, spool
-        self._background: _Background | None = None
-        self._rows: list[DecisionRow] = []
-        self._since = 0.0
-        self._lock, self._flushing = Lock(), Lock()
+        self._metrics, self._rows = metrics, WaitingRows(spool, batch, monotonic)
+        self._background: Background | None = None
 
     @property
     def store(self) -> Store:
@@ -143,19 +124,32 @@ class Verifier:
         check_service(service)
         config = load(path)
         where = _where(queue, store or os.environ.get(STORE_URL))
+        plan, enabled = _plan(config, path.parent), config.verifier.adaptive_sampling.enabled
+        counters, spool = Counters(), Spool(queue / FOLDER)
         verifier = cls(
-            _plan(config, path.parent),
+            plan,
             config.determinism.seed,
-            enabled=config.verifier.adaptive_sampling.enabled,
-            counters=Counters(),
+            enabled=enabled,
+            counters=counters,
             clock=clock,
             metrics=queue / "metrics.json",
-            spool=Spool(queue / FOLDER),
+            spool=spool,
             fault=fault,
         )
         if where is not None:
-            verifier._background = _Background(verifier, where, queue, service, provider)
-            verifier._background.start()
+            verifier._run_beside(
+                Background(
+                    where,
+                    queue,
+                    service,
+                    provider,
+                    plan_id=plan.id,
+                    enabled=enabled,
+                    spool=spool,
+                    counters=counters,
+                    clock=clock,
+                )
+            )
         return verifier
 
     def beat(self, service: str = SERVICE) -> None:
@@ -168,12 +162,12 @@ class Verifier:
     @property
     def waiting(self) -> int:
         """Ledger rows that are not written yet."""
-        return self._spool.rows if self._spool is not None else len(self._rows)
+        return len(self._rows)
 
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
         its key, target or region cannot be stored."""
-        _check_storable(case)
+        check_storable(case)
         self._notice_fork()
         asked = self._ask(case)
         served, asked = self._decide(case, asked)
@@ -214,7 +208,7 @@ class Verifier:
             self._background.agent.prepare()
             ledger = Ledger(self._background.agent.store)
         if ledger is not None:
-            self._deliver(ledger)
+            self._rows.deliver(ledger)
         if self._metrics is not None:
             flush(self.counters, self._metrics)
 
@@ -233,8 +227,8 @@ class Verifier:
                 )
             self.flush()
         finally:
-            if self._spool is not None:
-                self._spool.close()
+            if self._rows.spool is not None:
+                self._rows.spool.close()
             if background is not None:
                 background.close()
 
@@ -295,126 +289,25 @@ class Verifier:
         return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch, rollout=rollout)
 
     def _note(self, row: DecisionRow) -> None:
-        if self._background is None and self._ledger is None:
-            return
         if self._background is not None:
-            assert self._spool is not None
-            self._spool.add(row)
-            return
-        with self._lock:
-            now = self._monotonic()
-            if not self.waiting:
-                self._since = now
-            if self._spool is not None:
-                self._spool.add(row)
-            else:
-                self._rows.append(row)
-            due = self.waiting % self._batch == 0 or now - self._since >= WAIT_SECONDS
-            if due:
-                self._since = now
-        if due:
+            self._background.spool.add(row)
+        elif self._ledger is not None and self._rows.add(row):
             try:
                 self.flush()
             except Exception as error:
                 # A decision that was made is not taken back because it cannot be written down yet.
                 _log.warning("ledger rows or counters wait: %s", error)
 
-    def _deliver(self, ledger: Ledger) -> None:
-        if self._spool is not None:
-            self._spool.deliver(ledger)
-            return
-        with self._flushing:
-            with self._lock:
-                rows = list(self._rows)
-            if rows:
-                ledger.append(rows)
-                with self._lock:
-                    del self._rows[: len(rows)]
-
     def _notice_fork(self) -> None:
-        """A forked child has none of its parent's threads: it opens what it needs, and touches nothing of theirs."""
-        background = self._background
-        if background is None or not background.agent.forked:
-            return
-        self._lock, self._flushing = Lock(), Lock()
-        self.counters, self._ledger = Counters(), None
-        self._spool = Spool(background.queue / FOLDER)
-        # The parent's is kept: collected, it would close what the parent still uses.
-        self._background = _Background(
-            self, background.where, background.queue, background.service, background.provider, parent=background
-        )
-        self._background.start()
+        """A forked child opens what it needs."""
+        if self._background is not None and self._background.agent.forked:
+            self._ledger = None
+            self._run_beside(self._background.in_child())
 
-
-class _Background:
-    """What `from_config` opens beside the verifier: the agent with its duties, and the resolver's store."""
-
-    def __init__(
-        self,
-        verifier: Verifier,
-        where: str | Path,
-        queue: Path,
-        service: str,
-        provider: Flag | None,
-        parent: "_Background | None" = None,
-    ) -> None:
-        self.where, self.queue, self.service, self.provider, self._parent = where, queue, service, provider, parent
-        self._verifier, self._store, self._looked_at = verifier, list[Store](), float("-inf")
-        assert verifier._spool is not None
-        spool = verifier._spool
-        self.agent = Agent(
-            where,
-            service,
-            plan_id=verifier.plan.id,
-            enabled=verifier._enabled,
-            folder=queue,
-            duties={"rows": self._deliver, "counters": self._count, "left by others": self._take_up},
-            waiting=lambda: spool.rows,
-            now=lambda: verifier.clock(),
-        )
-        self.permission = Leased(
-            self.agent,
-            plan_id=verifier.plan.id,
-            enabled=verifier._enabled,
-            provider=provider,
-            blocked=lambda: spool.is_full,
-            clock=lambda: verifier.clock(),
-        )
-        verifier._permission = self.permission
-
-    def start(self) -> None:
-        """Start the agent, and wait a moment for the first word."""
-        assert self._verifier._spool is not None
-        self._verifier._spool.prepare()
-        self.agent.start()
-        self.agent.wait_until_registered(FIRST_WORD_SECONDS)
-
-    def open_store(self) -> Store:
-        """The store for who works with it beside the decisions, opened once. Raises StoreError."""
-        if not self._store:
-            self._store.append(open_store(self.where))
-        return self._store[0]
-
-    def close(self) -> None:
-        self.agent.close()
-        for store in self._store:
-            store.close()
-
-    def _deliver(self, store: Store) -> None:
-        self._verifier._deliver(Ledger(store))
-
-    def _count(self, _: Store) -> None:
-        if self._verifier._metrics is not None:
-            flush(self._verifier.counters, self._verifier._metrics, patience=AGENT_SECONDS)
-
-    def _take_up(self, store: Store) -> None:
-        now = self.agent.boot()
-        if now - self._looked_at < SIGN_SECONDS:
-            return
-        self._looked_at = now
-        with store.write() as connection:
-            note_sign(connection, self.service, self._verifier.clock())
-        take_up(self.queue / FOLDER, Ledger(store))
+    def _run_beside(self, background: Background) -> None:
+        self._background, self._permission = background, background.permission
+        self.counters, self._rows = background.counters, WaitingRows(background.spool, BATCH, time.monotonic)
+        background.start()
 
 
 def _plan(config: Config, folder: Path) -> Plan:
@@ -450,57 +343,3 @@ def _where(queue: Path, url: str | None) -> str | Path | None:
 def _fits(plan: Plan, case: Case) -> bool:
     """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
     return plan.guarded or plan.rule.counts or of_known_shape(case.sampler)
-
-
-def _check_storable(case: Case) -> None:
-    # One row that the database refuses would keep all that come after it from the ledger.
-    text = f"{case.key}{case.target}{case.region}"
-    if "\0" not in text and (text.isascii() or _is_unicode(text)):
-        return
-    named = f"case {case.key!r} of target {case.target!r} in region {case.region!r}"
-    raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def row_of(
-    case: Case, served: Served, situation: Situation, plan_id: str, seed: int, at: float, process: str | None = None
-) -> DecisionRow:
-    """The ledger row of a decision."""
-    verdict, baseline, adaptive = served.verdict, served.baseline, served.adaptive
-    invalid = Decision.INVALID in (verdict.decision, baseline.decision if baseline else None)
-    ran = adaptive or (verdict if served.arm is Arm.ADAPTIVE else None)
-    return DecisionRow(
-        key=case.key,
-        target=case.target,
-        arm=served.arm,
-        decision=verdict.decision,
-        n=verdict.n,
-        fixed_n=verdict.fixed_n,
-        estimate=nan if verdict.decision is Decision.INVALID else verdict.estimate,
-        reason=Reason.FALLBACK if served.fallback else Reason[verdict.reason.name],
-        seed=seed,
-        plan_id=plan_id,
-        at=at,
-        rollout=situation.rollout,
-        stage=situation.stage,
-        region=case.region,
-        audited=served.audited,
-        shadow=served.shadow,
-        baseline_decision=baseline.decision if baseline else None,
-        baseline_n=baseline.n if baseline else None,
-        adaptive_decision=adaptive.decision if adaptive else None,
-        adaptive_n=adaptive.n if adaptive else None,
-        agrees=served.agrees,
-        guarded=None if ran is None else ran.guarded,
-        invalid=invalid,
-        epoch=served.epoch,
-        process=process,
-        why_fixed=served.why_fixed,
-    )

@@ -14,7 +14,8 @@ from suffice.flag.answer import Answer
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.storm import StormPolicy
-from suffice.serving.verifier import Situation, Verifier
+from suffice.serving.situation import Situation
+from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.chain import Verification
