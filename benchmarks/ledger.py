@@ -20,7 +20,7 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
-from suffice.serving.rows import BATCH
+from suffice.serving.ledger_rows import BATCH
 from suffice.serving.spool import Spool
 from suffice.store.database import open_store
 from suffice.store.ledger import DecisionRow, Ledger, Reason

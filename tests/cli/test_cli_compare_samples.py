@@ -16,10 +16,11 @@ from benchmarks.cluster import Cluster
 
 import suffice
 from suffice.cli.main import run
-from suffice.cli.options import RuleOptions, setting_of, shipped_config
+from suffice.cli.options import RuleOptions, setting_of
 from suffice.comparison import chunks
 from suffice.comparison.chunks import compare_in_chunks, decide_chunk
 from suffice.comparison.workers import pool
+from suffice.config import shipped
 from suffice.errors import ExecutionError
 from suffice.sources.recorded import Samples
 from suffice.stopping.plan import Plan
@@ -282,7 +283,7 @@ def test_files_of_rows_are_equal_to_the_byte_however_cases_are_cut(
 
 def plans(rule: suffice.Proportion, n: int) -> list[Plan]:
     choice = RuleOptions(rule="proportion", at_least=rule.at_least, max_disagreement="0.01")
-    setting = setting_of(choice, shipped_config())
+    setting = setting_of(choice, shipped())
     return [setting.plan(method, n, guarded=True) for method in ("optimal", "margin")]
 
 

@@ -13,7 +13,7 @@ import pytest
 from production import Production, again, producing
 
 from suffice.errors import RolloutError
-from suffice.rollout.baseline import ASKED
+from suffice.flag.lowering import ASKED_FILE
 from suffice.rollout.driver import Driver
 from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Seen, obstacle_of
 from suffice.rollout.operator import Operator
@@ -398,7 +398,7 @@ def test_a_rollback_lowers_this_host_at_once_also_while_the_store_is_locked(flee
         other.execute("BEGIN IMMEDIATE")
         asking = Thread(target=lambda: production.operator.tell("rollback", "ann", "enough"))
         asking.start()
-        wish = production.place.queue / ASKED
+        wish = production.place.queue / ASKED_FILE
         while not wish.exists():
             assert asking.is_alive()
         # The store is locked, and stays so: nothing of the rollback is in it.

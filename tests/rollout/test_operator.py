@@ -32,6 +32,7 @@ from suffice.flag.answer import Flag
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
+from suffice.flag.lowering import ASKED_FILE
 from suffice.rollout import baseline, settle
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.operator import Operator, Start
@@ -662,7 +663,7 @@ def test_a_flag_that_somebody_raises_where_no_rollout_ever_was_is_put_back(tmp_p
 
 def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(tmp_path: Path) -> None:
     with producing(tmp_path) as made:
-        word = made.place.queue / baseline.ASKED
+        word = made.place.queue / ASKED_FILE
         made.until("canary")
         made.operator.tell("pause", "ann", "lunch")
         word.write_text('{"who": "bob", "reason": "fire"}', encoding="utf-8")

@@ -173,14 +173,12 @@ def read_config(path: Path | None, *, required: bool) -> "Config":
 
     Without both, and if none is required, it is the one that we ship. Raises ConfigError.
     """
-    from suffice.config import load
+    from suffice.config import config_file, load, shipped
 
-    file = path or CONFIG
-    if path is None and not required and not file.exists():
-        return shipped_config()
-    if required and not file.exists():
-        raise ConfigError(f"{file}: there is no such file; name one with --config")
-    return load(file)
+    file = config_file(path)
+    if required and not (file and file.exists()):
+        raise ConfigError(f"{file or CONFIG}: there is no such file; name one with --config")
+    return load(file) if file else shipped()
 
 
 def asked_config(path: Path | None, *, use_config: bool) -> "Config":
@@ -188,14 +186,9 @@ def asked_config(path: Path | None, *, use_config: bool) -> "Config":
 
     Raises ConfigError.
     """
-    return read_config(path, required=True) if use_config or path is not None else shipped_config()
-
-
-def shipped_config() -> "Config":
-    """The configuration that we ship: rule proportion."""
     from suffice.config import shipped
 
-    return shipped()
+    return read_config(path, required=True) if use_config or path is not None else shipped()
 
 
 def seconds(option: str, text: str) -> float:

@@ -13,7 +13,7 @@ from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles
 from suffice.cli.command import add, print_answer
 from suffice.cli.sources import SourceOptions, corrections_of
-from suffice.errors import ExitCode, MissingDataError, RolloutError, StoreConflict, StoreError
+from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def start(
     audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source; without one,
     those that suffice resolve made are recomputed from its provenance.
     """
-    from suffice.rollout.checks import check_of
+    from suffice.rollout.command_checks import check_of
     from suffice.rollout.operator import Start
 
     every = options.seconds("--check-every", check_every)
@@ -310,30 +310,18 @@ def rollback(
 
     Exits 0 when the baseline was observed, and 2 when it was not yet. Then `suffice rollout cycle` or `run` goes on.
     """
-    from suffice.rollout.baseline import force_baseline, forget_asked, leave_wish
+    from suffice.rollout.phases import Phase
+    from suffice.rollout.rollback import roll_back
 
-    if not act.dry_run and where.queue.is_dir():
-        # Before the store is asked for anything: on this host it lowers at once.
-        leave_wish(where.queue, act.by, reason)
-    try:
-        with where.open(patience=lambda: not no_wait) as operator:
-            if old_primary_is_gone and not act.dry_run:
-                operator.old_primary_is_gone(act.by)
-            report = operator.tell("rollback", act.by, reason, dry_run=act.dry_run)
-    except StoreConflict:
-        raise
-    except (StoreError, MissingDataError) as error:
-        forced = None if act.dry_run else force_baseline(where.place, act.by, reason, error)
-        if forced is None:
-            forget_asked(where.queue)
-            raise
-        raise RolloutError(forced) from error
-    except RolloutError:
-        forget_asked(where.queue)
-        raise
-    if not act.dry_run:
-        forget_asked(where.queue)
-    observed = act.dry_run or report.phase.value == "RolledBack"
+    report = roll_back(
+        where.place,
+        lambda: where.open(patience=lambda: not no_wait),
+        act.by,
+        reason,
+        old_primary_is_gone=old_primary_is_gone,
+        dry_run=act.dry_run,
+    )
+    observed = act.dry_run or report.phase is Phase.ROLLED_BACK
     return _answer(report, ExitCode.HOLDS if observed else ExitCode.FAILS)
 
 

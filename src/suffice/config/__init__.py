@@ -5,7 +5,7 @@ switching `enabled` in the file. Not here: anything that acts on them. Everythin
 application and is neither read nor changed.
 """
 
-from suffice.config.reading import NEAR_MISS, load, parse
+from suffice.config.reading import CONFIG, NEAR_MISS, config_file, load, parse
 from suffice.config.sections import (
     AcceptanceConfig,
     AdaptiveSamplingConfig,
@@ -25,6 +25,7 @@ from suffice.config.switch import set_enabled
 from suffice.config.types import Allowed, MethodName, Reaction, RuleName, format_duration, parse_duration
 
 __all__ = [
+    "CONFIG",
     "NEAR_MISS",
     "AcceptanceConfig",
     "AdaptiveSamplingConfig",
@@ -42,6 +43,7 @@ __all__ = [
     "RuleName",
     "Stage",
     "VerifierConfig",
+    "config_file",
     "format_duration",
     "load",
     "parse",

@@ -23,6 +23,13 @@ Catches one wrong, doubled, lost or swapped letter in a section's name (`rolluot
 do have: `verification` is 0.6, `rollback` 0.53, `deterministic` 0.83.
 """
 
+CONFIG = Path("config.json")
+
+
+def config_file(path: Path | None) -> Path | None:
+    """The file to read: `path`, else ./config.json where there is one; None stands for what we ship."""
+    return CONFIG if path is None and CONFIG.exists() else path
+
 
 def load(path: Path) -> Config:
     """The configuration in this file.

@@ -1,10 +1,9 @@
 """Back to the baseline, one way for whoever asks: publish it, see it answered, keep the receipt.
 
-`try_baseline` is that way. The driver goes it for a rollout in the store, `force_baseline` where the store does not
-answer, and `settle_without_rollout` where the store has the rollout no more. Every step may be repeated.
+`try_baseline` is that way. The driver goes it for a rollout in the store, `rollback` where the store does not answer,
+and `settle_without_rollout` where the store has the rollout no more. Every step may be repeated.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,29 +13,28 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from suffice.config import load, set_enabled
-from suffice.errors import MissingDataError, OutputError, StoreError, SufficeError
-from suffice.files import write_atomically
+from suffice.errors import OutputError, SufficeError
 from suffice.flag.answer import Flag
-from suffice.flag.bucketing import buckets, inside
-from suffice.flag.client import FlagClient
+from suffice.flag.bucketing import buckets
 from suffice.flag.document import Exposure
-from suffice.flag.file import publish, published, wrong_with_file
+from suffice.flag.file import publish, wrong_with_file
 from suffice.flag.probes import Probe, Receipt, observe
 from suffice.rollout.fleet import FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report
 from suffice.rollout.saved_state import current_rollout
 from suffice.rollout.settle import is_settled, settle
+from suffice.rollout.wish import leave_wish
 from suffice.rollout.word import LEAST_SECONDS, note_word, store_word
-from suffice.rollout.world import Journal, Place, World
+from suffice.rollout.world import Journal, World
 from suffice.serving.fence import BootClock
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
-from suffice.store.database import Store, agents_store
+from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.triage import StoredReceipt, add_receipt
-from suffice.store.words import Word, epoch_of, lower_word
+from suffice.store.words import Word, epoch_of
 from suffice.triage.bundle import LastView, Rollback
 
 PROBES = 20
@@ -47,10 +45,6 @@ ATTEMPTS = 200
 
 MADE_UP = tuple(f"suffice/probe/{number:03d}" for number in range(400))
 """Targets to ask for beside those that are known; so many that every slice has some."""
-
-ASKED = "rollback.asked"
-"""The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it
-out."""
 
 DELETED = "the rollout was deleted from the store"
 
@@ -147,42 +141,6 @@ def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
     return Report(rollout or "", Phase.ROLLED_BACK, "", DELETED, notes=(note,))
 
 
-def force_baseline(place: Place, who: str, reason: str, cause: SufficeError) -> str | None:
-    """Put everybody on fixed by the flag alone, and leave word for the next cycle; says what came of it.
-
-    None where nothing was ever published. The wish in the folder lowers on this host while it is there, and so does the
-    file; other hosts are fixed once the word lapses. Raises nothing of its own.
-    """
-    if isinstance(cause, MissingDataError) and not place.flag.exists():
-        return None
-    wished, epoch = leave_wish(place.queue, who, reason), _lowered_row(place, cause)
-    if epoch is not None:
-        cause = StoreError(f"{cause}; the word was lowered all the same, epoch {epoch}")
-    if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
-        return f"{cause}; the flag is at the baseline; {_left(wished=wished)}"
-    before = _exposure(place.flag)
-    with FlagClient.from_file(place.flag) as flag:
-        attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
-    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {_left(wished=wished)}"
-
-
-def _lowered_row(place: Place, cause: SufficeError) -> int | None:
-    """Lower the word of a store that this version may not open: its new epoch, None where that is not possible."""
-    if isinstance(cause, MissingDataError):
-        return None  # There is no store, and none is to be made.
-    try:
-        with agents_store(place.store) as store, store.touch() as connection:
-            return lower_word(connection, place.service, Phase.ROLLING_BACK.value)
-    except SufficeError:
-        return None
-
-
-def _left(*, wished: bool) -> str:
-    if wished:
-        return "the next `suffice rollout cycle` that can write the store carries the rollback out"
-    return "nor could word be left: end the runners, or they publish the stage again, and say rollback once more"
-
-
 def lower_first(store: Store, folder: Path, word: Word, who: str, reason: str, now: float) -> None:
     """Lower file and row before anything else, whichever of the two can be reached; raises nothing of its own.
 
@@ -194,27 +152,6 @@ def lower_first(store: Store, folder: Path, word: Word, who: str, reason: str, n
         with store.touch() as connection:
             read = store_word(connection, folder, word, now)
         note_word(folder, read)
-
-
-def asked(place: Place) -> tuple[str, str] | None:
-    """Who asked for a rollback that is not stored, and why; None when nobody did."""
-    path = place.queue / ASKED
-    if not path.exists():
-        return None
-    try:
-        word = json.loads(path.read_text(encoding="utf-8"))
-        return str(word["who"]), str(word["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "somebody", "a rollback was asked for while the store did not answer"
-
-
-def forget_asked(folder: Path) -> None:
-    """It is stored now. Raises OutputError."""
-    path = folder / ASKED
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: is carried out, but cannot be removed: {error.strerror or error}") from error
 
 
 def _lowered_without_rollout(world: World, rollout: str) -> Watched:
@@ -282,54 +219,3 @@ def _deleted(world: World, rollout: str) -> Rollback:
         failed=(),
         view=lambda: LastView(numbers.get("gates", []), numbers.get("evidence", {})),
     )
-
-
-def _slice(before: Exposure | None) -> list[Probe]:
-    targets = (inside(before, MADE_UP) if before else MADE_UP)[:PROBES]
-    return [Probe(target, region) for target in targets for region in ((before.regions if before else ()) or (None,))]
-
-
-def _publish_or_remove(path: Path) -> str:
-    published_how = "the baseline was published without it"
-    try:
-        publish(path, None)
-    except OutputError:
-        return _remove(path) or published_how
-    return published_how
-
-
-def _remove(path: Path) -> str | None:
-    """Remove the flag, and publish the baseline after all if that made the room: then None, else what came of it."""
-    try:
-        earlier = path.stat().st_mtime_ns
-        path.unlink()
-    except OSError as error:
-        why = error.strerror or error
-        return f"{path} can neither be written nor removed ({why}; restart with SUFFICE_FORCE_FIXED=1)"
-    try:
-        publish(path, None, newer_than_ns=earlier)
-    except OutputError:
-        return f"{path} cannot be written and was removed"
-    return None
-
-
-def _exposure(path: Path) -> Exposure | None:
-    try:
-        return published(path)
-    except SufficeError:
-        return None
-
-
-def leave_wish(folder: Path, who: str, reason: str) -> bool:
-    """Leave the wish for a rollback in the folder, where it lowers at once; returns whether it is there."""
-    path = folder / ASKED
-    try:
-        path.touch()
-    except OSError:
-        return False
-    try:
-        write_atomically(path, json.dumps({"who": who, "reason": reason}) + "\n")
-    except OutputError:
-        # An empty file takes no room on a full disk, and says enough.
-        return True
-    return True

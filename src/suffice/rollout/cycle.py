@@ -16,7 +16,7 @@ from suffice.gates import buckets, clocks
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.checks import Commands
+from suffice.rollout.command_checks import Commands
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, FlagAccess, Note
 from suffice.rollout.fleet import clocks_ahead, members, why_nobody_can

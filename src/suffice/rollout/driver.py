@@ -18,7 +18,6 @@ from suffice.gates.outcome import GateResult
 from suffice.rollout.baseline import (
     ATTEMPTS,
     PROBES,
-    forget_asked,
     lower_first,
     publish_from_store,
     receipt_and_event,
@@ -43,6 +42,7 @@ from suffice.rollout.controller import (
 from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
+from suffice.rollout.wish import forget_wish
 from suffice.rollout.word import length_of, note_word, store_word, why_foreign, word_of
 from suffice.rollout.world import RUNNER
 from suffice.serving.fence import BootClock
@@ -292,7 +292,7 @@ class Driver:
     def _export_baseline(self) -> None:
         self.keep_baseline()
         # From here on row and file say it: the wish need not lower any more.
-        forget_asked(self._folder)
+        forget_wish(self._folder)
 
     def _watch_fleet(self) -> Watched:
         state, service = self.state, self.stored.service

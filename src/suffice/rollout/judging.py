@@ -11,7 +11,7 @@ from suffice.gates import determinism, disagreement, escalation, health, sample_
 from suffice.gates import flag as flag_gate
 from suffice.gates import plan as plan_gate
 from suffice.gates.outcome import GateResult
-from suffice.rollout.checks import Checks
+from suffice.rollout.command_checks import Checks
 from suffice.rollout.controller import State, exposure_of
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts

@@ -13,10 +13,11 @@ from suffice.config import set_enabled
 from suffice.errors import MissingDataError, RolloutError, StoreConflict
 from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
+from suffice.flag.lowering import ASKED_FILE
 from suffice.gates import determinism
 from suffice.gates.sample_reduction import check_net
-from suffice.rollout.baseline import ASKED, MADE_UP, asked, forget_asked, settle_without_rollout
-from suffice.rollout.checks import Check
+from suffice.rollout.baseline import MADE_UP, settle_without_rollout
+from suffice.rollout.command_checks import Check
 from suffice.rollout.controller import OldPrimaryGone, Paused, Released, Resumed, Started, State
 from suffice.rollout.cycle import Monitor
 from suffice.rollout.fleet import Member, members
@@ -25,6 +26,7 @@ from suffice.rollout.report import Report, foreseen, legal_commands
 from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
+from suffice.rollout.wish import forget_wish, wish
 from suffice.rollout.world import Corrections, Place, Rehearsed, World
 from suffice.serving.situation import Salts
 from suffice.store.address import note_store
@@ -155,15 +157,15 @@ class Operator:
         Raises MissingDataError when there is no rollout, RolloutError or StoreError when something cannot be done; the
         next cycle goes on from there.
         """
-        word = None if dry_run else asked(self.place)
+        word = None if dry_run else wish(self.place.queue)
         if word is not None:
             try:
                 report = self.tell("rollback", *word)
             except MissingDataError:
                 # Nothing is left that could be rolled back.
-                forget_asked(self.place.queue)
+                forget_wish(self.place.queue)
                 raise
-            forget_asked(self.place.queue)
+            forget_wish(self.place.queue)
             return report
         deleted = None if dry_run else self._without_rollout()
         return deleted or _patiently(lambda: self.monitor.cycle(who, dry_run=dry_run))
@@ -252,9 +254,9 @@ class Operator:
         self._check_none_active()
 
     def _check_none_active(self) -> None:
-        if asked(self.place) is not None:
+        if wish(self.place.queue) is not None:
             raise RolloutError(
-                f"{self.place.queue / ASKED}: a rollback was asked for; suffice rollout cycle carries it out"
+                f"{self.place.queue / ASKED_FILE}: a rollback was asked for; suffice rollout cycle carries it out"
             )
         with self.store.read() as connection:
             stored = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()

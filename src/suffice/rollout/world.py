@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from suffice.evidence.tally import ScopeOf
 from suffice.flag.client import FlagClient
-from suffice.rollout.checks import Checks
+from suffice.rollout.command_checks import Checks
 from suffice.serving.situation import SERVICE, check_service
 from suffice.sources.correction import Correction
 from suffice.store.actions import Action

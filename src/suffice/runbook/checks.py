@@ -128,6 +128,7 @@ def _asked(check: Check, cycle: Cycle, path: Path) -> ExitCode:
             file.write(f"suffice: {error}\n")
             return error.exit_code
         except Exception:
+            # A check that is broken fails; the others still answer, and its traceback is in its file.
             traceback.print_exc()
             return ExitCode.FAILS
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from suffice.config import Config, parse, shipped
+from suffice.config import Config, config_file, parse, shipped
 from suffice.config.reading import read as read_text
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.sweep import Conditions
@@ -47,9 +47,9 @@ class Configured:
 
 def read(path: Path | None) -> Configured:
     """The configuration at `path`, else ./config.json, else the one that we ship. Raises ConfigError."""
-    file = path or Path("config.json")
-    if path is None and not file.exists():
+    file = config_file(path)
+    if file is None:
         config = shipped()
-        return Configured(config, config.model_dump_json(indent=2), file.parent, from_file=False)
+        return Configured(config, config.model_dump_json(indent=2), Path(), from_file=False)
     text = read_text(file)
     return Configured(parse(text, str(file)), text, file.parent, from_file=True)

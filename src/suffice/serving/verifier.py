@@ -18,8 +18,8 @@ from suffice.flag.bucketing import audited
 from suffice.sampling.sampler import of_known_shape
 from suffice.serving.background import Background
 from suffice.serving.counted import count
+from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import FORCE_FIXED, Asked, Permission, Told, forced
-from suffice.serving.rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, Situation, check_service
 from suffice.serving.spool import FOLDER, Spool

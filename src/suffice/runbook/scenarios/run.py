@@ -19,7 +19,7 @@ from suffice.runbook.scenarios.scenario import Scenario
 from suffice.runbook.scenarios.setting import Check, Params, Setting, Setup
 from suffice.runbook.scenarios.worlds import World, Worlds, content
 from suffice.serving.counted import count
-from suffice.serving.rows import row_of
+from suffice.serving.ledger_rows import row_of
 from suffice.serving.served import Served, serve_adaptive, serve_fixed
 from suffice.serving.situation import Situation
 from suffice.store.database import open_store

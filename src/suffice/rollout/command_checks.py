@@ -63,8 +63,8 @@ class Commands:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a check said: when (seconds since the epoch), its exit code (None: it did not end), the end of its
+class LastAnswer:
+    """What a check said last: when (seconds since the epoch), its exit code (None: it did not end), the end of its
     output."""
 
     at: float
@@ -98,9 +98,9 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     answer, begun = _kept(path), _begun(folder, check.name)
     if ask and _is_old(answer, check.every, now) and not _is_running(answer, begun, now):
         if begun is not None and (answer is None or begun > answer.at) and now >= begun:
-            answer = Answer(begun, None, f"`{check.command}` gave no answer within {TIMEOUT_SECONDS:,.0f} s")
+            answer = LastAnswer(begun, None, f"`{check.command}` gave no answer within {TIMEOUT_SECONDS:,.0f} s")
         problem = _start(check, folder, now)
-        answer = Answer(now, None, problem) if problem else answer
+        answer = LastAnswer(now, None, problem) if problem else answer
     if answer is None:
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not answered yet (limit exit 0)", None, 0.0)
     if answer.code is None:
@@ -111,12 +111,12 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
 
 
-def _is_old(answer: Answer | None, every: float, now: float) -> bool:
+def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
     # An answer from the future was given before the clock went back.
     return answer is None or not 0 <= now - answer.at < every
 
 
-def _is_running(answer: Answer | None, begun: float | None, now: float) -> bool:
+def _is_running(answer: LastAnswer | None, begun: float | None, now: float) -> bool:
     if begun is None or (answer is not None and answer.at == begun):
         return False
     return 0 <= now - begun < TIMEOUT_SECONDS + _GRACE_SECONDS
@@ -149,8 +149,8 @@ def _begun(folder: Path, name: str) -> float | None:
         return None
 
 
-def _kept(path: Path) -> Answer | None:
+def _kept(path: Path) -> LastAnswer | None:
     try:
-        return Answer(**json.loads(path.read_text(encoding="utf-8")))
+        return LastAnswer(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

@@ -14,7 +14,7 @@ from production import BEGAN, content, producing
 from suffice.errors import RolloutError
 from suffice.gates.outcome import Outcome
 from suffice.rollout.check_worker import run
-from suffice.rollout.checks import check_of, judge_checks
+from suffice.rollout.command_checks import check_of, judge_checks
 from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
 from suffice.triage.manifest import check
