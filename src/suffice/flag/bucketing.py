@@ -38,12 +38,7 @@ class Moved:
 
 def buckets(salt: str, targets: Iterable[str]) -> dict[str, int]:
     """The bucket of each target, asked of flagd's own evaluator: adaptive at weight w means a bucket below w."""
-    from openfeature.contrib.tools.flagd.core import FlagdCore
-    from openfeature.evaluation_context import EvaluationContext
-
-    core = FlagdCore()
-    core.set_flags(json.dumps(_bucket_document(salt)))
-    return {target: core.resolve_integer_value(_FLAG, -1, EvaluationContext(target)).value for target in targets}
+    return {target: _bucket(salt, target) for target in targets}
 
 
 def record(salt: str, targets: Iterable[str]) -> Sample:
@@ -53,7 +48,7 @@ def record(salt: str, targets: Iterable[str]) -> Sample:
 
 def drift(sample: Sample) -> tuple[Moved, ...]:
     """The targets of a recorded sample that the installed evaluator puts elsewhere. There must be none."""
-    now = _buckets_here(sample.salt, tuple(sample.buckets))
+    now = buckets(sample.salt, sample.buckets)
     return tuple(Moved(target, was, now[target]) for target, was in sample.buckets.items() if now[target] != was)
 
 
@@ -84,10 +79,21 @@ def audited(target: str, salt: str, fraction: float) -> bool:
     return drawn < fraction * 2.0 ** (8 * _HASH_BYTES)
 
 
-@lru_cache(maxsize=8)
-def _buckets_here(salt: str, targets: tuple[str, ...]) -> Mapping[str, int]:
+@lru_cache(maxsize=1 << 16)
+def _bucket(salt: str, target: str) -> int:
     """Asked once: within a process the evaluator stays the same, and a gate would ask it in every cycle."""
-    return buckets(salt, targets)
+    from openfeature.evaluation_context import EvaluationContext
+
+    return int(_core(salt).resolve_integer_value(_FLAG, -1, EvaluationContext(target)).value)
+
+
+@lru_cache(maxsize=8)
+def _core(salt: str) -> Any:
+    from openfeature.contrib.tools.flagd.core import FlagdCore
+
+    core = FlagdCore()
+    core.set_flags(json.dumps(_bucket_document(salt)))
+    return core
 
 
 def _bucket_document(salt: str) -> dict[str, Any]:

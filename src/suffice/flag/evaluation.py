@@ -1,6 +1,5 @@
 """Whether an exposure puts a target on the adaptive arm, as flagd's own evaluator says."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ class Evaluator:
     """Evaluates the exposure of a word; the flags of the last one are kept. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._kept: tuple[str, Any] = ("", None)
+        self._kept: tuple[Mapping[str, Any], Any] = ({}, None)
 
     def arm(self, exposure: Mapping[str, Any], target: str, region: str | None = None) -> Arm:
         """The arm of a target; FIXED without a target to choose by. Raises DataError for an exposure that is none."""
@@ -28,12 +27,11 @@ class Evaluator:
     def _core(self, exposure: Mapping[str, Any]) -> Any:
         from openfeature.contrib.tools.flagd.core import FlagdCore
 
-        name = json.dumps(exposure, sort_keys=True)
         kept, core = self._kept
-        if kept != name:
+        if core is None or kept != exposure:
             core = FlagdCore()
             core.set_flags(to_text(exposure_of(exposure)))
-            self._kept = name, core
+            self._kept = exposure, core
         return core
 
 
