@@ -16,6 +16,7 @@ from suffice.sources.correction import Correction
 from suffice.store.database import Store
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.note import NAME, read_note, write_note
 from suffice.store.words import Word, write_word
 from suffice.verifier.arm import Arm
 
@@ -59,7 +60,7 @@ def verifier(tmp_path: Path) -> Iterator[Verifier]:
         yield made
 
 
-def resolved(verifier: Verifier, claims: list[Correction], meanwhile: Callable[[], None]) -> Resolver:
+def resolved(verifier: Verifier, claims: list[Correction], meanwhile: Callable[[], object]) -> Resolver:
     """Resolve; something happens between the decisions and the transaction that acts on them."""
 
     def flush() -> None:
@@ -77,15 +78,24 @@ def test_adaptive_decisions_are_acted_on_while_the_word_stands(verifier: Verifie
     assert {row.arm for row in rows} == {Arm.ADAPTIVE}
 
 
-@pytest.mark.parametrize("change", ["rolled back", "another plan", "another rollout", "another slice", "lapsed"])
-def test_what_the_word_permits_no_longer_is_decided_anew_and_its_row_replaced(verifier: Verifier, change: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    ["rolled back", "another plan", "another rollout", "another slice", "lapsed", "an older copy", "unreadable note"],
+)
+def test_what_the_word_permits_no_longer_is_decided_anew_and_its_row_replaced(
+    verifier: Verifier, tmp_path: Path, change: str
+) -> None:
+    queue = tmp_path / "queue"
     store, plan = verifier.store, verifier.plan.id
-    changes: dict[str, Callable[[], None]] = {
+    changes: dict[str, Callable[[], object]] = {
         "rolled back": lambda: write(store, plan, phase="RollingBack"),
         "another plan": lambda: write(store, "another"),
         "another rollout": lambda: write(store, plan, rollout="verifier-000002"),
         "another slice": lambda: write(store, plan, exposure={"weight": 0, "salt": "salt", "regions": []}),
         "lapsed": lambda: write(store, plan, length=0.0),
+        # The store was put back with its identity, and somebody else on this host has seen what came after it.
+        "an older copy": lambda: write_note(queue, replace(read_note(queue), epoch=99)),
+        "unreadable note": lambda: (queue / NAME).write_text("{", encoding="utf-8"),
     }
     claims = corrections(30)
     resolved(verifier, claims, changes[change])

@@ -29,7 +29,9 @@ from functools import partial
 from pathlib import Path
 from threading import Condition, Event, Thread
 
-from suffice.errors import SufficeError
+from sqlalchemy import Connection
+
+from suffice.errors import DataError, SufficeError
 from suffice.flag.lowering import Lowering, LoweringFiles
 from suffice.serving.fence import BootClock, Read
 from suffice.store.bell import Bell
@@ -45,6 +47,9 @@ BEAT_SECONDS = 1.0
 """The longest pause between two writes: what waits for the ledger waits no longer while the store answers."""
 
 PRUNE_SECONDS = 600.0
+
+OLDER_COPY = "the store is an older copy of the one that this host has seen"
+"""Why a word is none whose epoch, or whose store's position, is below what was noted."""
 
 _log = logging.getLogger(__name__)
 _agents: "weakref.WeakSet[Agent]" = weakref.WeakSet()
@@ -96,6 +101,32 @@ class Agent:
         """Why no word counts here now, in one sentence."""
         wrong = next(iter(self._wrong.copy().values()), "")
         return wrong or (self.read.obstacle if self.read else "the store has not been read yet")
+
+    def read_within(self, connection: Connection, service: str, now: float) -> Read:
+        """The word as a write transaction of this process reads it; it counts at age 0.
+
+        A process that was stopped meanwhile may know less than its host, so the host's note is asked too.
+        """
+        # Before the store is asked: it moves on, and the note with it.
+        notes, obstacle = [self._note], ""
+        try:
+            notes += [read_note(self._folder)] if self._folder else []
+        except DataError as error:
+            obstacle = str(error)
+        told = read_word(connection, service, now)
+        standing, epoch = told.standing, told.word.epoch if told.word else 0
+        if any(note.is_above(standing.incarnation, epoch, standing.position) for note in notes):
+            obstacle = OLDER_COPY
+        return Read(
+            told.word,
+            began=0.0,
+            remaining=told.remaining,
+            store_time=standing.at,
+            incarnation=standing.incarnation,
+            primary=standing.primary,
+            registered=True,
+            obstacle=told.obstacle or obstacle,
+        )
 
     def start(self) -> None:
         """Read and write on two threads from now on; they keep no process alive."""
@@ -201,7 +232,7 @@ class Agent:
         obstacle = read.obstacle
         if not obstacle:
             if self._note.is_above(standing.incarnation, epoch, standing.position):
-                obstacle = "the store is an older copy of the one that this host has seen"
+                obstacle = OLDER_COPY
             else:
                 self._note = self._note.raised(standing.incarnation, epoch, standing.position)
         elif read.word is not None:

@@ -13,7 +13,7 @@ from suffice.serving.agent import Agent
 from suffice.serving.fence import IN_FORCE, Read, may_be_adaptive
 from suffice.serving.situation import Situation
 from suffice.store.ledger import WhyFixed
-from suffice.store.words import Word, read_word
+from suffice.store.words import Word
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
@@ -99,19 +99,8 @@ class Leased:
 
         The transaction holds the store's write lock, as the one that takes a word back does: no lease is needed.
         """
-        told = read_word(connection, service, now)
-        standing = told.standing
-        read = Read(
-            told.word,
-            began=0.0,
-            remaining=told.remaining,
-            store_time=standing.at,
-            incarnation=standing.incarnation,
-            primary=standing.primary,
-            registered=True,
-            obstacle=told.obstacle,
-        )
-        rollout, epoch = (told.word.rollout, told.word.epoch) if told.word else (None, None)
+        read = self._agent.read_within(connection, service, now)
+        rollout, epoch = (read.word.rollout, read.word.epoch) if read.word else (None, None)
         return rollout, lambda case: self._why_fixed(case, read, 0.0, epoch) is None
 
     def _ask(self, case: Case, read: Read | None) -> Asked:
