@@ -27,7 +27,7 @@ from suffice.sources.correction import Correction, Estimate
 from suffice.store.database import Store, open_store
 from suffice.store.events import provenance_of, verify_provenance
 from suffice.store.ledger import Ledger
-from suffice.store.records import Record, Status, load_records, needing_review, versions
+from suffice.store.records import Record, Status, load_records
 from suffice.store.schema import provenance, record_versions, records, resolutions
 from suffice.telemetry.counters import Counter, Counters
 from suffice.verifier.arm import Arm
@@ -92,8 +92,9 @@ def test_an_accepted_correction_becomes_the_next_version(store: Store) -> None:
     assert outcomes(answering(store, ACCEPTED).resolve([FIRST])) == [Outcome.COMMITTED]
     assert record(store) == Record("t", 13.0, 0.3, 0.4, None, "2001", version=2)
     with store.read() as connection:
-        history = versions(connection, "t")
-    assert [(v.version, v.value, v.reason, v.correction_key) for v in history] == [
+        query = select(record_versions).where(record_versions.c.target == "t").order_by(record_versions.c.version)
+        kept = connection.execute(query).all()
+    assert [(row.version, row.value, row.reason, row.correction_key) for row in kept] == [
         (1, 10.0, "first seen", "c1"),
         (2, 13.0, "accepted after 16 of 256 draws", "c1"),
     ]
@@ -152,8 +153,7 @@ def test_a_storm_escalates_once_and_stops_the_target_until_a_person_closes_it(st
     resolved = list(answering(store, REJECTED, REJECTED, REJECTED).resolve(claims[:5]))
     assert [r.escalated for r in resolved] == [False, False, True, False, False]
     assert [r.outcome for r in resolved[3:]] == [Outcome.SKIPPED] * 2
-    with store.read() as connection:
-        assert [r.target for r in needing_review(connection)] == ["t"]
+    assert record(store).status is Status.NEEDS_REVIEW
     assert events(store)[-4:] == ["rolled_back", "escalated", "skipped", "skipped"]
 
     assert close_review(store, "t", "jo", "detector was recalibrated", at=2.0).status is Status.ACTIVE

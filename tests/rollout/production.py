@@ -12,12 +12,15 @@ from suffice.flag.client import FlagClient
 from suffice.rollout.controller import State
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.world import Place
-from suffice.serving.situation import StoredSituation
+from suffice.serving.fence import Read
+from suffice.serving.permission import situation_of
+from suffice.serving.situation import SERVICE, Situation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.words import read_word
 from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm
 
@@ -48,6 +51,15 @@ def content(**rollout: Any) -> dict[str, Any]:
             **rollout,
         },
     }
+
+
+def situation_in(store: Store) -> Situation:
+    """What the service's word says, whether or not it has lapsed."""
+    with store.read() as connection:
+        told = read_word(connection, SERVICE, 0.0)
+    incarnation = told.standing.incarnation
+    read = Read(told.word, 0.0, float("inf"), 0.0, incarnation, primary=True, registered=True, obstacle=told.obstacle)
+    return situation_of(read, 0.0)
 
 
 def place_in(folder: Path, config: dict[str, Any] | None = None, url: str | None = None) -> Place:
@@ -109,15 +121,23 @@ class Production:
 
     def traffic(self, count: int = 120) -> None:
         """Decide this many new cases, the way production does."""
-        ledger, situation = Ledger(self.store), StoredSituation(self.store, seconds=0)
-        plan, counters = self.plan(), Counters()
-        verifier = Verifier(
-            plan, 42, self.flag, enabled=True, counters=counters, clock=self.clock, ledger=ledger, situation=situation
-        )
-        with verifier:
+        with self.process() as verifier:
             for correction in corrections(self.sent, count):
                 verifier.verify(correction.case())
         self.sent += count
+
+    def process(self, situation: Situation | None = None, flag: FlagClient | None = None) -> Verifier:
+        """A process that knows the present situation and flag, or those that it is given."""
+        return Verifier(
+            self.plan(),
+            42,
+            flag or self.flag,
+            enabled=True,
+            counters=Counters(),
+            clock=self.clock,
+            ledger=Ledger(self.store),
+            situation=lambda: situation or situation_in(self.store),
+        )
 
     def cycle(self, passes: float = CYCLE) -> State:
         """Let time pass, and judge."""

@@ -3,8 +3,6 @@
 import json
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +21,12 @@ from production import (
     edit,
     place_in,
     producing,
+    situation_in,
 )
 
 import suffice
 from suffice.cli.main import run
 from suffice.errors import ConfigError, ExitCode, MissingDataError, PlanError, RolloutError, SufficeError
-from suffice.flag.answer import Flag
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
@@ -37,9 +35,7 @@ from suffice.rollout import baseline, settle
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
-from suffice.rollout.subject import Subject
 from suffice.rollout.world import Place
-from suffice.serving.situation import StoredSituation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.store.journal import verify_journal
@@ -47,7 +43,6 @@ from suffice.store.ledger import Ledger, plain_row
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of
-from suffice.telemetry.counters import Counters
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
 from suffice.verifier.arm import Arm
@@ -707,36 +702,24 @@ def test_a_process_that_has_judged_nothing_freezes_what_the_last_cycle_saw(tmp_p
         assert json.loads((bundle / "gates.json").read_text(encoding="utf-8")) == judged["gates"]
 
 
-@contextmanager
-def process_of(made: Production, told: StoredSituation, flag: Flag) -> Iterator[Verifier]:
-    """A process that decides by what it was told of the stage, and by this flag."""
-    ledger, counters = Ledger(made.store), Counters()
-    with Verifier(
-        made.plan(), 42, flag, enabled=True, counters=counters, clock=made.clock, ledger=ledger, situation=told
-    ) as it:
-        yield it
-
-
 def test_decisions_of_a_process_that_does_not_know_of_the_next_stage_yet_are_no_evidence_about_it(
     tmp_path: Path,
 ) -> None:
     with producing(tmp_path) as made:
-        passed = [0.0]
-        told = StoredSituation(made.store, seconds=1.0, clock=lambda: passed[0])
-        assert told().stage == "staging"
+        earlier = situation_in(made.store)
+        assert earlier.stage == "staging"
         made.until("canary")
         exposed = [it for it in corrections(50_000, 400) if made.flag.ask(it.target, it.region).arm == "adaptive"]
         before = len(Ledger(made.store).rows("verifier-000001", "staging"))
-        with process_of(made, told, made.flag) as it:
-            late = [it.verify(correction.case()) for correction in exposed[:60]]
+        with made.process(earlier) as late_process:
+            late = [late_process.verify(correction.case()) for correction in exposed[:60]]
         # Told of the shadow, nobody is adaptive, whatever the flag says already.
         assert {served.arm for served in late} == {"fixed"}
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 0
         assert len(Ledger(made.store).rows("verifier-000001", "staging")) == before + 60
-        passed[0] = 1.0
-        with process_of(made, told, made.flag) as it:
-            assert {it.verify(correction.case()).arm for correction in exposed[60:80]} == {"adaptive"}
+        with made.process() as process:
+            assert {process.verify(correction.case()).arm for correction in exposed[60:80]} == {"adaptive"}
         made.cycle()
         assert made.judged("disagreement")["numbers"]["audits"] == 20
 
@@ -746,14 +729,14 @@ def test_a_process_that_knows_of_the_stage_before_it_sees_its_flag_audits_only_w
 ) -> None:
     stages = [*STAGES[:2], {**STAGES[1], "name": "half", "weight": 80, "regions": []}, STAGES[2]]
     with producing(tmp_path, content(stages=stages)) as made:
-        told, seen = StoredSituation(made.store, seconds=0.0), dict[str, int]()
+        seen = dict[str, int]()
         for stage in ("canary", "half"):
             old_path = tmp_path / f"before-{stage}.json"
             publish(old_path, published(made.place.flag))
             made.until(stage)
-            with FlagClient.from_file(old_path) as old, process_of(made, told, old) as it:
+            with FlagClient.from_file(old_path) as old, made.process(flag=old) as process:
                 for correction in corrections(50_000 + 1_000 * len(seen), 400):
-                    it.verify(correction.case())
+                    process.verify(correction.case())
             rows = [row for row in Ledger(made.store).rows("verifier-000001", stage) if row.audited]
             seen[stage] = len(rows)
             assert all(made.flag.ask(row.target, row.region).arm == "adaptive" for row in rows)
@@ -813,11 +796,8 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
     place, clock = place_in(tmp_path, config), Clock()
     with Operator(place, clock=clock, corrections=lambda _: close) as operator:
         operator.start("ann", Start(source={"source": "these"}))
-        situation, ledger = StoredSituation(operator.store, seconds=0), Ledger(operator.store)
-        plan = Subject.read(place.config).plan
-        with Verifier(
-            plan, 42, operator.flag, enabled=True, counters=Counters(), clock=clock, ledger=ledger, situation=situation
-        ) as verifier:
+        ledger = Ledger(operator.store)
+        with Production(operator, clock, operator.flag).process() as verifier:
             for correction in close:
                 verifier.verify(correction.case())
         clock.now += CYCLE

@@ -5,7 +5,6 @@ from pathlib import Path
 from production import STAGES, content, producing
 
 from suffice.rollout.status import advances_when, plain_status, rolls_back_when, status_of
-from suffice.serving.situation import Situation, StoredSituation
 from suffice.store.irregular import Irregular, note_irregular
 
 
@@ -66,35 +65,3 @@ def test_an_approval_is_asked_for_by_name(tmp_path: Path) -> None:
         made.traffic()
         made.cycle(), made.cycle()
         assert advances_when(status_of(made.operator))[0] == "a person says `suffice rollout approve`"
-
-
-def test_the_verifier_is_told_the_stage_and_asks_the_store_once_in_a_while(tmp_path: Path) -> None:
-    with producing(tmp_path, begin=None) as made:
-        assert StoredSituation(made.store)() == Situation()
-    with producing(tmp_path) as made:
-        now = [0.0]
-        told = StoredSituation(made.store, seconds=1.0, clock=lambda: now[0])
-        first = told()
-        assert (first.rollout, first.stage, first.shadow, first.audit_fraction) == (
-            "verifier-000001",
-            "staging",
-            True,
-            1.0,
-        )
-        made.until("canary")
-        assert told() is first
-        now[0] = 1.0
-        assert (told().stage, told().shadow) == ("canary", False)
-        assert told().audit_salt != "verifier-000001"
-        made.operator.tell("rollback", "ann", "x")
-        now[0] = 2.0
-        assert (told().rollout, told().stage, told().audit_fraction) == ("verifier-000001", "", 0.0)
-
-
-def test_a_store_that_does_not_answer_leaves_the_last_answer(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
-        told = StoredSituation(made.store, seconds=0.0)
-        before = told()
-        with made.store.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE rollouts RENAME TO elsewhere")
-        assert told() == before

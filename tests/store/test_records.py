@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from store_places import Place
 from suffice.errors import StoreConflict
@@ -11,13 +12,11 @@ from suffice.store.database import Store, open_store
 from suffice.store.records import (
     Change,
     Record,
-    Status,
     load_inputs,
     load_records,
-    needing_review,
     save_changes,
-    versions,
 )
+from suffice.store.schema import record_versions
 
 PLAIN = Record("t", 10.0, 1.0, 2.0, "lab", "2001")
 DERIVED = Record("sum", 21.5, 0.1, 0.1, derived_from=(("t", 2.0), ("ü/µ", -0.5)))
@@ -56,8 +55,9 @@ def test_each_value_that_a_record_had_is_kept(store: Store) -> None:
     second, third = replace(PLAIN, value=0.1 + 0.2, version=2), replace(PLAIN, value=-1e-300, version=3)
     save(store, Change(PLAIN, second, "better", "c1"), Change(second, third, "better still", "c2"))
     with store.read() as connection:
-        found = versions(connection, "t")
-    assert [(it.version, it.value, it.reason, it.correction_key) for it in found] == [
+        query = select(record_versions).where(record_versions.c.target == "t").order_by(record_versions.c.version)
+        kept = connection.execute(query).all()
+    assert [(row.version, row.value, row.reason, row.correction_key) for row in kept] == [
         (1, 10.0, "first seen", "c0"),
         (2, 0.1 + 0.2, "better", "c1"),
         (3, -1e-300, "better still", "c2"),
@@ -76,9 +76,3 @@ def test_a_record_is_new_once(store: Store) -> None:
     with pytest.raises(StoreConflict):
         save(store, Change(None, replace(PLAIN, target="other"), "x"), Change(None, PLAIN, "x"))
     assert loaded(store, "other") == {}
-
-
-def test_those_that_wait_for_a_person_are_found(store: Store) -> None:
-    save(store, Change(PLAIN, replace(PLAIN, status=Status.NEEDS_REVIEW, consecutive_rollbacks=3), "storm"))
-    with store.read() as connection:
-        assert [it.target for it in needing_review(connection)] == ["t"]

@@ -40,14 +40,6 @@ def test_a_snapshot_does_not_change_and_what_comes_later_survives_its_subtractio
     assert (counters.snapshot().decisions, counters.snapshot().counters[Counter.AUDITS]) == (0, 3)
 
 
-def test_reset_forgets():
-    counters = Counters()
-    counters.add(Counter.AUDITS)
-    counters.decided()
-    counters.reset()
-    assert counters.snapshot() == Counters().snapshot()
-
-
 def test_counters_only_rise():
     with pytest.raises(ValueError, match="cannot add -1"):
         Counters().add(Counter.AUDITS, -1)

@@ -42,20 +42,6 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """A value that a record had, why it had it, and the correction that brought it (None for the first one)."""
-
-    version: int
-    value: float
-    u_plus: float
-    u_minus: float
-    context: str | None
-    time: str
-    reason: str
-    correction_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """A record before (None: it is new) and after, with the reason and the correction that changed it."""
 
@@ -77,19 +63,6 @@ def load_records(connection: Connection, targets: Iterable[str]) -> dict[str, Re
 def load_inputs(connection: Connection, derived: Iterable[Record]) -> dict[str, Record]:
     """The records that derived ones are computed from."""
     return load_records(connection, (target for record in derived for target, _ in record.derived_from))
-
-
-def needing_review(connection: Connection) -> list[Record]:
-    """The records that wait for a person, by target."""
-    query = select(records).where(records.c.status == Status.NEEDS_REVIEW.value).order_by(records.c.target)
-    return [_record(row._mapping) for row in connection.execute(query)]
-
-
-def versions(connection: Connection, target: str) -> list[Version]:
-    """Every value that the record has had, first to last."""
-    columns = [column for column in record_versions.columns if column.name != "target"]
-    query = select(*columns).where(record_versions.c.target == target).order_by(record_versions.c.version)
-    return [Version(*row) for row in connection.execute(query)]
 
 
 def save_changes(connection: Connection, changes: Sequence[Change]) -> None:

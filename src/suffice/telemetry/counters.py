@@ -66,12 +66,6 @@ class Counters:
             for counter, amount in counts.counters.items():
                 self._values[counter] -= amount
 
-    def reset(self) -> None:
-        """Forget everything counted."""
-        with self._lock:
-            self._decisions = 0
-            self._values = dict.fromkeys(Counter, 0)
-
 
 def _refuse_negative(what: str, amount: int) -> None:
     if amount < 0:
