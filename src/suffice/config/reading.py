@@ -87,12 +87,12 @@ def _decoded(text: str, where: str) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Flaw:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in values:
             return _Flaw((key,), f"stands twice, the second time as {_shown(value)}; allowed: each key once")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def _constant(name: str) -> _Flaw:
@@ -143,19 +143,19 @@ def _sentence(error: ErrorDetails) -> str:
         case "refused":
             return f"{_dotted((*loc, *context['keys']))} is {_shown(context['found'])}; allowed: {context['allowed']}"
     field = _field(loc)
-    found = "missing" if error["type"] == "missing" else _shown(error["input"])
-    return f"{_dotted(loc)} is {found}; {_did_you_mean(error['input'], field)}allowed: {_allowed(field)}"
+    shown = "missing" if error["type"] == "missing" else _shown(error["input"])
+    return f"{_dotted(loc)} is {shown}; {_did_you_mean(error['input'], field)}allowed: {_allowed(field)}"
 
 
-def _unknown_key(loc: Sequence[str | int], found: Any, known: Sequence[str]) -> str:
+def _unknown_key(loc: Sequence[str | int], value: Any, known: Sequence[str]) -> str:
     meant = _meant(str(loc[-1]), known, 0.6)
     hint = f"did you mean {meant}? " if meant else ""
-    return f"{_dotted(loc)} is {_shown(found)}, but there is no such key; {hint}allowed: {', '.join(known)}"
+    return f"{_dotted(loc)} is {_shown(value)}, but there is no such key; {hint}allowed: {', '.join(known)}"
 
 
-def _did_you_mean(found: Any, field: FieldInfo | None) -> str:
+def _did_you_mean(value: Any, field: FieldInfo | None) -> str:
     choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)] if field else []
-    meant = _meant(found, choices, 0.6) if isinstance(found, str) else None
+    meant = _meant(value, choices, 0.6) if isinstance(value, str) else None
     return f"did you mean {meant}? " if meant else ""
 
 

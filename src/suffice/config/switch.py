@@ -33,10 +33,10 @@ def _with_enabled(text: str, value: str) -> str:
     keys = ("verifier", "adaptive_sampling", "enabled")
     at = end = text.index("{")
     for depth, key in enumerate(keys):
-        found = _members(text, at).get(key)
-        if found is None:
+        span = _members(text, at).get(key)
+        if span is None:
             return _with_member(text, at, keys[depth:], value)
-        at, end = found
+        at, end = span
     return text[:at] + value + text[end:]
 
 
@@ -55,8 +55,8 @@ def _members(text: str, at: int) -> dict[str, tuple[int, int]]:
 
 
 def _skip(text: str, at: int) -> int:
-    found = _BETWEEN.match(text, at)
-    return found.end() if found else at
+    between = _BETWEEN.match(text, at)
+    return between.end() if between else at
 
 
 def _with_member(text: str, at: int, keys: Sequence[str], value: str) -> str:

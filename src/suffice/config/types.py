@@ -31,10 +31,10 @@ class Allowed:
 
 def parse_duration(text: str) -> timedelta:
     """The duration that "90s", "15m", "24h" or "2d" means. Raises ValueError for any other text."""
-    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
-    if found is None:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    if match is None:
         raise ValueError(f"{text!r} is not a duration")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def format_duration(duration: timedelta) -> str:

@@ -11,21 +11,21 @@ State: TypeAlias = dict[str, float]
 
 def numbers(state: Mapping[str, object], *names: str) -> tuple[float, ...]:
     """The finite numbers of these names; `n` must be a count. Raises RunError."""
-    found = []
+    values = []
     for name in names:
         value = state.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
             raise RunError(f"the state's {name} is {value!r}; it must be a finite number")
-        found.append(value)
-    return tuple(found)
+        values.append(value)
+    return tuple(values)
 
 
 def counts(state: Mapping[str, object], *names: str) -> tuple[int, ...]:
     """The whole numbers of these names, 0 or more. Raises RunError."""
-    found = []
+    values = []
     for name in names:
         value = state.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise RunError(f"the state's {name} is {value!r}; it must be a whole number, 0 or more")
-        found.append(value)
-    return tuple(found)
+        values.append(value)
+    return tuple(values)

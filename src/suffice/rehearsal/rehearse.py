@@ -367,12 +367,12 @@ class _Rehearsal:
         asked = {self.operator.flag.arm(target, region) for target in targets}
         return Arm.ADAPTIVE if Arm.ADAPTIVE in asked else Arm.FIXED
 
-    def _write_metrics(self, found: Summary) -> None:
+    def _write_metrics(self, resolved: Summary) -> None:
         """The counters of the whole rehearsal, from the ledger: also of what a killed process decided."""
         self.setup.file("metrics.json").unlink(missing_ok=True)
         counters = counters_of(Ledger(self.store).each_row(self.operator.current.id))
-        counters.add(Counter.ROLLBACKS, found.rolled_back)
-        counters.add(Counter.ESCALATIONS, found.escalations)
+        counters.add(Counter.ROLLBACKS, resolved.rolled_back)
+        counters.add(Counter.ESCALATIONS, resolved.escalations)
         flush(counters, self.setup.file("metrics.json"))
 
 

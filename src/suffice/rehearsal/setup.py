@@ -127,11 +127,11 @@ def begin_anew(setup: Setup, store: Store) -> None:
 
 def _check_ours(store: Store) -> None:
     with store.read() as connection:
-        found = connection.execute(select(rollouts.c.service, rollouts.c.id)).all()
+        stored = connection.execute(select(rollouts.c.service, rollouts.c.id)).all()
         used = any(connection.execute(select(table).limit(1)).first() for table in (records, decisions))
     # Before there were services, the rollout of a rehearsal was called so.
-    others = {service for service, rollout in found if SERVICE not in (service, rollout)}
-    if others or (used and not found):
+    others = {service for service, rollout in stored if SERVICE not in (service, rollout)}
+    if others or (used and not stored):
         held = f"rollouts of {', '.join(sorted(others))}" if others else "records or decisions of no rehearsal"
         raise OutputError(f"{store.name}: holds {held}; allowed: a folder for rehearsals alone")
 

@@ -53,25 +53,25 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage, it: Counted, gates: list[dict[str, Any]], setup: Setup) -> dict[str, Any]:
-    saved = 1 - it.stopping_draws / it.stopping_fixed_draws if it.stopped else None
-    net = 1 - (it.stopping_draws + it.audit_draws) / it.stopping_fixed_draws if it.stopped else None
+def _stage(stage: Stage, counted: Counted, gates: list[dict[str, Any]], setup: Setup) -> dict[str, Any]:
+    saved = 1 - counted.stopping_draws / counted.stopping_fixed_draws if counted.stopped else None
+    net = 1 - (counted.stopping_draws + counted.audit_draws) / counted.stopping_fixed_draws if counted.stopped else None
     confidence = setup.config.rollout.acceptance.confidence
     return {
         "name": stage.name,
         "weight": stage.weight,
         "shadow": stage.shadow,
         "regions": list(stage.regions),
-        "decisions": it.decisions,
-        "adaptive": it.adaptive,
-        "audits": it.audits,
-        "disagreements": it.disagreements,
-        "disagreement_upper": upper(it.disagreements, it.audits, confidence),
+        "decisions": counted.decisions,
+        "adaptive": counted.adaptive,
+        "audits": counted.audits,
+        "disagreements": counted.disagreements,
+        "disagreement_upper": upper(counted.disagreements, counted.audits, confidence),
         "sample_reduction": saved,
         "net_sample_reduction": None if stage.shadow else net,
-        "fallbacks": it.fallbacks,
-        "invalid": it.invalid,
-        "escalations_adaptive": it.escalated_adaptive,
-        "escalations_baseline": it.escalated_baseline,
+        "fallbacks": counted.fallbacks,
+        "invalid": counted.invalid,
+        "escalations_adaptive": counted.escalated_adaptive,
+        "escalations_baseline": counted.escalated_baseline,
         "gates": gates,
     }

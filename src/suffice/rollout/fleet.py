@@ -149,8 +149,10 @@ def watch_fleet(
         over = boot() - lowered.at >= LATE_SECONDS
         with store.read() as connection:
             read = read_word(connection, service, clock())
-            found = members(connection, service, rollout, lowered.epoch, read.standing.at)
-        watched = Watched(count(found, fenced_at=read.standing.at if over else None), obstacle_of(read, lowered, state))
+            processes = members(connection, service, rollout, lowered.epoch, read.standing.at)
+        watched = Watched(
+            count(processes, fenced_at=read.standing.at if over else None), obstacle_of(read, lowered, state)
+        )
         if watched.observed or over or not patience():
             return watched
         time.sleep(_PAUSE_SECONDS)
@@ -178,8 +180,8 @@ def obstacle_of(read: WordRead, lowered: Lowered, state: State | None) -> str:
 
 def members(connection: Connection, service: str, rollout: str, epoch: int, now: float) -> list[Member]:
     """The processes of a service as they stand to this epoch, at `now` by the store's clock."""
-    found = [_member(row, epoch, now) for row in fleet(connection, service)]
-    return [*found, *_unregistered(connection, rollout, now)]
+    registered = [_member(row, epoch, now) for row in fleet(connection, service)]
+    return [*registered, *_unregistered(connection, rollout, now)]
 
 
 def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCount:

@@ -72,7 +72,7 @@ def promote(wanted: Wanted, source: str, cases: Sequence[Case]) -> Promotion:
     evidence = measure(subject, source, cases)
     branch = wanted.branch or f"suffice/promote-{subject.plan.id[:12]}"
     note = tree.top / NOTES / f"adaptive-sampling-{subject.plan.id[:12]}.md"
-    summaries = [(it.source, it.summary) for it in evidence]
+    summaries = [(measured.source, measured.summary) for measured in evidence]
     base = tree.branch()
     with tree.on_branch(branch, note):
         set_enabled(wanted.config, enabled=True)
@@ -98,23 +98,27 @@ def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[Measu
         Measured(name, compare(these, plan.rule, plan.n, [plan], config.determinism.seed).summary(0))
         for name, these in sets
     )
-    for it in measured:
-        _check(it, subject)
+    for comparison in measured:
+        _check(comparison, subject)
     return measured
 
 
-def _check(it: Measured, subject: Subject) -> None:
+def _check(measured: Measured, subject: Subject) -> None:
     gate = subject.config.verifier.adaptive_sampling.regression_gate
     least = subject.config.rollout.acceptance.min_sample_reduction
-    valid = it.summary["cases"] - it.summary["invalid"]
-    if valid < (gate.min_cases if it.source == "even" else 1):
-        raise MissingDataError(f"source {it.source}: {valid} cases with a valid baseline; needed: {gate.min_cases}")
-    rate, saved = it.summary["disagreement_rate"], it.summary["sample_reduction"]
+    valid = measured.summary["cases"] - measured.summary["invalid"]
+    if valid < (gate.min_cases if measured.source == "even" else 1):
+        raise MissingDataError(
+            f"source {measured.source}: {valid} cases with a valid baseline; needed: {gate.min_cases}"
+        )
+    rate, saved = measured.summary["disagreement_rate"], measured.summary["sample_reduction"]
     if rate > gate.max_disagreement_rate:
         allowed = f"{100 * gate.max_disagreement_rate:g} %"
-        raise RolloutError(f"source {it.source}: {100 * rate:.3g} % of decisions differ; allowed: {allowed}")
+        raise RolloutError(f"source {measured.source}: {100 * rate:.3g} % of decisions differ; allowed: {allowed}")
     if saved < least:
-        raise RolloutError(f"source {it.source}: {100 * saved:.3g} % of draws are saved; needed: {100 * least:g} %")
+        raise RolloutError(
+            f"source {measured.source}: {100 * saved:.3g} % of draws are saved; needed: {100 * least:g} %"
+        )
 
 
 def _open_pull_request(tree: "_Tree", subject: Subject, wanted: Wanted, base: str, branch: str) -> str:

@@ -25,7 +25,7 @@ def release_note(subject: Subject, evidence: Summaries) -> str:
         "flag stays at the baseline until a rollout is started, so deploying this changes no decision.",
         "",
         f"- Plan `{plan.id}`, {plan.guarantee} guarantee: worst disagreement {_percent(plan.worst_disagreement, 4)}.",
-        *(f"- On `{name}`: {_saved(it)}; {_differ(it)}." for name, it in evidence),
+        *(f"- On `{name}`: {_saved(summary)}; {_differ(summary)}." for name, summary in evidence),
         "- Back to fixed at once: `suffice rollout rollback --reason '…'`, or `SUFFICE_FORCE_FIXED=1`.",
     ]
     return "\n".join(lines) + "\n"
@@ -52,7 +52,7 @@ def pull_request(subject: Subject, evidence: Summaries) -> str:
         "",
         "| source | cases | draws saved | mean draws | decisions that differ | 95 % interval |",
         "| --- | --- | --- | --- | --- | --- |",
-        *(_evidence_row(name, it) for name, it in evidence),
+        *(_evidence_row(name, summary) for name, summary in evidence),
         "",
         "## Thresholds",
         "",
@@ -93,14 +93,14 @@ def pull_request(subject: Subject, evidence: Summaries) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _evidence_row(name: str, it: dict[str, Any]) -> str:
+def _evidence_row(name: str, summary: dict[str, Any]) -> str:
     cells = (
         name,
-        f"{it['cases']:,}",
-        _percent(it["sample_reduction"], 1),
-        f"{it['avg_adaptive_n']:.1f} of {it['n']}",
-        f"{it['disagreements']:,} = {_percent(it['disagreement_rate'])}",
-        f"{_percent(it['disagreement_lower'])} … {_percent(it['disagreement_upper'])}",
+        f"{summary['cases']:,}",
+        _percent(summary["sample_reduction"], 1),
+        f"{summary['avg_adaptive_n']:.1f} of {summary['n']}",
+        f"{summary['disagreements']:,} = {_percent(summary['disagreement_rate'])}",
+        f"{_percent(summary['disagreement_lower'])} … {_percent(summary['disagreement_upper'])}",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -117,12 +117,12 @@ def _stage_row(stage: Stage) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _saved(it: dict[str, Any]) -> str:
-    return f"{_percent(it['sample_reduction'], 1)} of the draws saved"
+def _saved(summary: dict[str, Any]) -> str:
+    return f"{_percent(summary['sample_reduction'], 1)} of the draws saved"
 
 
-def _differ(it: dict[str, Any]) -> str:
-    return f"{it['disagreements']:,} of {it['cases'] - it['invalid']:,} decisions differ"
+def _differ(summary: dict[str, Any]) -> str:
+    return f"{summary['disagreements']:,} of {summary['cases'] - summary['invalid']:,} decisions differ"
 
 
 def _percent(share: float | None, digits: int = 2) -> str:

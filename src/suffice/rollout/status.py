@@ -93,7 +93,7 @@ def plain_status(status: Status) -> dict[str, Any]:
         "service": status.service,
         "phase": state.phase.value,
         "stage": stage.name,
-        "stages": [it.name for it in state.rollout.stages],
+        "stages": [stage.name for stage in state.rollout.stages],
         "percent": status.percent,
         "regions": list(stage.regions),
         "shadow": stage.shadow,

@@ -178,9 +178,9 @@ def sweep(
     _clear(folder, wanted)
     kept = {task.name: report for task in wanted if (report := _kept(folder, task, conditions)) is not None}
     missing = [task for task in wanted if task.name not in kept]
-    made = in_order(make_chunk, _chunks(missing, conditions), workers)
+    chunks = in_order(make_chunk, _chunks(missing, conditions), workers)
     reports: list[Report] = []
-    for one in _in_turn(wanted, kept, _written(folder, made)):
+    for one in _in_turn(wanted, kept, _written(folder, chunks)):
         yield one
         if not isinstance(one, Failed):
             reports.append(one)
@@ -196,28 +196,28 @@ def _chunks(wanted: Iterable[Task], conditions: Conditions) -> Iterator[Chunk]:
 
 
 def _written(
-    folder: Path, made: Iterable[list[Report] | DataError | Failed[Chunk]]
+    folder: Path, chunks: Iterable[list[Report] | DataError | Failed[Chunk]]
 ) -> Iterator[Report | Failed[Chunk]]:
-    for found in made:
-        if isinstance(found, DataError):
-            raise found
-        if isinstance(found, Failed):
-            yield found
+    for chunk in chunks:
+        if isinstance(chunk, DataError):
+            raise chunk
+        if isinstance(chunk, Failed):
+            yield chunk
             continue
-        for report in found:
+        for report in chunk:
             write_atomically(folder / report["report_file"], files.report_text(report))
-        yield from found
+        yield from chunk
 
 
 def _in_turn(
-    wanted: Iterable[Task], kept: Mapping[Name, Report], made: Iterator[Report | Failed[Chunk]]
+    wanted: Iterable[Task], kept: Mapping[Name, Report], fresh: Iterator[Report | Failed[Chunk]]
 ) -> Iterator[Report | Failed[Chunk]]:
     lost: set[Name] = set()
     for task in wanted:
         if task.name in kept:
             yield kept[task.name]
         elif task.name not in lost:
-            one = next(made)
+            one = next(fresh)
             if isinstance(one, Failed):
                 lost.update(other.name for other in one.chunk.tasks)
             yield one

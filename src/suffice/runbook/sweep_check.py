@@ -25,7 +25,7 @@ class Finding:
 
 def check(folder: Path) -> list[Finding]:
     """Everything that is wrong with a sweep's folder; empty when its outputs are complete and agree."""
-    return [Finding((folder / found.file).as_posix(), found.what) for found in _check(folder)]
+    return [Finding((folder / finding.file).as_posix(), finding.what) for finding in _check(folder)]
 
 
 def compare(folder: Path, other: Path) -> list[Finding]:
@@ -36,13 +36,13 @@ def compare(folder: Path, other: Path) -> list[Finding]:
 def compare_reports(folder: Path, other: Path) -> list[Finding]:
     """Where the reports of two folders, those of a sweep or the folders of reports themselves, differ."""
     one, two = _by_name(folder), _by_name(other)
-    found = [Finding(path.as_posix(), f"is in {folder} only") for name, path in one.items() if name not in two]
-    found += [Finding(path.as_posix(), f"is in {other} only") for name, path in two.items() if name not in one]
+    findings = [Finding(path.as_posix(), f"is in {folder} only") for name, path in one.items() if name not in two]
+    findings += [Finding(path.as_posix(), f"is in {other} only") for name, path in two.items() if name not in one]
     if not one and not two:
-        found.append(Finding(folder.as_posix(), "there are no reports to compare"))
+        findings.append(Finding(folder.as_posix(), "there are no reports to compare"))
     for name in sorted(one.keys() & two.keys()):
-        found += _compare_report(one[name], two[name])
-    return found
+        findings += _compare_report(one[name], two[name])
+    return findings
 
 
 def _check(folder: Path) -> Iterator[Finding]:
@@ -143,7 +143,9 @@ def _orphans(folder: Path, known: set[str]) -> Iterator[Finding]:
 
 def _compare_tables(one: Path, other: Path) -> Iterator[Finding]:
     (rows, flaws), (others, more) = _table(one), _table(other)
-    yield from (Finding(path.as_posix(), flaw.what) for path, found in ((one, flaws), (other, more)) for flaw in found)
+    yield from (
+        Finding(path.as_posix(), flaw.what) for path, theirs in ((one, flaws), (other, more)) for flaw in theirs
+    )
     if rows is None or others is None:
         return
     if len(rows) != len(others):

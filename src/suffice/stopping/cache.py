@@ -35,10 +35,10 @@ class PlanCache:
             entry = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(entry, dict) and entry.get("request") == asked and isinstance(entry.get("plan"), dict):
                 return Plan.from_dict(entry["plan"])
-        made = make()
+        plan = make()
         with suppress(OutputError):
-            write_atomically(path, json.dumps({"request": asked, "plan": made.to_dict()}) + "\n")
-        return made
+            write_atomically(path, json.dumps({"request": asked, "plan": plan.to_dict()}) + "\n")
+        return plan
 
 
 def default_cache() -> PlanCache:

@@ -17,19 +17,19 @@ _LEAST = 0.01
 _FURTHEST = 600.0
 
 
-def strain(found: Operating, budget: Budget) -> float:
+def strain(computed: Operating, budget: Budget) -> float:
     """The largest ratio of a worst case to its bound: at most 1 when the budget is kept.
 
     Both directions have their bounds; for a t rule, where one truth can suffer both, their sum is bounded by the larger
     of the two.
     """
     pairs: list[tuple[float, float]] = []
-    if found.exact:
-        pairs += zip(found.worst_by_side(), (budget.accept, budget.reject), strict=True)
+    if computed.exact:
+        pairs += zip(computed.worst_by_side(), (budget.accept, budget.reject), strict=True)
     else:
-        pairs.append((found.worst()[0], budget.largest))
+        pairs.append((computed.worst()[0], budget.largest))
         if budget.accept != budget.reject:
-            pairs += zip(found.worst_by_side(), (budget.accept, budget.reject), strict=True)
+            pairs += zip(computed.worst_by_side(), (budget.accept, budget.reject), strict=True)
     return max(0.0 if worst == 0 else worst / bound if bound > 0 else inf for worst, bound in pairs)
 
 
@@ -42,14 +42,14 @@ def calibrated(table: Callable[[float], Table], strain_of: Callable[[Table], flo
     at, low, high = 0.0, (-inf, 0.0), (inf, 0.0)
     kept: Table | None = None
     for step in range(_STEPS):
-        made = table(exp(at))
-        found = strain_of(made)
-        point = (at, log(min(max(found, _LEAST), 1 / _LEAST) / _AIM))
-        if found <= 1:
-            kept, high = made, point
+        tried = table(exp(at))
+        strain = strain_of(tried)
+        point = (at, log(min(max(strain, _LEAST), 1 / _LEAST) / _AIM))
+        if strain <= 1:
+            kept, high = tried, point
         else:
             low = point
-        if _CLOSE <= found <= 1 or high[0] - low[0] < _RESOLUTION or abs(at) > _FURTHEST:
+        if _CLOSE <= strain <= 1 or high[0] - low[0] < _RESOLUTION or abs(at) > _FURTHEST:
             break
         at = _between(low, high, step) if high[0] - low[0] < inf else at + _stride(point[1], step)
     if kept is None:

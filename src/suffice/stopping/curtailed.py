@@ -39,7 +39,7 @@ def design_counts(request: Request) -> Design:
 
     if request.budget.accept == 0 or request.budget.reject == 0:
         return Design(table(0.0))
-    return _calibrate(table, lambda made: strain(count_operating(size, threshold, made), request.budget))
+    return _calibrate(table, lambda tried: strain(count_operating(size, threshold, tried), request.budget))
 
 
 def _predicted(size: int, threshold: int, n: int) -> tuple[Floats, Floats]:
@@ -70,7 +70,7 @@ def design_means(request: Request) -> Design:
         return tuple(_mean_boundary(rule, size, n, cut_off) for n in looks)
 
     return _calibrate(
-        table, lambda made: strain(mean_operating(size, critical, made, two_sided=rule.two_sided), budget)
+        table, lambda tried: strain(mean_operating(size, critical, tried, two_sided=rule.two_sided), budget)
     )
 
 

@@ -86,13 +86,13 @@ def configured_plan(section: "VerifierConfig", cache: PlanCache | None, folder: 
     )
 
 
-def fitting(found: Plan, rule: Rule, n: int, where: str) -> Plan:
+def fitting(plan: Plan, rule: Rule, n: int, where: str) -> Plan:
     """The plan, when it was made for this rule and N. Raises PlanError otherwise."""
-    if found.rule != rule:
-        raise PlanError(f"{where}: the plan is for {found.rule}; the configuration has {rule}")
-    if found.n != n:
-        raise PlanError(f"{where}: the plan is for N = {found.n}; the configuration has n_samples = {n}")
-    return found
+    if plan.rule != rule:
+        raise PlanError(f"{where}: the plan is for {plan.rule}; the configuration has {rule}")
+    if plan.n != n:
+        raise PlanError(f"{where}: the plan is for N = {plan.n}; the configuration has n_samples = {n}")
+    return plan
 
 
 def _request(
@@ -131,9 +131,9 @@ def _make(request: Request) -> Plan:
     from suffice.stopping.operating import operating
 
     designed = _design(request)
-    found = operating(request.rule, request.n, designed.boundaries)
-    worst, worst_at = found.worst()
-    kept = strain(found, request.budget) <= 1
+    computed = operating(request.rule, request.n, designed.boundaries)
+    worst, worst_at = computed.worst()
+    kept = strain(computed, request.budget) <= 1
     if not kept and request.method != "margin":
         raise PlanError(
             f"the table of method {request.method} disagrees in up to {worst:.6g} of decisions; "
@@ -147,7 +147,7 @@ def _make(request: Request) -> Plan:
         guarantee=held if kept else "none",
         max_disagreement=request.budget.value,
         boundaries=designed.boundaries,
-        uniform_asn=found.mean_asn(),
+        uniform_asn=computed.mean_asn(),
         worst_disagreement=worst,
         worst_at=worst_at,
         lower_bound=designed.lower_bound,

@@ -19,11 +19,11 @@ def looks(n: int, margin: Margin) -> tuple[int, ...]:
         )
     if not 0 <= margin.early_stop_margin < 1:
         raise PlanError(f"early_stop_margin is {margin.early_stop_margin}; allowed: from 0 to below 1")
-    at, found = float(margin.n0), []
+    at, looks = float(margin.n0), []
     while at < n:
-        found.append(int(at))
+        looks.append(int(at))
         at = max(at * margin.multiplier, int(at) + 1)
-    return tuple(found)
+    return tuple(looks)
 
 
 def design(request: Request) -> Design:

@@ -32,8 +32,8 @@ _UNUSED = 1e-9
 def design_counts(request: Request) -> Design:
     """The table, and the ASN that no plan with these looks and this budget can be below."""
     size, budget = request.n, request.budget
-    found = optimal_counts(size, int(request.rule.critical(size)), request.looks, budget.accept, budget.reject)
-    return Design(found.boundaries, found.lower_bound)
+    optimum = optimal_counts(size, int(request.rule.critical(size)), request.looks, budget.accept, budget.reject)
+    return Design(optimum.boundaries, optimum.lower_bound)
 
 
 @dataclass(slots=True)
@@ -192,8 +192,8 @@ def _best_table(lattice: _Lattice, policies: list[_Policy], mix: Floats, budgets
     tables = _round(lattice, policies, mix), _round(lattice, [single], np.ones(1))
 
     def loss(table: list[Boundary]) -> tuple[bool, float]:
-        found = count_operating(lattice.size, lattice.threshold, table)
-        return bool(np.any(np.array(found.worst_by_side()) > budgets)), found.mean_asn()
+        computed = count_operating(lattice.size, lattice.threshold, table)
+        return bool(np.any(np.array(computed.worst_by_side()) > budgets)), computed.mean_asn()
 
     return min(tables, key=loss)
 

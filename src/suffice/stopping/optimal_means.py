@@ -38,8 +38,8 @@ def design_means(request: Request) -> Design:
     size, rule = request.n, request.rule
     critical, looks = rule.critical(size), allowed_looks(request.looks)
     budget = brownian_budget(request.budget, guarded=request.guarded)
-    found = optimal_means(size, critical, looks, budget, two_sided=rule.two_sided)
-    return Design(found, least_asn(size, critical, looks, request.budget, two_sided=rule.two_sided))
+    optimum = optimal_means(size, critical, looks, budget, two_sided=rule.two_sided)
+    return Design(optimum, least_asn(size, critical, looks, request.budget, two_sided=rule.two_sided))
 
 
 @dataclass(frozen=True, slots=True)

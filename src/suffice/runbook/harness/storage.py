@@ -22,27 +22,29 @@ from suffice.verifier.arm import Arm
 
 def reference_workload(context: Context) -> str:
     """Plain corrections, resolved as production does: no storm, no fallback, and what is clear is committed."""
-    it = context.workload
-    escalated, fallen_back = (it.counts.counters[name] for name in (Counter.ESCALATIONS, Counter.FALLBACKS))
+    workload = context.workload
+    escalated, fallen_back = (workload.counts.counters[name] for name in (Counter.ESCALATIONS, Counter.FALLBACKS))
     what = (
-        f"{it.summary.committed} of {it.summary.corrections} corrections are committed, {escalated} targets escalate, "
-        f"{fallen_back} decisions fell back"
+        f"{workload.summary.committed} of {workload.summary.corrections} corrections are committed, "
+        f"{escalated} targets escalate, {fallen_back} decisions fell back"
     )
-    if escalated or fallen_back or it.summary.committed < TARGETS:
+    if escalated or fallen_back or workload.summary.committed < TARGETS:
         raise CaseFailed(f"{what}; needed: at least {TARGETS}, 0 and 0")
     return what
 
 
 def provenance_chain(context: Context) -> str:
     """The reference workload leaves a chain that holds and tells all, and an edited event in it is found."""
-    it = context.workload
-    if not it.chain.intact:
-        raise CaseFailed(f"the chain breaks at event {it.chain.broken_seq}: {it.chain.what}")
-    if it.untold:
-        raise CaseFailed(f"{len(it.untold)} of {TARGETS} targets have events that do not tell what happened")
-    if it.after_edit.broken_seq != it.edited:
-        raise CaseFailed(f"event {it.edited} was edited; found: {it.after_edit.broken_seq}")
-    return f"{it.chain.verified} events of {it.summary.corrections} corrections hold; an edited one is found"
+    workload = context.workload
+    if not workload.chain.intact:
+        raise CaseFailed(f"the chain breaks at event {workload.chain.broken_seq}: {workload.chain.what}")
+    if workload.untold:
+        raise CaseFailed(f"{len(workload.untold)} of {TARGETS} targets have events that do not tell what happened")
+    if workload.after_edit.broken_seq != workload.edited:
+        raise CaseFailed(f"event {workload.edited} was edited; found: {workload.after_edit.broken_seq}")
+    return (
+        f"{workload.chain.verified} events of {workload.summary.corrections} corrections hold; an edited one is found"
+    )
 
 
 def store_round_trip(context: Context) -> str:
@@ -63,17 +65,17 @@ def store_round_trip(context: Context) -> str:
         with open_store(path, create=False) as store:
             with store.read() as connection:
                 records = load_records(connection, ["part", "whole"])
-            found = Ledger(store).rows("")
+            reread = Ledger(store).rows("")
     if written != [2, 0]:
         raise CaseFailed(f"writing 2 decisions twice added {written}; needed: [2, 0]")
     if records != {"part": part, "whole": whole} or part.status is not Status.ACTIVE:
         raise CaseFailed(f"the records read back are {records}")
     if (
-        found[0] != row
-        or not isnan(found[1].estimate)
-        or replace(found[1], estimate=0.0) != replace(rows[1], estimate=0.0)
+        reread[0] != row
+        or not isnan(reread[1].estimate)
+        or replace(reread[1], estimate=0.0) != replace(rows[1], estimate=0.0)
     ):
-        raise CaseFailed(f"the decisions read back are {found}")
+        raise CaseFailed(f"the decisions read back are {reread}")
     return "2 records and 2 decisions come back as they were; a retry doubles nothing"
 
 

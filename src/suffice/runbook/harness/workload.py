@@ -58,9 +58,9 @@ def corrections(policy: StormPolicy) -> list[Correction]:
     low, high = Estimate(10.0, 0.1, 0.1), Estimate(12.0, 0.1, 0.2)
     steps = [(low, high), *[(high, Estimate(12.01, 5.0, 5.0))] * noise, (high, low)]
     return [
-        Correction(f"reference-{i:02d}/{step}", f"reference-{i:02d}", was, found, str(step))
+        Correction(f"reference-{i:02d}/{step}", f"reference-{i:02d}", was, measured, str(step))
         for i in range(TARGETS)
-        for step, (was, found) in enumerate(steps)
+        for step, (was, measured) in enumerate(steps)
     ]
 
 

@@ -20,9 +20,9 @@ def _setup(params: Params, setting: Setting) -> Setup:
     def at_the_boundary(_: Case) -> Sampler:
         return Pair(Normal(0.0, 0.0), Normal(shift, 1.0))
 
-    was, found = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
+    was, measured = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
     return Setup(
-        tuple(correction(setting, target, 0, was, found) for target in targets(COUNT)), sampler=at_the_boundary
+        tuple(correction(setting, target, 0, was, measured) for target in targets(COUNT)), sampler=at_the_boundary
     )
 
 

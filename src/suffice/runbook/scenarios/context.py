@@ -14,8 +14,8 @@ OURS, OTHER = "sensor A", "sensor B"
 
 
 def _setup(params: Params, setting: Setting) -> Setup:
-    was, found = symmetric(7.31, 0.5), symmetric(7.31 + number(params, "change"), 0.5)
-    return Setup(tuple(correction(setting, target, 0, was, found, OURS, OTHER) for target in targets(COUNT)))
+    was, measured = symmetric(7.31, 0.5), symmetric(7.31 + number(params, "change"), 0.5)
+    return Setup(tuple(correction(setting, target, 0, was, measured, OURS, OTHER) for target in targets(COUNT)))
 
 
 def _expect(worlds: Worlds, _: Params) -> Iterable[Check]:

@@ -38,20 +38,20 @@ def _setup(params: Params, setting: Setting) -> Setup:
 
         return draw
 
-    was, found = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
+    was, measured = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
     # Often enough to make a storm, if an invalid draw counted as a rollback.
     steps = range(setting.policy.max_rollbacks or 3)
     return Setup(
-        tuple(correction(setting, target, step, was, found) for target in targets(COUNT) for step in steps),
+        tuple(correction(setting, target, step, was, measured) for target in targets(COUNT) for step in steps),
         sampler=flawed,
     )
 
 
 def _expect(worlds: Worlds, params: Params) -> Iterable[Check]:
     position = _position(params, worlds.setting.plan.n)
-    made = len(worlds.fixed.resolutions)
+    decided = len(worlds.fixed.resolutions)
     invalid = len(worlds.fixed.outcomes(Outcome.INVALID))
-    yield Check(f"fixed: {invalid} of {made} are INVALID", invalid == made)
+    yield Check(f"fixed: {invalid} of {decided} are INVALID", invalid == decided)
     changed = sum(record.version > 1 or record.consecutive_rollbacks > 0 for record in worlds.fixed.records.values())
     yield Check(f"fixed: {changed} of {COUNT} records were changed or counted as rolled back", changed == 0)
     blind = [s for s in worlds.adaptive.served.values() if s.decision is not Decision.INVALID and s.n > position]

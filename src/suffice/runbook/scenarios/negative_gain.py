@@ -20,7 +20,7 @@ def _setup(params: Params, setting: Setting) -> Setup:
     """A total that is measured too low; recomputing it from an input that is wrong lowers it further."""
     wrong, right = VALUE / 2 - number(params, "loss"), VALUE / 2 + 2.0
     records, corrections = list[Record](), []
-    total, found = symmetric(VALUE, U), symmetric(MEASURED, U)
+    total, measured = symmetric(VALUE, U), symmetric(MEASURED, U)
     for target in targets(COUNT):
         part, other = f"{target}/part", f"{target}/other"
         records += [
@@ -29,9 +29,9 @@ def _setup(params: Params, setting: Setting) -> Setup:
             Record(target, VALUE, U, U, derived_from=((part, 1.0), (other, 1.0))),
         ]
         corrections += [
-            correction(setting, target, 0, total, found),
+            correction(setting, target, 0, total, measured),
             correction(setting, part, 0, symmetric(wrong, U), symmetric(right, U)),
-            correction(setting, target, 1, total, found),
+            correction(setting, target, 1, total, measured),
         ]
     return Setup(tuple(corrections), tuple(records))
 

@@ -19,8 +19,8 @@ COUNT = 12
 
 def _small_noise(params: Params, setting: Setting) -> Setup:
     u = number(params, "noise") * CHANGE
-    was, found = symmetric(10.0, u), symmetric(10.0 + CHANGE, u)
-    return Setup(tuple(correction(setting, target, 0, was, found) for target in targets(COUNT)))
+    was, measured = symmetric(10.0, u), symmetric(10.0 + CHANGE, u)
+    return Setup(tuple(correction(setting, target, 0, was, measured) for target in targets(COUNT)))
 
 
 def _validated(worlds: Worlds, params: Params) -> Iterable[Check]:
@@ -52,8 +52,8 @@ def _zero_variance(params: Params, setting: Setting) -> Setup:
     def constant(_: Case) -> Sampler:
         return Pair(Normal(0.0, 0.0), Normal(gap, 0.0))
 
-    was, found = symmetric(1.0, 0.5), symmetric(2.0, 0.5)
-    return Setup(tuple(correction(setting, target, 0, was, found) for target in targets(COUNT)), sampler=constant)
+    was, measured = symmetric(1.0, 0.5), symmetric(2.0, 0.5)
+    return Setup(tuple(correction(setting, target, 0, was, measured) for target in targets(COUNT)), sampler=constant)
 
 
 def _one_answer(worlds: Worlds, params: Params) -> Iterable[Check]:

@@ -39,8 +39,10 @@ def _setup_of(values: Callable[[Params, Setting, str], list[float]]) -> Callable
         def recorded(case: Case) -> Sampler:
             return _InOrder(values(params, setting, case.key))
 
-        was, found = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
-        return Setup(tuple(correction(setting, target, 0, was, found) for target in targets(COUNT)), sampler=recorded)
+        was, measured = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
+        return Setup(
+            tuple(correction(setting, target, 0, was, measured) for target in targets(COUNT)), sampler=recorded
+        )
 
     return setup
 

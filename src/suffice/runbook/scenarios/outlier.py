@@ -15,9 +15,9 @@ VALUE, FAR = 10.0, 1000.0
 
 
 def _setup(params: Params, setting: Setting) -> Setup:
-    was, found = symmetric(VALUE, 0.1), symmetric(VALUE + FAR, number(params, "spread") * FAR)
+    was, measured = symmetric(VALUE, 0.1), symmetric(VALUE + FAR, number(params, "spread") * FAR)
     steps = range(setting.policy.max_rollbacks or 3)
-    return Setup(tuple(correction(setting, target, step, was, found) for target in targets(COUNT) for step in steps))
+    return Setup(tuple(correction(setting, target, step, was, measured) for target in targets(COUNT) for step in steps))
 
 
 def _expect(worlds: Worlds, params: Params) -> Iterable[Check]:

@@ -18,8 +18,8 @@ BEYOND = 4
 
 def _setup(params: Params, setting: Setting) -> Setup:
     steps = range((setting.policy.max_rollbacks or 3) + BEYOND)
-    was, found = symmetric(0.0, 1.0), symmetric(number(params, "shift") * sqrt(2), 1.0)
-    return Setup(tuple(correction(setting, target, step, was, found) for step in steps for target in targets(COUNT)))
+    was, measured = symmetric(0.0, 1.0), symmetric(number(params, "shift") * sqrt(2), 1.0)
+    return Setup(tuple(correction(setting, target, step, was, measured) for step in steps for target in targets(COUNT)))
 
 
 def _expect(worlds: Worlds, params: Params) -> Iterable[Check]:

@@ -29,8 +29,8 @@ def _setup(params: Params, setting: Setting) -> Setup:
 
         return draw
 
-    was, found = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
-    return Setup(tuple(correction(setting, target, 0, was, found) for target in names), sampler=heavy)
+    was, measured = symmetric(0.0, 1.0), symmetric(1.0, 1.0)
+    return Setup(tuple(correction(setting, target, 0, was, measured) for target in names), sampler=heavy)
 
 
 def _expect(worlds: Worlds, _: Params) -> Iterable[Check]:

@@ -35,8 +35,8 @@ class World:
     @property
     def served(self) -> dict[str, Served]:
         """The decisions that were made, by the key of their correction."""
-        made = ((r.correction.key, r.verdict) for r in self.resolutions)
-        return {key: verdict for key, verdict in made if isinstance(verdict, Served)}
+        decisions = ((r.correction.key, r.verdict) for r in self.resolutions)
+        return {key: verdict for key, verdict in decisions if isinstance(verdict, Served)}
 
 
 @dataclass(frozen=True, slots=True)
