@@ -15,7 +15,7 @@ from store_places import Place, Reused, reused_at
 
 # Children that are killed are forked from one process, which has imported what they need and has no thread.
 multiprocessing.get_context("forkserver").set_forkserver_preload(
-    ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.serving.verifier", "suffice.evidence.recompute"]
+    ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.evidence.recompute", "suffice.rehearsal.report"]
 )
 
 settings.register_profile("suffice", derandomize=True, deadline=None)

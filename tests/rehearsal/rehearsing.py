@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
+import sys
 from collections.abc import Sequence
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from effects import Moment, count_effects
+from suffice.cli.main import main
 from suffice.config import Config, parse
 from suffice.rehearsal.faults import Fault, Kind
 from suffice.rehearsal.rehearse import Ending, rehearse
@@ -90,3 +95,32 @@ def _write(path: Path, rows: list[tuple[str, str, Estimate]]) -> None:
         writer = csv.writer(file)
         writer.writerow(("key", "target", "value", "u_plus", "u_minus"))
         writer.writerows((key, target, e.value, e.u_plus, e.u_minus) for key, target, e in rows)
+
+
+def run_in(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> None:
+    """Be a process that runs `suffice` in a folder until a moment, or to its end; what it prints is left in the files
+    `out` and `err` there, and how many effects it had in `effects.json`."""
+    os.chdir(folder)
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    effects = count_effects(moment)
+    sys.argv = ["suffice", *arguments]
+    try:
+        main()
+    finally:
+        done = {effect.name: number for effect, number in effects.items()}
+        Path("effects.json").write_text(json.dumps(done), encoding="utf-8")
+
+
+def process_in(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> tuple[int, str, str]:
+    """Run `suffice` so in a process of its own: its exit code, or less the number of the signal that ended it, and what
+    it printed. It is forked from one that has its imports already."""
+    process = get_context("forkserver").Process(target=run_in, args=(folder, arguments, moment))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode, (folder / "out").read_text("utf-8"), (folder / "err").read_text("utf-8")
+
+
+if __name__ == "__main__":
+    run_in(Path(sys.argv[1]), sys.argv[2:])

@@ -1,22 +1,19 @@
-"""SIGKILL and SIGINT at any moment of `suffice rehearse`: what goes on ends as if nothing had happened."""
+"""Killed and interrupted at any moment, `suffice rehearse` goes on and ends as if nothing had happened."""
 
 import json
 import os
-import random
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rehearsing import write_files
+from rehearsing import process_in, run_in, write_files
 from sqlalchemy import func, select
 
+from effects import Effect, Moment, moments
 from suffice.store.database import open_store
 from suffice.store.events import verify_provenance
 from suffice.store.journal import verify_journal
@@ -31,38 +28,11 @@ class World:
     def __init__(self, folder: Path, fault: str | None) -> None:
         self.folder = folder
         folder.mkdir()
-        self.command = [sys.executable, "-m", "suffice.cli.main", *write_files(folder), "--json"]
-        self.command += ["--fault", fault] if fault else []
+        self.arguments = [*write_files(folder), "--json", *(["--fault", fault] if fault else [])]
 
-    def start(self, *options: str, hash_seed: str = "0") -> subprocess.Popen[str]:
-        """Start it; returns when it is at work: it has the lease."""
-        process = subprocess.Popen(
-            [*self.command, *options],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while process.poll() is None and f"/{process.pid}/" not in self.holder:
-            time.sleep(0.02)
-        return process
-
-    def run(self, *options: str, hash_seed: str = "0") -> tuple[int, str, str]:
-        process = self.start(*options, hash_seed=hash_seed)
-        out, err = process.communicate()
-        return process.returncode, out, err
-
-    @property
-    def holder(self) -> str:
-        """Who has the lease, as far as there is a store."""
-        path = self.folder / "rehearsal" / "store.db"
-        try:
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-                row = connection.execute("SELECT holder FROM leases").fetchone()
-        except sqlite3.Error:
-            return ""
-        return str(row[0]) if row else ""
+    def run(self, moment: Moment | None = None) -> tuple[int, str, str]:
+        """Begin, or go on."""
+        return process_in(self.folder, [*self.arguments, *(["--continue"] if self.begun else [])], moment)
 
     @property
     def summary(self) -> bytes:
@@ -100,20 +70,21 @@ def leftovers(world: World) -> list[str]:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a rehearsal comes to when nobody stops it, and how many seconds it works."""
+    """What a rehearsal comes to when nobody stops it, and how many effects it has."""
 
     fault: str | None
     summary: bytes
-    seconds: float
+    effects: dict[str, int]
 
 
 def undisturbed(folder: Path, fault: str | None) -> Undisturbed:
+    """In a process with other hashes than those that are stopped."""
     world = World(folder, fault)
-    process, began = world.start(hash_seed="7"), time.perf_counter()
-    out, err = process.communicate()
-    assert process.returncode == (2 if fault else 0), err
-    assert json.loads(out) == json.loads(world.summary)
-    return Undisturbed(fault, world.summary, time.perf_counter() - began)
+    command = [sys.executable, str(Path(run_in.__code__.co_filename)), str(folder), *world.arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run(command, env=environment, check=False).returncode == (2 if fault else 0)
+    assert json.loads((folder / "out").read_text("utf-8")) == json.loads(world.summary)
+    return Undisturbed(fault, world.summary, json.loads((folder / "effects.json").read_text("utf-8")))
 
 
 @pytest.fixture(scope="module")
@@ -121,49 +92,42 @@ def put_back(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return undisturbed(tmp_path_factory.mktemp("undisturbed") / "world", "canary:margin")
 
 
-def disturb(tmp_path: Path, alone: Undisturbed, kind: signal.Signals, times: int, seed: int) -> None:
-    """Stop a rehearsal at random moments until it was stopped this often, then let it end."""
-    fault, expected = alone.fault, alone.summary
-    rng, stopped, number = random.Random(seed), 0, 0
-    world = World(tmp_path / "world0", fault)
-    while stopped < times:
-        going_on = world.begun
-        process = world.start(*(["--continue"] if going_on else []), hash_seed=str(stopped))
-        time.sleep(rng.uniform(0, alone.seconds / 2))
-        process.send_signal(kind)
-        out, err = process.communicate()
-        if process.returncode in (0, 2):
-            assert world.summary == expected, err
-            number += 1
-            world = World(tmp_path / f"world{number}", fault)
-            continue
-        stopped += 1
-        assert process.returncode == (130 if kind is signal.SIGINT else -signal.SIGKILL), err
-        if kind is signal.SIGINT:
+def disturb(folder: Path, alone: Undisturbed, effect: Effect, times: int, seed: int, *, interrupt: bool) -> None:
+    """Stop a rehearsal at random moments, then let it end."""
+    world, expected = World(folder, alone.fault), json.loads(alone.summary)
+    for moment in moments(effect, alone.effects[effect.name], times, seed, interrupt=interrupt):
+        code, out, err = world.run(moment)
+        assert code == (130 if interrupt else -signal.SIGALRM), err
+        if interrupt:
             assert "Traceback" not in err
             assert not leftovers(world)
-            assert not out or json.loads(out)["status"] in ("interrupted", json.loads(expected)["status"])
+            assert not out or json.loads(out)["status"] in ("interrupted", expected["status"])
         if world.begun:
             check_whole(world)
-    code, _, err = world.run(*(["--continue"] if world.begun else []), hash_seed="3")
-    assert code == (2 if fault else 0), err
-    assert world.summary == expected
+    code, _, err = world.run()
+    assert code == (2 if alone.fault else 0), err
+    assert world.summary == alone.summary
     assert not leftovers(world)
     check_whole(world)
-    if fault:
-        assert check(world.folder / json.loads(expected)["bundle"]) > 0
+    if alone.fault:
+        assert check(world.folder / expected["bundle"]) > 0
 
 
-def test_killed_at_six_random_moments(tmp_path: Path, put_back: Undisturbed) -> None:
-    disturb(tmp_path, put_back, signal.SIGKILL, 6, 1)
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("effect", list(Effect), ids=lambda effect: effect.value)
+def test_killed_at_two_random_moments(tmp_path: Path, put_back: Undisturbed, effect: Effect, seed: int) -> None:
+    disturb(tmp_path / "world", put_back, effect, 2, seed, interrupt=False)
 
 
 def test_interrupted_at_two_random_moments(tmp_path: Path, put_back: Undisturbed) -> None:
-    disturb(tmp_path, put_back, signal.SIGINT, 2, 2)
+    disturb(tmp_path / "world", put_back, Effect.WRITE, 2, 2, interrupt=True)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("fault", [None, "canary:margin"])
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_at_twenty_random_moments(tmp_path: Path, fault: str | None, kind: signal.Signals) -> None:
-    disturb(tmp_path, undisturbed(tmp_path / "expected", fault), kind, 20, 11)
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_stopped_at_sixty_random_moments(tmp_path: Path, fault: str | None, interrupt: bool) -> None:
+    alone = undisturbed(tmp_path / "expected", fault)
+    for effect in Effect:
+        for seed in range(10):
+            disturb(tmp_path / f"{effect.name}{seed}", alone, effect, 3, seed, interrupt=interrupt)

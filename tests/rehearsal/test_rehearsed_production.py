@@ -1,17 +1,15 @@
 """What is rehearsed is what runs: production's gates, spool, lease and stored situation act in a rehearsal."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rehearsing import config_text, setup, write_files
+from rehearsing import config_text, process_in, setup, write_files
 
+import effects
 from suffice.config import parse
 from suffice.errors import OutputError
 from suffice.flag.document import Exposure
@@ -117,23 +115,21 @@ def test_a_verifier_that_is_silent_for_longer_than_max_age_is_an_error(
 
 
 def test_what_a_killed_rehearsal_had_in_its_spool_is_in_the_ledger_of_the_one_that_goes_on(tmp_path: Path) -> None:
-    arguments = write_files(tmp_path)
-    command = [sys.executable, str(Path(__file__).with_name("killed_at.py")), "260", *arguments]
-    killed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    arguments = [*write_files(tmp_path), "--json"]
+    code, _, err = process_in(tmp_path, arguments, effects.Moment(effects.Effect.DECISION, 260))
+    assert code == -signal.SIGALRM, err
     spools = [path for path in (tmp_path / "rehearsal" / "spool").glob("*.jsonl") if path.stat().st_size]
     spooled = {json.loads(line)["key"] for path in spools for line in path.read_text("utf-8").splitlines() if line}
     with open_store(tmp_path / "rehearsal" / "store.db") as store:
         before = {row.key for row in Ledger(store).rows(ROLLOUT)}
     # Decided and returned, but in no batch of the ledger yet.
     assert len(spooled - before) >= 9
-    command = [sys.executable, "-m", "suffice.cli.main", *arguments, "--continue", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    code, out, err = process_in(tmp_path, [*arguments, "--continue"])
+    assert code == 0, err
     with open_store(tmp_path / "rehearsal" / "store.db") as store:
         keys = [row.key for row in Ledger(store).rows(ROLLOUT)]
     assert before | spooled <= set(keys)
-    assert len(keys) == len(set(keys)) == json.loads(done.stdout)["decisions"]
+    assert len(keys) == len(set(keys)) == json.loads(out)["decisions"]
     assert not list((tmp_path / "rehearsal" / "spool").glob("*.jsonl"))
 
 
