@@ -73,10 +73,10 @@ def trials(rng: Generator, n: int) -> NDArray[np.float64]:
     return (rng.random(n) < 0.97).astype(np.float64)
 
 
-def deciding(world: World, number: int, seconds: float) -> list[tuple[float, float, float, bool]]:
+def deciding(folder: Path, url: str | None, number: int, seconds: float) -> list[tuple[float, float, float, bool]]:
     """For each case the moment, the seconds of the bare decision and of `verify`, and whether it was adaptive."""
     times = []
-    with Verifier.from_config(world.folder / "config.json", queue=world.queue, store=world.url) as verifier:
+    with Verifier.from_config(folder / "config.json", queue=folder / "queue", store=url) as verifier:
         end = perf_counter() + seconds
         while (start := perf_counter()) < end:
             case = Case(f"{number}/{len(times)}/{time.time_ns()}", f"target {len(times)}", trials)
@@ -168,9 +168,9 @@ SITUATIONS: dict[str, Callable[[World], AbstractContextManager[None]]] = {
 def measure(world: World, seconds: float, situation: str) -> dict[str, object]:
     """Percentiles over all processes while the situation lasts, in milliseconds. It begins once everybody decides."""
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
-        tasks = [
-            pool.apply_async(deciding, (world, number, seconds + 2 * SETTLE_SECONDS)) for number in range(PROCESSES)
-        ]
+        told = (world.folder, world.url)
+        lasting = seconds + 2 * SETTLE_SECONDS
+        tasks = [pool.apply_async(deciding, (*told, number, lasting)) for number in range(PROCESSES)]
         time.sleep(SETTLE_SECONDS)
         with SITUATIONS[situation](world):
             began = perf_counter()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, exc, select, text
+from sqlalchemy import Connection, TextClause, exc, select, text
 
 from suffice.errors import StoreError
 from suffice.store.database import insert_new
@@ -36,6 +36,9 @@ SELECT
 """What a read asks of the server beside the word, in the same statement."""
 
 _NO_RIGHT = "42501"
+_ASK_SERVER = text(SERVER_SQL)
+_REVISION = text("SELECT max(version_num) FROM alembic_version")
+_NUMBER = select(store_meta.c.value).where(store_meta.c.key == _KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,15 @@ class Standing:
 def standing(connection: Connection, now: float) -> Standing:
     """What the store says of itself; `now` stands in for the clock that SQLite has not."""
     if connection.dialect.name != "postgresql":
-        revision = connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar_one()
+        revision = connection.execute(_REVISION).scalar_one()
         return Standing(now, primary=True, incarnation=_of_file(connection), revision=revision)
-    return of_server(ask_server(connection, SERVER_SQL))
+    return of_server(ask_server(connection, _ASK_SERVER))
 
 
-def ask_server(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+def ask_server(connection: Connection, query: TextClause, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """The row of a query with `SERVER_SQL` in it. Raises StoreError when its functions are hidden from our role."""
     try:
-        return dict(connection.execute(text(query), values).one()._mapping)
+        return dict(connection.execute(query, values).one()._mapping)
     except exc.ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _NO_RIGHT:
             raise
@@ -87,7 +90,7 @@ def make_incarnation(connection: Connection) -> None:
 
 
 def _of_file(connection: Connection) -> str | None:
-    number = connection.execute(select(store_meta.c.value).where(store_meta.c.key == _KEY)).scalar_one_or_none()
+    number = connection.execute(_NUMBER).scalar_one_or_none()
     if number is None:
         return None
     try:

@@ -7,13 +7,15 @@ business of whoever waits, on a clock of its own.
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from suffice.store.database import insert_or_update
 from suffice.store.schema import processes
 
 PRUNED_SECONDS = 3600.0
 """How long a process may be silent before its row is removed."""
+
+_REGISTERED = select(processes.c.nonce).where((processes.c.nonce == bindparam("nonce")) & processes.c.left_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ def write_process(connection: Connection, row: ProcessRow) -> None:
 
 def is_registered(connection: Connection, nonce: str) -> bool:
     """Whether the row of a process is there and it has not signed off."""
-    query = select(processes.c.nonce).where((processes.c.nonce == nonce) & processes.c.left_at.is_(None))
-    return connection.execute(query).one_or_none() is not None
+    return connection.execute(_REGISTERED, {"nonce": nonce}).one_or_none() is not None
 
 
 def sign_off(connection: Connection, nonce: str, now: float) -> None:
