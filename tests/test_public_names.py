@@ -41,6 +41,24 @@ def classes_in(hint: Any) -> Iterator[type]:
         yield from classes_in(part)
 
 
+def functions_of(public: Any) -> Iterator[Any]:
+    """The public functions and methods of a name."""
+    if inspect.isclass(public):
+        for name, method in inspect.getmembers(public, inspect.isroutine):
+            if inspect.isfunction(getattr(method, "__func__", method)) and (name == "__init__" or name[0] != "_"):
+                yield method
+    elif inspect.isfunction(public):
+        yield public
+
+
+@pytest.mark.parametrize("name", suffice.__all__)
+def test_whoever_takes_a_path_takes_its_text(name: str) -> None:
+    for function in functions_of(getattr(suffice, name)):
+        for parameter in inspect.signature(function).parameters.values():
+            hint = str(parameter.annotation)
+            assert "Path" not in hint or "str" in hint, f"{function.__qualname__}: {parameter}"
+
+
 @pytest.mark.parametrize(
     "documented",
     [

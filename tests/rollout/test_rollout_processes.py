@@ -209,19 +209,18 @@ def test_a_plan_that_degrades_at_fifty_percent_is_rolled_back_and_nobody_is_adap
 
 
 def test_a_cycle_measures_what_a_killed_verifier_left(tmp_path: Path) -> None:
-    with producing(tmp_path) as it:
-        seen = Ledger(it.store)
-        made = Verifier.from_config(it.place.config, queue=it.place.queue)
+    with producing(tmp_path) as production:
+        ledger = Ledger(production.store)
+        killed = Verifier.from_config(production.place.config, queue=production.place.queue)
         # Killed between a decision and the writer's next step: the operating system closes its files.
-        assert made._background is not None
-        made._background.agent._duties = {}
-        made.verify(mixed(1).case())
-        assert seen.rows(ID) == []
-        assert made._spool is not None
-        made._spool.close()
-        made._background.close()
-        it.cycle()
-        assert [row.key for row in seen.rows(ID)] == ["c1"]
+        assert killed._background is not None
+        killed._background.agent._duties = {}
+        killed.verify(mixed(1).case())
+        assert ledger.rows(ID) == []
+        killed._background.spool.close()
+        killed._background.close()
+        production.cycle()
+        assert [row.key for row in ledger.rows(ID)] == ["c1"]
 
 
 def kill_until(folder: Path, kills: int, seed: int, *, degraded: bool) -> Counter[str]:

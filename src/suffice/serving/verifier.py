@@ -70,7 +70,7 @@ class Verifier:
         ledger: Ledger | None = None,
         situation: Callable[[], Situation] = Situation,
         permission: Permission | None = None,
-        metrics: Path | None = None,
+        metrics: Path | str | None = None,
         batch: int = BATCH,
         spool: Spool | None = None,
         fault: Callable[[Situation], Situation] = lambda situation: situation,
@@ -79,7 +79,8 @@ class Verifier:
         self.counters, self.clock = counters, clock
         self._ledger, self._fault = ledger, fault
         self._permission = permission or Told(flag, situation, plan.id, lambda: self.clock(), enabled=enabled)
-        self._metrics, self._rows = metrics, WaitingRows(spool, batch, monotonic)
+        self._metrics = None if metrics is None else Path(metrics)
+        self._rows = WaitingRows(spool, batch, monotonic)
         self._background: Background | None = None
 
     @property
