@@ -12,10 +12,11 @@ from suffice.gates.outcome import Outcome
 from suffice.store.ledger import DecisionRow
 from suffice.verifier.arm import Arm
 
-EXPOSURE = Exposure(20, "salt", ("eu",))
-PLACED = buckets_of("salt", [f"t{number}" for number in range(1000)])
+EXPOSURE = Exposure(20, "r1", ("eu",))
+PLACED = buckets_of("r1", [f"t{number}" for number in range(1000)])
 INSIDE = next(target for target, bucket in PLACED.items() if bucket < 20)
-OUTSIDE = next(target for target, bucket in PLACED.items() if bucket >= 20)
+OUTSIDE = next(target for target, bucket in PLACED.items() if bucket == 20)
+"""The first bucket that a weight of 20 leaves out."""
 
 
 def row(target: str, region: str | None = "eu", epoch: int | None = 3) -> DecisionRow:
@@ -36,6 +37,19 @@ def test_an_adaptive_decision_outside_its_bucket_or_region_is_an_error(outside: 
         "1 of 2 adaptive decisions were outside their bucket (20 % adaptive in eu; limit 0)"
     )
     assert "by process n1" in result.sentence
+
+
+def test_how_many_were_outside_is_told_in_numbers_too() -> None:
+    result = buckets.judge([row(INSIDE), row(OUTSIDE), row(OUTSIDE, "us")], EXPOSURE)
+    assert result is not None
+    assert (result.value, result.limit, result.numbers) == (2.0, 0.0, {"adaptive": 3})
+
+
+def test_an_exposure_without_regions_is_one_for_all_of_them() -> None:
+    everywhere = replace(EXPOSURE, regions=())
+    assert buckets.judge([row(INSIDE, "eu"), row(INSIDE, "us"), row(INSIDE, None)], everywhere) is None
+    outside = buckets.judge([row(INSIDE, None), row(OUTSIDE, None)], everywhere)
+    assert outside is not None and outside.value == 1.0
 
 
 def test_under_the_baseline_each_adaptive_decision_is_outside() -> None:

@@ -52,6 +52,13 @@ def test_the_sentence() -> None:
     )
 
 
+def test_what_the_baseline_alone_escalates_is_taken_off_the_excess() -> None:
+    result = judged(812, 2, 5)
+    assert result.value == -3 / 812
+    assert result.sentence.startswith("2 targets escalate only adaptively, 5 only in the baseline, of 812")
+    assert result.numbers["excess"] == 2 and result.numbers["spared"] == 5
+
+
 def test_targets_may_all_be_discordant() -> None:
     assert judged(5, 3, 2).outcome is Outcome.SUCCESSFUL
 

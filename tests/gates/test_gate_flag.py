@@ -34,6 +34,13 @@ def judged(path: Path, client: FlagClient, wanted: Exposure | None = WANTED, sam
     return gate.judge(path, wanted, sample, client, lambda: publish(path, wanted))
 
 
+@pytest.mark.parametrize("wanted", [None, Exposure(100, "r1"), Exposure(100, "r1", ("eu", "us"))])
+def test_the_baseline_and_every_region_are_asked_about_as_well(path: Path, wanted: Exposure | None) -> None:
+    publish(path, wanted)
+    with FlagClient.from_file(path) as client:
+        assert judged(path, client, wanted).outcome is Outcome.SUCCESSFUL
+
+
 def test_a_file_that_says_what_is_wanted_is_successful(path: Path, client: FlagClient) -> None:
     result = judged(path, client)
     assert (result.outcome, result.value, result.limit) == (Outcome.SUCCESSFUL, 0.0, 0.0)
@@ -74,5 +81,7 @@ def test_a_provider_that_answers_otherwise_is_an_error(path: Path, client: FlagC
         result = judged(path, baseline)
     inside = sum(bucket < WANTED.weight for bucket in SAMPLE.buckets.values())
     assert inside > 0
-    assert (result.outcome, result.value) == (Outcome.ERROR, float(inside))
+    assert (result.outcome, result.value, result.limit) == (Outcome.ERROR, float(inside), 0.0)
     assert result.sentence.startswith(f"{20 - inside} of 20 recorded targets get the arm of their bucket")
+    first = next(target for target, bucket in SAMPLE.buckets.items() if bucket < WANTED.weight)
+    assert result.sentence.endswith(f"; not {first}")

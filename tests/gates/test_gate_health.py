@@ -95,6 +95,17 @@ def test_what_is_just_at_its_limit_is_well(changed: dict[str, float]) -> None:
     assert judged(**changed).outcome is Outcome.SUCCESSFUL
 
 
+def test_more_adaptive_decisions_than_decisions_are_impossible() -> None:
+    result = judged(decisions=499)
+    assert result.outcome is Outcome.ERROR
+    assert "500 adaptive of 499 decisions" in result.sentence
+
+
+def test_one_lost_row_is_told_in_the_singular() -> None:
+    sentence = judged(refused=1, refused_age=60.0).sentence
+    assert sentence.startswith("1 ledger row was refused or lost, the newest 60 s ago")
+
+
 def test_one_reused_key_is_told_in_the_singular() -> None:
     assert judged(reused=1).sentence.endswith("; 1 decision had keys of earlier ones")
 
@@ -127,6 +138,10 @@ def test_it_holds_or_fails_as_configured(limits: HealthLimits, changed: dict[str
 
 def test_the_worst_sign_is_told() -> None:
     assert "no sign of life" in judged(age=1e9, silence=1e9, fallbacks=9).sentence
+
+
+def test_that_nothing_lives_is_told_before_lost_rows() -> None:
+    assert "no sign of life" in judged(age=1e9, refused=3, refused_age=60.0).sentence
 
 
 @pytest.mark.parametrize(

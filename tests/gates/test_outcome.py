@@ -4,7 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from suffice.gates.outcome import GateResult, Outcome, worst
+from suffice.errors import MissingDataError
+from suffice.gates.outcome import GateResult, Outcome, unknown, worst
 
 
 def result(outcome: Outcome) -> GateResult:
@@ -15,6 +16,12 @@ def result(outcome: Outcome) -> GateResult:
 def test_successful_then_inconclusive_then_error_then_failed(better: Outcome, worse: Outcome) -> None:
     assert worst([result(better), result(worse)]) is worst([result(worse), result(better)]) is worse
     assert worst([result(better)]) is better
+
+
+def test_what_is_missing_is_an_error_with_the_limit_and_no_value() -> None:
+    assert unknown("any", MissingDataError("no audits"), 0.01, "1 %") == GateResult(
+        "any", Outcome.ERROR, "no audits (limit 1 %)", None, 0.01
+    )
 
 
 def test_no_answer_is_an_error() -> None:

@@ -4,8 +4,8 @@ Every mutant of a module runs the test files that judge the module. It is killed
 when all pass. Exit code 0: every survivor is named in `equivalent.toml`. 2: one is not, or a name there is of no
 survivor. 3: tests fail without any mistake, so that nothing can be told.
 
-Each mutant runs in a process that is forked off when pytest is about to collect the tests. Its time is limited in
-seconds of CPU, so that a busy machine kills none.
+Each mutant runs in a process that is forked off when pytest is about to collect the tests. Limited are its seconds of
+CPU, and those in which it waits for something other than a CPU, so that a busy machine kills none.
 """
 
 import gc
@@ -15,11 +15,13 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_loader
+from math import inf
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -36,11 +38,13 @@ IMPORTED_ONCE = (
     *("scipy.integrate", "scipy.optimize", "scipy.special", "scipy.stats", "sqlalchemy"),
 )
 
-CPU_FACTOR, CPU_MORE = 5, 5
-"""A mutant has this many times the CPU seconds that the tests take without it, and so many seconds more."""
+FACTOR, MORE_CPU, MORE_IDLE = 5, 5, 10
+"""A mutant has this many times the seconds that its tests take without it, of CPU and idle, and so many more."""
 
 WALL_SECONDS = 900
-"""For one that waits for ever, and takes no CPU."""
+"""Where the system does not tell for how long a process was idle."""
+
+_LOOKS = 0.02
 
 
 class CannotTell(Exception):
@@ -89,14 +93,14 @@ class Forks:
             pytest.exit(self.unknown)
         # Else each collection of garbage in each fork goes over all that was imported.
         gc.freeze()
-        passed, cpu_seconds = self._forked(None, WALL_SECONDS)
+        passed, cpu, idle = self._forked(None, WALL_SECONDS, WALL_SECONDS)
         if self.in_fork:
             return
         if not passed:
             self.unknown = "its tests fail without any mistake"
             pytest.exit(self.unknown)
         for mutant in self.mutants:
-            passed, _ = self._forked(mutant, int(CPU_FACTOR * cpu_seconds) + CPU_MORE)
+            passed, *_ = self._forked(mutant, int(FACTOR * cpu) + MORE_CPU, FACTOR * idle + MORE_IDLE)
             if self.in_fork:
                 return
             if passed:
@@ -110,20 +114,46 @@ class Forks:
             # What is cleaned up at the end belongs to the process that forked.
             os._exit(exitstatus)
 
-    def _forked(self, mutant: Mutant | None, most_cpu: int) -> tuple[bool, float]:
-        """Whether the tests passed, and their CPU seconds; in the fork itself, returns at once."""
+    def _forked(self, mutant: Mutant | None, most_cpu: int, most_idle: float) -> tuple[bool, float, float]:
+        """Whether the tests passed, their CPU seconds and idle ones; in the fork itself, returns at once."""
         pid = os.fork()
         if pid == 0:
             self.in_fork = True
             _limit(most_cpu)
             if mutant is not None:
                 sys.meta_path.insert(0, Mutated(self._name, self._path, mutant.code))
-            return False, 0.0
-        _, status, used = os.wait4(pid, 0)
-        return status == 0, used.ru_utime + used.ru_stime
+            return False, 0.0, 0.0
+        try:
+            return _ended(pid, most_idle)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+def _ended(pid: int, most_idle: float) -> tuple[bool, float, float]:
+    began, idle = time.monotonic(), 0.0
+    while True:
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return status == 0, used.ru_utime + used.ru_stime, idle
+        idle = max(idle, time.monotonic() - began - _busy(pid))
+        if idle > most_idle:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(_LOOKS)
+
+
+def _busy(pid: int) -> float:
+    """For how many seconds a process ran or waited for a CPU; unlimited where the system does not tell."""
+    try:
+        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    except OSError:
+        return inf
+    return (int(ran) + int(waited)) / 1e9
 
 
 def _limit(most_cpu: int) -> None:
+    # What the tests start is ended with them.
+    os.setpgid(0, 0)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
@@ -156,7 +186,16 @@ def judge(module: str, equivalent: Mapping[str, str]) -> list[str]:
     ):
         forks = Forks(module, Path(folder))
         tests = [str(ROOT / "tests" / file) for file in JUDGES[module]]
-        options = ["-x", "-s", "-W", "ignore::pytest.PytestAssertRewriteWarning", f"--basetemp={folder}/tests"]
+        # A server for each mutant would take most of the time.
+        options = [
+            "-x",
+            "-s",
+            "-k",
+            "not postgresql",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+            f"--basetemp={folder}/tests",
+        ]
         pytest.main([*options, *tests], [forks])
         if forks.in_fork:
             os._exit(1)

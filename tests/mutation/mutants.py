@@ -132,7 +132,7 @@ def _mistakes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             for key, value, kept_keys, kept_values in kept_pairs:
                 pair = f"{_text(key) if key else '**'}: {_text(value)}"
                 yield f"a dict without {pair}", _with(node, keys=kept_keys, values=kept_values)
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if not _is_none_or_false(value):
             yield f"{_text(node)} -> return None", _with(node, value=ast.Constant(None))
         case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()) | ast.Raise():
             yield f"without {_text(node)}", ast.Pass()
@@ -142,6 +142,11 @@ def _mistakes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 def _sets_an_attribute(node: ast.AST) -> bool:
     return isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) for target in node.targets)
+
+
+def _is_none_or_false(node: ast.AST) -> bool:
+    """To return None for None is no mistake; False is turned to True by itself."""
+    return isinstance(node, ast.Constant) and (node.value is None or node.value is False)
 
 
 def _is_text(node: ast.AST) -> bool:

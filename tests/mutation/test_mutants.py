@@ -32,13 +32,16 @@ def names(source: str) -> list[str]:
         ("a = [b for b in c if d]", ["for b in c if d -> for b in c"]),
         ("a: Literal[1] = 2.5", ["2.5 -> 3.5"]),
         ("@f(1)\nclass A(b=True): pass", ["True -> False"]),
+        ("def f():\n    return None", []),
+        ("def f():\n    return False", ["False -> True"]),
+        ("def f():\n    return a", ["return a -> return None"]),
         ("raise A", ["without raise A"]),
         ("a.b = c", ["without a.b = c"]),
         ("a += b", ["a += b -> a -= b", "without a += b"]),
     ],
 )
 def test_the_mistakes_of_a_line(source: str, changes: list[str]) -> None:
-    scope = "A" if source.startswith("@") else "module"
+    scope = "A" if source.startswith("@") else "f" if source.startswith("def") else "module"
     assert names(source) == [f"{scope}: {change}" for change in changes]
 
 
