@@ -11,6 +11,7 @@ from resolving import corrections
 
 from suffice.resolution.resolve import Resolver, summarise
 from suffice.resolution.storm import StormPolicy
+from suffice.serving.counted import counters_of
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction
 from suffice.store.database import Store
@@ -18,6 +19,8 @@ from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger, WhyFixed
 from suffice.store.note import NAME, read_note, write_note
 from suffice.store.words import Word, write_word
+from suffice.telemetry.counters import Counter
+from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
 
 PATIENCE = 60.0
@@ -82,7 +85,7 @@ def test_adaptive_decisions_are_acted_on_while_the_word_stands(verifier: Verifie
     "change",
     ["rolled back", "another plan", "another rollout", "another slice", "lapsed", "an older copy", "unreadable note"],
 )
-def test_what_the_word_permits_no_longer_is_decided_anew_and_its_row_replaced(
+def test_what_the_word_permits_no_longer_is_decided_anew_in_ledger_and_counters(
     verifier: Verifier, tmp_path: Path, change: str
 ) -> None:
     queue = tmp_path / "queue"
@@ -102,6 +105,11 @@ def test_what_the_word_permits_no_longer_is_decided_anew_and_its_row_replaced(
     rows = Ledger(store).rows(ROLLOUT)
     assert len({row.key for row in rows}) == len(rows) > 20
     assert {(row.arm, row.why_fixed, row.n, row.adaptive_n) for row in rows} == {(Arm.FIXED, WhyFixed.FENCED, 64, None)}
+    # Some of them were counted in the file before they were decided anew, the others in memory.
+    verifier.flush()
+    stored, counted = read(queue / "metrics.json").counts, counters_of(rows).snapshot()
+    by_resolver = {Counter.ROLLBACKS: stored.counters[Counter.ROLLBACKS]}
+    assert stored == replace(counted, counters={**counted.counters, **by_resolver})
     with store.read() as connection:
         assert irregular_of(connection, ROLLOUT, "full")[Irregular.REUSED].count == 0
         arms = set(connection.exec_driver_sql("SELECT arm, n FROM resolutions WHERE arm IS NOT NULL").all())

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,19 +67,46 @@ def test_a_check_of_ten_minutes_delays_no_cycle_and_is_not_asked_twice(tmp_path:
         assert made.cycle().phase is Phase.ROLLED_BACK
         worker = workers(tmp_path)
         assert len(worker) == 1
-        os.kill(worker[0], signal.SIGTERM)
-    for pid in sleepers(code):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(worker[0], signal.SIGKILL)
+    ended(lambda: sleepers(code))
 
 
 def test_the_wrapper_keeps_the_deadline_and_ends_what_the_command_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code, output = run(f"sh -c 'sleep 600 & echo $! > {pid}; wait'", 1.0)
     assert (code, output.endswith("did not end within 1 s")) == (None, True)
-    for _ in range(200):
-        if not Path(f"/proc/{int(pid.read_text())}").exists():
+    ended(lambda: [int(pid.read_text())] if Path(f"/proc/{int(pid.read_text())}").exists() else [])
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_and_all_that_it_started_end_with_their_wrapper(tmp_path: Path, end: signal.Signals) -> None:
+    """Seen: a wrapper that was ended left the check running for its ten minutes."""
+    code = f"import time; time.sleep(600)  # {tmp_path}"
+    check = check_of(f"eval=sh -c '{PYTHON} -c \"{code}\" & wait'", 100.0)
+    judge_checks([{"name": check.name, "command": check.command, "every": check.every}], tmp_path, BEGAN)
+    for _ in range(2400):
+        if len(sleepers(code)) == 2:  # The shell, and what it started.
+            break
+        time.sleep(0.05)
+    (worker,) = workers(tmp_path)
+    os.kill(worker, end)
+    ended(lambda: sleepers(code))
+
+
+def test_what_a_command_leaves_in_its_group_ends_with_the_check(tmp_path: Path) -> None:
+    code = f"import time; time.sleep(600)  # {tmp_path}"
+    assert run(f"sh -c '{PYTHON} -c \"{code}\" > /dev/null 2>&1 & echo begun'", 60.0) == (0, "begun\n")
+    ended(lambda: sleepers(code))
+
+
+def ended(running: Callable[[], list[int]]) -> None:
+    """Wait until none of these processes runs any more."""
+    for _ in range(600):
+        if not running():
             return
         time.sleep(0.05)
+    for pid in running():
+        os.kill(pid, signal.SIGKILL)
     raise AssertionError("what the command had started goes on")
 
 

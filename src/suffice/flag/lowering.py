@@ -13,7 +13,8 @@ from suffice.flag.document import epoch_of, from_text
 
 FLAG_FILE = "flag.json"
 ASKED_FILE = "rollback.asked"
-"""The file beside the store that says that a rollback was asked for and is not stored yet."""
+"""The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it
+out."""
 
 
 @dataclass(frozen=True, slots=True)

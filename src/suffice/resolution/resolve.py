@@ -128,7 +128,7 @@ class Resolver:
         if fresh:
             self.flush()
             self._write(fresh, decided)
-            self._count(fresh)
+            self._count(fresh, decided)
         return judged
 
     def _judge(
@@ -158,10 +158,13 @@ class Resolver:
         if taken:
             raise _TakenBack(taken, fence)
         for case, anew in served:
-            if case.key in decided.anew:
+            if case.key in decided.before:
                 fence.replace_row(connection, case, anew)
 
-    def _count(self, fresh: Sequence[Resolution]) -> None:
+    def _count(self, fresh: Sequence[Resolution], decided: "_Decided") -> None:
+        if self.fence is not None:
+            for key, before in decided.before.items():
+                self.fence.count_anew(*decided.served[key], before=before)
         rolled_back = sum(resolution.outcome is Outcome.ROLLED_BACK for resolution in fresh)
         self.counters.add(Counter.ROLLBACKS, rolled_back)
         self.counters.add(Counter.ESCALATIONS, sum(resolution.escalated for resolution in fresh))
@@ -182,21 +185,22 @@ class _Decided:
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
         self.served: dict[str, tuple[Case, Any]] = {}
-        self.anew: set[str] = set()
+        self.before: dict[str, Any] = {}
+        """What was decided adaptively, of those that were decided anew."""
 
     def __call__(self, case: Case) -> Verdict:
         case_before, verdict = self.served.get(case.key, (None, None))
         if case_before != case:
             verdict = self._verify(case)
             self.served[case.key] = case, verdict
-            self.anew.discard(case.key)
+            self.before.pop(case.key, None)
         return cast(Verdict, verdict)
 
     def decide_anew(self, key: str, fence: Verifier) -> None:
         """Put the baseline's decision in the place of an adaptive one."""
         case, served = self.served[key]
         self.served[key] = case, fence.decide_anew(case, served)
-        self.anew.add(key)
+        self.before[key] = served
 
 
 def summarise(resolved: Iterable[Resolution]) -> Summary:

@@ -17,7 +17,7 @@ from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.sampling.sampler import of_known_shape
 from suffice.serving.background import Background
-from suffice.serving.counted import count
+from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import FORCE_FIXED, Asked, Permission, Told, forced
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
@@ -199,6 +199,12 @@ class Verifier:
         situation = Situation(rollout=served.rollout)
         row = row_of(case, served, situation, self.plan.id, self.seed, self.clock(), self._permission.process)
         replace_decision(connection, row)
+
+    def count_anew(self, case: Case, after: Served, *, before: Served) -> None:
+        """Correct the counters of a decision that was made anew, once that is committed."""
+        old, new = (row_of(case, served, Situation(), self.plan.id, self.seed, 0.0) for served in (before, after))
+        self.counters.subtract(counters_of([old]).snapshot())
+        count(new, self.counters)
 
     def flush(self) -> None:
         """Write the ledger rows and the counters that wait. Raises StoreError, OutputError or DataError; what is not

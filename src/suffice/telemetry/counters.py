@@ -29,9 +29,10 @@ class Counts:
     counters: Mapping[Counter, int] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
+        """Both together. Nothing is below 0: what is taken out may have been in a file that was removed meanwhile."""
         names = [name for name in Counter if name in self.counters or name in other.counters]
-        added = {name: self.counters.get(name, 0) + other.counters.get(name, 0) for name in names}
-        return Counts(self.decisions + other.decisions, added)
+        added = {name: max(self.counters.get(name, 0) + other.counters.get(name, 0), 0) for name in names}
+        return Counts(max(self.decisions + other.decisions, 0), added)
 
 
 class Counters:
@@ -60,7 +61,10 @@ class Counters:
             return Counts(self._decisions, dict(self._values))
 
     def subtract(self, counts: Counts) -> None:
-        """Take out what has been stored elsewhere. What was counted meanwhile stays."""
+        """Take out what has been stored elsewhere, or was counted of a decision that is not in force any more.
+
+        What was counted meanwhile stays. It may leave less than nothing, where the rest is stored.
+        """
         with self._lock:
             self._decisions -= counts.decisions
             for counter, amount in counts.counters.items():
