@@ -315,11 +315,6 @@ def test_what_was_found_stays_on_one_short_line() -> None:
         ("error-resolution", "error_resolution"),
         ("error_resolutions", "error_resolution"),
         ("determinsm", "determinism"),
-        ("determinism.sed", "seed"),
-        ("determinism.seeed", "seed"),
-        ("determinism.Seed", "seed"),
-        ("determinism.fixed_timestmp", "fixed_timestamp"),
-        ("determinism.determinstic_mode", "deterministic_mode"),
     ],
 )
 def test_a_near_miss_of_our_names_is_refused(name: str, meant: str) -> None:
@@ -340,6 +335,52 @@ def test_a_near_miss_of_our_names_is_refused(name: str, meant: str) -> None:
 )
 def test_names_that_hosts_do_have_are_left_alone(name: str) -> None:
     assert parse(at(name, {"anything": [None, "256"]}), "x") == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("sed", "seed"),
+        ("Seed", "seed"),
+        ("3d_fixed_timestamps", "fixed_timestamp"),
+        ("fixed_timestmp", "fixed_timestamp"),
+        ("determinstic_mode", "deterministic_mode"),
+    ],
+)
+def test_a_near_miss_in_determinism_is_the_hosts_and_noted_once(
+    name: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        assert parse(at(f"determinism.{name}", 7), f"{name}.json") == Config()
+    assert caplog.messages == [f"{name}.json: determinism.{name} is taken for the host's own; ours is {meant}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("verifier.adaptive_sampling.ci_gate", "regression_gate"),
+        ("verifier.adaptive_sampling.decision_multiplier", "max_disagreement"),
+        ("error_resolution.adaptive_sampling", "verifier.adaptive_sampling"),
+        ("error_resolution.ci_gate", "rollback_storm_policy.ci_gate"),
+        ("adaptive_sampling", "verifier.adaptive_sampling"),
+    ],
+)
+@pytest.mark.parametrize("value", [{"enabled": True, "max_disagreement_rate": 0}, 2, None])
+def test_a_retired_key_is_passed_over_with_one_note_of_what_replaced_it(
+    name: str, instead: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = f"{name} {value}.json"
+    for _ in range(2):
+        assert parse(at(name, value), where) == Config()
+    [message] = caplog.messages
+    assert message.startswith(f"{where}: {name} is not used any more: ") and instead in message
+
+
+def test_beside_a_retired_key_everything_is_read_and_checked() -> None:
+    text = json.dumps({"error_resolution": {"adaptive_sampling": {}, "rollback_storm_policy": {"max_rollbacks": 5}}})
+    assert parse(text, "x").error_resolution.rollback_storm_policy.max_rollbacks == 5
+    with pytest.raises(ConfigError, match="there is no such key"):
+        parse(json.dumps({"error_resolution": {"adaptive_sampling": {}, "storms": 1}}), "x")
 
 
 HOST_JSON = st.recursive(

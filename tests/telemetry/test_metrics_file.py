@@ -13,7 +13,7 @@ from filelock import FileLock
 from suffice.errors import DataError, MissingDataError, OutputError
 from suffice.telemetry import metrics_file
 from suffice.telemetry.counters import Counter, Counters
-from suffice.telemetry.metrics_file import flush, read
+from suffice.telemetry.metrics_file import flush, read, stand_in
 
 FLUSHER = """
 import sys
@@ -254,3 +254,60 @@ def in_a_thread(function, *arguments):
     thread.join()
     for error in errors:
         raise error
+
+
+# Who counted
+
+
+def test_an_evaluation_stands_in_until_production_counts(path):
+    assert stand_in(counted(3, 10).snapshot(), path, "run_eval")
+    assert (read(path).source, read(path).value(Counter.AUDITS)) == ("run_eval", 3)
+    assert stand_in(counted(4, 20).snapshot(), path, "run_eval")
+    assert read(path).counts.decisions == 20
+    flush(counted(1, 5), path)
+    assert (read(path).source, read(path).value(Counter.AUDITS), read(path).counts.decisions) == ("production", 1, 5)
+
+
+def test_an_evaluation_leaves_productions_counters_to_the_byte(path):
+    flush(counted(1, 5), path)
+    before = path.read_bytes()
+    for _ in range(4):
+        assert not stand_in(counted(300, 1000).snapshot(), path, "run_eval")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["no metrics", '{"metrics": {"resolution_rollbacks_total": 2}}'])
+def test_an_evaluation_leaves_what_is_not_its_own(path, text):
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    assert not stand_in(counted(3, 10).snapshot(), path, "run_eval")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_metrics_of_the_older_kind_are_read_and_never_written(path):
+    path.parent.mkdir()
+    older = {"resolution_adaptive_used_total": 40.0, "resolution_rollback_storm_escalations_total": 2, "host_jobs": 1.5}
+    path.write_text(json.dumps({"metrics": older, "written_at": "2026"}), encoding="utf-8")
+    before = path.read_bytes()
+    metrics = read(path)
+    assert (metrics.source, metrics.value(Counter.ESCALATIONS), metrics.value(Counter.ROLLBACKS)) == (
+        "an older system", 2, 0,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="left as they are"):
+        flush(counted(1, 5), path)
+    assert path.read_bytes() == before
+
+
+def test_a_zero_of_the_older_kind_is_none_where_nothing_was_decided(path):
+    path.parent.mkdir()
+    path.write_text('{"metrics": {"resolution_rollback_storm_escalations_total": 0}}', encoding="utf-8")
+    with pytest.raises(MissingDataError):
+        read(path).value(Counter.ESCALATIONS)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "2", True, None, float("nan")])
+def test_a_count_of_the_older_kind_that_is_none_is_refused(path, value):
+    path.parent.mkdir()
+    path.write_text(json.dumps({"metrics": {"resolution_rollbacks_total": value}}), encoding="utf-8")
+    with pytest.raises(DataError, match="resolution_rollbacks_total"):
+        read(path)

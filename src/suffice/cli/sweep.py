@@ -11,7 +11,7 @@ from suffice.cli import options
 
 def sweep(
     out_dir: Annotated[Path, typer.Option(help="The folder of sweep_results.csv and reports/.")] = Path(
-        "TemporaryQueue/sweep"
+        "TemporaryQueue/adversarial_sweep"
     ),
     budget: Annotated[int | None, typer.Option(help="The most runs, spread over the scenarios.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Scenarios to run, like small_noise,heavy_tail.")] = None,

@@ -1,9 +1,14 @@
-"""Reading config.json: one line of error that says the path of the key, what was found and what is allowed."""
+"""Reading config.json: one line of error that says the path of the key, what was found and what is allowed.
+
+What is nothing to refuse, and yet worth a look, is a note: a warning of this module's logger, once a process.
+"""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from sys import get_int_max_str_digits
 from typing import Any, get_args
@@ -12,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from suffice.config.retired import without_retired
 from suffice.config.sections import Config, DeterminismConfig
 from suffice.config.types import Allowed
 from suffice.errors import ConfigError
@@ -24,6 +30,8 @@ do have: `verification` is 0.6, `rollback` 0.53, `deterministic` 0.83.
 """
 
 CONFIG = Path("config.json")
+
+_log = logging.getLogger(__name__)
 
 
 def config_file(path: Path | None) -> Path | None:
@@ -42,8 +50,9 @@ def load(path: Path) -> Config:
 def parse(text: str, where: str) -> Config:
     """The configuration in this JSON text; `where` says in errors what was read.
 
-    Guarantees that no key of ours is misspelt, twice, of another type than asked for, or impossible. Raises ConfigError
-    with one line: `where`, the path of the key, what was found, what is allowed.
+    Guarantees that no key of ours is misspelt, twice, of another type than asked for, or impossible. A key that older
+    systems had, and a key of the host in `determinism` that looks like one of ours, are passed over with a note.
+    Raises ConfigError with one line: `where`, the path of the key, what was found, what is allowed.
     """
     try:
         return _validated(_decoded(text, where), where)
@@ -115,22 +124,40 @@ def _flaws(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
 
 
 def _validated(data: dict[str, Any], where: str) -> Config:
-    sections = _ours(data, Config, (), where)
-    if isinstance(sections.get("determinism"), dict):
-        sections["determinism"] = _ours(sections["determinism"], DeterminismConfig, ("determinism",), where)
+    data, left = without_retired(data)
+    for path, instead in left:
+        _note(f"{where}: {path} is not used any more: {instead}")
+    for key, _ in _near_misses(data, Config):
+        raise ConfigError(f"{where}: {_unknown_key((key,), data[key], list(Config.model_fields))}")
+    sections = _ours(data, Config)
+    determinism = sections.get("determinism")
+    if isinstance(determinism, dict):
+        for key, meant in _near_misses(determinism, DeterminismConfig):
+            _note(f"{where}: determinism.{json.dumps(key)[1:-1]} is taken for the host's own; ours is {meant}")
+        sections["determinism"] = _ours(determinism, DeterminismConfig)
     try:
         return Config.model_validate(sections)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentence(error.errors(include_url=False)[0])}") from None
 
 
-def _ours(data: dict[str, Any], model: type[BaseModel], path: tuple[str, ...], where: str) -> dict[str, Any]:
-    """Only our keys: the others are the host's business, unless they look like one of ours with a slip of the pen."""
+@lru_cache(maxsize=256)
+def _note(sentence: str) -> None:
+    """Say it once: a runner reads its configuration in every cycle."""
+    _log.warning(sentence)
+
+
+def _near_misses(data: dict[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """The keys that look like one of ours with a slip of the pen, and which."""
     known = list(model.model_fields)
     for key in data:
-        if key not in known and _meant(key, known, NEAR_MISS):
-            raise ConfigError(f"{where}: {_unknown_key((*path, key), data[key], known)}")
-    return {key: data[key] for key in known if key in data}
+        if key not in known and (meant := _meant(key, known, NEAR_MISS)):
+            yield key, meant
+
+
+def _ours(data: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Only our keys: the others are the host's business."""
+    return {key: data[key] for key in model.model_fields if key in data}
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -37,6 +37,7 @@ def judge_escalations(path: Path, section: CiGateConfig) -> Answer:
     plain = {
         "gate": "rollback_storm_escalations",
         "metrics_file": path.as_posix(),
+        "source": None,
         "enabled": section.enabled,
         "value": None,
         "limit": section.max_escalations,
@@ -44,10 +45,11 @@ def judge_escalations(path: Path, section: CiGateConfig) -> Answer:
     }
     if not section.enabled:
         return Answer(plain, lambda: print_lines("rollback-storm escalations: the gate is off"))
-    judged = judge(_metrics(path), section.max_escalations)
+    metrics = _metrics(path)
+    judged = judge(metrics, section.max_escalations)
     word = "holds" if judged.holds else "ABOVE THE LIMIT"
-    line = f"rollback-storm escalations: {judged.value}, allowed: {judged.limit}: {word}"
-    plain |= {"value": judged.value, "holds": judged.holds}
+    line = f"rollback-storm escalations of {metrics.source}: {judged.value}, allowed: {judged.limit}: {word}"
+    plain |= {"source": metrics.source, "value": judged.value, "holds": judged.holds}
     return Answer(plain, lambda: print_lines(line), ExitCode.HOLDS if judged.holds else ExitCode.FAILS)
 
 

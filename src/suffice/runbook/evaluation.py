@@ -1,4 +1,4 @@
-"""The evaluation cases as a check: they are run, summed up in a file, and their counters added to the metrics."""
+"""The evaluation cases as a check: they are run, summed up in a file; production's counters stay as they are."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -14,8 +14,11 @@ from suffice.runbook.configured import Configured
 from suffice.runbook.harness.case import Context, EvalResult, chosen, run_cases
 from suffice.runbook.harness.catalogue import CASES
 from suffice.runbook.harness.junit import junit_xml
-from suffice.telemetry.metrics_file import flush
+from suffice.telemetry.metrics_file import stand_in, to_text
 from suffice.terminal import print_lines, track
+
+SOURCE = "run_eval"
+"""The mark of counters that stand in where production has counted nothing yet."""
 
 EXPECTED = "scenario_metrics.json"
 """Counts of scenarios, whose escalations are expected: no news for the gate."""
@@ -71,9 +74,11 @@ def evaluate(
     write_atomically(outputs.summary, json.dumps(plain, indent=2, allow_nan=False) + "\n")
     if outputs.junit is not None:
         write_atomically(outputs.junit, junit_xml(results))
-    for counters, path in ((context.counted, outputs.metrics), (context.expected, outputs.metrics.parent / EXPECTED)):
-        if counters.snapshot().decisions:
-            flush(counters, path)
+    counted, expected = context.counted.snapshot(), context.expected.snapshot()
+    if counted.decisions:
+        stand_in(counted, outputs.metrics, SOURCE)
+    if expected.decisions:
+        write_atomically(outputs.metrics.parent / EXPECTED, to_text(expected, SOURCE))
     passed = sum(result.passed for result in results)
     code = ExitCode.HOLDS if plain["passed"] else ExitCode.FAILS
     return Answer(plain, lambda: print_lines(f"{passed} of {len(results)} cases pass"), code)

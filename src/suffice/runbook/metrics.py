@@ -6,15 +6,15 @@ from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import MissingDataError
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import Metrics
+from suffice.telemetry.metrics_file import OLDER, Metrics
 from suffice.terminal import percent, print_table
 
 
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
-    """Decisions and draws of one arm; the average is None where there are no decisions."""
+    """Decisions and draws of one arm; the average is None where there are no decisions, or nobody counted them."""
 
-    decisions: int
+    decisions: int | None
     draws: int
 
     @property
@@ -62,6 +62,7 @@ def show_metrics(metrics: Metrics, n: int | None) -> Answer:
     }
     plain = {
         "metrics_file": metrics.path.as_posix(),
+        "source": metrics.source,
         "decisions": metrics.counts.decisions,
         **arms,
         "early_stops": summary.early_stops,
@@ -78,10 +79,12 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
     Raises MissingDataError when no decisions have been counted.
     """
     counts = {counter: metrics.counts.counters.get(counter, 0) for counter in Counter}
-    if metrics.counts.decisions == 0:
+    if not metrics.has_decisions:
         raise MissingDataError(f"{metrics.path}: no decisions have been counted yet")
-    adaptive = ArmSummary(counts[Counter.ADAPTIVE_USED], counts[Counter.ADAPTIVE_SAMPLES])
-    fixed = ArmSummary(metrics.counts.decisions - adaptive.decisions, counts[Counter.FIXED_SAMPLES])
+    used = counts[Counter.ADAPTIVE_USED]
+    adaptive = ArmSummary(used, counts[Counter.ADAPTIVE_SAMPLES])
+    told = None if metrics.source == OLDER else metrics.counts.decisions - used
+    fixed = ArmSummary(told, counts[Counter.FIXED_SAMPLES])
     audits, disagreements = counts[Counter.AUDITS], counts[Counter.DISAGREEMENTS]
     interval = clopper_pearson(disagreements, audits) if audits else (None, None)
     return Summary(
@@ -111,7 +114,7 @@ def _show(metrics: Metrics, summary: Summary) -> None:
     )
     rows = (
         ("decisions, adaptive", f"{summary.adaptive.decisions:,}"),
-        ("decisions, fixed", f"{summary.fixed.decisions:,}"),
+        ("decisions, fixed", "–" if summary.fixed.decisions is None else f"{summary.fixed.decisions:,}"),
         ("draws, adaptive", f"{summary.adaptive.draws:,}"),
         ("draws, fixed", f"{summary.fixed.draws:,}"),
         ("average n, adaptive", _average(summary.adaptive.average_n)),
@@ -126,7 +129,8 @@ def _show(metrics: Metrics, summary: Summary) -> None:
         ("escalations", f"{summary.escalations:,}"),
         ("fallbacks", f"{summary.fallbacks:,}"),
     )
-    print_table(f"{metrics.counts.decisions:,} decisions in {metrics.path.as_posix()}", ("counted", "value"), rows)
+    title = f"{metrics.counts.decisions:,} decisions of {metrics.source} in {metrics.path.as_posix()}"
+    print_table(title, ("counted", "value"), rows)
 
 
 def _average(value: float | None) -> str:

@@ -59,6 +59,10 @@ def _check(folder: Path) -> Iterator[Finding]:
             yield Finding(RESULTS, f"{where}: run {row['run_id']} stands in line {seen[row['run_id']]} already")
             continue
         seen[row["run_id"]] = line
+        if Path(row["report_file"]).is_absolute():
+            # As older systems wrote them: a table that names them cannot be moved, or compared with another's.
+            yield Finding(RESULTS, f"{where}: report_file is {row['report_file']!r}; allowed: relative to the table")
+            row = {**row, "report_file": f"{files.REPORTS}/{Path(row['report_file']).name}"}
         flaw = _row_flaw(row)
         if flaw:
             yield Finding(RESULTS, f"{where}: {flaw}")

@@ -1,4 +1,9 @@
-"""The metrics file: counters of several processes, added up."""
+"""The metrics file: counters of several processes, added up.
+
+A file without a mark holds production's counters. One that is marked with another source (an evaluation) stands in
+until production counts for the first time, and then gives way. The older kind, `{"metrics": {name: number}}`, is read
+and never written.
+"""
 
 import json
 from collections.abc import Iterator
@@ -14,17 +19,24 @@ from suffice.files import PRIVATE, remove_leftovers, write_atomically
 from suffice.telemetry.counters import Counter, Counters, Counts
 
 FORMAT = 1
-_KEYS = ("format", "decisions", "counters")
+PRODUCTION, OLDER = "production", "an older system"
+_KEYS = ("format", "decisions", "counters", "source")
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a metrics file holds."""
+    """What a metrics file holds, and who counted it. That of an older system says nothing of fixed decisions."""
 
     path: Path
     counts: Counts
+    source: str = PRODUCTION
+
+    @property
+    def has_decisions(self) -> bool:
+        """Whether anything was decided: only then does a zero mean zero."""
+        return self.counts.decisions > 0 or self.counts.counters.get(Counter.FIXED_SAMPLES, 0) > 0
 
     def value(self, counter: Counter) -> int:
         """The count. Zero, written or missing, is an answer only where decisions were made.
@@ -32,7 +44,7 @@ class Metrics:
         Raises MissingDataError otherwise.
         """
         value = self.counts.counters.get(counter, 0)
-        if value == 0 and self.counts.decisions == 0:
+        if value == 0 and not self.has_decisions:
             raise MissingDataError(f"{self.path}: {counter} cannot be told: no decisions have been counted yet")
         return value
 
@@ -48,7 +60,7 @@ def read(path: Path) -> Metrics:
         raise MissingDataError(f"{path}: there is no metrics file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the metrics file cannot be read: {error}") from error
-    return Metrics(path, _parsed(text, path))
+    return _parsed(text, path)
 
 
 def flush(counters: Counters, path: Path, *, patience: float = _LOCK_SECONDS) -> None:
@@ -58,7 +70,8 @@ def flush(counters: Counters, path: Path, *, patience: float = _LOCK_SECONDS) ->
     at any instant. Increments leave memory exactly when they are in the file: after a failure or an interrupt a later
     flush adds what this one did not. Raises OutputError when the file cannot be locked within `patience` seconds, or
     not written. Raises DataError
-    when it holds something else than metrics of this format, and leaves it as it is.
+    when it holds something else than metrics of this format, and leaves it as it is. Counts of another source than
+    production give way.
     """
     with _locked(path, patience):
         remove_leftovers(path)
@@ -71,11 +84,31 @@ def flush(counters: Counters, path: Path, *, patience: float = _LOCK_SECONDS) ->
                 counters.subtract(added)
 
 
+def stand_in(counts: Counts, path: Path, source: str) -> bool:
+    """Write counts of another source, unless the file has production's or is none of ours; returns whether it did.
+
+    Raises OutputError when the file cannot be locked or written.
+    """
+    with _locked(path, _LOCK_SECONDS):
+        try:
+            may = read(path).source == source
+        except MissingDataError:
+            may = True
+        except DataError:
+            may = False
+        if may:
+            write_atomically(path, to_text(counts, source), mode=PRIVATE)
+    return may
+
+
 def _stored(path: Path) -> Counts:
     try:
-        return read(path).counts
+        stored = read(path)
     except MissingDataError:
         return Counts()
+    if stored.source == OLDER:
+        raise DataError(f"{path}: not metrics of Suffice in format {FORMAT}, but those of {OLDER}; left as they are")
+    return stored.counts if stored.source == PRODUCTION else Counts()
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -85,10 +118,11 @@ def _holds(path: Path, text: str) -> bool:
         return False
 
 
-def to_text(counts: Counts) -> str:
+def to_text(counts: Counts, source: str = PRODUCTION) -> str:
     """What a metrics file of these counts holds."""
     values = {name.value: counts.counters.get(name, 0) for name in Counter}
-    return json.dumps({"format": FORMAT, "decisions": counts.decisions, "counters": values}, indent=2) + "\n"
+    mark = {} if source == PRODUCTION else {"source": source}
+    return json.dumps({"format": FORMAT, **mark, "decisions": counts.decisions, "counters": values}, indent=2) + "\n"
 
 
 @contextmanager
@@ -108,21 +142,35 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
         lock.release()
 
 
-def _parsed(text: str, path: Path) -> Counts:
+def _parsed(text: str, path: Path) -> Metrics:
     try:
         content = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("metrics"), dict) and "format" not in content:
+        return Metrics(path, _older(content["metrics"], path), OLDER)
     if not isinstance(content, dict) or content.get("format") != FORMAT or isinstance(content["format"], bool):
         format_found = content.get("format", "none") if isinstance(content, dict) else "none"
         raise DataError(f"{path}: not metrics of Suffice in format {FORMAT}; format found: {format_found}")
     _refuse_unknown(content, _KEYS, str(path))
-    values = content.get("counters")
+    values, source = content.get("counters"), content.get("source", PRODUCTION)
     if not isinstance(values, dict):
         raise DataError(f"{path}: counters is {values!r}; allowed: an object of counts")
+    if not isinstance(source, str) or not source.isprintable():
+        raise DataError(f"{path}: source is {source!r}; allowed: who counted, like run_eval")
     _refuse_unknown(values, tuple(Counter), f"{path}: counters")
     counters = {name: _count(values[name], f"{path}: counters.{name}") for name in Counter if name in values}
-    return Counts(_count(content.get("decisions"), f"{path}: decisions"), counters)
+    return Metrics(path, Counts(_count(content.get("decisions"), f"{path}: decisions"), counters), source)
+
+
+def _older(values: dict[str, Any], path: Path) -> Counts:
+    """The counters that we know among an older system's; its own are passed over, and it counts no fixed decisions."""
+    counters = {name: _count(_whole(values[name]), f"{path}: metrics.{name}") for name in Counter if name in values}
+    return Counts(counters.get(Counter.ADAPTIVE_USED, 0), counters)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse_unknown(content: dict[str, Any], known: tuple[str, ...], where: str) -> None:
