@@ -1,19 +1,17 @@
-"""Corrections and verdicts for the tests of resolving; run as a program, it resolves on a store until it is killed."""
+"""Corrections and verdicts for the tests of resolving."""
 
-import sys
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
-from suffice.resolution.resolve import Resolver, summarise
+from suffice.resolution.resolve import Resolver
 from suffice.resolution.storm import StormPolicy
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.run import Verdict
-from suffice.store.database import Store, open_store
+from suffice.store.database import Store
 from suffice.store.ledger import DecisionRow, Ledger, Reason
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
@@ -75,14 +73,3 @@ class Recording:
 def resolver(store: Store, batch: int = 25) -> Resolver:
     recording = Recording(store)
     return Resolver(store, recording.verify, StormPolicy(3), lambda: 1.5, batch=batch, flush=recording.flush)
-
-
-def main(path: str, count: str) -> None:
-    with open_store(Path(path)) as store:
-        sys.stdout.write("started\n")
-        sys.stdout.flush()
-        summarise(resolver(store).resolve(corrections(int(count))))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
