@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select, text
 
 import suffice.store.migrations
-from store_places import Place, bare
+from store_places import Place, bare, store_at
 from suffice.errors import MissingDataError, StoreConflict, StoreError
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.schema import HEAD, metadata, store_meta
@@ -37,10 +38,43 @@ def put(store: Store, *keys: str) -> None:
 
 
 def test_the_migrations_lead_to_exactly_the_tables_of_the_schema(place: Place) -> None:
+    store_at(place, "head").dispose()
     options = {"target_metadata": metadata, "compare_type": True, "compare_server_default": True}
     with open_store(place) as store, store.read() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
+
+
+def tables_of(store: Store) -> dict[str, list[Any]]:
+    """All that a database says of its tables, with each name and each default."""
+    with store.read() as connection:
+        known = inspect(connection)
+        asked = (
+            known.get_pk_constraint,
+            known.get_unique_constraints,
+            lambda table: [plain(index) for index in known.get_indexes(table)],
+            known.get_check_constraints,
+            known.get_foreign_keys,
+        )
+        return {
+            table: [
+                sorted(map(repr, known.get_columns(table))),
+                *(str(ask(table)) for ask in asked),
+            ]
+            for table in known.get_table_names()
+        }
+
+
+def plain(index: Any) -> dict[str, Any]:
+    return index | {"dialect_options": {name: str(value) for name, value in index.get("dialect_options", {}).items()}}
+
+
+def test_a_new_store_is_what_the_migrations_make_of_an_empty_one(new_place: Callable[[], Place]) -> None:
+    migrated, new = new_place(), new_place()
+    store_at(migrated, "head").dispose()
+    with open_store(migrated) as one, open_store(new) as other:
+        assert tables_of(one) == tables_of(other)
+        assert len(tables_of(one)) == len(metadata.tables) + 1
 
 
 def test_a_table_that_no_migration_makes_would_be_noticed(place: Place) -> None:
@@ -58,10 +92,9 @@ def test_the_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_a_store_at_the_head_is_opened_without_alembic(place: Place) -> None:
-    open_store(place).close()
+def test_a_store_is_made_and_opened_at_the_head_without_alembic(place: Place) -> None:
     code = (
-        "import sys; from suffice.store.database import open_store; open_store(sys.argv[1]);"
+        "import sys; from suffice.store.database import open_store; open_store(sys.argv[1]); open_store(sys.argv[1]);"
         "print([name for name in sys.modules if name.split('.')[0] in ('alembic', 'mako')])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True)

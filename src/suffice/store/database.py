@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     JSON,
     Connection,
     Engine,
+    Index,
     Table,
     Text,
     bindparam,
@@ -27,12 +28,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal
 from suffice.files import private_opener
 from suffice.store.address import Address, address_of
 from suffice.store.forks import in_transaction, watch
-from suffice.store.schema import HEAD
+from suffice.store.schema import HEAD, metadata
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another process, and a server for a process that has fallen silent."""
@@ -299,8 +301,11 @@ def _bring_to_head(store: Store, *, create: bool) -> None:
             raise MissingDataError(f"{store.name}: there is no store")
     with store.write() as connection:
         # Another process may have migrated it while this one waited for the lock.
-        if _revision(connection, store.name) != HEAD:
+        revision = _revision(connection, store.name)
+        if revision is None:
             _check_encoding(connection, store.name)
+            _make(connection)
+        elif revision != HEAD:
             _upgrade(connection)
 
 
@@ -324,6 +329,32 @@ def _revision(connection: Connection, name: str) -> str | None:
     if int(revision) > int(HEAD):
         raise StoreError(f"{name}: schema {revision} is newer than {HEAD}, which this version knows; upgrade Suffice")
     return str(revision)
+
+
+def _make(connection: Connection) -> None:
+    """All tables at once, as the migrations would leave them: that takes an eighth of the time."""
+    for statement in _making(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
+_DIALECTS = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
+
+
+@cache
+def _making(database: str) -> tuple[str, ...]:
+    dialect, tables = _DIALECTS[database](), metadata.sorted_tables
+    indexes = sorted((index for table in tables for index in table.indexes), key=_newest_last)
+    made = [CreateTable(table).compile(dialect=dialect) for table in tables]
+    made += [CreateIndex(index).compile(dialect=dialect) for index in indexes]
+    revision = "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"
+    revised = (f"CREATE TABLE alembic_version ({revision})", f"INSERT INTO alembic_version VALUES ('{HEAD}')")
+    return (*map(str, made), *revised)
+
+
+def _newest_last(index: Index) -> tuple[bool, str]:
+    """Of two indexes that answer equally well SQLite takes the newer one: those of some rows only, as the migrations
+    make them."""
+    return index.dialect_options["sqlite"]["where"] is not None, str(index.name)
 
 
 def _upgrade(connection: Connection) -> None:
