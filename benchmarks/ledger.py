@@ -23,7 +23,8 @@ from suffice.resolution.storm import StormPolicy
 from suffice.serving.ledger_rows import BATCH
 from suffice.serving.spool import Spool
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.schema import metadata
 from suffice.verifier.arm import Arm
 

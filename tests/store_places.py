@@ -14,7 +14,7 @@ import suffice.store.migrations
 from suffice.decision.rule import Decision
 from suffice.store.address import address_of
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Reason
+from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.schema import metadata
 from suffice.verifier.arm import Arm
 

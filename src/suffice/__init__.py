@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from suffice.stopping.plan import Plan
     from suffice.stopping.request import Margin
     from suffice.stopping.run import Boundary, Run, StopReason, Verdict
-    from suffice.store.ledger import WhyFixed
+    from suffice.store.decision_row import WhyFixed
     from suffice.verifier.arm import Arm
     from suffice.verifier.case import Case
 
@@ -78,7 +78,7 @@ _HOMES = {
     "Run": "suffice.stopping.run",
     "RunError": "suffice.errors",
     "Served": "suffice.serving.served",
-    "WhyFixed": "suffice.store.ledger",
+    "WhyFixed": "suffice.store.decision_row",
     "SplitNormal": "suffice.sampling.distributions",
     "StopReason": "suffice.stopping.run",
     "StoreConflict": "suffice.errors",

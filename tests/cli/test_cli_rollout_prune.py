@@ -9,7 +9,8 @@ import pytest
 from suffice.cli.main import run
 from suffice.decision.rule import Decision
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 
 PLAIN = DecisionRow("k", "t", Arm.FIXED, Decision.ACCEPTED, 64, 64, 0.9, Reason.REACHED_N, 42, "plan", 1.0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.measurements import Evidence
-from suffice.store.ledger import DecisionRow, Reason, WhyFixed
+from suffice.store.decision_row import DecisionRow, Reason, WhyFixed
 from suffice.verifier.arm import Arm
 
 N = 64

@@ -14,7 +14,8 @@ from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger, WhyFixed
+from suffice.store.decision_row import DecisionRow, WhyFixed
+from suffice.store.ledger import Ledger
 
 
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:

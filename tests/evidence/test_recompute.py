@@ -14,7 +14,7 @@ from suffice.errors import DataError
 from suffice.evidence.recompute import differing
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
-from suffice.store.ledger import DecisionRow, Reason
+from suffice.store.decision_row import DecisionRow, Reason
 from suffice.verifier.arm import Arm
 from suffice.verifier.loop import decide, decide_fixed, observations
 

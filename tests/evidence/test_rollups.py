@@ -27,7 +27,8 @@ from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.tally import Counted
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Portion, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger, Portion
 from suffice.store.schema import decisions, metadata, rollup_storms, rollup_targets
 from suffice.verifier.arm import Arm
 

@@ -9,7 +9,7 @@ from suffice.flag.bucketing import buckets as buckets_of
 from suffice.flag.document import Exposure
 from suffice.gates import buckets, clocks
 from suffice.gates.outcome import Outcome
-from suffice.store.ledger import DecisionRow
+from suffice.store.decision_row import DecisionRow
 from suffice.verifier.arm import Arm
 
 EXPOSURE = Exposure(20, "r1", ("eu",))

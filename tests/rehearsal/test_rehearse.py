@@ -22,9 +22,10 @@ from suffice.rollout.saved_state import plain_result
 from suffice.serving.counted import counters_of
 from suffice.store.actions import Action
 from suffice.store.database import open_store
+from suffice.store.decision_row import DecisionRow
 from suffice.store.events import verify_provenance
 from suffice.store.journal import journal_of, verify_journal
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read

@@ -12,7 +12,8 @@ from suffice.resolution.storm import StormPolicy
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.run import Verdict
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide_fixed, observations

@@ -15,8 +15,9 @@ from suffice.serving.counted import counters_of
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction
 from suffice.store.database import Store
+from suffice.store.decision_row import WhyFixed
 from suffice.store.irregular import Irregular, irregular_of
-from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.ledger import Ledger
 from suffice.store.note import NAME, read_note, write_note
 from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter

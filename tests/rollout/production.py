@@ -19,7 +19,8 @@ from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.words import read_word
 from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm

@@ -21,8 +21,9 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
+from suffice.store.decision_row import WhyFixed
 from suffice.store.incarnation import Standing
-from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.ledger import Ledger
 from suffice.store.processes import fleet as registered
 from suffice.store.processes import write_process
 from suffice.store.triage import receipt_of

@@ -38,8 +38,9 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
+from suffice.store.decision_row import plain_row
 from suffice.store.journal import verify_journal
-from suffice.store.ledger import Ledger, plain_row
+from suffice.store.ledger import Ledger
 from suffice.store.rollouts import last_publication, note_publication
 from suffice.store.signs import note_sign
 from suffice.store.triage import items, receipt_of

@@ -22,8 +22,9 @@ from suffice.rollout.saved_state import state_of
 from suffice.rollout.world import Place
 from suffice.serving.spool import FOLDER
 from suffice.serving.verifier import Verifier
+from suffice.store.decision_row import DecisionRow
 from suffice.store.journal import JournalEvent, verify_journal
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 from suffice.store.triage import items, receipt_of
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from suffice.decision.rule import Decision
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 
 ROW = DecisionRow(

@@ -17,7 +17,7 @@ from suffice.flag.file import publish
 from suffice.serving.agent import Agent
 from suffice.serving.fence import may_be_adaptive
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.store.note import Note, read_note, write_note
 from suffice.store.processes import ProcessRow, fleet
 from suffice.store.words import Word, write_word

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suffice.serving.fence import IN_FORCE, LEASE_SECONDS, BootClock, Read, may_be_adaptive
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.store.words import Word
 
 WORD = Word(

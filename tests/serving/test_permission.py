@@ -16,7 +16,7 @@ from suffice.serving.permission import Leased
 from suffice.serving.served import Served
 from suffice.serving.verifier import Verifier
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm

@@ -37,8 +37,9 @@ from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Verifier
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.irregular import Irregular, irregular_of
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -38,7 +38,8 @@ from suffice.serving.verifier import Verifier
 from suffice.stopping.make import plan
 from suffice.store.address import STORE_URL
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, WhyFixed
+from suffice.store.decision_row import DecisionRow, WhyFixed
+from suffice.store.ledger import Ledger
 from suffice.store.processes import fleet
 from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter

@@ -22,7 +22,8 @@ from suffice.errors import StoreError
 from suffice.serving.fence import LEASE_SECONDS
 from suffice.serving.verifier import Verifier
 from suffice.store.database import open_store
-from suffice.store.ledger import Ledger, WhyFixed
+from suffice.store.decision_row import WhyFixed
+from suffice.store.ledger import Ledger
 from suffice.store.words import Word, write_word
 from suffice.verifier.arm import Arm
 

@@ -8,8 +8,9 @@ import pytest
 from store_places import ROW, Place
 from suffice.errors import StoreRefusal
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import LONGEST, DecisionRow
 from suffice.store.irregular import Irregular, Irregularities, irregular_of, note_irregular
-from suffice.store.ledger import LONGEST, DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 
 NONE = Irregularities()
 

@@ -16,7 +16,8 @@ from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.stopping.run import StopReason
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Portion, Reason, plain_row, row_of_plain
+from suffice.store.decision_row import DecisionRow, Reason, plain_row, row_of_plain
+from suffice.store.ledger import Ledger, Portion
 from suffice.store.schema import decisions
 from suffice.verifier.arm import Arm
 

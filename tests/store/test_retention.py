@@ -11,8 +11,9 @@ from store_places import Place, Reused
 from suffice.decision.rule import Decision
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.journal import JournalEvent, append_journal, journal_of, verify_journal
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.retention import Kept, prune
 from suffice.store.rollouts import StoredRollout, create_rollout
 from suffice.store.triage import TriageItem, close_item, open_item

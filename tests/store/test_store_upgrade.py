@@ -11,7 +11,8 @@ from sqlalchemy import event, inspect, text
 from store_places import Place, store_at
 from suffice.decision.rule import Decision
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.rollups import Rollup, known_storms, known_targets, load_rollup, save_rollup
 from suffice.store.schema import HEAD, rollups
 from suffice.verifier.arm import Arm

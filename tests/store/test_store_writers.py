@@ -14,8 +14,9 @@ from pathlib import Path
 import store_places
 from store_places import ROW, Place
 from suffice.store.database import open_store
+from suffice.store.decision_row import DecisionRow
 from suffice.store.journal import verify_journal
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 
 WRITERS, BATCHES, BATCH = 3, 15, 7
 

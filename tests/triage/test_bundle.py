@@ -15,8 +15,9 @@ from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.journal import JournalEvent, append_journal, verify_journal
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, add_receipt
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read

@@ -15,7 +15,8 @@ from suffice.resolution.storm import StormPolicy
 from suffice.sources.correction import Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.decision_row import DecisionRow
+from suffice.store.ledger import Ledger
 from suffice.store.signs import last_sign
 
 RECOMPUTED = 20

@@ -11,8 +11,9 @@ from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence
 from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
+from suffice.store.decision_row import DecisionRow
 from suffice.store.irregular import Irregular, irregular_of
-from suffice.store.ledger import DecisionRow, Ledger, Portion
+from suffice.store.ledger import Ledger, Portion
 from suffice.store.rollups import Place, Rollup, known_storms, known_targets, load_rollup, save_rollup
 
 PORTION = 100_000

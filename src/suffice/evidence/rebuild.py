@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from suffice.sources.correction import Correction, Estimate
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow
+from suffice.store.decision_row import DecisionRow
 from suffice.store.schema import provenance
 
 Pair: TypeAlias = tuple[DecisionRow, Correction]

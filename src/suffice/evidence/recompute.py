@@ -19,7 +19,7 @@ from suffice.verifier.loop import decide, decide_fixed, observations
 
 if TYPE_CHECKING:
     # The fresh process needs no database, and starts in two thirds of the time without.
-    from suffice.store.ledger import DecisionRow
+    from suffice.store.decision_row import DecisionRow
 
 
 def differing(pairs: Sequence[tuple["DecisionRow", Correction]], plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.resolution.storm import StormPolicy, StormState
-from suffice.store.ledger import DecisionRow
+from suffice.store.decision_row import DecisionRow
 from suffice.store.rollups import Place, Scope, StoredStorm
 
 # To look a member up in its class takes longer than to count a row.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from suffice.flag.bucketing import buckets
 from suffice.flag.document import Exposure, in_words
 from suffice.gates.outcome import GateResult, Outcome
-from suffice.store.ledger import DecisionRow
+from suffice.store.decision_row import DecisionRow
 
 GATE = "buckets"
 

@@ -38,8 +38,9 @@ from suffice.serving.verifier import Verifier
 from suffice.stopping.request import Margin
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import DecisionRow
 from suffice.store.journal import journal_of, last_event
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 from suffice.store.triage import StoredReceipt, item_of, receipt_of
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush

@@ -15,7 +15,7 @@ from suffice.store.records import Record, Status
 from suffice.verifier.case import Case
 
 
-class Verdict(Protocol):
+class Validation(Protocol):
     """What validation answers. It may also have an `arm`."""
 
     @property
@@ -28,7 +28,7 @@ class Verdict(Protocol):
     def fixed_n(self) -> int: ...
 
 
-Verify = Callable[[Case], Verdict]
+Verify = Callable[[Case], Validation]
 
 
 class Outcome(Enum):
@@ -58,7 +58,7 @@ class Resolution:
     kind: Kind | None = None
     strategy: Strategy | None = None
     proposed: Record | None = None
-    verdict: Verdict | None = None
+    verdict: Validation | None = None
 
     @property
     def escalated(self) -> bool:

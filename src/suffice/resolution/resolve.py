@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 from sqlalchemy import Connection, insert, select
 
 from suffice.errors import StoreConflict
-from suffice.resolution.judge import Outcome, Resolution, Verdict, Verify, first_record, judge
+from suffice.resolution.judge import Outcome, Resolution, Validation, Verify, first_record, judge
 from suffice.resolution.provenance import events
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.verifier import Verifier
@@ -188,13 +188,13 @@ class _Decided:
         self.before: dict[str, Any] = {}
         """What was decided adaptively, of those that were decided anew."""
 
-    def __call__(self, case: Case) -> Verdict:
+    def __call__(self, case: Case) -> Validation:
         case_before, verdict = self.served.get(case.key, (None, None))
         if case_before != case:
             verdict = self._verify(case)
             self.served[case.key] = case, verdict
             self.before.pop(case.key, None)
-        return cast(Verdict, verdict)
+        return cast(Validation, verdict)
 
     def decide_anew(self, key: str, fence: Verifier) -> None:
         """Put the baseline's decision in the place of an adaptive one."""

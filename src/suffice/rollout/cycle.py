@@ -31,9 +31,10 @@ from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
 from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
+from suffice.store.decision_row import DecisionRow
 from suffice.store.incarnation import standing
 from suffice.store.journal import JournalEvent
-from suffice.store.ledger import DecisionRow, Ledger
+from suffice.store.ledger import Ledger
 from suffice.store.words import read_word
 from suffice.triage.bundle import LastView, Rollback
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from suffice.decision.rule import Decision
-from suffice.store.ledger import DecisionRow
+from suffice.store.decision_row import DecisionRow
 from suffice.telemetry.counters import Counter, Counters
 
 

@@ -9,7 +9,8 @@ from suffice.errors import DataError
 from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 

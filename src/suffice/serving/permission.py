@@ -12,7 +12,7 @@ from suffice.flag.evaluation import Evaluator
 from suffice.serving.agent import Agent
 from suffice.serving.fence import IN_FORCE, Read, may_be_adaptive
 from suffice.serving.situation import Situation
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.store.words import Word
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case

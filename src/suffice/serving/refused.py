@@ -10,8 +10,9 @@ from typing import Any
 
 from suffice.errors import OutputError, StoreRefusal
 from suffice.files import private_opener
+from suffice.store.decision_row import DecisionRow, plain_row
 from suffice.store.irregular import Irregular, note_irregular
-from suffice.store.ledger import DecisionRow, Ledger, plain_row
+from suffice.store.ledger import Ledger
 
 FOLDER = "refused"
 """The folder's name, in that of the spools."""

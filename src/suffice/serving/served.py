@@ -9,7 +9,7 @@ from suffice.sampling.sampler import Draws
 from suffice.sampling.streams import Stream
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run, Verdict
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 

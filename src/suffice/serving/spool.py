@@ -45,8 +45,9 @@ from filelock import FileLock, Timeout
 from suffice.errors import DataError, OutputError, StoreError
 from suffice.files import private_opener
 from suffice.serving.refused import deliver, put_aside
+from suffice.store.decision_row import DecisionRow, plain_row, row_of_plain
 from suffice.store.irregular import Irregular, note_irregular
-from suffice.store.ledger import DecisionRow, Ledger, plain_row, row_of_plain
+from suffice.store.ledger import Ledger
 
 FOLDER = "spool"
 """The folder's name, beside the store."""

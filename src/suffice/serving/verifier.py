@@ -29,7 +29,8 @@ from suffice.stopping.make import plan as make_plan
 from suffice.stopping.plan import Plan
 from suffice.store.address import STORE_URL, note_store, store_of
 from suffice.store.database import Store
-from suffice.store.ledger import DecisionRow, Ledger, WhyFixed, replace_decision, too_long
+from suffice.store.decision_row import DecisionRow, WhyFixed, too_long
+from suffice.store.ledger import Ledger, replace_decision
 from suffice.store.signs import note_sign
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush

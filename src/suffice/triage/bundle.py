@@ -20,8 +20,9 @@ from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
+from suffice.store.decision_row import DecisionRow, plain_row
 from suffice.store.journal import journal_head, journal_of
-from suffice.store.ledger import DecisionRow, Ledger, plain_row
+from suffice.store.ledger import Ledger
 from suffice.store.triage import receipt_of
 from suffice.telemetry.metrics_file import to_text
 from suffice.triage.manifest import freeze

@@ -14,7 +14,8 @@ from suffice.resolution.review import add_records
 from suffice.runbook.harness.case import CaseFailed, Context
 from suffice.runbook.harness.workload import TARGETS
 from suffice.store.database import open_store
-from suffice.store.ledger import DecisionRow, Ledger, Reason
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.records import Record, Status, load_records
 from suffice.telemetry.counters import Counter
 from suffice.verifier.arm import Arm
