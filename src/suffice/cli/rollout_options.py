@@ -1,0 +1,99 @@
+"""The options that the commands of `suffice rollout` share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from suffice.cli import options
+from suffice.cli.sources import corrections_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from suffice.rollout.notify import Sink
+    from suffice.rollout.operator import Operator
+    from suffice.rollout.world import Place
+    from suffice.sources.correction import Correction
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions(options.StoreOptions):
+    """The options that name a service, its store and its configuration."""
+
+    service: Annotated[str, typer.Option("--service", help="The service that the rollout is about.")] = "verifier"
+    config: options.ConfigFile = None
+
+    @property
+    def place(self) -> "Place":
+        """Where the service keeps everything."""
+        from suffice.rollout.world import Place
+
+        return Place(self.config or options.CONFIG, self.queue, self.service, self.store)
+
+    def open(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
+        """The service's rollouts; `create` makes a store where there is none. The fleet is waited for while there is
+        `patience`."""
+        from suffice.rollout.operator import Operator
+
+        return Operator(self.place, corrections=_corrections, create=create, patience=patience)
+
+
+@dataclass(frozen=True, slots=True)
+class ActOptions:
+    """The options of a command that changes a rollout."""
+
+    who: options.Who = None
+    dry_run: options.DryRun = False
+
+    @property
+    def by(self) -> str:
+        """Who says so."""
+        return self.who or options.user()
+
+
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Lower, and leave the receipt to the next cycle.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """The options of a runner: how long its lease is, and where it sends notifications."""
+
+    lease: Annotated[
+        float, typer.Option("--lease", min=0.1, help="Seconds without a sign of life after which a runner is replaced.")
+    ] = 15.0
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Send notifications to this URL [default: $SUFFICE_WEBHOOK].",
+            envvar="SUFFICE_WEBHOOK",
+            show_envvar=False,
+        ),
+    ] = None
+    triage_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON LIST",
+            help="A command that opens a triage item elsewhere. Its words may hold {title}, {body_file}, {item}, "
+            "{stage}, {reason} and {bundle} [default: $SUFFICE_TRIAGE_COMMAND].",
+            envvar="SUFFICE_TRIAGE_COMMAND",
+            show_envvar=False,
+        ),
+    ] = None
+
+    @property
+    def sinks(self) -> "Sequence[Sink]":
+        """Where notifications go. Raises RolloutError when an option names no such place."""
+        from suffice.rollout.notify import TriageCommand, Webhook
+
+        webhook = [Webhook.of(self.webhook)] if self.webhook else []
+        return [*webhook, *([TriageCommand.of(self.triage_command)] if self.triage_command else [])]
+
+
+def _corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":
+    records, measurements = (Path(stored[name]) if stored[name] else None for name in ("records", "measurements"))
+    return corrections_of(stored["source"], records, measurements)[1]
