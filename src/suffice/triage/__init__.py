@@ -1,4 +1,5 @@
-"""Evidence of a rollback: the bundle that is frozen, its manifest, a disagreeing decision decided again, and the items.
+"""Evidence of a rollback: what is frozen of it, and what a person does with it.
 
-Not here: why a rollback happened (rollout/), the rows of items (store/), what a fault does to draws (rehearsal/).
+Here: the bundle, its manifest, a disagreeing decision decided again, and the items. Not here: why a rollback happened
+(`rollout`), the rows of items (`store`), what a fault does to draws (`rehearsal`).
 """

@@ -1,6 +1,7 @@
 """Decides a case: takes draws from its stream and feeds them to a run until the run closes.
 
-Here: cases, the loop that decides one, and the compiled kernels that decide many at once (`batch`, `kernels`); pure,
-without clock, file, database or log.
+Here: cases, the loop that decides one, the compiled kernels that decide many at once (`batch`, `kernels`), and which
+of the two many cases take (`many`); pure, without clock, database or log,
+and without files but for the folder of compiled code (`kernel_cache`).
 Not here: plans and runs (`stopping`), and what production adds around a decision (`serving`).
 """
