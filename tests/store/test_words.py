@@ -103,12 +103,35 @@ def test_there_is_no_word_before_the_first_one_nor_of_another_service(store: Sto
         assert "no word of this service" in read.obstacle or "which one it is" in read.obstacle
 
 
-def test_a_word_that_is_damaged_is_an_error_and_not_a_word(store: Store) -> None:
+@pytest.mark.parametrize("exposure", ["{", "[1]", "5", "{}", '{"weight": "all", "salt": "s", "regions": []}'])
+def test_a_word_that_is_damaged_is_none_says_so_and_gives_way_to_a_higher_one(store: Store, exposure: str) -> None:
     written(store, WORD)
     with store.write() as connection:
-        connection.execute(text("UPDATE words SET exposure = '{'"))
-    with store.read() as connection, pytest.raises(StoreError, match="cannot be understood"):
-        read_word(connection, "pump", 100.0)
+        connection.execute(text("UPDATE words SET exposure = :exposure"), {"exposure": exposure})
+    with store.read() as connection:
+        read = read_word(connection, "pump", 100.0)
+    assert (read.word, read.counts, read.damaged) == (None, False, True)
+    assert read.obstacle.startswith("the word of service pump cannot be understood: ")
+    assert written(store, WORD, at_least=7).epoch == 8
+    with store.read() as connection:
+        assert read_word(connection, "pump", 100.0).counts
+
+
+@pytest.mark.parametrize("column", ["epoch", "length", "valid_until", "audit_fraction", "phase", "shadow", "exposure"])
+def test_a_value_of_another_kind_is_no_word_either(tmp_path: Path, column: str) -> None:
+    """SQLite keeps whatever it is given."""
+    with open_store(tmp_path / "store.db") as store:
+        written(store, WORD)
+        with store.write() as connection:
+            connection.execute(text(f"UPDATE words SET {column} = x'00ff'"))
+        with store.read() as connection:
+            read = read_word(connection, "pump", 100.0)
+        assert (read.word, read.damaged) == (None, True)
+        assert "the word of service pump cannot be understood: " in read.obstacle
+        with store.write() as connection:
+            write_word(connection, WORD, 100.0)
+        with store.read() as connection:
+            assert read_word(connection, "pump", 100.0).counts
 
 
 def test_a_row_that_something_else_brought_here_is_no_word_on_postgresql(store: Store) -> None:

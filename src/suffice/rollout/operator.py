@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import select
 
 from suffice.config import set_enabled
-from suffice.errors import MissingDataError, RolloutError, StoreConflict
+from suffice.errors import MissingDataError, RolloutError, StoreConflict, StoreError
 from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
 from suffice.flag.lowering import ASKED_FILE
@@ -23,7 +23,7 @@ from suffice.rollout.cycle import Monitor
 from suffice.rollout.fleet import Member, members
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, state_of
+from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, phase_of, state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
 from suffice.rollout.wish import forget_wish, wish
@@ -218,10 +218,14 @@ class Operator:
 
     @property
     def monitor(self) -> Monitor:
-        """The rollout that counts, ready to be run. Raises MissingDataError."""
+        """The rollout that counts, ready to be run. Raises MissingDataError; StoreError when what it was started with
+        cannot be understood."""
         stored = self.current
         if self._monitor is None or self._monitor.rollout != stored.id:
-            self._monitor = Monitor(self.world, stored.id, stored.config)
+            try:
+                self._monitor = Monitor(self.world, stored.id, stored.config)
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(f"what rollout {stored.id} was started with cannot be understood: {error}") from error
         return self._monitor
 
     def _tell(self, command: str, who: str, reason: str, *, dry_run: bool) -> Report:
@@ -262,7 +266,7 @@ class Operator:
             stored = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
             states = {row.id: row.state for row in rollouts_of(connection, self.place.service)}
         for rollout, service, phase in stored:
-            if Phase(phase) not in ACTIVE:
+            if phase_of(phase) not in ACTIVE:
                 continue
             if service != self.place.service:
                 whose = f"rollout {rollout} of service {service}, whose flag this is, is {phase}"
@@ -271,7 +275,7 @@ class Operator:
             raise RolloutError(f"start is not possible while rollout {rollout} is {phase}; possible: {possible}")
         newest, deleted = self.newest, self._deleted
         unsettled = deleted is not None and not is_settled(self.world.journal(deleted))
-        if newest is not None and Phase(newest.phase) is Phase.ROLLED_BACK:
+        if newest is not None and phase_of(newest.phase) is Phase.ROLLED_BACK:
             unsettled = not is_settled(self.world.journal(newest.id))
         if unsettled:
             which = deleted or (newest.id if newest else "")

@@ -30,9 +30,9 @@ def roll_back(
 ) -> Report:
     """Roll the newest rollout of `place` back, by the operator that `opened` gives; `reason` opens the triage item.
 
-    Where the store does not answer, everybody is put on fixed by the flag alone, and the next cycle carries the rest
-    out: then it raises RolloutError, which says what came of it. Raises MissingDataError when nothing was ever
-    published, StoreConflict when somebody else changed the rollout meanwhile.
+    Where the store does not answer, or holds what cannot be understood, everybody is put on fixed by flag and word
+    alone, and the next cycle carries the rest out: then it raises RolloutError, which says what came of it. Raises
+    MissingDataError when nothing was ever published, StoreConflict when somebody else changed the rollout meanwhile.
     """
     if not dry_run and place.queue.is_dir():
         # Before the store is asked for anything: on this host it lowers at once.
@@ -44,15 +44,16 @@ def roll_back(
             report = operator.tell("rollback", who, reason, dry_run=dry_run)
     except StoreConflict:
         raise
-    except (StoreError, MissingDataError) as error:
+    except RolloutError:
+        forget_wish(place.queue)
+        raise
+    except SufficeError as error:
+        # Store, word, rollout, note, plan, package: whatever is broken, everybody is put back.
         forced = None if dry_run else _force_baseline(place, who, reason, error)
         if forced is None:
             forget_wish(place.queue)
             raise
         raise RolloutError(forced) from error
-    except RolloutError:
-        forget_wish(place.queue)
-        raise
     if not dry_run:
         forget_wish(place.queue)
     return report

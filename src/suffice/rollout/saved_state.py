@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from suffice.config import RolloutConfig
+from suffice.errors import StoreError
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
@@ -36,7 +37,26 @@ def plain_state(state: State) -> dict[str, Any]:
 
 
 def state_of(plain: Mapping[str, Any]) -> State:
-    """The state that `plain_state` described, in this version or in the one that stored seconds and `limits`."""
+    """The state that `plain_state` described, in this version or in the one that stored seconds and `limits`.
+
+    Raises StoreError for one that cannot be understood, as a newer version may have written it.
+    """
+    try:
+        return _state(plain)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise StoreError(f"the rollout's state in the store cannot be understood ({what})") from error
+
+
+def phase_of(text: str) -> Phase:
+    """The phase of this name. Raises StoreError for one that this version does not know."""
+    try:
+        return Phase(text)
+    except ValueError as error:
+        raise StoreError(f"a rollout in the store is {text!r}, a phase that this version does not know") from error
+
+
+def _state(plain: Mapping[str, Any]) -> State:
     progress = {item.name: plain[item.name] for item in fields(State) if item.name in plain}
     section = {key: plain[key] for key in RolloutConfig.model_fields if key in plain}
     if "limits" in plain:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.config import Config, load, parse
+from suffice.errors import StoreError
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan
 from suffice.stopping.plan import Plan
@@ -34,7 +35,9 @@ class Subject:
 
 
 def stored_config(identity: Mapping[str, Any], where: str) -> Config:
-    """The configuration that a rollout was started with. Raises ConfigError."""
+    """The configuration that a rollout was started with. Raises ConfigError; StoreError when none is stored."""
+    if "config" not in identity:
+        raise StoreError(f"{where}: its configuration is not in the store")
     return parse(json.dumps(identity["config"]), where)
 
 

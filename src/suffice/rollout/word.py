@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from suffice.config import RolloutConfig
-from suffice.errors import StoreError
+from suffice.errors import DataError, StoreError
 from suffice.flag.document import Exposure, in_words
+from suffice.flag.evaluation import exposure_of
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
 from suffice.serving.situation import Salts
@@ -71,6 +72,8 @@ def why_foreign(read: WordRead, note: Note) -> str | None:
     standing, word = read.standing, read.word
     if not standing.primary:
         raise StoreError(read.obstacle)
+    if read.damaged:
+        return read.obstacle
     if word is None:
         return f"the store has no word, but this host has seen epoch {note.epoch} there" if note.epoch else None
     if read.obstacle:
@@ -88,7 +91,10 @@ def permission(read: WordRead) -> tuple[str, float | None]:
         return f"nobody: {read.obstacle}", None
     if word.exposure is None:
         return f"nobody: the word says the baseline ({word.phase})", None
-    who = in_words(Exposure(**{**word.exposure, "regions": tuple(word.exposure["regions"])}))
+    try:
+        who = in_words(exposure_of(word.exposure))
+    except DataError as error:
+        return f"nobody: {error}", None
     if word.length is None:
         return f"{who}, without a runner: it was released", None
     if not read.remaining:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from suffice.errors import StoreConflict
+from suffice.errors import StoreConflict, StoreError
 from suffice.store.chain import canonical
 from suffice.store.database import insert_new
 from suffice.store.schema import rollouts, store_meta
@@ -96,4 +96,8 @@ def _columns(rollout: StoredRollout) -> dict[str, Any]:
 
 
 def _rollout(row: Any) -> StoredRollout:
-    return StoredRollout(**{**row, "state": json.loads(row["state"]), "config": json.loads(row["config"])})
+    """The rollout of a row. Raises StoreError for one that cannot be understood."""
+    try:
+        return StoredRollout(**{**row, **{name: dict(json.loads(row[name])) for name in ("state", "config")}})
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"rollout {row['id']} in the store cannot be understood: {error}") from error

@@ -22,6 +22,12 @@ from suffice.store.schema import HEAD, words
 
 _TXID = "SELECT pg_current_xact_id()::xid::text"
 _COLUMNS = tuple(column.name for column in words.columns)
+_KINDS = {
+    column.name: (column.type.python_type, type(None)) if column.nullable else (column.type.python_type,)
+    for column in words.columns
+}
+"""What a value may be. SQLite keeps whatever it is given."""
+
 # Each process asks these every quarter of a second: made once, they cost half.
 _OF_SERVICE = select(words).where(words.c.service == bindparam("service"))
 _FROM_SERVER = text(f"""
@@ -57,13 +63,15 @@ class WordRead:
     """One read of a service's word: what the store said of itself, and the word if there is one that counts.
 
     `remaining` is for how many seconds the word still stands, at most its length; infinite when it was released.
-    `obstacle` is the sentence of why there is no word that counts, "" when there is one.
+    `obstacle` is the sentence of why there is no word that counts, "" when there is one; `damaged` says that there is a
+    row, which cannot be understood.
     """
 
     standing: Standing
     word: Word | None
     remaining: float
     obstacle: str = ""
+    damaged: bool = False
 
     @property
     def counts(self) -> bool:
@@ -75,7 +83,8 @@ def write_word(connection: Connection, word: Word, now: float, *, at_least: int 
     """Write a service's word in the caller's write transaction; returns it with epoch and incarnation.
 
     The epoch stays where the word only is renewed. Else it is above the stored one and above `at_least`, the highest
-    that anybody is known to have seen. Raises StoreError on a store that cannot say which one it is.
+    that anybody is known to have seen. A row that cannot be understood is replaced. Raises StoreError on a store that
+    cannot say which one it is.
     """
     make_incarnation(connection)
     told = standing(connection, now)
@@ -109,12 +118,14 @@ def lower_word(connection: Connection, service: str, phase: str) -> int | None:
 
 
 def read_word(connection: Connection, service: str, now: float) -> WordRead:
-    """Read a service's word, in one statement on PostgreSQL. Raises StoreError for a row that cannot be understood."""
+    """Read a service's word, in one statement on PostgreSQL. Raises StoreError when the store does not answer."""
     if connection.dialect.name == "postgresql":
         return _read_from_server(connection, service)
     told = standing(connection, now)
-    row = connection.execute(_OF_SERVICE, {"service": service}).one_or_none()
-    return _read(told, None if row is None else dict(row._mapping), own=True)
+    try:
+        return _read(told, _row(connection, service), own=True)
+    except (TypeError, ValueError) as error:
+        return _damaged(told, service, error)
 
 
 def epoch_of(connection: Connection, service: str) -> int | None:
@@ -124,7 +135,16 @@ def epoch_of(connection: Connection, service: str) -> int | None:
 
 def _read_from_server(connection: Connection, service: str) -> WordRead:
     row = ask_server(connection, _FROM_SERVER, {"service": service})
-    return _read(of_server(row), row if row["service"] is not None else None, own=bool(row["own"]))
+    told = of_server(row)
+    try:
+        return _read(told, row if row["service"] is not None else None, own=bool(row["own"]))
+    except (TypeError, ValueError) as error:
+        return _damaged(told, service, error)
+
+
+def _damaged(told: Standing, service: str, error: Exception) -> WordRead:
+    why = f"the word of service {service} cannot be understood: {error}"
+    return WordRead(told, None, 0.0, _obstacle_of(told) or why, damaged=True)
 
 
 def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRead:
@@ -156,17 +176,35 @@ def _remaining(word: Word, until: float | None, at: float) -> float:
 
 
 def _stored(connection: Connection, service: str) -> Word | None:
+    """The word that is stored; None where there is none, or none that can be understood."""
+    try:
+        row = _row(connection, service)
+        return None if row is None else _word(row)
+    except (TypeError, ValueError):
+        return None
+
+
+def _row(connection: Connection, service: str) -> Mapping[str, Any] | None:
     row = connection.execute(_OF_SERVICE, {"service": service}).one_or_none()
-    return None if row is None else _word(dict(row._mapping))
+    return None if row is None else dict(row._mapping)
 
 
 def _word(row: Mapping[str, Any]) -> Word:
-    try:
-        exposure = None if row["exposure"] is None else dict(json.loads(row["exposure"]))
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"the word of service {row['service']} cannot be understood: {error}") from error
+    """The word of a row. Raises TypeError or ValueError for a value that no version writes there."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(row[name], kinds):
+            raise TypeError(f"{name} is {row[name]!r}")
+    exposure = None if row["exposure"] is None else _exposure(row["exposure"])
     own = {name: row[name] for name in _COLUMNS if name not in ("exposure", "valid_until", "txid")}
     return Word(**own, exposure=exposure)
+
+
+def _exposure(text: str) -> Mapping[str, Any]:
+    exposure = dict(json.loads(text))
+    for name, kind in {"weight": int, "salt": str, "regions": list}.items():
+        if not isinstance(exposure.get(name), kind):
+            raise TypeError(f"{name} of its exposure is {exposure.get(name)!r}")
+    return exposure
 
 
 def _epoch(word: Word | None) -> int:
