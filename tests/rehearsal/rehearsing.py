@@ -1,4 +1,5 @@
-"""A small world to rehearse in: clear corrections, borderline ones, and stages that a few days of them can prove."""
+"""A small world to rehearse in: clear corrections, borderline ones, and stages that a few days of them can prove; the
+limit is wide, so that they are few."""
 
 import csv
 import json
@@ -10,20 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import select
 
-from effects import Moment, count_effects
+import effects
 from suffice.cli.main import main
 from suffice.config import Config, parse
 from suffice.rehearsal.faults import Fault, Kind
-from suffice.rehearsal.rehearse import Ending, rehearse
+from suffice.rehearsal.rehearse import Ending, Moment, rehearse
 from suffice.rehearsal.setup import Setup
 from suffice.rehearsal.summary import summary_of
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.make import configured_plan
+from suffice.store.database import open_store
+from suffice.store.decision_row import DecisionRow
+from suffice.store.events import verify_provenance
+from suffice.store.journal import journal_of, verify_journal
+from suffice.store.ledger import Ledger
+from suffice.store.schema import resolutions
+
+ROLLOUT = "rehearsal-000001"
 
 STAGES: list[dict[str, Any]] = [
-    {"name": "staging", "weight": 0, "shadow": True, "hold": "1d", "audit_fraction": 1.0, "min_audits": 300},
-    {"name": "canary", "weight": 60, "regions": ["eu-west-1"], "hold": "2d", "audit_fraction": 1.0, "min_audits": 300},
+    {"name": "staging", "weight": 0, "shadow": True, "hold": "1d", "audit_fraction": 1.0, "min_audits": 100},
+    {"name": "canary", "weight": 60, "regions": ["eu-west-1"], "hold": "2d", "audit_fraction": 1.0, "min_audits": 100},
     {"name": "full", "weight": 100, "audit_fraction": 0.2},
 ]
 
@@ -38,7 +48,7 @@ def config_text(rule: str = "proportion", seed: int = 1, **sampling: Any) -> str
                 "n_samples": 64,
                 "adaptive_sampling": {"n0": 8, "n_min": 8, "look_every": 8, **sampling},
             },
-            "rollout": {"cycle": "6h", "stages": STAGES},
+            "rollout": {"cycle": "6h", "stages": STAGES, "acceptance": {"max_disagreement_rate": 0.03}},
         }
     )
 
@@ -47,7 +57,7 @@ def config(rule: str = "proportion", seed: int = 1, **sampling: Any) -> Config:
     return parse(config_text(rule, seed, **sampling), "test")
 
 
-def corrections(count: int = 500) -> list[Correction]:
+def corrections(count: int = 240) -> list[Correction]:
     """Four corrections a target: half clear, a quarter hopeless, a quarter near the boundary of either rule."""
     rng, made = np.random.default_rng(5), []
     for i in range(count):
@@ -74,6 +84,24 @@ def setup(folder: Path, fault: str | None = None, chosen: Config | None = None, 
     return Setup(**{**made, **changes})
 
 
+class Done:
+    """A rehearsal that has ended, and what it left."""
+
+    def __init__(self, it: Setup) -> None:
+        self.setup = it
+        self.moments: list[Moment] = []
+        self.ending: Ending = rehearse(it, seen=self.moments.append)
+        self.summary: dict[str, Any] = summary_of(it, self.ending)
+        with open_store(it.file("store.db")) as store, store.read() as connection:
+            self.rows: list[DecisionRow] = Ledger(store).rows(ROLLOUT)
+            self.chains = verify_provenance(connection).intact, verify_journal(connection).intact
+            self.events = journal_of(connection, ROLLOUT)
+            self.resolved = connection.execute(select(resolutions)).all()
+
+    def stage(self, name: str) -> list[DecisionRow]:
+        return [row for row in self.rows if row.stage == name]
+
+
 def rehearsed(it: Setup) -> tuple[Ending, dict[str, Any]]:
     ending = rehearse(it)
     return ending, summary_of(it, ending)
@@ -97,22 +125,22 @@ def _write(path: Path, rows: list[tuple[str, str, Estimate]]) -> None:
         writer.writerows((key, target, e.value, e.u_plus, e.u_minus) for key, target, e in rows)
 
 
-def run_in(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> None:
+def run_in(folder: Path, arguments: Sequence[str], moment: effects.Moment | None = None) -> None:
     """Be a process that runs `suffice` in a folder until a moment, or to its end; what it prints is left in the files
     `out` and `err` there, and how many effects it had in `effects.json`."""
     os.chdir(folder)
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    effects = count_effects(moment)
+    counted = effects.count_effects(moment)
     sys.argv = ["suffice", *arguments]
     try:
         main()
     finally:
-        done = {effect.name: number for effect, number in effects.items()}
+        done = {effect.name: number for effect, number in counted.items()}
         Path("effects.json").write_text(json.dumps(done), encoding="utf-8")
 
 
-def process_in(folder: Path, arguments: Sequence[str], moment: Moment | None = None) -> tuple[int, str, str]:
+def process_in(folder: Path, arguments: Sequence[str], moment: effects.Moment | None = None) -> tuple[int, str, str]:
     """Run `suffice` so in a process of its own: its exit code, or less the number of the signal that ended it, and what
     it printed. It is forked from one that has its imports already."""
     process = get_context("forkserver").Process(target=run_in, args=(folder, arguments, moment))

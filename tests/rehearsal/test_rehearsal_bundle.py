@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rehearsing import setup, write_files
+from rehearsing import ROLLOUT, Done, setup, write_files
 
 from suffice.errors import DataError
 from suffice.flag.file import published
@@ -23,7 +23,6 @@ from suffice.store.ledger import Ledger
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
 
-ROLLOUT = "rehearsal-000001"
 BIN = Path(sys.executable).parent
 FILES = {
     "MANIFEST",
@@ -49,10 +48,9 @@ def bundle_of(it: Setup) -> Path:
     return Path(bundle)
 
 
-@pytest.fixture(scope="module")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Setup, Path]:
-    it = setup(tmp_path_factory.mktemp("frozen"), "canary:margin")
-    return it, bundle_of(it)
+@pytest.fixture
+def frozen(rolled_back: Done) -> tuple[Setup, Path]:
+    return rolled_back.setup, Path(rolled_back.summary["bundle"])
 
 
 def read(bundle: Path, name: str) -> object:
