@@ -20,6 +20,7 @@ from suffice.rollout.saved_state import plain_result
 from suffice.serving.counted import counters_of
 from suffice.store.actions import Action
 from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.triage.manifest import check
