@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,17 +20,30 @@ import psycopg
 
 PATIENCE = 60.0
 ROLE, DATABASE = "suffice", "suffice"
-QUICK = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB", "max_connections": "60"}
-"""Processes are killed in these tests, but never the machine."""
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "track_commit_timestamp": "on",
+    "restore_command": "false",
+}
+"""Processes are killed in these tests, but never the machine. Each row tells when it was committed. There is no archive
+beside what a backup brings along."""
 
 
 @dataclass
 class Server:
-    """A running server. Its one role may do all and comes by a password, which must never be printed."""
+    """A running server. Its one role may do all and comes by a password, which must never be printed.
+
+    We reach it at `port`, whoever is on its machine at `own_port`.
+    """
 
     port: int
+    own_port: int
     password: str
     process: "subprocess.Popen[bytes]"
+    data: Path
     _start: "Callable[[], subprocess.Popen[bytes]]"
     _made: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -45,11 +58,39 @@ class Server:
 
     def restart(self) -> None:
         """End it with all its connections, and start it again at the same place."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """End it with all its connections."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(PATIENCE)
+
+    def start(self) -> None:
+        """Start it again at the same place."""
         self.process = self._start()
         if not _answers(self):
             raise RuntimeError("PostgreSQL does not start again")
+
+    def restore(self, copy: Path, *, to_new_timeline: bool) -> None:
+        """Put a copy of its files in their place; a recovery from a backup begins a new timeline."""
+        self.stop()
+        shutil.rmtree(self.data)
+        shutil.copytree(copy, self.data)
+        if to_new_timeline:
+            (self.data / "recovery.signal").touch()
+        for path in (self.data, *self.data.rglob("*")) if os.geteuid() == 0 else ():
+            shutil.chown(path, "postgres", "postgres")
+        self.start()
+
+    def run(self, program: str, *words: str | Path) -> None:
+        """Run one of PostgreSQL's programs about the tests' database, as the role that may do all."""
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--username", ROLE]
+        secret = {**os.environ, "PGPASSWORD": self.password}
+        command = [_programs() / program, *where, *words]
+        done = subprocess.run(command, env=secret, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} ended with {done.returncode}: {done.stdout}")
 
     @contextmanager
     def away(self, database: str) -> Iterator[None]:
@@ -69,8 +110,12 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server on 127.0.0.1, as user postgres when we are root, whom it refuses."""
+def running(prefix: Sequence[str] = (), reached_at: Callable[[int], int] = lambda port: port) -> Iterator[Server]:
+    """A server on 127.0.0.1, as user postgres when we are root, whom it refuses.
+
+    `prefix` starts it on another machine, where it answers every network; `reached_at` says at which port we reach its
+    own.
+    """
     programs, folder = _programs(), Path(tempfile.mkdtemp(prefix="suffice-postgres-"))
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     if user:
@@ -81,14 +126,17 @@ def running() -> Iterator[Server]:
         secret.write_text(password, encoding="ascii")
         made = [programs / "initdb", "--pgdata", data, "--username", ROLE, "--pwfile", secret, "--no-sync"]
         _checked([*made, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"], folder, user)
-        server = _started(programs, data, password, user)
+        if prefix:
+            with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                rules.write("host all all all scram-sha-256\n")
+            prefix = (*prefix, "setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups")
+        server = _started(programs, data, password, user, prefix, reached_at)
         try:
             server.execute(f"CREATE DATABASE {DATABASE}", "postgres")
             yield server
         finally:
             # It ends at once, whoever is still connected; SIGTERM would wait for them.
-            server.process.send_signal(signal.SIGINT)
-            server.process.wait(PATIENCE)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,15 +156,23 @@ def _checked(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout}")
 
 
-def _started(programs: Path, data: Path, password: str, user: dict[str, Any]) -> Server:
-    settings = {**QUICK, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(data)}
+def _started(
+    programs: Path,
+    data: Path,
+    password: str,
+    user: dict[str, Any],
+    prefix: Sequence[str],
+    reached_at: Callable[[int], int],
+) -> Server:
+    listens = "*" if prefix else "127.0.0.1"
+    settings = {**SETTINGS, "listen_addresses": listens, "unix_socket_directories": str(data.parent)}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     log = data.parent / "log"
     for _ in range(3):
         port = _free_port()
-        command = [programs / "postgres", "-D", data, "-p", str(port), *options]
-        start = partial(_spawned, command, log, user)
-        server = Server(port, password, start(), start)
+        command = [*prefix, programs / "postgres", "-D", data, "-p", str(port), *options]
+        start = partial(_spawned, command, log, {} if prefix else user)
+        server = Server(reached_at(port), port, password, start(), data, start)
         if _answers(server):
             return server
         server.process.kill()

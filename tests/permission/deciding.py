@@ -1,7 +1,8 @@
 """Processes that decide cases for a campaign, each with a trace of its own; some leave out a rule of the product.
 
 `python deciding.py WORKERS` forks one process for each entry of the JSON list: `name`, `config`, `queue`, `url`,
-`trace`, and `careless`, the rule that it leaves out. They work until their trace's folder has a file `stop`.
+`trace`, `resolves` (whether a thread of it resolves corrections too), and `careless`, the rule that it leaves out. They
+work until their trace's folder has a file `stop`.
 """
 
 import json
@@ -11,8 +12,10 @@ import sys
 import time
 import traceback
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from threading import Thread
 from types import FrameType
 from typing import Any
 
@@ -22,28 +25,53 @@ from numpy.typing import NDArray
 
 import suffice.serving.agent
 import suffice.serving.permission
-from suffice.errors import StoreError
+from suffice.errors import StoreError, SufficeError
+from suffice.resolution.resolve import Resolver
+from suffice.resolution.storm import StormPolicy
 from suffice.serving.fence import Read
 from suffice.serving.permission import Leased
 from suffice.serving.verifier import Verifier
+from suffice.sources.correction import Correction, Estimate
+from suffice.store.ledger import WhyFixed
 from suffice.store.words import Word
 from suffice.verifier.case import Case
 
 PAUSE_SECONDS = 0.1
+BATCH = 4
 LONG_SECONDS = 6.0
-"""Draws of the process that asks no second question take so long: longer than a lease."""
+"""Longer than a lease: so long draws the process that asks no second question, and so late are some corrections
+committed after they were decided."""
 
 
 class Slow:
-    """Trials that take a while, and note when the last one was drawn."""
+    """Trials that take a while, and note how long that was, and when the last one was drawn."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.drawn_at = seconds, 0.0
+        self.seconds, self.slept, self.drawn_at = seconds, 0.0, 0.0
 
     def __call__(self, rng: Generator, n: int) -> NDArray[np.float64]:
-        time.sleep(self.seconds)
-        self.seconds, self.drawn_at = 0.0, time.time()
+        if self.seconds:
+            began = time.monotonic()
+            time.sleep(self.seconds)
+            self.seconds, self.slept = 0.0, time.monotonic() - began
+        self.drawn_at = time.time()
         return (rng.random(n) < 0.97).astype(np.float64)
+
+
+class Blocked:
+    """For how long the thread that made it was blocked: it neither ran nor waited for a processor."""
+
+    def __init__(self) -> None:
+        self._kernel = Path("/proc/thread-self/schedstat").open("rb")  # noqa: SIM115
+        self._began = time.monotonic() - self._busy()
+
+    def __call__(self) -> float:
+        return time.monotonic() - self._busy() - self._began
+
+    def _busy(self) -> float:
+        self._kernel.seek(0)
+        ran, queued, _ = self._kernel.read().split()
+        return (int(ran) + int(queued)) / 1e9
 
 
 def no_fence() -> None:
@@ -80,12 +108,34 @@ def any_incarnation() -> None:
     Read.known = property(known)  # type: ignore[assignment]
 
 
+def asks_the_store() -> None:
+    asks = Leased.ask
+
+    def ask(leased: Leased, case: Case) -> Any:
+        with suppress(SufficeError):
+            leased._agent.step_read()
+        return asks(leased, case)
+
+    Leased.ask = ask  # type: ignore[method-assign]
+
+
+def always_fixed() -> None:
+    suffice.serving.permission.may_be_adaptive = lambda *_, **__: WhyFixed.NO_WORD
+
+
+def commits_all() -> None:
+    Verifier.taken_back = lambda *_: []  # type: ignore[method-assign]
+
+
 CARELESS = {
     "fence": no_fence,
     "second question": no_second_question,
     "valid_until": no_lapse,
     "registration": no_registration,
     "incarnation": any_incarnation,
+    "own time": asks_the_store,
+    "benefit": always_fixed,
+    "corrections": commits_all,
 }
 
 
@@ -95,25 +145,68 @@ def closed(verifier: Verifier) -> None:
         verifier.close()
 
 
+def resolve(worker: dict[str, Any], verifier: Verifier, stop: Path) -> None:
+    """Resolve corrections, each until its commit is known, and note that; some a while after they were decided."""
+    name, random, number = worker["name"], Random(worker["name"]), 0
+    with Path(worker["trace"]).with_suffix(".resolved").open("a", encoding="utf-8") as lines:
+        while not stop.exists():
+            numbers = range(number, number + BATCH)
+            number += BATCH
+            record, measurement = Estimate(0.0, 1.0, 1.0), Estimate(3.0, 1.0, 1.0)
+            batch = [Correction(f"{name}/c{i}", f"{name} record {i}", record, measurement) for i in numbers]
+            late = LONG_SECONDS if worker["careless"] == "corrections" else random.choice((0.0, 0.3, 1.0, LONG_SECONDS))
+
+            def flush(seconds: float = late) -> None:
+                verifier.flush()
+                wait(seconds, stop)
+
+            while not stop.exists():
+                with suppress(SufficeError):
+                    resolver = replace(Resolver.of(verifier, StormPolicy(3)), flush=flush)
+                    for resolution in resolver.resolve(batch):
+                        lines.write(json.dumps({"key": resolution.correction.key, "process": name}) + "\n")
+                        lines.flush()
+                    break
+                wait(PAUSE_SECONDS, stop)
+
+
+def wait(seconds: float, stop: Path) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop.exists():
+        time.sleep(PAUSE_SECONDS)
+
+
 def decide(worker: dict[str, Any]) -> None:
     """Decide until told to stop, and note each decision after it was returned."""
     name, trace, careless = worker["name"], Path(worker["trace"]), worker["careless"]
     if careless:
         CARELESS[careless]()
-    random, number = Random(name), 0
+    random, number, blocked = Random(name), 0, Blocked()
     stop = trace.parent / "stop"
     with trace.open("a", encoding="utf-8") as lines, ExitStack() as stack:
         verifier = Verifier.from_config(worker["config"], queue=worker["queue"], store=worker["url"])
         stack.callback(closed, verifier)
+        if worker["resolves"]:
+            resolving = Thread(target=resolve, args=(worker, verifier, stop))
+            resolving.start()
+            stack.callback(resolving.join)
         while not stop.exists():
             number += 1
             long = LONG_SECONDS if careless == "second question" else random.choice((0.0, 0.0, 0.0, 0.3))
             sampler = Slow(long)
             key = f"{name}/{number}"
-            began = time.time()
+            began, blocked_before = time.time(), blocked()
             served = verifier.verify(Case(key, f"target {random.randrange(1000)}", sampler))
-            noted = {"key": key, "process": name, "began": began, "drawn": sampler.drawn_at, "ended": time.time()}
-            lines.write(json.dumps({**noted, "arm": served.arm.value}) + "\n")
+            line = {
+                "key": key,
+                "process": name,
+                "began": began,
+                "drawn": sampler.drawn_at,
+                "ended": time.time(),
+                "blocked": blocked() - blocked_before - sampler.slept,
+                "arm": served.arm.value,
+            }
+            lines.write(json.dumps(line) + "\n")
             lines.flush()
             time.sleep(PAUSE_SECONDS)
 

@@ -1,29 +1,72 @@
 """Links between a machine and a server that can be cut and delayed.
 
-A `Link` is a proxy; a `Wire` is a network namespace behind it, which needs root and iproute2.
+A `Proxy` stands in the way of connections; a `Wire` is a pair of virtual interfaces between two network namespaces (a
+`Space` is one), which needs root and iproute2.
 """
 
+import ctypes
 import os
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
 from threading import Event, Thread
+from typing import Protocol
 
 CHUNK = 1 << 16
+NETWORK = "10.213"
+"""Of all wires; the server has address 1 of each, the machine address 2."""
+
+_CLONE_NEWNET = 0x40000000
+_numbers = count()
 
 
-class Link:
-    """A way to a server on 127.0.0.1. While it is cut it takes connections and says nothing, as a cut network does."""
+class Link(Protocol):
+    """A machine's way to the server, and what starts a program on that machine, before its own words."""
+
+    host: str
+    port: int
+    prefix: tuple[str, ...]
+
+    def cut(self) -> None: ...
+
+    def heal(self) -> None: ...
+
+    def delay(self, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Space:
+    """A network namespace: a machine of its own, as far as the network goes."""
+
+    def __init__(self) -> None:
+        self.name = f"suffice{os.getpid()}x{next(_numbers)}"
+        self.prefix = ("ip", "netns", "exec", self.name)
+        _ip("netns", "add", self.name)
+        _ip("-n", self.name, "link", "set", "lo", "up")
+
+    def close(self) -> None:
+        _ip("netns", "del", self.name)
+
+
+class Proxy:
+    """A way from `near` to a server in `far` (None: the namespace of the tests). While it is cut it takes connections
+    and says nothing, as a cut network does; each piece of data comes later by the delay."""
 
     prefix: tuple[str, ...] = ()
-    """What starts a program on the machine, before its own words."""
 
-    def __init__(self, server_port: int, host: str = "127.0.0.1") -> None:
-        self._server_port, self.host = server_port, host
-        self._open, self._closed, self.delay = Event(), Event(), 0.0
+    def __init__(
+        self, server_port: int, host: str = "127.0.0.1", *, near: Space | None = None, far: Space | None = None
+    ) -> None:
+        self._server_port, self.host, self._far = server_port, host, far
+        self._open, self._closed, self._delay = Event(), Event(), 0.0
         self._open.set()
-        self._listener = socket.create_server((host, 0))
+        with _within(near):
+            self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         Thread(target=self._accept, daemon=True).start()
 
@@ -32,6 +75,9 @@ class Link:
 
     def heal(self) -> None:
         self._open.set()
+
+    def delay(self, seconds: float) -> None:
+        self._delay = seconds
 
     def close(self) -> None:
         self._closed.set()
@@ -51,7 +97,8 @@ class Link:
     def _join(self, near: socket.socket) -> None:
         self._open.wait()
         try:
-            far = socket.create_connection(("127.0.0.1", self._server_port))
+            with _within(self._far):
+                far = socket.create_connection(("127.0.0.1", self._server_port))
         except OSError:
             near.close()
             return
@@ -65,7 +112,7 @@ class Link:
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK):
-                time.sleep(self.delay)
+                time.sleep(self._delay)
                 self._open.wait()
                 sink.sendall(data)
         for end in (source, sink):
@@ -73,30 +120,55 @@ class Link:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-class Wire(Link):
-    """A network namespace, joined to the server's by a pair of virtual interfaces; cutting takes one of them down."""
+class Wire:
+    """A wire between the namespaces of the server and of a machine. With `delayed`, connections pass a proxy on the
+    server's side, which can delay them; without, they are never slow. Cutting takes the server's end down."""
 
-    def __init__(self, server_port: int, number: int) -> None:
-        self._space, self._near = f"sfx{os.getpid()}-{number}", f"sfx{os.getpid()}n{number}"
-        far, network = f"sfx{os.getpid()}f{number}", f"10.213.{number}"
-        self.prefix = ("ip", "netns", "exec", self._space)
-        _ip("netns", "add", self._space)
-        _ip("link", "add", self._near, "type", "veth", "peer", "name", far, "netns", self._space)
-        _ip("addr", "add", f"{network}.1/24", "dev", self._near)
-        _ip("link", "set", self._near, "up")
-        _ip("-n", self._space, "addr", "add", f"{network}.2/24", "dev", far)
-        _ip("-n", self._space, "link", "set", far, "up")
-        super().__init__(server_port, f"{network}.1")
+    def __init__(self, server: Space, server_port: int, machine: Space, *, delayed: bool = False) -> None:
+        number = next(_numbers)
+        self._server, self._near, far = server, f"sfx{os.getpid()}n{number}", f"sfx{os.getpid()}f{number}"
+        self.host, self.prefix = f"{NETWORK}.{number}.1", machine.prefix
+        _ip(
+            *("link", "add", self._near, "netns", server.name),
+            *("type", "veth", "peer", "name", far, "netns", machine.name),
+        )
+        for space, end, address in ((server, self._near, 1), (machine, far, 2)):
+            _ip("-n", space.name, "addr", "add", f"{NETWORK}.{number}.{address}/24", "dev", end)
+            _ip("-n", space.name, "link", "set", end, "up")
+        self._proxy = Proxy(server_port, self.host, near=server, far=server) if delayed else None
+        self.port = self._proxy.port if self._proxy else server_port
 
     def cut(self) -> None:
-        _ip("link", "set", self._near, "down")
+        _ip("-n", self._server.name, "link", "set", self._near, "down")
 
     def heal(self) -> None:
-        _ip("link", "set", self._near, "up")
+        _ip("-n", self._server.name, "link", "set", self._near, "up")
+
+    def delay(self, seconds: float) -> None:
+        if self._proxy:
+            self._proxy.delay(seconds)
 
     def close(self) -> None:
-        super().close()
-        _ip("netns", "del", self._space)
+        if self._proxy:
+            self._proxy.close()
+        _ip("-n", self._server.name, "link", "del", self._near)
+
+
+@contextmanager
+def _within(space: Space | None) -> Iterator[None]:
+    """Sockets that this thread makes belong to that namespace."""
+    if space is None:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open("rb") as own, Path("/run/netns", space.name).open("rb") as other:
+        if libc.setns(other.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter namespace {space.name}")
+        try:
+            yield
+        finally:
+            if libc.setns(own.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "cannot come back to the own namespace")
 
 
 def _ip(*words: str) -> None:
