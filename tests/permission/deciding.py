@@ -32,7 +32,7 @@ from suffice.serving.fence import Read
 from suffice.serving.permission import Leased
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
-from suffice.store.ledger import WhyFixed
+from suffice.store.decision_row import WhyFixed
 from suffice.store.words import Word
 from suffice.verifier.case import Case
 

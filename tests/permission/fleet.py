@@ -142,6 +142,7 @@ class Fleet:
                 process.wait(PATIENCE)
             finally:
                 process.kill()
+                process.wait()
                 link.close()
 
     def _url_by(self, link: Link) -> str:

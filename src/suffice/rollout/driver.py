@@ -283,8 +283,9 @@ class Driver:
 
     def _publish_baseline(self) -> Event:
         probes = [Probe(target, region) for target in self._old_slice() for region in (self._flag.regions or (None,))]
-        seen = self._watch_fleet()
+        # Leases run meanwhile: whoever waits for the fleet next waits for the rest of them only.
         attempt = try_baseline(self._export_baseline, self._flag.client, probes, patience=self._patience)
+        seen = self._watch_fleet()
         self._receipt, self._fleet = attempt.receipt, seen.count
         sentence = seen.obstacle or f"{seen.count.sentence}; {attempt.sentence}"
         return Probed(seen.observed and attempt.observed, sentence)

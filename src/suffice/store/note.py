@@ -24,19 +24,25 @@ class Note:
     released: bool = False
 
     def raised(self, incarnation: str | None, epoch: int, position: int | None) -> "Note":
-        """The note after a read: another incarnation begins with its own position; an epoch never falls."""
-        same = incarnation == self.incarnation
+        """The note after a read: a higher epoch and another incarnation begin with their own position; an epoch never
+        falls."""
+        anew = incarnation != self.incarnation or epoch > self.epoch
+        reached = (position or 0) if anew or epoch == self.epoch else 0
         return replace(
             self,
             incarnation=incarnation,
             epoch=max(self.epoch, epoch),
-            position=max(self.position, position or 0) if same else position or 0,
+            position=reached if anew else max(self.position, reached),
         )
 
     def is_above(self, incarnation: str | None, epoch: int, position: int | None) -> bool:
-        """Whether a store that says this of itself is an older copy of the one that was noted."""
-        if epoch < self.epoch:
-            return True
+        """Whether a store that says this of itself is an older copy of the one that was noted.
+
+        A higher epoch was written in this very store by a runner that knew of the noted one. Its position says nothing
+        then: a copy that was put back is behind the store that was given up for as long as little is written.
+        """
+        if epoch != self.epoch:
+            return epoch < self.epoch
         return incarnation == self.incarnation and position is not None and position < self.position
 
 
