@@ -1,9 +1,8 @@
 """What was counted is kept: each ledger row once, whoever counts, and whenever somebody is killed."""
 
 import json
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from counting import count_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import PLAIN, by_hand, rows
@@ -76,7 +76,7 @@ def assert_counted(store: Store, found: list[DecisionRow], portion: int = 10_000
 
 def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
     @given(st.lists(rows(), max_size=80), st.lists(STEPS, max_size=14), st.integers(1, 9))
-    @settings(max_examples=reused.examples(80))
+    @settings(max_examples=reused.examples(40))
     def holds(found: list[DecisionRow], steps: list[tuple[str, int]], portion: int) -> None:
         found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
         other, waiting = reused.emptied(), iter(found)
@@ -110,7 +110,7 @@ def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused)
     """A portion of one row is the tally row by row: the witness of what the database counts at once."""
 
     @given(st.lists(rows(), max_size=60))
-    @settings(max_examples=reused.examples(60))
+    @settings(max_examples=reused.examples(30))
     def holds(found: list[DecisionRow]) -> None:
         kept = []
         for portion in (1, 7, 10_000):
@@ -157,19 +157,7 @@ def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_
         assert_counted(store, [*found, *more])
 
 
-COUNT = """
-import sys
-from suffice.evidence.tally import Counted
-from suffice.resolution.storm import StormPolicy
-from suffice.evidence.reader import EvidenceReader
-from suffice.store.database import open_store
-from suffice.store.ledger import Ledger
-
-print("begun", flush=True)
-while True:
-    with open_store(sys.argv[1]) as store:
-        EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=7).catch_up()
-"""
+PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place: Place) -> None:
@@ -177,12 +165,12 @@ def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place:
     with open_store(place) as store:
         ledger = Ledger(store)
         for _ in range(4):
-            counting = [
-                subprocess.Popen([sys.executable, "-c", COUNT, str(place)], stdout=subprocess.PIPE) for _ in range(2)
-            ]
+            begun = [PROCESSES.Event() for _ in range(2)]
+            counting = [PROCESSES.Process(target=count_on, args=(place, event)) for event in begun]
             for process in counting:
-                assert process.stdout is not None
-                process.stdout.readline()
+                process.start()
+            for each in begun:
+                assert each.wait(60)
             for _ in range(20):
                 first = len(found)
                 new = [made(random, f"k{i}") for i in range(first, first + random.randint(1, 40))]
@@ -190,8 +178,9 @@ def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place:
                 found += new
             time.sleep(random.uniform(0, 0.2))
             for process in counting:
-                process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-                process.communicate()
+                process.kill()
+                process.join()
+                assert process.exitcode == -signal.SIGKILL
         assert_counted(store, found)
 
 

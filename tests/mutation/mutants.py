@@ -5,9 +5,10 @@ Left alone are annotations, decorators and base classes, which mypy judges, and 
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import TypeVar
 
@@ -52,7 +53,12 @@ class Mutant:
 
     name: str
     line: int
-    code: CodeType
+    compiled: Callable[[], CodeType]
+
+    @property
+    def code(self) -> CodeType:
+        """Made when it is asked for: a name needs none."""
+        return self.compiled()
 
 
 def mutants_of(source: str, path: str) -> Iterator[Mutant]:
@@ -65,11 +71,17 @@ def mutants_of(source: str, path: str) -> Iterator[Mutant]:
         for change, other in _mistakes(node):
             name = f"{scope}: {change}"
             seen[name] += 1
-            _put(parent, field, index, ast.copy_location(other, node))
-            whole = ast.fix_missing_locations(deepcopy(tree))
-            _put(parent, field, index, node)
             nth = "" if seen[name] == 1 else f" (no. {seen[name]})"
-            yield Mutant(name + nth, getattr(node, "lineno", 0), compile(whole, path, "exec"))
+            put = partial(_put, parent, field, index)
+            yield Mutant(name + nth, getattr(node, "lineno", 0), partial(_compiled, tree, path, put, node, other))
+
+
+def _compiled(tree: ast.Module, path: str, put: Callable[[ast.AST], None], node: ast.AST, other: ast.AST) -> CodeType:
+    """The module with `other` in the place of a node, which is there again afterwards."""
+    put(ast.copy_location(other, node))
+    whole = ast.fix_missing_locations(deepcopy(tree))
+    put(node)
+    return compile(whole, path, "exec")
 
 
 def _places(node: ast.AST, scope: str) -> Iterator[tuple[str, ast.AST, str, int | None]]:

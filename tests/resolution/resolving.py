@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
+from effects import Effect, Moment, count_effects
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
-from suffice.resolution.resolve import Resolver
+from suffice.resolution.resolve import Resolver, summarise
 from suffice.resolution.storm import StormPolicy
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.run import Verdict
-from suffice.store.database import Store
+from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
@@ -19,6 +21,8 @@ from suffice.verifier.case import Case
 from suffice.verifier.loop import decide_fixed, observations
 
 RULE, N, SEED = Proportion(0.8), 16, 42
+MANY = 600
+"""Corrections that take a while."""
 
 
 def corrections(count: int, targets: int = 50) -> list[Correction]:
@@ -74,3 +78,15 @@ class Recording:
 def resolver(store: Store, batch: int = 25) -> Resolver:
     recording = Recording(store)
     return Resolver(store, recording.verify, StormPolicy(3), lambda: 1.5, batch=batch, flush=recording.flush)
+
+
+def resolve_in(path: Path, moment: Moment | None = None) -> dict[Effect, int]:
+    """Be a process that resolves on a store until a moment, or to the end; the effects that it had."""
+    effects = count_effects(moment)
+    with open_store(path) as store:
+        summarise(resolver(store).resolve(corrections(MANY)))
+    return effects
+
+
+def note_effects(path: Path) -> None:
+    path.with_suffix(".effects").write_text(str(resolve_in(path)[Effect.WRITE]), encoding="ascii")

@@ -9,13 +9,12 @@ import pytest
 import resolving
 from sqlalchemy import Connection, func, select
 
-from effects import Effect, Moment, count_effects, moments
+from effects import Effect, moments
 from suffice.resolution.resolve import summarise
 from suffice.store.database import open_store
 from suffice.store.events import verify_provenance
 from suffice.store.schema import decisions, provenance, record_versions, records, resolutions
 
-COUNT = 600
 TABLES = (records, record_versions, resolutions, provenance, decisions)
 
 
@@ -40,18 +39,6 @@ def check_whole(path: Path) -> int:
     return int(done)
 
 
-def resolve_in(path: Path, moment: Moment | None = None) -> dict[Effect, int]:
-    """Be a process that resolves on a store until a moment, or to the end; the effects that it had."""
-    effects = count_effects(moment)
-    with open_store(path) as store:
-        summarise(resolving.resolver(store).resolve(resolving.corrections(COUNT)))
-    return effects
-
-
-def note_effects(path: Path) -> None:
-    path.with_suffix(".effects").write_text(str(resolve_in(path)[Effect.WRITE]), encoding="ascii")
-
-
 def exit_code(target: Callable[..., object], *arguments: object) -> int | None:
     """Of a process of its own."""
     process = get_context("forkserver").Process(target=target, args=arguments)
@@ -63,16 +50,16 @@ def exit_code(target: Callable[..., object], *arguments: object) -> int | None:
 def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
     """Kill at random moments of one piece of work, and let it end: it leaves what an undisturbed one leaves."""
     alone, path = folder / "expected.sqlite", folder / "store.sqlite"
-    assert exit_code(note_effects, alone) == 0
+    assert exit_code(resolving.note_effects, alone) == 0
     writes = int(alone.with_suffix(".effects").read_text("ascii"))
     for moment in moments(Effect.WRITE, writes, kills, seed):
-        assert exit_code(resolve_in, path, moment) == -signal.SIGALRM
-        assert check_whole(path) < COUNT
+        assert exit_code(resolving.resolve_in, path, moment) == -signal.SIGALRM
+        assert check_whole(path) < resolving.MANY
     with open_store(alone) as undisturbed, undisturbed.read() as connection:
         expected = content(connection)
     with open_store(path) as store:
-        summary = summarise(resolving.resolver(store).resolve(resolving.corrections(COUNT)))
-        assert summary.corrections == COUNT
+        summary = summarise(resolving.resolver(store).resolve(resolving.corrections(resolving.MANY)))
+        assert summary.corrections == resolving.MANY
         with store.read() as connection:
             *others, ledger = content(connection)
     assert others == expected[:-1]

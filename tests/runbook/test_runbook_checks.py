@@ -101,12 +101,14 @@ def test_the_adversarial_check_names_the_cells_that_fail(tmp_path: Path) -> None
     assert any(name.startswith("boundary_effect_") for name in answer.plain["failed"])
     assert 0 < answer.plain["passed"] == answer.plain["cells"] - len(answer.plain["failed"])
     words = [sys.executable, "-m", "pytest", "--pyargs", "suffice.runbook.adversarial", "-q", "-p", "no:cacheprovider"]
+    # The other cells, which hold, would take most of the time.
+    words += ["-k", "boundary_effect or zero_variance"]
     environment = {**os.environ, "SUFFICE_CONFIG": str(path)}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
-    assert {line.split("[")[1].split("]")[0] for line in done.stdout.splitlines() if line.startswith("FAILED")} == set(
-        answer.plain["failed"]
-    )
+    assert {line.split("[")[1].split("]")[0] for line in done.stdout.splitlines() if line.startswith("FAILED")} == {
+        name for name in answer.plain["failed"] if name.startswith(("boundary_effect", "zero_variance"))
+    }
 
 
 def test_the_checks_need_no_pytest() -> None:
