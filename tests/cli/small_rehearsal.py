@@ -13,7 +13,7 @@ STAGES: list[dict[str, Any]] = [
 ]
 
 
-def write(folder: Path, count: int = 450) -> None:
+def write(folder: Path, count: int = 240) -> None:
     """records.csv, measurements.csv and config.json: three of four corrections clear, one near the boundary."""
     rng = np.random.default_rng(5)
     was = rng.normal(size=count)
@@ -24,7 +24,7 @@ def write(folder: Path, count: int = 450) -> None:
     (folder / "measurements.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")
     sampling = {"n0": 8, "n_min": 8, "look_every": 8}
     verifier = {"rule": "proportion", "n_samples": 64, "adaptive_sampling": sampling}
-    rollout = {"cycle": "6h", "stages": STAGES}
+    rollout = {"cycle": "6h", "stages": STAGES, "acceptance": {"max_disagreement_rate": 0.03}}
     config = {"determinism": {"seed": 2}, "verifier": verifier, "rollout": rollout}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 

@@ -42,7 +42,7 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dic
 
 def test_json_of_a_completed_rehearsal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = printed(capsys)
-    assert (code, found["status"], found["corrections"]) == (0, "completed", 450)
+    assert (code, found["status"], found["corrections"]) == (0, "completed", 240)
     assert found["decisions"] == sum(stage["decisions"] for stage in found["stages"]) > 900
     assert [stage["name"] for stage in found["stages"]] == ["staging", "canary", "full"]
     assert all(stage.keys() >= KEYS for stage in found["stages"])

@@ -1,14 +1,13 @@
 """The runbook's checks inside a rehearsal: once for each stage, beside the traffic, as a gate, and in the bundle."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rehearsing import config_text, rehearsed, setup
 
+from suffice.cli.main import run
 from suffice.gates.outcome import Outcome
 from suffice.rehearsal.runbook import Runbook
 from suffice.triage.manifest import check
@@ -66,12 +65,13 @@ def test_a_rolled_back_rehearsal_has_the_outputs_of_the_failing_stage_in_its_bun
     assert [gate["gate"] for gate in summary["stages"][0]["gates"]][-1] == "runbook"
 
 
-def test_a_plan_that_breaks_decisions_fails_the_checks_and_each_says_so_in_its_own_output(tmp_path: Path) -> None:
+def test_a_plan_that_breaks_decisions_fails_the_checks_and_each_says_so_in_its_own_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "config.json").write_text(config_text(method="margin"), encoding="utf-8")
-    command = [sys.executable, "-m", "suffice.cli.main", "runbook", "--budget", "12", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    codes = json.loads(done.stdout)["checks"]
+    monkeypatch.chdir(tmp_path)
+    assert run(["runbook", "--budget", "12", "--json"]) == 2
+    codes = json.loads(capsys.readouterr().out)["checks"]
     assert {name for name, code in codes.items() if code == 2} >= {"pytest_adversarial", "run_eval", "compare"}
     assert codes["verify_sweep"] == codes["metrics_summary"] == codes["escalation_gate"] == 0
     kept = tmp_path / "TemporaryQueue" / "runbook"
