@@ -93,6 +93,20 @@ class Server:
             raise RuntimeError(f"{program} ended with {done.returncode}: {done.stdout}")
 
     @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While this lasts, the whole server stands still, as on a machine that is suspended; its kernel goes on."""
+        main = self.process.pid
+        os.kill(main, signal.SIGSTOP)
+        children = Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii").split()
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in (*map(int, children), main):
+                os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
     def away(self, database: str) -> Iterator[None]:
         """While this lasts, a database ends its connections and takes none."""
         self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         StoreConflict,
         StoreError,
         StoreRefusal,
+        StoreTimeout,
         SufficeError,
     )
     from suffice.sampling.distributions import Distribution, Empirical, Normal, SplitNormal
@@ -84,6 +85,7 @@ _HOMES = {
     "StoreConflict": "suffice.errors",
     "StoreError": "suffice.errors",
     "StoreRefusal": "suffice.errors",
+    "StoreTimeout": "suffice.errors",
     "SufficeError": "suffice.errors",
     "Verdict": "suffice.stopping.run",
     "Verifier": "suffice.serving.verifier",
@@ -127,6 +129,7 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreRefusal",
+    "StoreTimeout",
     "SufficeError",
     "Verdict",
     "Verifier",

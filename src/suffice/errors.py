@@ -12,7 +12,8 @@ SufficeError
 ├── RunError             a run was used out of order
 └── StoreError           the store cannot be opened, read or written
     ├── StoreConflict    somebody else changed the same rows first; nothing was written
-    └── StoreRefusal     what was to be written is nothing that the store takes, however often it is tried
+    ├── StoreRefusal     what was to be written is nothing that the store takes, however often it is tried
+    └── StoreTimeout     the store did not answer in time; the question stays open (exit 3)
 """
 
 from enum import IntEnum
@@ -89,3 +90,9 @@ class StoreConflict(StoreError):
 
 class StoreRefusal(StoreError):
     """What was to be written is nothing that the store takes, however often it is tried; nothing was written."""
+
+
+class StoreTimeout(StoreError):
+    """The store did not answer in time, or somebody held its lock all the while; whether it can be asked stays open."""
+
+    exit_code = ExitCode.CANNOT_TELL

@@ -1,16 +1,12 @@
 """No decision waits for bookkeeping: whatever the store, the disk or another process does, `verify` is one write."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,7 +111,7 @@ def test_a_frozen_server_delays_no_decision_and_ends_the_lease(queue: Path, post
     raised(place)
     with Verifier.from_config(queue.parent / "config.json", queue=queue, store=place) as it:
         becomes(it, Arm.ADAPTIVE)
-        with frozen(postgres):
+        with postgres.frozen():
             waits_of(it, 0)
             becomes(it, Arm.FIXED)
             assert waits_of(it, 20) == {WhyFixed.LAPSED}
@@ -130,20 +126,6 @@ def test_a_frozen_server_delays_no_decision_and_ends_the_lease(queue: Path, post
     left = "".join(path.read_text() for path in (queue / "spool").glob("*.jsonl"))
     assert {f"k{i}" for i in range(40)} <= rows
     assert all(f"k{i}" in rows or f'"k{i}"' in left for i in range(40, 60))
-
-
-@contextmanager
-def frozen(postgres: Server) -> Iterator[None]:
-    """The whole server stands still, as a suspended machine would."""
-    main = postgres.process.pid
-    pids = [main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text(encoding="ascii").split())]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
 
 
 TRACED = """

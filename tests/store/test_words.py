@@ -117,7 +117,7 @@ def test_a_word_that_is_damaged_is_none_says_so_and_gives_way_to_a_higher_one(st
         assert read_word(connection, "pump", 100.0).counts
 
 
-@pytest.mark.parametrize("column", ["epoch", "length", "valid_until", "audit_fraction", "phase", "shadow", "exposure"])
+@pytest.mark.parametrize("column", ["epoch", "length", "valid_until", "audit_fraction", "phase", "exposure"])
 def test_a_value_of_another_kind_is_no_word_either(tmp_path: Path, column: str) -> None:
     """SQLite keeps whatever it is given."""
     with open_store(tmp_path / "store.db") as store:

@@ -1,9 +1,18 @@
 """A rollback that a person asks for: this host is lowered first, whatever the store says."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from suffice.errors import MissingDataError, OutputError, RolloutError, StoreConflict, StoreError, SufficeError
+from suffice.errors import (
+    MissingDataError,
+    OutputError,
+    RolloutError,
+    StoreConflict,
+    StoreError,
+    StoreTimeout,
+    SufficeError,
+)
 from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
@@ -31,12 +40,18 @@ def roll_back(
     """Roll the newest rollout of `place` back, by the operator that `opened` gives; `reason` opens the triage item.
 
     Where the store does not answer, or holds what cannot be understood, everybody is put on fixed by flag and word
-    alone, and the next cycle carries the rest out: then it raises RolloutError, which says what came of it. Raises
-    MissingDataError when nothing was ever published, StoreConflict when somebody else changed the rollout meanwhile.
+    alone, and the next cycle carries the rest out. Then it raises RolloutError, which says what came of it;
+    StoreTimeout, of a store that did not answer in time. Raises MissingDataError when nothing was ever published,
+    StoreConflict when somebody else changed the rollout meanwhile.
     """
+    raised = place.flag.exists() and wrong_with_file(place.flag, None) is not None
+    before = _exposure(place.flag)
     if not dry_run and place.queue.is_dir():
-        # Before the store is asked for anything: on this host it lowers at once.
+        # Before the store is asked for anything: on this host both lower at once.
         leave_wish(place.queue, who, reason)
+        if raised:
+            with suppress(OutputError):
+                publish(place.flag, None)
     try:
         with opened() as operator:
             if old_primary_is_gone and not dry_run:
@@ -49,18 +64,22 @@ def roll_back(
         raise
     except SufficeError as error:
         # Store, word, rollout, note, plan, package: whatever is broken, everybody is put back.
-        forced = None if dry_run else _force_baseline(place, who, reason, error)
+        forced = None if dry_run else _force_baseline(place, who, reason, error, raised=raised, before=before)
         if forced is None:
             forget_wish(place.queue)
             raise
-        raise RolloutError(forced) from error
+        kind = StoreTimeout if isinstance(error, StoreTimeout) else RolloutError
+        raise kind(forced) from error
     if not dry_run:
         forget_wish(place.queue)
     return report
 
 
-def _force_baseline(place: Place, who: str, reason: str, cause: SufficeError) -> str | None:
-    """Put everybody on fixed by the flag alone, and leave word for the next cycle; says what came of it.
+def _force_baseline(
+    place: Place, who: str, reason: str, cause: SufficeError, *, raised: bool, before: Exposure | None
+) -> str | None:
+    """Put everybody on fixed by the flag alone, and leave word for the next cycle; says what came of it. `raised`: the
+    flag said something else than the baseline, `before` what, if that could be read.
 
     None where nothing was ever published. The wish in the folder lowers on this host while it is there, and so does the
     file; other hosts are fixed once the word lapses. Raises nothing of its own.
@@ -70,9 +89,8 @@ def _force_baseline(place: Place, who: str, reason: str, cause: SufficeError) ->
     wished, epoch = leave_wish(place.queue, who, reason), _lowered_row(place, cause)
     if epoch is not None:
         cause = StoreError(f"{cause}; the word was lowered all the same, epoch {epoch}")
-    if not place.flag.exists() or wrong_with_file(place.flag, None) is None:
+    if not raised:
         return f"{cause}; the flag is at the baseline; {_left(wished=wished)}"
-    before = _exposure(place.flag)
     with FlagClient.from_file(place.flag) as flag:
         attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
     return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {_left(wished=wished)}"

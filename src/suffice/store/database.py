@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal
+from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal, StoreTimeout
 from suffice.files import private_opener
 from suffice.store.address import Address, address_of
 from suffice.store.forks import in_transaction, watch
@@ -42,8 +43,13 @@ BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
 """How long to wait for the answer of a database server."""
 
+SILENT_SECONDS = 5.0
+"""How long a server may give no sign while an answer of it is waited for, until it is asked whether it is there."""
+
 AGENT_SECONDS = 2
 """How long anything that an agent asks of the store may take: to connect, to answer, to give up a lock."""
+
+_MOMENT_SECONDS = 0.25
 
 WRITE_LOCK = 0x5375666669636500
 """PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
@@ -120,10 +126,10 @@ class Store:
         except exc.IntegrityError as error:
             raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
         except exc.DBAPIError as error:
-            kind = StoreRefusal if _refused(error) else StoreError
+            kind = StoreRefusal if _refused(error) else StoreTimeout if _late(error) else StoreError
             raise kind(f"{self.name}: {_one_line(error)}") from error
         except exc.TimeoutError as error:
-            raise StoreError(f"{self.name}: {_one_line(error)}") from error
+            raise StoreTimeout(f"{self.name}: {_one_line(error)}") from error
 
 
 def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
@@ -241,11 +247,17 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
     elif "connect_timeout" not in address.url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
     try:
-        # Asked before each use whether it is still there, a connection outlives a restart of the server.
-        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)
+        # Asked before each use whether it is still there, a connection outlives a restart of the server. An agent asks
+        # again soon, and has no time for two questions.
+        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=patience is None)
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
+    from suffice.store import silence
+
+    # Where the server keeps the limit itself, its answer is a moment before ours, and says more.
+    limit = SILENT_SECONDS if patience is None else patience + _MOMENT_SECONDS
+    event.listen(engine, "do_connect", partial(silence.connect, seconds=limit, probe=patience is None))
     event.listen(engine, "begin", partial(_begin_on_server, patience=patience))
     return engine
 
@@ -373,6 +385,16 @@ def _refused(error: exc.DBAPIError) -> bool:
     a lock, the network, the disk, a right or the schema."""
     state = getattr(error.orig, "sqlstate", None) or ""
     return isinstance(error, exc.DataError) or state.startswith(("22", "54"))
+
+
+def _late(error: exc.DBAPIError) -> bool:
+    """Whether an answer, a lock or a connection did not come in time."""
+    if isinstance(error.orig, sqlite3.Error):
+        # The low byte: which of the waits it was is in the others.
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    from suffice.store.silence import timed_out
+
+    return timed_out(error.orig)
 
 
 def _one_line(error: Exception) -> str:
