@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
+import permitted
+from permitted import stepped
 from postgres_server import Server
 from store_places import Place, reused_at
 from suffice.config import RolloutConfig
@@ -31,18 +33,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.note import read_note
 from suffice.store.words import Word, WordRead, read_word
 
-WORD = Word(
-    service="pump",
-    rollout="pump-000001",
-    plan_id="plan",
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 100, "salt": "pump-000001", "regions": []},
-    audit_fraction=0.1,
-    audit_salt="pump-000001/audit",
-    shadow=False,
-    length=20.0,
-)
+WORD = replace(permitted.WORD, length=20.0)
 BASELINE = replace(WORD, phase="RollingBack", exposure=None)
 SLOWEST = 0.4
 """What a process's clock loses in a lease at most, in seconds; a receipt's margin is more."""
@@ -108,15 +99,7 @@ class Permission(RuleBasedStateMachine):
         return isinstance(self.place, Path)
 
     def _started(self, number: int) -> Stepped:
-        return self.agent(
-            self.place,
-            "pump",
-            plan_id="plan",
-            enabled=True,
-            folder=self.folder,
-            now=lambda: self.now,
-            boot=lambda: self.boots[number],
-        )
+        return stepped(self.agent, self.place, lambda: self.boots[number], lambda: self.now, folder=self.folder)
 
     def _write(self, word: Word) -> None:
         with self.store.touch() as connection:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from resolving import corrections
 
+import permitted
 from suffice.resolution.resolve import Resolver, summarise
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.counted import counters_of
@@ -19,7 +20,6 @@ from suffice.store.decision_row import WhyFixed
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger
 from suffice.store.note import NAME, read_note, write_note
-from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
@@ -36,20 +36,9 @@ CONFIG = {
 
 
 def write(store: Store, plan_id: str, phase: str = "Progressing", **changes: object) -> None:
-    word = Word(
-        service="verifier",
-        rollout=ROLLOUT,
-        plan_id=plan_id,
-        phase=phase,
-        stage="full",
-        exposure={"weight": 100, "salt": "salt", "regions": []} if phase == "Progressing" else None,
-        audit_fraction=0.0,
-        audit_salt="audit",
-        shadow=False,
-        length=600.0,
-    )
-    with store.write() as connection:
-        write_word(connection, replace(word, **changes), time.time())  # type: ignore[arg-type]
+    exposure = permitted.WORD.exposure if phase == "Progressing" else None
+    word = replace(permitted.OF_VERIFIER, plan_id=plan_id, phase=phase, exposure=exposure)
+    permitted.written(store, word, time.time(), **changes)
 
 
 @pytest.fixture

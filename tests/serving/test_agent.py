@@ -10,6 +10,8 @@ from threading import Event, active_count
 import pytest
 from sqlalchemy import text
 
+import permitted
+from permitted import WORD, stepped
 from store_places import Place
 from suffice.errors import StoreError
 from suffice.flag.document import Exposure
@@ -20,21 +22,9 @@ from suffice.store.database import Store, open_store
 from suffice.store.decision_row import WhyFixed
 from suffice.store.note import Note, read_note, write_note
 from suffice.store.processes import ProcessRow, fleet
-from suffice.store.words import Word, write_word
+from suffice.store.words import Word
 
 PATIENCE = 60.0
-WORD = Word(
-    service="pump",
-    rollout="pump-000001",
-    plan_id="plan",
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 100, "salt": "pump-000001", "regions": []},
-    audit_fraction=0.1,
-    audit_salt="pump-000001/audit",
-    shadow=False,
-    length=120.0,
-)
 
 
 @pytest.fixture
@@ -44,8 +34,7 @@ def store(place: Place) -> Iterator[Store]:
 
 
 def written(store: Store, word: Word = WORD, at_least: int = 0) -> Word:
-    with store.touch() as connection:
-        return write_word(connection, word, 1000.0, at_least=at_least)
+    return permitted.written(store, word, 1000.0, at_least)
 
 
 def rows(store: Store) -> list[ProcessRow]:
@@ -61,7 +50,7 @@ class Boot:
 
 
 def agent(place: Place, folder: Path | None = None, boot: Boot | None = None) -> Agent:
-    return Agent(place, "pump", plan_id="plan", enabled=True, folder=folder, now=lambda: 1000.0, boot=boot or Boot())
+    return stepped(Agent, place, boot or Boot(), folder=folder)
 
 
 def why_fixed(it: Agent) -> WhyFixed | None:

@@ -7,24 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import permitted
 from suffice.serving.fence import IN_FORCE, LEASE_SECONDS, BootClock, Read, may_be_adaptive
 from suffice.store.decision_row import WhyFixed
-from suffice.store.words import Word
 
-WORD = Word(
-    service="pump",
-    rollout="pump-000001",
-    plan_id="plan",
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 5, "salt": "pump-000001", "regions": []},
-    audit_fraction=0.1,
-    audit_salt="pump-000001/audit",
-    shadow=False,
-    length=120.0,
-    epoch=3,
-    incarnation="here",
-)
+WORD = replace(permitted.WORD, epoch=3, incarnation="here")
 READ = Read(WORD, began=100.0, remaining=60.0, store_time=1e9, incarnation="here", primary=True, registered=True)
 
 

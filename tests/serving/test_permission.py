@@ -11,30 +11,20 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from serving_world import PLAN, SEED, N
 
+import permitted
 from suffice.serving.agent import Agent
 from suffice.serving.permission import Leased
 from suffice.serving.served import Served
 from suffice.serving.verifier import Verifier
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import WhyFixed
-from suffice.store.words import Word, write_word
+from suffice.store.words import Word
 from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 from suffice.verifier.loop import decide_fixed, observations
 
-WORD = Word(
-    service="pump",
-    rollout="pump-000001",
-    plan_id=PLAN.id,
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 100, "salt": "salt", "regions": []},
-    audit_fraction=0.0,
-    audit_salt="audit",
-    shadow=False,
-    length=120.0,
-)
+WORD = replace(permitted.WORD, plan_id=PLAN.id, audit_fraction=0.0)
 
 
 @dataclass
@@ -47,8 +37,7 @@ class World:
     boot: list[float]
 
     def write(self, word: Word = WORD) -> None:
-        with self.store.touch() as connection:
-            write_word(connection, word, 1000.0)
+        permitted.written(self.store, word, 1000.0)
 
     def decide(self, meanwhile: Callable[[], None]) -> Served:
         """Decide a clear case; something happens while it draws for the first time."""
@@ -69,9 +58,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     boot = [50.0]
     with open_store(tmp_path / "store.db") as store:
-        agent = Agent(
-            tmp_path / "store.db", "pump", plan_id=PLAN.id, enabled=True, now=lambda: 1000.0, boot=lambda: boot[0]
-        )
+        agent = permitted.stepped(Agent, tmp_path / "store.db", lambda: boot[0], plan_id=PLAN.id)
         permission = Leased(agent, plan_id=PLAN.id, enabled=True, clock=lambda: 7.0)
         verifier = Verifier(PLAN, SEED, enabled=True, counters=Counters(), clock=lambda: 7.0, permission=permission)
         made = World(store, agent, verifier, boot)

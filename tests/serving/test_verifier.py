@@ -23,6 +23,7 @@ from openfeature.provider.no_op_provider import NoOpProvider
 from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
+import permitted
 from store_places import Place
 from suffice.config.switch import set_enabled
 from suffice.decision.rule import Decision
@@ -41,7 +42,7 @@ from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.ledger import Ledger
 from suffice.store.processes import fleet
-from suffice.store.words import Word, write_word
+from suffice.store.words import Word
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
@@ -371,20 +372,9 @@ CONFIG = {
 
 def raised(queue: Path, weight: int = 100, **changes: Any) -> Word:
     """What a rollout writes: a word that puts this weight of the targets of `eu` on the adaptive arm."""
-    word = Word(
-        service="verifier",
-        rollout="verifier-000001",
-        plan_id=PLAN.id,
-        phase="Progressing",
-        stage="canary",
-        exposure={"weight": weight, "salt": "salt", "regions": ["eu"]},
-        audit_fraction=0.3,
-        audit_salt="verifier-000001/audit",
-        shadow=False,
-        length=600.0,
-    )
-    with open_store(queue / "store.db") as store, store.touch() as connection:
-        return write_word(connection, replace(word, **changes), time.time())
+    exposure = {"weight": weight, "salt": "salt", "regions": ["eu"]}
+    word = replace(permitted.OF_VERIFIER, plan_id=PLAN.id, exposure=exposure, audit_fraction=0.3)
+    return permitted.written_at(queue / "store.db", word, time.time(), **changes)
 
 
 @pytest.fixture

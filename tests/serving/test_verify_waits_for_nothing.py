@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from serving_world import PLAN, case
 
+import permitted
 from postgres_server import Server
 from suffice.errors import StoreError
 from suffice.serving.fence import LEASE_SECONDS
@@ -20,7 +21,6 @@ from suffice.serving.verifier import Verifier
 from suffice.store.database import open_store
 from suffice.store.decision_row import WhyFixed
 from suffice.store.ledger import Ledger
-from suffice.store.words import Word, write_word
 from suffice.verifier.arm import Arm
 
 PATIENCE = 120.0
@@ -31,18 +31,6 @@ CONFIG = {
         "adaptive_sampling": {"enabled": True, "n_min": 8, "look_every": 8, "n0": 8},
     }
 }
-WORD = Word(
-    service="verifier",
-    rollout="verifier-000001",
-    plan_id=PLAN.id,
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 100, "salt": "salt", "regions": []},
-    audit_fraction=0.0,
-    audit_salt="audit",
-    shadow=False,
-    length=600.0,
-)
 
 
 @pytest.fixture
@@ -53,8 +41,7 @@ def queue(tmp_path: Path) -> Path:
 
 
 def raised(where: Path | str) -> None:
-    with open_store(where) as store, store.touch() as connection:
-        write_word(connection, WORD, time.time())
+    permitted.written_at(where, permitted.OF_VERIFIER, time.time(), plan_id=PLAN.id)
 
 
 def becomes(it: Verifier, arm: Arm) -> None:

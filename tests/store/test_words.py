@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+import permitted
 from postgres_server import Server
 from store_places import Place
 from suffice.errors import DataError, MissingDataError, StoreError
@@ -17,18 +18,7 @@ from suffice.store.processes import ProcessRow, fleet, is_registered, prune, sig
 from suffice.store.schema import HEAD
 from suffice.store.words import Word, lower_word, read_word, write_word
 
-WORD = Word(
-    service="pump",
-    rollout="pump-000001",
-    plan_id="plan",
-    phase="Progressing",
-    stage="canary",
-    exposure={"weight": 5, "salt": "pump-000001", "regions": ["eu"]},
-    audit_fraction=0.1,
-    audit_salt="pump-000001/audit",
-    shadow=False,
-    length=120.0,
-)
+WORD = replace(permitted.WORD, exposure={"weight": 5, "salt": "pump-000001", "regions": ["eu"]})
 PROCESS = ProcessRow("n1", "pump", "host", 17, "1", 10.0, "plan", enabled=True, beat_at=100.0)
 
 
