@@ -16,8 +16,9 @@ run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
 	$(BIN)/suffice rehearse --source pdg
 
+# A module's tests stay together: what they share is made once.
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 test-pythons:
 	for version in $(PYTHONS); do $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit; done
@@ -40,6 +41,7 @@ bench-scale: $(READY) $(VENV)/.bench-ready
 
 campaign: $(READY)
 	$(BIN)/python -m pytest -n auto -m campaign
+	$(BIN)/python -m pytest -n auto -m "hypothesis and not campaign" --hypothesis-profile long
 	$(BIN)/python -m tests.mutation
 
 mutation: $(READY)

@@ -18,7 +18,9 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(
     ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.evidence.recompute", "suffice.rehearsal.report"]
 )
 
-settings.register_profile("suffice", derandomize=True, deadline=None)
+settings.register_profile("suffice", derandomize=True, deadline=None, max_examples=50)
+# Other examples each time, for the campaign: `--hypothesis-profile long`.
+settings.register_profile("long", deadline=None, max_examples=400)
 settings.load_profile("suffice")
 
 

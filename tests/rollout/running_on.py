@@ -27,7 +27,7 @@ from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan
 
-TARGETS = 100
+TARGETS = 25
 """Targets that the client asks for."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")

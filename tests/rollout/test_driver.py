@@ -71,9 +71,10 @@ class World:
     flag: FlagClient
     settled: Settled = field(default_factory=Settled)
     time: float = 0.0
+    targets: tuple[str, ...] = TARGETS
 
     def driver(self, kind: type[Driver] = Driver) -> Driver:
-        it = FlagAccess(self.path, "salt", self.flag, TARGETS, ("eu-west-1", "us-east-1"))
+        it = FlagAccess(self.path, "salt", self.flag, self.targets, ("eu-west-1", "us-east-1"))
         return kind(self.store, "r1", it, self.settled.settle, lambda: self.time)
 
     @property
@@ -312,7 +313,7 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(tmp_path: Path) -> None:
         folder.mkdir()
         flag = FlagClient.from_file(folder / "flag.json", poll_ms=10)
         with flag, open_store(folder / "store.db", durable=False) as store:
-            world = World(folder, store, flag)
+            world = World(folder, store, flag, targets=TARGETS[:20])
             created(world)
             kills = live(world, killed_at(step))
             assert world.driver().state.phase is Phase.ROLLED_BACK
