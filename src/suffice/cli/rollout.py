@@ -156,21 +156,18 @@ def run(
 ) -> Answer | ExitCode:
     """Run as a daemon: a cycle at the configured pace, until SIGTERM or Ctrl-C.
 
-    The cycle at work then ends as it should. A second daemon waits until the first ends or dies. Each cycle prints a
-    line, or with --json an object.
+    The cycle at work then ends as it should; after 4 s it is left as by a kill, and the exit code is 3. A second daemon
+    waits until the first ends or dies. Each cycle prints a line, or with --json an object.
     """
-    import signal
-    from threading import Event
-
+    from suffice.cli.signals import told_to_end
     from suffice.rollout.daemon import run as run_cycles
     from suffice.rollout.lease import Lease
 
-    sinks, stop = runner.sinks, Event()
+    sinks = runner.sinks
     if dry_run:
         return cycle(runner=runner, act=ActOptions(dry_run=True), where=where)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
     with (
+        told_to_end() as stop,
         where.open(create=True, patience=lambda: not stop.is_set()) as operator,
         Lease(operator.store, where.service, seconds=runner.lease) as lease,
     ):
