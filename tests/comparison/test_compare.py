@@ -165,11 +165,11 @@ from suffice.comparison.compare import compare
 from suffice.verifier.case import Case
 rule = suffice.Proportion(0.8)
 cases = [Case(f"c{i}", "t", suffice.Pair(suffice.Normal(0, 1), suffice.SplitNormal(i / 20, 1, 2))) for i in range(60)]
-print(json.dumps(compare(cases, rule, 40, [suffice.plan(rule, 40, 0.05)], 42).summary(0)))
+text = json.dumps(compare(cases, rule, 40, [suffice.plan(rule, 40, 0.05)], 42).summary(0))
 """
-
-    def printed(hash_seed: str) -> bytes:
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        return subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
-
-    assert printed("0") == printed("99")
+    here: dict[str, str] = {}
+    exec(code, here)
+    command = [sys.executable, "-c", f"{code}print(text)"]
+    environment = {**os.environ, "PYTHONHASHSEED": "99"}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == f"{here['text']}\n"

@@ -122,7 +122,7 @@ class Production:
 
     def traffic(self, count: int = 120) -> None:
         """Decide this many new cases, the way production does."""
-        with self.process() as verifier:
+        with self.process(situation_in(self.store)) as verifier:
             for correction in corrections(self.sent, count):
                 verifier.verify(correction.case())
         self.sent += count
