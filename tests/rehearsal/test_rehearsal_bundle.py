@@ -127,7 +127,7 @@ def test_the_commands_of_the_item_work_when_pasted_into_a_shell(tmp_path: Path) 
     folder = tmp_path / "a folder's name"
     folder.mkdir()
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    arguments = ["suffice", *write_files(folder), "--fault", "canary:margin", "--json"]
+    arguments = ["suffice", *write_files(folder), "--fault", "staging:margin", "--json"]
     arguments[arguments.index("--dir") + 1] = "an odd folder"
     done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr

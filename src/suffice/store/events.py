@@ -43,10 +43,10 @@ def verify_provenance(connection: Connection) -> Verification:
     return chain.verify(connection, provenance)
 
 
-def provenance_of(connection: Connection, target: str) -> list[ProvenanceEvent]:
-    """Everything that happened to a record, in order."""
+def provenance_of(connection: Connection, *targets: str) -> list[ProvenanceEvent]:
+    """Everything that happened to some records, in order."""
     c = provenance.c
-    query = select(c.at, c.target, c.event, c.payload, c.correction_key).where(c.target == target).order_by(c.seq)
+    query = select(c.at, c.target, c.event, c.payload, c.correction_key).where(c.target.in_(targets)).order_by(c.seq)
     return [
         ProvenanceEvent(at, target, event, json.loads(payload), correction_key)
         for at, target, event, payload, correction_key in connection.execute(query)

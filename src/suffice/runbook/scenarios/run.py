@@ -56,8 +56,9 @@ def _world(setup: Setup, setting: Setting, arm: Arm) -> World:
         names = list(dict.fromkeys(correction.target for correction in setup.corrections))
         with store.read() as connection:
             records = load_records(connection, names)
-            events = {target: tuple(provenance_of(connection, target)) for target in names}
+            told = provenance_of(connection, *names)
             chain = verify_provenance(connection)
+    events = {name: tuple(event for event in told if event.target == name) for name in names}
     return World(arm, resolutions, {name: records[name] for name in names}, events, chain, counters.snapshot())
 
 
