@@ -1,8 +1,10 @@
 """What people read on a terminal: tables, lines, percentages, progress; and the JSON that programs read instead.
 
-Rich is imported when a table or a line is shown, and not before.
+A terminal that lacks a sign (≤ in cp1252, all but ASCII in the C locale) is given its spelling. Rich is imported when a
+table or a line is shown, and not before.
 """
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -11,10 +13,67 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 T = TypeVar("T")
 
 _WIDTH_OF_A_FILE = 132
+_SPELLING = "suffice"
+_SPELT = {
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "≈": "~",
+    "±": "+-",
+    "×": "x",
+    "÷": "/",
+    "·": "-",
+    "→": "->",
+    "∞": "inf",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "‘": "'",
+    "’": "'",
+    "•": "*",
+    "\u00a0": " ",
+    "\u202f": " ",
+    "\u2009": " ",
+    "²": "^2",
+    "√": "sqrt ",
+    "µ": "u",
+    "°": " deg",
+    "ε": "epsilon",
+    "α": "alpha",
+    "δ": "delta",
+    "λ": "lambda",
+    "θ": "theta",
+    "φ": "phi",
+    "π": "pi",
+    "Σ": "sum ",
+}
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(_SPELT.get(letter) or letter.encode("unicode_escape").decode() for letter in letters), error.end
+
+
+codecs.register_error(_SPELLING, _spelt)
+
+
+def spell_what_is_not_there() -> None:
+    """From now on standard output and error spell what their encoding lacks, where they would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_SPELLING)
 
 
 def out() -> "Console":
@@ -25,11 +84,12 @@ def out() -> "Console":
 
 
 def visible(text: str) -> str:
-    """The text with what no terminal shows (control characters, marks that turn the direction) escaped; line breaks
-    and tabs stay: a key or a region may have come from anywhere."""
-    if text.isprintable():
-        return text
-    return "".join(letter if _is_shown(letter) else letter.encode("unicode_escape").decode() for letter in text)
+    """The text with what no terminal shows (control characters, marks that turn the direction) escaped, and what this
+    one lacks spelt; line breaks and tabs stay: a key or a region may have come from anywhere."""
+    if not text.isprintable():
+        text = "".join(letter if _is_shown(letter) else letter.encode("unicode_escape").decode() for letter in text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text if text.isascii() else text.encode(encoding, _SPELLING).decode(encoding)
 
 
 def _is_shown(letter: str) -> bool:
@@ -53,17 +113,52 @@ def print_lines(*lines: str) -> None:
     sys.stdout.writelines(f"{visible(line)}\n" for line in lines)
 
 
-def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """A table with its first column left and the others right."""
-    from rich.markup import escape
-    from rich.table import Table
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *, left: int = 1) -> None:
+    """A table with its first `left` columns left and the others right.
 
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
+    Where the terminal is too narrow for its longest words, each row is a paragraph instead: no word is ever cut.
+    """
+    from rich.markup import escape
+
+    heads, cells = [visible(column) for column in columns], [[visible(cell) for cell in row] for row in rows]
+    console = out()
+    console.print(f"[bold]{escape(visible(title))}[/bold]", highlight=False, soft_wrap=True)
+    widths = _widths(list(zip(heads, *cells, strict=True)), console.width)
+    console.print(_table(heads, cells, widths, left) if widths else _paragraphs(heads, cells))
+
+
+def _widths(columns: list[tuple[str, ...]], room: int) -> list[int]:
+    """How wide each column of a table is, so that it fits and cuts no word; empty where it cannot."""
+    least = [max(len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    widths = [max(map(len, column)) for column in columns]
+    lines = 3 * len(columns) + 1
+    while sum(widths) + lines > room:
+        slack, widest = max((width - low, i) for i, (width, low) in enumerate(zip(widths, least, strict=True)))
+        if slack == 0:
+            return []
+        widths[widest] -= 1
+    return widths
+
+
+def _table(heads: list[str], rows: list[list[str]], widths: list[int], left: int) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for i, (head, width) in enumerate(zip(heads, widths, strict=True)):
+        table.add_column(head, justify="left" if i < left else "right", width=width)
     for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row))
-    out().print(table)
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _paragraphs(heads: list[str], rows: list[list[str]]) -> "Text":
+    from rich.text import Text
+
+    wide = max(map(len, heads))
+    return Text(
+        "\n\n".join("\n".join(f"{head:<{wide}}  {cell}" for head, cell in zip(heads, row, strict=True)) for row in rows)
+    )
 
 
 def percent(share: float | None, digits: int = 2) -> str:

@@ -12,7 +12,7 @@ from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve
 from suffice.cli.command import add
 from suffice.cli.eval import evaluate
 from suffice.errors import ExitCode, SufficeError
-from suffice.terminal import print_error
+from suffice.terminal import print_error, spell_what_is_not_there
 
 app = typer.Typer(
     name="suffice",
@@ -60,6 +60,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     What a caller can get wrong ends with one line on stderr that says what and where, never with a traceback.
     """
+    spell_what_is_not_there()
     try:
         return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
     except SufficeError as error:

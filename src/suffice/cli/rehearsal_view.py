@@ -73,12 +73,10 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     columns = ("stage", "weight", "decisions", "adaptive", "audits", "differ", "proven below", "draws saved", "net")
     print_table(title, columns, (_row(stage) for stage in summary["stages"]))
     last = summary["stages"][-1]
-    table = Table(title=f"Gates of stage {last['name']}", title_justify="left", title_style="bold")
-    for column in ("gate", "outcome", "what was seen, and what is allowed"):
-        table.add_column(column)
-    for gate in last["gates"]:
-        table.add_row(*(Text(gate[key]) for key in ("gate", "outcome", "sentence")))
-    out().print(table)
+    gates = ([gate[key] for key in ("gate", "outcome", "sentence")] for gate in last["gates"])
+    print_table(
+        f"Gates of stage {last['name']}", ("gate", "outcome", "what was seen, and what is allowed"), gates, left=3
+    )
     saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
     lines = [
         f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
