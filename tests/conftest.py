@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from postgres_server import Server, running
+from property_examples import LONG, SHORT
 from store_places import Place, Reused, reused_at
 
 # Children that are killed are forked from one process, which has imported what they need and has no thread.
@@ -18,9 +19,9 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(
     ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.evidence.recompute", "suffice.rehearsal.report"]
 )
 
-settings.register_profile("suffice", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("suffice", derandomize=True, deadline=None, max_examples=SHORT)
 # Other examples each time, for the campaign: `--hypothesis-profile long`.
-settings.register_profile("long", deadline=None, max_examples=400)
+settings.register_profile("long", deadline=None, max_examples=LONG)
 settings.load_profile("suffice")
 
 

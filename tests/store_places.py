@@ -11,6 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, delete
 
 import suffice.store.migrations
+from property_examples import examples
 from suffice.decision.rule import Decision
 from suffice.store.address import address_of
 from suffice.store.database import Store, open_store
@@ -35,7 +36,7 @@ class Reused:
 
     def examples(self, count: int) -> int:
         """How many examples to try: a server takes several times as long, and shares what is decided without it."""
-        return count if isinstance(self.place, Path) else count // 5
+        return examples(count if isinstance(self.place, Path) else count // 5)
 
     def emptied(self) -> Store:
         with self.store.write() as connection:

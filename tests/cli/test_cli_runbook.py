@@ -284,9 +284,9 @@ def test_without_fixed_decisions_the_saving_is_against_the_configured_n(
     assert (it["saving"], it["fixed"]["average_n"], it["disagreement_rate"]) == (0.75, None, None)
 
 
-def test_a_budget_of_forty_reaches_every_scenario(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    it = answer(capsys, "sweep", "--out-dir", "s", "--budget", "40", "--deterministic")
-    assert it["runs"] == it["passed"] == len(list((here / "s" / "reports").iterdir())) <= 40
+def test_a_budget_of_twelve_reaches_every_scenario(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    it = answer(capsys, "sweep", "--out-dir", "s", "--budget", "12", "--deterministic")
+    assert it["runs"] == it["passed"] == len(list((here / "s" / "reports").iterdir())) == 12
     assert len(it["scenarios"]) == 12
     assert min(it["scenarios"].values()) >= 1
     assert it["left_out"] == []

@@ -20,7 +20,7 @@ from suffice.store.ledger import Ledger
 
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
     @given(st.lists(rows(), max_size=60), st.lists(st.integers(0, 60), max_size=3), st.sampled_from([(), ("eu",)]))
-    @settings(max_examples=reused.examples(60))
+    @settings(max_examples=reused.examples(30))
     def holds(found: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]) -> None:
         found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
         stages = [Stage(name="canary", weight=5, regions=regions), Stage(name="expand", weight=50)]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta, binom
 
+from property_examples import examples
 from suffice.gates.e_process import log_e_above, log_e_below, log_e_other, lower, reached, upper
 
 rates = st.floats(0.001, 0.999)
@@ -65,7 +66,7 @@ def test_a_disagreement_speaks_against_and_an_agreement_for(kn: tuple[int, int],
     assert log_e_above(k, n + 1, p0) <= log_e_above(k, n, p0) + 1e-9 <= log_e_above(k + 1, n + 1, p0) + 2e-9
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(counts(), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_what_is_proven_of_a_rate_is_proven_of_every_easier_one(kn: tuple[int, int], confidence: float) -> None:
     k, n = kn

@@ -29,6 +29,7 @@ from serving_world import case, verifier
 from spooling import ROW, noted
 from sqlalchemy import Connection, text
 
+from property_examples import examples
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.serving import refused as refused_rows
@@ -176,7 +177,7 @@ class Keeping(Ledger):
 
 
 @given(cut=st.integers(0, 10_000))
-@settings(max_examples=60)
+@settings(max_examples=examples(40))
 def test_a_file_that_is_cut_off_anywhere_gives_its_whole_lines(cut: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, kept = Path(name), list[DecisionRow]()
@@ -495,7 +496,7 @@ def filling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_module, "FileIO", Filling)
 
 
-OnceAndNeverLost.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
+OnceAndNeverLost.TestCase.settings = settings(max_examples=examples(25), stateful_step_count=20)
 # Only what was in memory alone, on a full disk, may be lost with its process.
 TestOnceAndNeverLost = pytest.mark.usefixtures("filling")(OnceAndNeverLost.TestCase)
 

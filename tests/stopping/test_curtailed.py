@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import suffice
+from property_examples import examples
 from suffice.decision.mean import Mean
 from suffice.decision.monte_carlo_p import MonteCarloP
 from suffice.stopping.brownian import t_of_z
@@ -78,7 +79,7 @@ def test_without_a_budget_a_mean_never_stops() -> None:
     assert suffice.plan(PAIRED, 256, 0, method="curtailed", look_every=8).boundaries == ()
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(10))
 @given(
     n=st.integers(19, 120),
     budgets=st.tuples(*[st.sampled_from([0, 1e-6, 0.001, 0.02, 0.3])] * 2),

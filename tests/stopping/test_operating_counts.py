@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import suffice
 import suffice.errors
+from property_examples import examples
 from suffice.stopping import optimal_counts
 from suffice.stopping.operating_counts import count_operating
 from suffice.stopping.request import Design
@@ -80,7 +81,7 @@ def assert_operating_is_that_of_every_order(size: int, threshold: int, boundarie
         assert isclose(found.asn(p), weight @ run.used, rel_tol=1e-12)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(tables(st.integers(1, 10)))
 def test_any_table_agrees_with_every_order_of_outcomes(table) -> None:
     assert_operating_is_that_of_every_order(*table)
@@ -134,7 +135,7 @@ def test_forty_draws_agree_with_exact_fractions(at_least: float, bound: float, m
     assert method == "margin" or max(exact) <= Fraction(str(bound))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(40))
 @given(tables(st.integers(2, 14)))
 def test_only_the_totals_beside_the_threshold_can_be_worst(table) -> None:
     size, threshold, boundaries = table

@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 import suffice
+from property_examples import examples
 from suffice.stopping.looks import default_looks
 from suffice.stopping.optimal_counts import _Lattice, _price, optimal_counts
 
@@ -148,7 +149,7 @@ def test_the_mixture_is_within_a_ten_thousandth_of_the_bound(at_least: float) ->
 BUDGETS = st.sampled_from([0, 1e-12, 1e-9, 1e-6, 1e-4, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(
     n=st.integers(1, 120),
     percent=st.integers(0, 100),

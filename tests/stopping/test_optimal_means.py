@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 import suffice
+from property_examples import examples
 from suffice.decision.mean import Mean
 from suffice.errors import PlanError
 from suffice.stopping.brownian import FIRST_LOOK, t_of_z
@@ -83,7 +84,7 @@ def test_no_rival_table_is_below_the_lower_bound(reject_power: float, accept_pow
     assert asn >= least_asn(256, critical, list(looks), Budget.of(0.01))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(
     n=st.integers(20, 400),
     alpha=st.sampled_from([0.001, 0.05, 0.3]),

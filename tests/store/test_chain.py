@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, text, update
 
+from property_examples import examples
 from store_places import Place
 from suffice.store.actions import Action
 from suffice.store.chain import GENESIS, canonical
@@ -51,7 +52,7 @@ def test_a_chain_written_in_several_transactions_verifies_and_reads_back(store: 
 
 
 @given(seq=st.integers(1, ROWS), column=st.sampled_from(COLUMNS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40))
 def test_a_changed_cell_is_found_where_it_is(store: Store, seq: int, column: str) -> None:
     with pytest.raises(UndoneError), store.write() as connection:
         changed = 77.0 if column == "at" else "changed"
@@ -62,7 +63,7 @@ def test_a_changed_cell_is_found_where_it_is(store: Store, seq: int, column: str
 
 
 @given(first=st.integers(1, ROWS), length=st.integers(1, ROWS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(25))
 def test_removed_rows_are_found_also_at_the_end(store: Store, first: int, length: int) -> None:
     with pytest.raises(UndoneError), store.write() as connection:
         gone = (provenance.c.seq >= first) & (provenance.c.seq < first + length)
@@ -74,7 +75,7 @@ def test_removed_rows_are_found_also_at_the_end(store: Store, first: int, length
 
 
 @given(pair=st.lists(st.integers(1, ROWS), min_size=2, max_size=2, unique=True))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(20))
 def test_two_rows_that_changed_places_are_found(store: Store, pair: list[int]) -> None:
     with pytest.raises(UndoneError), store.write() as connection:
         for old, new in ((pair[0], -1), (pair[1], pair[0]), (-1, pair[1])):
