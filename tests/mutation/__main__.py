@@ -41,6 +41,9 @@ IMPORTED_ONCE = (
 FACTOR, MORE_CPU, MORE_IDLE = 5, 5, 10
 """A mutant has this many times the seconds that its tests take without it, of CPU and idle, and so many more."""
 
+EXAMPLES = 20
+"""Of a test that asks for no number of its own: what only a hundredth one shows deserves an example that is written."""
+
 WALL_SECONDS = 900
 """Where the system does not tell for how long a process was idle."""
 
@@ -82,7 +85,8 @@ class Forks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self) -> None:
-        settings.register_profile("mutation", settings(), phases=(Phase.explicit, Phase.generate))
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutation", settings(), phases=phases, max_examples=EXAMPLES)
         settings.load_profile("mutation")
         os.environ["SUFFICE_CACHE_DIR"] = str(self._folder)
 

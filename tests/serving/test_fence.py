@@ -1,5 +1,6 @@
 """The fence: every reason that keeps a decision fixed, and that no combination of them lets an adaptive one pass."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_a_fresh_word_that_names_the_plan_and_the_target_permits() -> None:
         (replace(READ, incarnation=None), 101.0, {}, WhyFixed.NO_WORD),
         (replace(READ, incarnation="elsewhere"), 101.0, {}, WhyFixed.NO_WORD),
         (with_word(incarnation=""), 101.0, {}, WhyFixed.NO_WORD),
+        (replace(with_word(incarnation=""), incarnation=""), 101.0, {}, WhyFixed.NO_WORD),
         (READ, 105.0, {}, WhyFixed.LAPSED),
         (READ, 99.0, {}, WhyFixed.LAPSED),
         (READ, float("nan"), {}, WhyFixed.LAPSED),
@@ -58,6 +60,12 @@ def test_each_reason_by_itself_keeps_a_decision_fixed(
     read: Read | None, now: float, changes: dict[str, Any], why: WhyFixed
 ) -> None:
     assert asked(read, now, **changes) is why
+
+
+def test_a_word_that_is_none_for_this_process_does_not_stand() -> None:
+    assert READ.stands(101.0)
+    assert not replace(READ, registered=False).stands(101.0)
+    assert not replace(READ, word=None).stands(101.0)
 
 
 def test_a_lease_counts_from_the_begin_of_the_read_and_ends_to_the_instant() -> None:
@@ -117,6 +125,20 @@ def test_permission_is_the_conjunction_of_everything_that_it_needs(
 def test_what_was_not_permitted_is_not_permitted_later_by_the_same_read(read: Read, now: float, later: float) -> None:
     if read.began <= now and asked(read, now) is not None:
         assert asked(read, now + later) is not None
+
+
+def test_the_kernels_own_boot_clock_is_taken_as_it_is() -> None:
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    now = BootClock(monotonic=lambda: before - 1.0)()
+    assert before <= now <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_where_the_kernel_has_none_it_is_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    before = time.monotonic()
+    assert BootClock()() >= before
 
 
 def test_the_boot_clock_rises_and_counts_what_only_the_wall_clock_saw() -> None:
