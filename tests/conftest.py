@@ -68,5 +68,5 @@ def place(new_place: Callable[[], Place]) -> Place:
 @pytest.fixture(scope="session")
 def reused(new_place: Callable[[], Place]) -> Iterator[Reused]:
     """One store for tests with many examples, which empty it."""
-    with reused_at(new_place()) as found:
-        yield found
+    with reused_at(new_place()) as reused:
+        yield reused

@@ -128,17 +128,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["linked", pytest.param("downloaded", marks=pytest.mark.campaign)])
 def bare(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     """What the wheel needs is linked from this environment, without a network; the campaign downloads it."""
-    made = Bare(tmp_path_factory.mktemp("bare"))
-    venv.create(made.folder)
+    bare = Bare(tmp_path_factory.mktemp("bare"))
+    venv.create(bare.folder)
     if request.param == "linked":
-        uv("pip", "install", "--no-deps", "--python", made.folder / "bin/python", wheel)
-        (suffice,) = distributions(path=[str(made.packages)])
+        uv("pip", "install", "--no-deps", "--python", bare.folder / "bin/python", wheel)
+        (suffice,) = distributions(path=[str(bare.packages)])
         for needed in closure(suffice, {}).values():
-            link(needed, made.packages)
+            link(needed, bare.packages)
     else:
-        pip = [sys.executable, "-m", "pip", "--python", made.folder / "bin/python", "install", "--quiet", wheel]
+        pip = [sys.executable, "-m", "pip", "--python", bare.folder / "bin/python", "install", "--quiet", wheel]
         subprocess.run(pip, check=True)
-    return made
+    return bare
 
 
 def uv(*words: str | Path) -> None:
@@ -188,8 +188,8 @@ def test_every_command_works_or_names_the_extra(bare: Bare, tmp_path: Path) -> N
     (tmp_path / "config.json").write_text((ROOT / "config.json").read_text("utf-8"), "utf-8")
     answers = json.loads(bare.run(ASK, tmp_path, input=json.dumps(LINES)))
     wrong = [
-        (asked, code, said)
-        for asked, (code, said) in zip(COMMANDS, answers, strict=True)
-        if code != asked.code or asked.said not in said or "Traceback" in said
+        (asked, code, stderr)
+        for asked, (code, stderr) in zip(COMMANDS, answers, strict=True)
+        if code != asked.code or asked.said not in stderr or "Traceback" in stderr
     ]
     assert wrong == []

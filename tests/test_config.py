@@ -203,9 +203,9 @@ def test_a_bad_value_is_refused_with_its_path_what_was_found_and_what_is_allowed
     path: str, value: Any, found: str, allowed: str
 ) -> None:
     message = refusal(at(path, value))
-    said, hint = message.split("allowed: ")
-    assert said.startswith(f"{path} is ")
-    assert found in said
+    told, hint = message.split("allowed: ")
+    assert told.startswith(f"{path} is ")
+    assert found in told
     assert allowed in hint
 
 
@@ -524,10 +524,10 @@ def test_switching_keeps_all_other_content_and_order(
     data = dict([*host[:1], *((name, ours[name]) for name in order), *host[1:]])
     content = json.dumps(data, indent=indent).encode()
     after = switched(tmp_path_factory.mktemp("switch") / "config.json", content, enabled)
-    expected, found = json.loads(content), json.loads(after)
-    assert found["verifier"]["adaptive_sampling"].pop("enabled", False) is enabled
+    expected, answered = json.loads(content), json.loads(after)
+    assert answered["verifier"]["adaptive_sampling"].pop("enabled", False) is enabled
     expected["verifier"]["adaptive_sampling"].pop("enabled", None)
-    assert json.dumps(found) == json.dumps(expected)
+    assert json.dumps(answered) == json.dumps(expected)
     if bool(said) is enabled:
         assert after == content
 
@@ -655,5 +655,5 @@ def test_the_page_says_the_default_and_what_is_allowed(path: str, default: Any, 
 
 def test_importing_it_loads_no_numerics() -> None:
     code = "import sys, suffice.config; print([m for m in ('numpy', 'scipy', 'fcntl') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == "[]"

@@ -73,6 +73,6 @@ def test_what_holds_or_steers_decisions_is_made_for_owner_and_group_and_keeps_it
     spool.add(ROW)
     with open_store(tmp_path / "store.db") as store:
         deliver(Ledger(store), [replace(ROW, key="x" * 3000)], spools)
-    made = [*spools.glob("*.jsonl"), spools / "refused" / "rows.jsonl"]
+    files = [*spools.glob("*.jsonl"), spools / "refused" / "rows.jsonl"]
     spool.close()
-    assert [path.stat().st_mode & 0o777 for path in made] == [0o640] * 2
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o640] * 2

@@ -17,10 +17,10 @@ def write(folder: Path, count: int = 240) -> None:
     """records.csv, measurements.csv and config.json: three of four corrections clear, one near the boundary."""
     rng = np.random.default_rng(5)
     was = rng.normal(size=count)
-    found = was + np.where(np.arange(count) % 4, 4.0, rng.uniform(1.0, 1.4, count))
+    measured = was + np.where(np.arange(count) % 4, 4.0, rng.uniform(1.0, 1.4, count))
     lines = [f"r{i},t{i % (count // 3)},{was[i]},1" for i in range(count)]
     (folder / "records.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    lines = [f"m{i},r{i},{found[i]},1" for i in range(count)]
+    lines = [f"m{i},r{i},{measured[i]},1" for i in range(count)]
     (folder / "measurements.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")
     sampling = {"n0": 8, "n_min": 8, "look_every": 8}
     verifier = {"rule": "proportion", "n_samples": 64, "adaptive_sampling": sampling}

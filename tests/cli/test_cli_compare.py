@@ -27,32 +27,39 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
 
 
 def test_pdg_saves_two_thirds_and_keeps_the_decisions(capsys: pytest.CaptureFixture[str]) -> None:
-    it = answer(capsys, "--source", "pdg")
-    assert it["cases"] >= 12_000
-    assert (it["rule"], it["method"], it["max_disagreement"], it["invalid"]) == ("proportion", "optimal", 0.01, 0)
-    assert it["sample_reduction"] >= 0.64
-    assert it["sample_reduction"] == pytest.approx(1 - it["avg_adaptive_n"] / it["avg_fixed_n"])
-    assert it["disagreement_rate"] <= 0.005
-    assert it["worst_disagreement"] <= 0.01
-    assert it["disagreement_rate"] == it["disagreements"] / it["cases"]
-    assert (it["disagreement_lower"], it["disagreement_upper"]) == clopper_pearson(it["disagreements"], it["cases"])
-    assert len(it["disagreeing_cases"]) == min(it["disagreements"], 20)
-    assert sum(band["cases"] for band in it["bands"]) == it["cases"]
+    answered = answer(capsys, "--source", "pdg")
+    assert answered["cases"] >= 12_000
+    assert (answered["rule"], answered["method"], answered["max_disagreement"], answered["invalid"]) == (
+        "proportion",
+        "optimal",
+        0.01,
+        0,
+    )
+    assert answered["sample_reduction"] >= 0.64
+    assert answered["sample_reduction"] == pytest.approx(1 - answered["avg_adaptive_n"] / answered["avg_fixed_n"])
+    assert answered["disagreement_rate"] <= 0.005
+    assert answered["worst_disagreement"] <= 0.01
+    assert answered["disagreement_rate"] == answered["disagreements"] / answered["cases"]
+    assert (answered["disagreement_lower"], answered["disagreement_upper"]) == clopper_pearson(
+        answered["disagreements"], answered["cases"]
+    )
+    assert len(answered["disagreeing_cases"]) == min(answered["disagreements"], 20)
+    assert sum(band["cases"] for band in answered["bands"]) == answered["cases"]
 
 
 def test_the_heuristic_fails_where_truths_are_even(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(("compare", "--source", "even", "--rule", "paired_mean", "--method", "margin", "--json")) == 2
     printed = capsys.readouterr()
-    it = json.loads(printed.out)
-    assert it["disagreement_rate"] >= 0.15
-    assert it["guarantee"] == "none"
+    answered = json.loads(printed.out)
+    assert answered["disagreement_rate"] >= 0.15
+    assert answered["guarantee"] == "none"
     assert "margin disagrees in" in printed.err
 
 
 def test_the_optimal_plan_holds_where_truths_are_even(capsys: pytest.CaptureFixture[str]) -> None:
-    it = answer(capsys, "--source", "even", "--use-config", "--deterministic")
-    assert it["cases"] >= 1000
-    assert it["disagreement_rate"] <= 0.01
+    answered = answer(capsys, "--source", "even", "--use-config", "--deterministic")
+    assert answered["cases"] >= 1000
+    assert answered["disagreement_rate"] <= 0.01
 
 
 @pytest.mark.parametrize("claim", [("--at-least", "0.5"), ("--at-most", "0.5")])
@@ -67,7 +74,7 @@ def test_a_claim_about_a_mean_may_be_a_least_or_a_most(
 def test_several_methods_give_a_list_and_the_first_is_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(("compare", "--source", "even", "--method", "optimal,margin,fixed", "--json")) == 0
     several = json.loads(capsys.readouterr().out)
-    assert [it["method"] for it in several] == ["optimal", "margin", "fixed"]
+    assert [compared["method"] for compared in several] == ["optimal", "margin", "fixed"]
     assert several[1]["disagreement_rate"] > 0.01
     assert (several[2]["disagreements"], several[2]["sample_reduction"]) == (0, 0)
     assert run(("compare", "--source", "even", "--method", "margin,optimal")) == 2
@@ -77,13 +84,13 @@ def test_a_row_for_each_case_is_readable_with_the_method_that_is_fixed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "rows.parquet"
-    it, fixed = answer(capsys, "--source", "even", "--method", "optimal,fixed", "--out", str(out))
+    optimal, fixed = answer(capsys, "--source", "even", "--method", "optimal,fixed", "--out", str(out))
     rows = pq.read_table(out).to_pylist()
-    assert len(rows) == it["cases"] == fixed["cases"]
+    assert len(rows) == optimal["cases"] == fixed["cases"]
     for row in rows:
         assert (row["fixed_n"], row["fixed_estimate"]) == (row["baseline_n"], row["baseline_estimate"])
         assert (row["fixed_decision"], row["fixed_agrees"]) == (row["baseline"], True)
-    assert sum(row["optimal_n"] for row in rows) == pytest.approx(it["avg_adaptive_n"] * it["cases"])
+    assert sum(row["optimal_n"] for row in rows) == pytest.approx(optimal["avg_adaptive_n"] * optimal["cases"])
 
 
 def write(path: Path, text: str) -> Path:
@@ -107,10 +114,10 @@ def test_own_files_are_compared_and_the_csv_has_a_row_for_each_case_and_method(
     assert [(row["key"], row["method"]) for row in rows] == [
         ("a", "optimal"), ("a", "margin"), ("b", "optimal"), ("b", "margin"),
     ]  # fmt: skip
-    for i, it in enumerate(several):
-        mine = [row for row in rows if row["method"] == it["method"]]
-        assert sum(int(row["n"]) for row in mine) == it["avg_adaptive_n"] * it["cases"]
-        assert sum(row["agrees"] == "false" for row in mine) == it["disagreements"], i
+    for i, compared in enumerate(several):
+        mine = [row for row in rows if row["method"] == compared["method"]]
+        assert sum(int(row["n"]) for row in mine) == compared["avg_adaptive_n"] * compared["cases"]
+        assert sum(row["agrees"] == "false" for row in mine) == compared["disagreements"], i
 
 
 def test_two_cases_do_not_satisfy_the_regression_gate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -83,19 +83,19 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_every_format_gives_the_same_result_and_the_keys_of_compare(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = [answer(capsys, "--samples", str(write(tmp_path, form)), *JUDGED) for form in FORMATS]
-    assert [it.pop("source") for it in found] == [f"samples.{form}" for form in FORMATS]
-    assert found[0] == found[1] == found[2]
-    it = found[0]
-    assert {"source", *it} == set(answer(capsys, "--source", "even", *JUDGED))
-    assert (it["cases"], it["invalid"], it["failed_cases"]) == (COUNT, 0, 0)
-    assert it["left_out"] == {"no draws": 1, "one draw: nothing can be saved": 1}
-    assert (it["guarantee"], it["n"]) == ("exact", None)
-    assert it["sample_reduction"] > 0.2
-    assert it["worst_disagreement"] <= 0.01
-    assert {part["n"]: part["cases"] for part in it["by_n"]} == dict.fromkeys(SIZES, COUNT // 3)
-    assert {part["region"]: part["cases"] for part in it["by_region"]} == {"eu": COUNT // 2, "us": COUNT // 2}
-    assert sum(part["cases"] for part in it["bands"]) == COUNT
+    answers = [answer(capsys, "--samples", str(write(tmp_path, form)), *JUDGED) for form in FORMATS]
+    assert [answered.pop("source") for answered in answers] == [f"samples.{form}" for form in FORMATS]
+    assert answers[0] == answers[1] == answers[2]
+    first = answers[0]
+    assert {"source", *first} == set(answer(capsys, "--source", "even", *JUDGED))
+    assert (first["cases"], first["invalid"], first["failed_cases"]) == (COUNT, 0, 0)
+    assert first["left_out"] == {"no draws": 1, "one draw: nothing can be saved": 1}
+    assert (first["guarantee"], first["n"]) == ("exact", None)
+    assert first["sample_reduction"] > 0.2
+    assert first["worst_disagreement"] <= 0.01
+    assert {part["n"]: part["cases"] for part in first["by_n"]} == dict.fromkeys(SIZES, COUNT // 3)
+    assert {part["region"]: part["cases"] for part in first["by_region"]} == {"eu": COUNT // 2, "us": COUNT // 2}
+    assert sum(part["cases"] for part in first["bands"]) == COUNT
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_every_format_gives_the_same_result_and_the_keys_of_compare(
 def test_the_paired_form_works_on_every_format(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, rule: tuple[str, ...]
 ) -> None:
-    found = [answer(capsys, "--samples", str(write(tmp_path, form, pairs=True)), *rule) for form in FORMATS]
-    assert len({it["checksum"] for it in found}) == 1
-    assert (found[0]["cases"], found[0]["disagreement_rate"] <= 0.01) == (COUNT, True)
+    answers = [answer(capsys, "--samples", str(write(tmp_path, form, pairs=True)), *rule) for form in FORMATS]
+    assert len({answered["checksum"] for answered in answers}) == 1
+    assert (answers[0]["cases"], answers[0]["disagreement_rate"] <= 0.01) == (COUNT, True)
 
 
 def test_the_decisions_are_those_of_the_recorded_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_several_methods_give_a_list_and_disagreeing_cases_with_their_seed(
     several = answer(
         capsys, "--samples", str(path), *JUDGED, "--method", "optimal,curtailed,margin,fixed", "--seed", "9"
     )
-    assert [it["method"] for it in several] == ["optimal", "curtailed", "margin", "fixed"]
+    assert [compared["method"] for compared in several] == ["optimal", "curtailed", "margin", "fixed"]
     assert several[3]["sample_reduction"] == 0
-    assert len({it["checksum"] for it in several}) == 1
-    for it in several:
-        assert len(it["disagreeing_cases"]) == min(20, it["disagreements"])
-        assert all(case["seed"] == 9 for case in it["disagreeing_cases"])
+    assert len({compared["checksum"] for compared in several}) == 1
+    for compared in several:
+        assert len(compared["disagreeing_cases"]) == min(20, compared["disagreements"])
+        assert all(case["seed"] == 9 for case in compared["disagreeing_cases"])
 
 
 def test_the_order_is_keyed_by_the_seed_unless_it_is_given(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_chunk_that_fails_twice_is_named_and_the_rest_is_printed(
     monkeypatch.setattr(chunks, "FIRST_CASES", 10)
     assert run(("compare", "--samples", str(write(tmp_path, "jsonl")), *JUDGED, "--json")) == 2
     printed = capsys.readouterr()
-    it = json.loads(printed.out)
-    assert (it["failed_cases"], it["cases"]) == (10, COUNT - 10)
+    answered = json.loads(printed.out)
+    assert (answered["failed_cases"], answered["cases"]) == (10, COUNT - 10)
     assert printed.err.count("\n") == 1
     assert "10 cases were not decided, their chunk failed twice (MemoryError: no room): case 0, case 1" in printed.err

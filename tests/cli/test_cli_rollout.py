@@ -23,8 +23,8 @@ from suffice.serving.agent import Agent
 from suffice.verifier.arm import Arm
 
 COMMANDS = (
-    *(("rollout", it.name) for it in rollout.app.registered_commands),
-    *(("triage", it.name) for it in triage.app.registered_commands),
+    *(("rollout", command.name) for command in rollout.app.registered_commands),
+    *(("triage", command.name) for command in triage.app.registered_commands),
     ("promote",),
 )
 
@@ -50,8 +50,8 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
     """Exit code, what was printed as JSON (None for nothing), and the line on stderr."""
     code = run([*arguments, "--json"])
-    said = capsys.readouterr()
-    return code, json.loads(said.out) if said.out else None, said.err.strip()
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else None, printed.err.strip()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -59,9 +59,9 @@ def test_every_command_has_help_that_says_what_it_does(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*command, "--help"]) == 0
-    said = capsys.readouterr().out
-    assert f" {' '.join(command)} [OPTIONS]" in said and "--json" in said
-    assert len(said.splitlines()) > 8
+    out = capsys.readouterr().out
+    assert f" {' '.join(command)} [OPTIONS]" in out and "--json" in out
+    assert len(out.splitlines()) > 8
 
 
 def test_help_shows_what_stands_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,17 +86,17 @@ def test_what_the_phase_does_not_allow_is_refused_with_what_it_does(
         assert asked(capsys, "rollout", *before)[0] == 0
     seen = asked(capsys, "rollout", "history")
     for command in illegal:
-        code, printed, said = asked(capsys, "rollout", command)
+        code, printed, err = asked(capsys, "rollout", command)
         assert (code, printed) == (2, None)
-        assert said.startswith(f"suffice: {command} is not possible while ") and said.endswith(f"possible: {legal}")
+        assert err.startswith(f"suffice: {command} is not possible while ") and err.endswith(f"possible: {legal}")
     assert asked(capsys, "rollout", "history") == seen
 
 
 def test_without_a_rollout_it_cannot_tell(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance"):
-        code, printed, said = asked(capsys, "rollout", command)
+        code, printed, err = asked(capsys, "rollout", command)
         assert (code, printed) == (3, None)
-        assert "there is no store" in said and "\n" not in said
+        assert "there is no store" in err and "\n" not in err
 
 
 def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,8 +112,8 @@ def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> N
     assert any("rollback --reason" in sentence for sentence in explained["rolls_back_when"])
     assert asked(capsys, "rollout", "pause", "--reason", "lunch")[0] == 0
     assert asked(capsys, "rollout", "cycle")[0] == 3
-    code, _, said = asked(capsys, "rollout", "approve")
-    assert (code, said) == (2, "suffice: approve is not possible while Paused; possible: resume, rollback")
+    code, _, err = asked(capsys, "rollout", "approve")
+    assert (code, err) == (2, "suffice: approve is not possible while Paused; possible: resume, rollback")
     code, back, _ = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
     assert (code, back["phase"], back["why"]) == (0, "RolledBack", "no appetite")
     assert asked(capsys, "rollout", "cycle")[0] == 2
@@ -134,8 +134,8 @@ def test_triage_items_are_listed_shown_checked_and_closed(capsys: pytest.Capture
     assert "# Triage: verifier-000001 was rolled back in stage staging" in capsys.readouterr().out
     assert asked(capsys, "triage", "close", "verifier-000001", "--note", "was hungry", "--who", "ann")[0] == 0
     assert asked(capsys, "triage", "list")[1] == []
-    code, _, said = asked(capsys, "triage", "close", "verifier-000001", "--note", "again")
-    assert (code, said) == (2, "suffice: item verifier-000001 is closed already, by ann: was hungry")
+    code, _, err = asked(capsys, "triage", "close", "verifier-000001", "--note", "again")
+    assert (code, err) == (2, "suffice: item verifier-000001 is closed already, by ann: was hungry")
     assert asked(capsys, "triage", "show", "verifier-000009")[0] == 3
 
 
@@ -147,9 +147,9 @@ def test_a_broken_chain_of_the_journal_is_told(tmp_path: Path, capsys: pytest.Ca
     with raw:
         raw.execute("UPDATE audit_events SET who = 'somebody else'")
     raw.close()
-    code, history, said = asked(capsys, "rollout", "history")
+    code, history, err = asked(capsys, "rollout", "history")
     assert (code, history["intact"]) == (2, False)
-    assert said.startswith("suffice: the journal's chain is broken at event 1: ")
+    assert err.startswith("suffice: the journal's chain is broken at event 1: ")
 
 
 def test_dry_runs_store_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,9 +169,9 @@ def test_a_second_cycle_waits_for_the_runner_and_names_it(capsys: pytest.Capture
     asked(capsys, "rollout", "start")
     with open_store("TemporaryQueue/store.db") as store, Lease(store, "verifier", holder="another") as held:
         held.acquire()
-        code, _, said = asked(capsys, "rollout", "cycle", "--wait", "0.2")
+        code, _, err = asked(capsys, "rollout", "cycle", "--wait", "0.2")
     assert code == 2
-    assert "another runs this rollout; allowed: one runner at a time" in said
+    assert "another runs this rollout; allowed: one runner at a time" in err
 
 
 def test_a_flag_that_is_not_as_published_is_seen_in_the_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,11 +270,11 @@ def test_a_rollback_on_a_full_disk_takes_the_flag_away_and_is_carried_out_when_t
     assert "flag.json cannot be written and was removed, and 20 of 20 probes answer fixed" in done.stderr
     assert "the next `suffice rollout cycle` that can write the store carries the rollback out" in done.stderr
     assert everybody_becomes_fixed(exposed)
-    code, _, said = asked(capsys, "rollout", "start")
-    assert code == 2 and "rollback.asked: a rollback was asked for" in said
+    code, _, err = asked(capsys, "rollout", "start")
+    assert code == 2 and "rollback.asked: a rollback was asked for" in err
     code, report, _ = asked(capsys, "rollout", "cycle")
     assert (code, report["phase"]) == (2, "RolledBack")
-    (back,) = [it for it in asked(capsys, "rollout", "history")[1]["events"] if it["action"] == "roll back"]
+    (back,) = [event for event in asked(capsys, "rollout", "history")[1]["events"] if event["action"] == "roll back"]
     assert back["who"] == "somebody" and "while the store did not answer" in back["why"]
     assert asked(capsys, "rollout", "status")[1]["triage_open"]
     assert not Path("TemporaryQueue/rollback.asked").exists()
@@ -286,9 +286,9 @@ def test_a_rollback_on_a_store_that_a_newer_version_migrated_lowers_word_and_fla
     with closing(sqlite3.connect("TemporaryQueue/store.db", isolation_level=None)) as store:
         [epoch] = store.execute("SELECT epoch FROM words WHERE exposure IS NOT NULL").fetchone()
         store.execute("UPDATE alembic_version SET version_num = '9999'")
-        code, _, said = asked(capsys, "rollout", "rollback", "--reason", "the new version", "--who", "ann")
-        assert code == 2 and f"the word was lowered all the same, epoch {epoch + 1}" in said
-        assert "schema 9999 is newer than" in said
+        code, _, err = asked(capsys, "rollout", "rollback", "--reason", "the new version", "--who", "ann")
+        assert code == 2 and f"the word was lowered all the same, epoch {epoch + 1}" in err
+        assert "schema 9999 is newer than" in err
         row = store.execute("SELECT epoch, exposure, phase FROM words").fetchall()
     assert row == [(epoch + 1, None, "RollingBack")]
     assert everybody_becomes_fixed(exposed)
@@ -302,24 +302,24 @@ def test_a_rollback_without_a_store_publishes_the_baseline_and_remembers_who_ask
     store.rename(aside)
     if broken == "damaged":
         store.write_bytes(b"no database at all" * 100)
-    code, printed, said = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
+    code, printed, err = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
     assert (code, printed) == (2, None)
-    assert "the baseline was published without it, and 20 of 20 probes answer fixed" in said and "\n" not in said
+    assert "the baseline was published without it, and 20 of 20 probes answer fixed" in err and "\n" not in err
     assert everybody_becomes_fixed(exposed)
     assert published(Path("TemporaryQueue/flag.json")) is None
     aside.replace(store)
     code, report, _ = asked(capsys, "rollout", "cycle")
     assert (code, report["phase"], report["why"]) == (2, "RolledBack", "no appetite")
-    (back,) = [it for it in asked(capsys, "rollout", "history")[1]["events"] if it["action"] == "roll back"]
+    (back,) = [event for event in asked(capsys, "rollout", "history")[1]["events"] if event["action"] == "roll back"]
     assert back["who"] == "ann"
 
 
 def test_promote_refuses_outside_of_git_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, said = asked(capsys, "promote", "--source", "codata")
+    code, _, err = asked(capsys, "promote", "--source", "codata")
     assert code == 2
-    assert "a promotion needs a git work tree" in said and "\n" not in said
-    code, _, said = asked(capsys, "promote", "--pr")
-    assert (code, said) == (
+    assert "a promotion needs a git work tree" in err and "\n" not in err
+    code, _, err = asked(capsys, "promote", "--pr")
+    assert (code, err) == (
         2,
         "suffice: --pr needs --push REMOTE: a pull request is about a branch that others can see",
     )
@@ -373,11 +373,11 @@ FLEET = [
 def test_old_primaries_and_releases_are_refused_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     asked(capsys, "rollout", "start", "--waive", "determinism")
     gone = ("rollback", "--reason", "x", "--old-primary-is-gone")
-    for command, said in (
+    for command, complaint in (
         (gone, "no old primary is waited for"),
         (("release", "--reason", "x"), "release is not possible while Progressing"),
     ):
         code, printed, line = asked(capsys, "rollout", *command)
         assert (code, printed) == (2, None)
-        assert said in line
+        assert complaint in line
     assert not Path("TemporaryQueue/rollback.asked").exists()

@@ -68,15 +68,15 @@ def bring_to(phase: str) -> None:
         if phase == "RolledBack":
             operator.tell("rollback", "ann", "enough")
             return
-        stored, it = operator.current, Phase(phase.split()[0])
-        stage = 1 if it is Phase.COMPLETED else 0
-        state = replace(operator.state, phase=it, stage=stage, awaits_approval=phase == APPROVAL)
+        stored, wanted = operator.current, Phase(phase.split()[0])
+        stage = 1 if wanted is Phase.COMPLETED else 0
+        state = replace(operator.state, phase=wanted, stage=stage, awaits_approval=phase == APPROVAL)
         with operator.store.write() as connection:
-            save_rollout(connection, replace(stored, phase=it.value, state=plain_state(state)))
-            if it is Phase.ROLLING_BACK:
+            save_rollout(connection, replace(stored, phase=wanted.value, state=plain_state(state)))
+            if wanted is Phase.ROLLING_BACK:
                 # The word is lowered in the transaction that begins a rollback.
-                lower_word(connection, stored.service, it.value)
-        if it is Phase.COMPLETED:
+                lower_word(connection, stored.service, wanted.value)
+        if wanted is Phase.COMPLETED:
             operator.monitor.driver.reconcile()
 
 
@@ -86,8 +86,8 @@ def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple
     all_options = {"start": ["--enable", "--waive", "determinism"], "rollback": reason, "release": reason}
     options = all_options.get(command, [])
     code = run(["rollout", command, *options, *more, "--json"])
-    said = capsys.readouterr()
-    return code, json.loads(said.out) if said.out else None, said.err
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else None, printed.err
 
 
 def everything() -> tuple[Any, ...]:
@@ -106,10 +106,10 @@ def test_what_is_not_possible_is_refused_and_names_all_that_is(phase: str, capsy
         if command in POSSIBLE[phase]:
             continue
         for more in ((), ("--dry-run",)):
-            code, printed, said = asked(capsys, command, *more)
+            code, printed, err = asked(capsys, command, *more)
             assert (code, printed) == (2, None)
-            assert said.startswith(f"suffice: {command} is not possible while ")
-            assert said.endswith(f"; possible: {', '.join(POSSIBLE[phase])}\n") and said.count("\n") == 1
+            assert err.startswith(f"suffice: {command} is not possible while ")
+            assert err.endswith(f"; possible: {', '.join(POSSIBLE[phase])}\n") and err.count("\n") == 1
     assert everything() == before
 
 
@@ -122,12 +122,12 @@ def test_what_is_possible_is_done_and_a_dry_run_only_says_so(phase: str, capsys:
         Path("config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
         bring_to(phase)
         before = everything()
-        dry, foreseen, said = asked(capsys, command, "--dry-run")
+        dry, foreseen, err = asked(capsys, command, "--dry-run")
         assert everything() == before
         code, report, _ = asked(capsys, command)
         if command == "advance":
             assert (dry, code) == (2, 2)
-            assert "is not over" in said and "advance skips no proof" in said
+            assert "is not over" in err and "advance skips no proof" in err
             continue
         assert (dry, foreseen["dry_run"]) == (0, True)
         assert (code, report["phase"], report["dry_run"]) == (*AFTER[command], False)
@@ -139,19 +139,19 @@ def test_whoever_looks_gets_an_answer_in_every_phase(phase: str, capsys: pytest.
     bring_to(phase)
     before = everything()
     for command in ("status", "explain"):
-        code, found, said = asked(capsys, command)
-        assert (code, said, found["phase"]) == (0, "", phase.split()[0])
-        assert tuple(found["possible"]) == POSSIBLE[phase]
-        assert found["percent"] == {"Progressing": 50, "Paused": 50, "Completed": 100}.get(found["phase"], 0)
-        assert found["why"] and isinstance(found["advances_when"], list)
-        assert bool(found["advances_when"]) == (found["phase"] in ("Pending", "Progressing", "Paused"))
-        assert bool(found["rolls_back_when"]) == (found["phase"] in ("Progressing", "Paused", "Completed"))
+        code, answered, err = asked(capsys, command)
+        assert (code, err, answered["phase"]) == (0, "", phase.split()[0])
+        assert tuple(answered["possible"]) == POSSIBLE[phase]
+        assert answered["percent"] == {"Progressing": 50, "Paused": 50, "Completed": 100}.get(answered["phase"], 0)
+        assert answered["why"] and isinstance(answered["advances_when"], list)
+        assert bool(answered["advances_when"]) == (answered["phase"] in ("Pending", "Progressing", "Paused"))
+        assert bool(answered["rolls_back_when"]) == (answered["phase"] in ("Progressing", "Paused", "Completed"))
         assert run(["rollout", command]) == 0
         text = capsys.readouterr().out
-        for sentence in (*found["advances_when"], *found["rolls_back_when"]):
+        for sentence in (*answered["advances_when"], *answered["rolls_back_when"]):
             assert f"- {sentence}" in text.splitlines()
-    code, found, _ = asked(capsys, "history")
-    assert (code, found["intact"], found["events"][0]["action"]) == (0, True, "start")
+    code, answered, _ = asked(capsys, "history")
+    assert (code, answered["intact"], answered["events"][0]["action"]) == (0, True, "start")
     code, foreseen, _ = asked(capsys, "cycle", "--dry-run")
     assert (code, foreseen["dry_run"]) == (CYCLED[phase], True)
     assert everything() == before

@@ -26,9 +26,9 @@ def queue(tmp_path: Path) -> Path:
 def test_a_dry_run_says_what_then_is_done(queue: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for more, left in ((["--dry-run"], 2), ([], 1)):
         assert run(["rollout", "prune", "--older-than", "90d", "--queue", str(queue), "--json", *more]) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert (said["removed"], said["dry_run"]) == ({"": 1}, bool(more))
-        assert [(it["rollout"], it["decisions"]) for it in said["kept"]] == [("", 1)]
+        answered = json.loads(capsys.readouterr().out)
+        assert (answered["removed"], answered["dry_run"]) == ({"": 1}, bool(more))
+        assert [(kept["rollout"], kept["decisions"]) for kept in answered["kept"]] == [("", 1)]
         with open_store(queue / "store.db") as store:
             assert len(Ledger(store).rows("")) == left
 

@@ -24,12 +24,15 @@ ROLLBACK = ["rollout", "rollback", "--reason", "x"]
 WITH_STORE = [
     ["resolve", *OWN],
     ["resolve", "--verify-chain"],
-    *(["rollout", it] for it in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance")),
+    *(
+        ["rollout", command]
+        for command in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance")
+    ),
     ["rollout", "start"],
     ["rollout", "run"],
     ROLLBACK,
     ["rollout", "prune", "--older-than", "1d"],
-    *(["triage", it, "verifier-000001"] for it in ("show", "check", "reproduce")),
+    *(["triage", command, "verifier-000001"] for command in ("show", "check", "reproduce")),
     ["triage", "close", "verifier-000001", "--note", "x"],
     ["triage", "list"],
 ]
@@ -49,8 +52,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
     code = run([*arguments, "--json"])
-    said = capsys.readouterr()
-    return code, json.loads(said.out) if said.out else None, said.err.strip()
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else None, printed.err.strip()
 
 
 def test_a_rollout_with_its_store_on_a_server_from_start_to_its_closed_item(
@@ -111,38 +114,38 @@ def test_a_process_that_lacks_it_is_refused_and_takes_nothing_back(
     elsewhere = f"TemporaryQueue: its store is {address_of(place).name}; allowed: to name it by --store or"
     for command in WITH_STORE:
         if command is not ROLLBACK:
-            code, printed, said = asked(capsys, *command)
+            code, printed, err = asked(capsys, *command)
             assert (code, printed) == (2, None)
-            assert elsewhere in said and "\n" not in said
+            assert elsewhere in err and "\n" not in err
     with pytest.raises(StoreError, match="its store is postgresql://"):
         Verifier.from_config(queue="TemporaryQueue")
     assert published(flag) == Exposure(100, "verifier-000001")
     assert (here / "config.json").read_bytes() == config
     assert not (here / "TemporaryQueue" / "store.db").exists()
-    code, printed, said = asked(capsys, *ROLLBACK)
+    code, printed, err = asked(capsys, *ROLLBACK)
     assert (code, printed) == (2, None)
-    assert elsewhere in said and "the baseline was published without it" in said and "\n" not in said
+    assert elsewhere in err and "the baseline was published without it" in err and "\n" not in err
     assert published(flag) is None
     assert (here / "config.json").read_bytes() == config
     (here / "TemporaryQueue" / NOTE).unlink()
     assert asked(capsys, "rollout", "status")[::2] == (3, "suffice: TemporaryQueue/store.db: there is no store")
 
 
-@pytest.mark.parametrize("command", WITH_STORE, ids=lambda it: " ".join(it[:2]))
+@pytest.mark.parametrize("command", WITH_STORE, ids=lambda words: " ".join(words[:2]))
 def test_a_store_that_cannot_be_reached_or_is_not_there_is_one_line(
     here: Path, postgres: Server, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    code, printed, said = asked(capsys, *command, "--store", "postgresql://ann:hush-hush@127.0.0.1:1/name")
+    code, printed, err = asked(capsys, *command, "--store", "postgresql://ann:hush-hush@127.0.0.1:1/name")
     assert (code, printed) == (2, None)
-    assert said.startswith("suffice: postgresql://ann@127.0.0.1:1/name: connection failed") and "\n" not in said
-    code, printed, said = asked(capsys, *command, "--store", "postgresql:/ann:hush-hush@host/name")
+    assert err.startswith("suffice: postgresql://ann@127.0.0.1:1/name: connection failed") and "\n" not in err
+    code, printed, err = asked(capsys, *command, "--store", "postgresql:/ann:hush-hush@host/name")
     assert (code, printed) == (2, None)
-    assert "the store's URL cannot be read" in said and "hush" not in said and "\n" not in said
+    assert "the store's URL cannot be read" in err and "hush" not in err and "\n" not in err
     if command not in MAKING:
         place = postgres.place()
-        code, printed, said = asked(capsys, *command, "--store", place)
+        code, printed, err = asked(capsys, *command, "--store", place)
         assert (code, printed) == (3, None)
-        assert said.endswith(": there is no store") and postgres.password not in said and "\n" not in said
+        assert err.endswith(": there is no store") and postgres.password not in err and "\n" not in err
     assert not (here / "TemporaryQueue").exists()
 
 
@@ -175,4 +178,4 @@ def test_two_runners_of_one_lease_and_the_first_is_killed(
         first.communicate()
     assert asked(capsys, "rollout", "status")[1]["runner"] is None
     events = asked(capsys, "rollout", "history", "--all")[1]
-    assert (events["intact"], [it["action"] for it in events["events"]].count("start")) == (True, 1)
+    assert (events["intact"], [event["action"] for event in events["events"]].count("start")) == (True, 1)

@@ -31,9 +31,9 @@ def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = [json.loads(line)["key"] for line in (bundle / "disagreements.jsonl").read_text("utf-8").splitlines()]
     for key in keys:
         assert run(["triage", "reproduce", str(bundle), "--key", key, "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert (found["key"], found["differs"]) == (key, True)
-        assert found["looks"][-1]["n"] == found["baseline_n"] == 64
+        answered = json.loads(capsys.readouterr().out)
+        assert (answered["key"], answered["differs"]) == (key, True)
+        assert answered["looks"][-1]["n"] == answered["baseline_n"] == 64
     assert run(["triage", "reproduce", str(bundle)]) == 0
     out = capsys.readouterr().out
     assert f"{keys[0]}: fixed " in out

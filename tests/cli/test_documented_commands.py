@@ -20,13 +20,16 @@ DOOR = re.compile(r"python ((?:scripts/|tools/|tests/)?\w+\.py)")
 
 def blocks(page: Path) -> list[tuple[str, list[str]]]:
     """The language of each block and the suffice commands in it."""
-    found = FENCED.findall(page.read_text(encoding="utf-8"))
-    return [(language, [it for line in text.splitlines() if (it := command_in(line))]) for language, text in found]
+    fenced = FENCED.findall(page.read_text(encoding="utf-8"))
+    return [
+        (language, [command for line in text.splitlines() if (command := command_in(line))])
+        for language, text in fenced
+    ]
 
 
 def command_in(line: str) -> str:
     """The command in a line, without a comment, or a scheduler's words around it."""
-    at = [it.end() for it in re.finditer(r"(?:^|\s|/)suffice(?= [a-z])", line.split("  #")[0])]
+    at = [match.end() for match in re.finditer(r"(?:^|\s|/)suffice(?= [a-z])", line.split("  #")[0])]
     if not at or line.lstrip().startswith("#"):
         return ""
     command = line[at[-1] - len("suffice") :]
@@ -82,12 +85,12 @@ def test_a_command_that_does_not_exist_would_be_found() -> None:
 def test_powershell_has_the_same_commands_as_the_posix_block_before_it() -> None:
     pairs = 0
     for page in PAGES:
-        found = blocks(page)
-        for (before, posix), (language, commands) in itertools.pairwise(found):
+        fenced = blocks(page)
+        for (before, posix), (language, commands) in itertools.pairwise(fenced):
             if language != "powershell" or before != "sh":
                 continue
-            assert [shlex.split(it, comments=True) for it in commands] == [
-                shlex.split(it, comments=True) for it in posix
+            assert [shlex.split(command, comments=True) for command in commands] == [
+                shlex.split(command, comments=True) for command in posix
             ]
             pairs += 1
     assert pairs >= 3
@@ -102,5 +105,5 @@ def test_the_doors_that_the_pages_name_are_there() -> None:
 def test_every_command_of_an_operator_is_on_the_page_for_operators() -> None:
     page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     for group, commands in (("rollout", rollout.app), ("triage", triage.app)):
-        for it in commands.registered_commands:
-            assert f"suffice {group} {it.name}" in page or f"| `{it.name}" in page, f"{group} {it.name}"
+        for command in commands.registered_commands:
+            assert f"suffice {group} {command.name}" in page or f"| `{command.name}" in page, f"{group} {command.name}"

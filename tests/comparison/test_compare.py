@@ -71,10 +71,10 @@ def test_bands_and_cells_part_the_valid_cases(comparison: Comparison) -> None:
 
 
 def test_cases_fall_into_the_band_of_their_effect() -> None:
-    found = list(results(cases(), RULE, N, PLANS, SEED))
+    compared = list(results(cases(), RULE, N, PLANS, SEED))
     whole = compare(cases(), RULE, N, PLANS, SEED)
     for (low, high), part in zip(band_edges(), whole.methods[0].bands, strict=True):
-        inside = [r for r in found if r.valid and low <= abs(r.effect) < (inf if high is None else high)]
+        inside = [r for r in compared if r.valid and low <= abs(r.effect) < (inf if high is None else high)]
         assert part.cases == len(inside)
     assert [edge for edge, _ in band_edges()] == [0.0, *BANDS]
 
@@ -92,16 +92,16 @@ def test_the_effect_is_the_truth_where_it_is_known() -> None:
 )
 def test_cells_reach_so_far_and_hold_what_lies_beyond(effect: float, cell: int) -> None:
     case = Case(key="a", target="t", sampler=lambda rng, n: np.ones(n), effect=effect)
-    found = compare([case], RULE, N, PLANS, SEED)
-    assert list(found.methods[0].cells) == list(found.whole.examples) == [cell]
+    compared = compare([case], RULE, N, PLANS, SEED)
+    assert list(compared.methods[0].cells) == list(compared.whole.examples) == [cell]
 
 
 def test_an_infinite_effect_falls_into_the_outermost_cell() -> None:
     rule = suffice.PairedMean()
     case = Case(key="a", target="t", sampler=lambda rng, n: np.ones(n))
-    found = compare([case], rule, 256, [suffice.plan(rule, 256, method="margin")], SEED)
-    assert list(found.methods[0].cells) == [19]
-    assert found.methods[0].bands[-1].cases == 1
+    compared = compare([case], rule, 256, [suffice.plan(rule, 256, method="margin")], SEED)
+    assert list(compared.methods[0].cells) == [19]
+    assert compared.methods[0].bands[-1].cases == 1
 
 
 def test_disagreeing_cases_are_listed(comparison: Comparison) -> None:
@@ -125,8 +125,8 @@ def test_an_early_stop_before_an_invalid_draw_is_no_agreement() -> None:
         return np.zeros(n) if late.calls < 4 else np.full(n, nan)
 
     late.calls = 0
-    found = compare([Case(key="a", target="t", sampler=late)], RULE, N, PLANS, SEED)
-    assert (found.whole.cases, found.whole.invalid, found.methods[0].total.cases) == (1, 1, 0)
+    compared = compare([Case(key="a", target="t", sampler=late)], RULE, N, PLANS, SEED)
+    assert (compared.whole.cases, compared.whole.invalid, compared.methods[0].total.cases) == (1, 1, 0)
 
 
 def test_the_summary_is_plain_json_with_exact_intervals(comparison: Comparison) -> None:

@@ -107,8 +107,8 @@ def test_chunks_are_taken_only_when_there_is_room(window: int) -> None:
 
 def test_a_chunk_that_fails_twice_is_told_and_the_rest_goes_on() -> None:
     with pool() as workers:
-        found = list(in_order(partial(fail_at, 2), range(5), workers))
-    assert found == [0, 1, Failed(2, "ValueError: 2 is no good"), 3, 4]
+        results = list(in_order(partial(fail_at, 2), range(5), workers))
+    assert results == [0, 1, Failed(2, "ValueError: 2 is no good"), 3, 4]
 
 
 def test_a_chunk_that_fails_once_is_done_again() -> None:
@@ -144,10 +144,10 @@ def test_a_killed_worker_costs_only_its_chunks(tmp_path: Path) -> None:
 
 def test_a_chunk_that_kills_its_worker_is_found_and_no_other_is_blamed() -> None:
     with pool(2) as workers:
-        found = list(in_order(partial(die_at, 4), range(12), workers))
-    assert [one for one in found if not isinstance(one, Failed)] == [x for x in range(12) if x != 4]
-    assert isinstance(found[4], Failed)
-    assert (found[4].chunk, "its worker died" in found[4].why) == (4, True)
+        results = list(in_order(partial(die_at, 4), range(12), workers))
+    assert [one for one in results if not isinstance(one, Failed)] == [x for x in range(12) if x != 4]
+    assert isinstance(results[4], Failed)
+    assert (results[4].chunk, "its worker died" in results[4].why) == (4, True)
 
 
 @pytest.mark.parametrize("workers", [0, -1])
@@ -225,9 +225,9 @@ def test_the_slices_are_comparisons_of_their_own_cases() -> None:
 
 
 def test_with_several_n_the_summary_names_no_single_plan() -> None:
-    it = found().comparison.summary(1)
-    assert (it["n"], it["plan_id"], it["guarantee"]) == (None, None, "none")
-    assert it["worst_disagreement"] == max(plans_for(n)[1].worst_disagreement for n in (16, 25, 40))
+    summary = found().comparison.summary(1)
+    assert (summary["n"], summary["plan_id"], summary["guarantee"]) == (None, None, "none")
+    assert summary["worst_disagreement"] == max(plans_for(n)[1].worst_disagreement for n in (16, 25, 40))
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

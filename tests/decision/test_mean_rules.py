@@ -36,13 +36,13 @@ SAMPLES = st.builds(
 @given(SAMPLES, st.sampled_from([0.0, 0.2, -1.0, 5.0]), st.sampled_from([0.001, 0.05, 0.4, 0.7]), st.booleans())
 def test_decides_as_scipys_one_sided_t_test(draws: np.ndarray, value: float, alpha: float, above: bool) -> None:
     rule = Mean(at_least=value, alpha=alpha) if above else Mean(at_most=value, alpha=alpha)
-    found = stats.ttest_1samp(draws, value, alternative="greater" if above else "less")
+    witness = stats.ttest_1samp(draws, value, alternative="greater" if above else "less")
     tally = rule.tally()
     tally.add(draws.tolist())
-    assert isclose(tally.statistic, found.statistic if above else -found.statistic, rel_tol=1e-9, abs_tol=1e-12)
-    if abs(found.pvalue - alpha) > 1e-9:
-        assert decided(rule, draws) is (Decision.ACCEPTED if found.pvalue < alpha else Decision.REJECTED)
-        assert (rule.effect(tally) > 0) == (found.pvalue < alpha)
+    assert isclose(tally.statistic, witness.statistic if above else -witness.statistic, rel_tol=1e-9, abs_tol=1e-12)
+    if abs(witness.pvalue - alpha) > 1e-9:
+        assert decided(rule, draws) is (Decision.ACCEPTED if witness.pvalue < alpha else Decision.REJECTED)
+        assert (rule.effect(tally) > 0) == (witness.pvalue < alpha)
 
 
 def test_equal_draws_keep_the_claim_strictly_or_not() -> None:

@@ -64,9 +64,9 @@ def test_the_size_of_the_test_is_kept_under_the_null_hypothesis() -> None:
 
 def test_pairs_are_observed_and_simulated() -> None:
     pairs = np.array([[1.0, 1.0], [1.0, 0.5], [1.0, 2.0], [1.0, np.nan], [np.inf, 1.0]])
-    found = MonteCarloP().observations(pairs, 1)
-    assert found[:3] == [1.0, 0.0, 1.0]
-    assert np.isnan(found[3:]).all()
+    observed = MonteCarloP().observations(pairs, 1)
+    assert observed[:3] == [1.0, 0.0, 1.0]
+    assert np.isnan(observed[3:]).all()
 
 
 def test_a_draw_that_is_no_outcome_is_refused() -> None:

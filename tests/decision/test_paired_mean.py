@@ -45,10 +45,10 @@ SAMPLES = st.builds(
 def test_decides_as_scipys_paired_t_test(after: np.ndarray) -> None:
     rule = PairedMean(alpha=0.05, min_effect=0.0)
     tally = tally_of(after.tolist())
-    found = stats.ttest_rel(after, np.zeros_like(after))
-    assert isclose(tally.statistic, abs(found.statistic), rel_tol=1e-9)
-    if abs(found.pvalue - 0.05) > 1e-9:
-        assert rule.decide(tally) is (Decision.ACCEPTED if found.pvalue < 0.05 else Decision.REJECTED)
+    witness = stats.ttest_rel(after, np.zeros_like(after))
+    assert isclose(tally.statistic, abs(witness.statistic), rel_tol=1e-9)
+    if abs(witness.pvalue - 0.05) > 1e-9:
+        assert rule.decide(tally) is (Decision.ACCEPTED if witness.pvalue < 0.05 else Decision.REJECTED)
 
 
 @given(SAMPLES, st.integers(1, 50))

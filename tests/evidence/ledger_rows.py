@@ -73,8 +73,8 @@ def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) 
     return {target for target, count in streak.items() if count >= max_rollbacks}
 
 
-def by_hand(found: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
-    mine = [row for row in found if row.rollout == "r" and row.stage == stage.name]
+def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
+    mine = [row for row in rows if row.rollout == "r" and row.stage == stage.name]
     valid = [row for row in mine if Decision.INVALID not in (row.decision, row.baseline_decision)]
     stopped = [
         row

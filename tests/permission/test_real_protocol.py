@@ -254,11 +254,11 @@ class Permission(RuleBasedStateMachine):
 
 @contextmanager
 def empty_files(folder: Path) -> Iterator[Callable[[], Place]]:
-    template, made = folder / "empty.db", iter(range(1_000_000))
+    template, numbers = folder / "empty.db", iter(range(1_000_000))
     open_store(template).close()
 
     def empty() -> Path:
-        inside = folder / str(next(made))
+        inside = folder / str(next(numbers))
         inside.mkdir()
         return Path(shutil.copy(template, inside / "store.db"))
 

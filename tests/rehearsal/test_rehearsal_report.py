@@ -72,7 +72,7 @@ def _rehearse(
     seen: Callable[[Moment], None] = lambda _: None,
 ) -> Rehearsed:
     """A real rehearsal of 100 corrections, of which most are clear and some are at the boundary."""
-    made = [
+    report = [
         Correction(f"{TARGET} {i}", f"{TARGET} {i // 2}", Estimate(10, 1, 1), Estimate(10 + i % 7, 1, 1.5))
         for i in range(100)
     ]
@@ -80,7 +80,7 @@ def _rehearse(
     rate = 0.001 if fault is Kind.MARGIN else 0.2
     faulty = Fault(stages[0], fault) if fault else None
     setup = Setup(
-        _config(*stages, rate), plan(Proportion(0.8), N, 0.01), made, source, directory, faulty, 5, checks=False
+        _config(*stages, rate), plan(Proportion(0.8), N, 0.01), report, source, directory, faulty, 5, checks=False
     )
     ending = rehearse(setup, seen=seen)
     return Rehearsed(setup, ending, summary_of(setup, ending))
@@ -142,8 +142,8 @@ def test_a_rollback_that_a_person_asked_for_names_no_gate(rolled_back: Rehearsed
 
 def test_a_receipt_that_was_not_observed_is_not_said_to_be(rolled_back: Rehearsed) -> None:
     receipt = replace(rolled_back.ending.receipt, fixed=3, asked=40)
-    said = headline(replace(rolled_back.ending, receipt=receipt), rolled_back.summary)
-    assert "not observed: 3 of 40 probes answered fixed" in said
+    line = headline(replace(rolled_back.ending, receipt=receipt), rolled_back.summary)
+    assert "not observed: 3 of 40 probes answered fixed" in line
 
 
 def test_a_pause_says_where_and_why(paused: Rehearsed) -> None:
@@ -164,36 +164,36 @@ def test_an_interrupted_rehearsal_is_reported_with_what_is_known(tmp_path: Path)
 
 @pytest.mark.parametrize("which", ["completed", "rolled_back", "paused"])
 def test_a_history_without_cycles_makes_a_page_too(which: str, request: pytest.FixtureRequest) -> None:
-    it: Rehearsed = request.getfixturevalue(which)
-    page = Page(report_html(it.setup, replace(it.ending, history=[]), it.summary))
+    rehearsed: Rehearsed = request.getfixturevalue(which)
+    page = Page(report_html(rehearsed.setup, replace(rehearsed.ending, history=[]), rehearsed.summary))
     assert page.text.count("no cycle was judged") == 4
 
 
 @pytest.mark.parametrize("which", ["completed", "rolled_back", "paused"])
 def test_the_page_holds_every_stage_gate_and_total(which: str, request: pytest.FixtureRequest) -> None:
-    it: Rehearsed = request.getfixturevalue(which)
-    text = it.page.text
-    for stage in it.summary["stages"]:
+    rehearsed: Rehearsed = request.getfixturevalue(which)
+    text = rehearsed.page.text
+    for stage in rehearsed.summary["stages"]:
         assert f"{stage['disagreements']} of {stage['audits']}" in text
         assert f"{stage['escalations_adaptive']} and {stage['escalations_baseline']}" in text
         for gate in stage["gates"]:
             row = f"{gate['gate'].replace('_', ' ')} {gate['outcome']} {gate['sentence']}"
             assert row in text
-    resolved = it.ending.resolved
+    resolved = rehearsed.ending.resolved
     for name in ("committed", "rolled_back", "invalid", "skipped", "unchanged", "already"):
         assert f"{name.replace('_', ' ')} {getattr(resolved, name)} " in text
     assert f"{resolved.corrections} arrivals of 100 corrections; {resolved.escalations} target" in text
-    assert it.summary["plan_id"] in text
+    assert rehearsed.summary["plan_id"] in text
 
 
 @pytest.mark.parametrize("which", ["completed", "rolled_back", "paused"])
 def test_the_page_refers_to_nothing_outside_of_itself(which: str, request: pytest.FixtureRequest) -> None:
-    it: Rehearsed = request.getfixturevalue(which)
-    page = it.page
-    addresses = set(re.findall(r"""https?://[^"'\s<>)]*""", it.html))
+    rehearsed: Rehearsed = request.getfixturevalue(which)
+    page = rehearsed.page
+    addresses = set(re.findall(r"""https?://[^"'\s<>)]*""", rehearsed.html))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert not page.tags & {"script", "link", "img", "iframe", "object", "embed", "base"}
-    assert it.html.count("<svg") == 4
+    assert rehearsed.html.count("<svg") == 4
     assert {reference.removeprefix("#") for reference in page.references} <= set(page.ids)
     assert all(reference.startswith("#") for reference in page.references)
     assert len(page.ids) == len(set(page.ids))
@@ -201,9 +201,9 @@ def test_the_page_refers_to_nothing_outside_of_itself(which: str, request: pytes
 
 @pytest.mark.parametrize("which", ["completed", "rolled_back", "paused"])
 def test_what_is_not_known_is_a_dash(which: str, request: pytest.FixtureRequest) -> None:
-    it: Rehearsed = request.getfixturevalue(which)
+    rehearsed: Rehearsed = request.getfixturevalue(which)
     # Beside the numbers as JSON, which say null.
-    shown = it.page.text.split("All numbers, as JSON")[0]
+    shown = rehearsed.page.text.split("All numbers, as JSON")[0]
     assert not {"nan", "None", "null", "inf"} & set(re.findall(r"\w+", shown))
 
 

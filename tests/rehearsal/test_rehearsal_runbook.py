@@ -51,8 +51,8 @@ def test_checks_that_cannot_start_are_an_error_with_the_reason_kept(tmp_path: Pa
 
 
 def test_a_rolled_back_rehearsal_has_the_outputs_of_the_failing_stage_in_its_bundle(tmp_path: Path) -> None:
-    it = replace(setup(tmp_path, "staging:margin"), checks=True)
-    ending, summary = rehearsed(it)
+    checked = replace(setup(tmp_path, "staging:margin"), checks=True)
+    ending, summary = rehearsed(checked)
     assert (ending.status, summary["failed_gate"]) == ("rolled_back", "disagreement")
     bundle = Path(str(ending.bundle))
     assert check(bundle) > len(OUTPUTS)

@@ -49,16 +49,16 @@ def _near(key: str, target: str = "target") -> Case:
 
 def test_the_page_holds_the_numbers_of_every_summary(comparison: Comparison, page: Page) -> None:
     for i in range(3):
-        it = comparison.summary(i)
+        summary = comparison.summary(i)
         row = (
-            f"{it['method']} {100 * it['sample_reduction']:.1f} % {it['avg_adaptive_n']:.1f} "
-            f"{it['disagreements']} = {100 * it['disagreement_rate']:.2f} % "
-            f"{100 * it['disagreement_lower']:.2f} % … {100 * it['disagreement_upper']:.2f} % "
-            f"{100 * it['worst_disagreement']:.2f} % 1 % {it['guarantee']}"
+            f"{summary['method']} {100 * summary['sample_reduction']:.1f} % {summary['avg_adaptive_n']:.1f} "
+            f"{summary['disagreements']} = {100 * summary['disagreement_rate']:.2f} % "
+            f"{100 * summary['disagreement_lower']:.2f} % … {100 * summary['disagreement_upper']:.2f} % "
+            f"{100 * summary['worst_disagreement']:.2f} % 1 % {summary['guarantee']}"
         )
         assert row in page.text
-        assert it["plan_id"] in page.text
-        for band in it["bands"]:
+        assert summary["plan_id"] in page.text
+        for band in summary["bands"]:
             assert f" {band['cases']} " in page.text
 
 
@@ -128,7 +128,7 @@ def test_hostile_names_stay_text() -> None:
 
 def test_at_most_fifty_disagreeing_cases_are_shown_and_all_are_counted() -> None:
     result = _compare([_near(f"case {i:03}.") for i in range(400)], Proportion(0.7), "margin")
-    differing = [it.case.key for it in result.disagreeing[0]]
+    differing = [decided.case.key for decided in result.disagreeing[0]]
     assert len(differing) > SHOWN
     text = Page(report_html(result, "cases")).text
     assert [key for key in differing if key in text] == differing[:SHOWN]
@@ -139,10 +139,10 @@ def test_a_disagreeing_case_is_shown_with_what_reproduces_it() -> None:
     result = _compare([_near(f"case {i:03}.", f"target {i}") for i in range(60)], Proportion(0.7), "margin")
     assert result.disagreeing[0]
     text = Page(report_html(result, "cases")).text
-    for it in result.disagreeing[0]:
-        effect = f"{it.effect:+.2f}".replace("-", "−")
-        row = f"{it.case.key} {it.case.target} {effect} {it.baseline.decision.value} "
-        assert row + f"{it.verdicts[0].decision.value} {it.verdicts[0].n} {SEED}" in text
+    for differing in result.disagreeing[0]:
+        effect = f"{differing.effect:+.2f}".replace("-", "−")
+        row = f"{differing.case.key} {differing.case.target} {effect} {differing.baseline.decision.value} "
+        assert row + f"{differing.verdicts[0].decision.value} {differing.verdicts[0].n} {SEED}" in text
 
 
 @pytest.mark.parametrize("rule", [Proportion(0.7), PairedMean()], ids=lambda rule: rule.name)
@@ -190,8 +190,8 @@ def test_the_verdict_on_a_method(
     differ: int, false_accepts: int, cases: int, allowed: float | dict[str, float], expected: Standing
 ) -> None:
     # Two-sided 95 % after 0 of n: the upper end is 1 − 0.025^(1/n), at or below 1 % from n = 368 on.
-    made = replace(plan(Proportion(0.7), N, method="curtailed-exact"), max_disagreement=allowed)
-    assert standing(MethodResult(made, Total(cases, differ), false_accepts=false_accepts)) is expected
+    designed = replace(plan(Proportion(0.7), N, method="curtailed-exact"), max_disagreement=allowed)
+    assert standing(MethodResult(designed, Total(cases, differ), false_accepts=false_accepts)) is expected
 
 
 def test_an_unknown_share_is_a_dash() -> None:

@@ -153,36 +153,36 @@ def test_a_bound_split_by_direction_draws_the_larger_part_and_names_it() -> None
 
 @pytest.mark.parametrize("method", ["optimal", "curtailed-exact", "margin", "fixed"])
 def test_a_plans_figure_shows_its_table_and_its_worst_case(method: str) -> None:
-    made = plan(Proportion(0.7), N, 0.01, method=method)
-    boundaries, asn, disagreement = plan_figure(made).axes
+    designed = plan(Proportion(0.7), N, 0.01, method=method)
+    boundaries, asn, disagreement = plan_figure(designed).axes
     slope = 70 / 100
     for side, word in (("accept_at", "accept"), ("reject_at", "reject")):
         drawn = [(n, at + slope * n) for n, at in _xy(_labelled(boundaries, f"stop and {word}"))]
-        table = [(b.n, getattr(b, side)) for b in made.boundaries if getattr(b, side) is not None]
+        table = [(b.n, getattr(b, side)) for b in designed.boundaries if getattr(b, side) is not None]
         assert np.array(drawn) == pytest.approx(np.array([*table, (N, 70 if word == "accept" else 69)]))
     assert max(_labelled(asn, "adaptive").get_ydata()) <= N
     given = _labelled(disagreement, "given the total").get_ydata()
-    assert max(given) == pytest.approx(100 * made.worst_disagreement)
+    assert max(given) == pytest.approx(100 * designed.worst_disagreement)
     assert max(_labelled(disagreement, "given the truth").get_ydata()) <= max(given) + 1e-9
     worst = next(line for line in disagreement.lines if str(line.get_label()).startswith("worst"))
-    assert _xy(worst) == [(made.worst_at / N, 100 * made.worst_disagreement)]
+    assert _xy(worst) == [(designed.worst_at / N, 100 * designed.worst_disagreement)]
 
 
 def test_a_mean_plans_curves_run_over_the_effect_and_peak_at_the_worst_case() -> None:
-    made = plan(PairedMean(), N, 0.01, method="margin")
-    boundaries, asn, disagreement = plan_figure(made).axes
+    designed = plan(PairedMean(), N, 0.01, method="margin")
+    boundaries, asn, disagreement = plan_figure(designed).axes
     assert boundaries.get_ylabel() == "|t|"
     assert (asn.lines[0].get_xdata()[0], asn.lines[0].get_xdata()[-1]) == (0, 8)
     curve = dict(_xy(_labelled(disagreement, "given the truth")))
-    assert max(curve.values()) <= 100 * made.worst_disagreement
-    assert max(curve, key=curve.__getitem__) == pytest.approx(made.worst_at, abs=0.05)
+    assert max(curve.values()) <= 100 * designed.worst_disagreement
+    assert max(curve, key=curve.__getitem__) == pytest.approx(designed.worst_at, abs=0.05)
 
 
 def test_a_one_sided_plans_boundaries_are_of_t_and_its_negative_side_is_shown() -> None:
-    made = plan(Mean(at_least=0.0), N, 0.01, method="margin")
-    boundaries = plan_figure(made).axes[0]
+    designed = plan(Mean(at_least=0.0), N, 0.01, method="margin")
+    boundaries = plan_figure(designed).axes[0]
     assert boundaries.get_ylabel() == "t"
-    lowest = min(b.reject_at for b in made.boundaries if b.reject_at is not None)
+    lowest = min(b.reject_at for b in designed.boundaries if b.reject_at is not None)
     assert boundaries.get_ylim()[0] < lowest
 
 
@@ -212,10 +212,10 @@ def test_a_picture_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> 
 
 
 def test_the_users_settings_neither_change_the_picture_nor_are_changed(tmp_path: Path) -> None:
-    made = plan(Proportion(0.7), N, 0.01)
-    save_figure(plan_figure(made), tmp_path / "plain.svg")
+    designed = plan(Proportion(0.7), N, 0.01)
+    save_figure(plan_figure(designed), tmp_path / "plain.svg")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "svg.fonttype": "path"}):
         before = {key: matplotlib.rcParams[key] for key in SETTINGS}
-        save_figure(plan_figure(made), tmp_path / "other.svg")
+        save_figure(plan_figure(designed), tmp_path / "other.svg")
         assert {key: matplotlib.rcParams[key] for key in SETTINGS} == before
     assert (tmp_path / "plain.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()

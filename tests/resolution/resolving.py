@@ -27,14 +27,14 @@ MANY = 600
 
 def corrections(count: int, targets: int = 50) -> list[Correction]:
     """Chains of measurements: each record is the measurement before it, as in a literature."""
-    rng, last, made = np.random.default_rng(1), dict[int, Estimate](), []
+    rng, last, claims = np.random.default_rng(1), dict[int, Estimate](), []
     for i in range(count):
         target = int(rng.integers(targets))
         record = last.get(target, Estimate(0.0, 1.0, 1.0))
-        found = Estimate(round(float(rng.normal(0, 3)), 3), 1.0, 0.5 if i % 3 else 1.0)
-        last[target] = found
-        made.append(Correction(f"c{i}", f"t{target}", record, found, f"{1950 + i:05d}"))
-    return made
+        measured = Estimate(round(float(rng.normal(0, 3)), 3), 1.0, 0.5 if i % 3 else 1.0)
+        last[target] = measured
+        claims.append(Correction(f"c{i}", f"t{target}", record, measured, f"{1950 + i:05d}"))
+    return claims
 
 
 def verify(case: Case) -> Verdict:

@@ -115,8 +115,8 @@ def test_a_rejected_correction_leaves_the_record_and_says_why(store: Store) -> N
 
 def test_draws_that_are_not_finite_decide_nothing_and_are_counted_apart(store: Store) -> None:
     broken = replace(FIRST, key="c2")
-    found = summarise(answering(store, REJECTED, INVALID).resolve([FIRST, broken]))
-    assert (found.rolled_back, found.invalid, found.committed) == (1, 1, 0)
+    summary = summarise(answering(store, REJECTED, INVALID).resolve([FIRST, broken]))
+    assert (summary.rolled_back, summary.invalid, summary.committed) == (1, 1, 0)
     assert record(store).consecutive_rollbacks == 1
     assert events(store)[-1] == "invalid"
 
@@ -277,8 +277,8 @@ def test_a_batch_that_another_process_got_in_the_way_of_is_judged_again(store: S
 
     answers = iter([REJECTED] * 10)
     mine = Resolver(store, lambda case: Answer(next(answers)), StormPolicy(9), lambda: 1.5, flush=interfere)
-    found = [resolution.outcome for resolution in mine.resolve(claims)]
-    assert found == [Outcome.ALREADY] * 2 + [Outcome.ROLLED_BACK] * 4
+    outcomes = [resolution.outcome for resolution in mine.resolve(claims)]
+    assert outcomes == [Outcome.ALREADY] * 2 + [Outcome.ROLLED_BACK] * 4
     assert (record(store).version, record(store).consecutive_rollbacks) == (2, 4)
 
 
@@ -303,9 +303,16 @@ def test_what_validation_kept_is_written_before_what_is_built_on_it(store: Store
 
 def test_the_summary_counts_every_correction_once(store: Store) -> None:
     claims = corrections(300)
-    found = summarise(resolver(store).resolve([*claims, *claims[:10]]))
-    counted = (found.committed, found.rolled_back, found.invalid, found.skipped, found.unchanged, found.already)
-    assert sum(counted) == found.corrections == 310
-    assert found.already == 10
-    assert found.draws == found.fixed_draws == 16 * (found.committed + found.rolled_back)
+    summary = summarise(resolver(store).resolve([*claims, *claims[:10]]))
+    counted = (
+        summary.committed,
+        summary.rolled_back,
+        summary.invalid,
+        summary.skipped,
+        summary.unchanged,
+        summary.already,
+    )
+    assert sum(counted) == summary.corrections == 310
+    assert summary.already == 10
+    assert summary.draws == summary.fixed_draws == 16 * (summary.committed + summary.rolled_back)
     assert summarise([]) == Summary()

@@ -44,13 +44,13 @@ def write(store: Store, plan_id: str, phase: str = "Progressing", **changes: obj
 @pytest.fixture
 def verifier(tmp_path: Path) -> Iterator[Verifier]:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as made:
-        write(made.store, made.plan.id)
-        assert made._background is not None
-        agent, waited = made._background.agent, time.monotonic()
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as process:
+        write(process.store, process.plan.id)
+        assert process._background is not None
+        agent, waited = process._background.agent, time.monotonic()
         while (agent.read is None or agent.read.known is None) and time.monotonic() - waited < PATIENCE:
             agent.wait_for_read(agent.read, 1.0)
-        yield made
+        yield process
 
 
 def resolved(verifier: Verifier, claims: list[Correction], meanwhile: Callable[[], object]) -> Resolver:

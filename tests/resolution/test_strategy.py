@@ -44,9 +44,9 @@ def test_what_each_strategy_changes() -> None:
 def test_recompute_asks_the_inputs_and_not_the_measurement() -> None:
     inputs = {"a": Record("a", 5.0, 0.3, 0.3, time="2005"), "b": Record("b", 2.0, 0.4, 0.1, time="1999")}
     derived = replace(RECORD, derived_from=(("a", 2.0), ("b", -1.0)))
-    found = propose(Kind.MIS_INFERENCE, derived, CORRECTION, inputs)
-    assert (found.value, found.time, found.version, found.context) == (8.0, "2005", 5, "old")
-    assert (found.u_plus, found.u_minus) == (sqrt(0.36 + 0.01), sqrt(0.36 + 0.16))
+    proposed = propose(Kind.MIS_INFERENCE, derived, CORRECTION, inputs)
+    assert (proposed.value, proposed.time, proposed.version, proposed.context) == (8.0, "2005", 5, "old")
+    assert (proposed.u_plus, proposed.u_minus) == (sqrt(0.36 + 0.01), sqrt(0.36 + 0.16))
 
 
 @given(st.lists(st.tuples(st.floats(-3, 3).filter(lambda w: abs(w) > 0.1), st.floats(-9, 9), st.floats(0.1, 2))))
@@ -54,7 +54,7 @@ def test_recomputed_uncertainty_is_that_of_simulated_inputs(parts: list[tuple[fl
     parts = [*parts, (1.0, 2.0, 0.5)]
     inputs = {f"i{i}": Record(f"i{i}", value, u, u) for i, (_, value, u) in enumerate(parts)}
     derived = replace(RECORD, derived_from=tuple((f"i{i}", weight) for i, (weight, _, _) in enumerate(parts)))
-    found, rng, n = recompute(derived, CORRECTION, inputs), np.random.default_rng(7), 4_000
+    recomputed, rng, n = recompute(derived, CORRECTION, inputs), np.random.default_rng(7), 4_000
     draws = sum(w * Normal(value, u).draw(rng.standard_normal(n), np.empty(0)) for w, value, u in parts)
-    assert abs(np.mean(draws) - found.value) < 6 * found.u_plus / sqrt(n)
-    assert abs(np.std(draws) / found.u_plus - 1) < 6 / sqrt(2 * n)
+    assert abs(np.mean(draws) - recomputed.value) < 6 * recomputed.u_plus / sqrt(n)
+    assert abs(np.std(draws) / recomputed.u_plus - 1) < 6 / sqrt(2 * n)

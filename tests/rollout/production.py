@@ -190,7 +190,7 @@ class Production:
     def judged(self, gate: str) -> dict[str, Any]:
         """What the last cycle's gate said."""
         event = next(event for event in reversed(self.operator.history()) if event.action == "judge")
-        return next(dict(found) for found in event.numbers["gates"] if found["gate"] == gate)
+        return next(dict(result) for result in event.numbers["gates"] if result["gate"] == gate)
 
     def actions(self) -> list[str]:
         return [event.action for event in self.operator.history() if event.action != "judge"]
@@ -214,6 +214,6 @@ def producing(
         yield Production(operator, clock, flag, opened)
 
 
-def again(made: Production) -> Production:
+def again(before: Production) -> Production:
     """The same service, as a process that starts anew sees it."""
-    return replace(made, operator=made.opened.enter_context(Operator(made.place, clock=made.clock)))
+    return replace(before, operator=before.opened.enter_context(Operator(before.place, clock=before.clock)))

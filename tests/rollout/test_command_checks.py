@@ -59,12 +59,12 @@ def test_a_check_of_ten_minutes_delays_no_cycle_and_is_not_asked_twice(tmp_path:
     started = tmp_path / "started"
     code = f"import pathlib, time; open({str(started)!r}, 'a').write('x'); time.sleep(600)"
     begin = Start(waived=("determinism",), checks=(check_of(f'eval={PYTHON} -c "{code}"', 1e6),))
-    with producing(tmp_path, content(), begin) as made:
-        made.traffic()
-        assert made.cycle().phase is Phase.PROGRESSING
-        assert made.judged("eval")["outcome"] == "Inconclusive"
-        made.disagreements(60, "staging")
-        assert made.cycle().phase is Phase.ROLLED_BACK
+    with producing(tmp_path, content(), begin) as production:
+        production.traffic()
+        assert production.cycle().phase is Phase.PROGRESSING
+        assert production.judged("eval")["outcome"] == "Inconclusive"
+        production.disagreements(60, "staging")
+        assert production.cycle().phase is Phase.ROLLED_BACK
         worker = workers(tmp_path)
         assert len(worker) == 1
         os.kill(worker[0], signal.SIGKILL)
@@ -145,8 +145,8 @@ def commands() -> list[tuple[int, str]]:
     ("code", "outcome"), [(0, Outcome.SUCCESSFUL), (3, Outcome.ERROR), (2, Outcome.FAILED), (1, Outcome.FAILED)]
 )
 def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, code: int, outcome: Outcome) -> None:
-    found, sentence = judged(tmp_path, exits(code, "because"))
-    assert found is outcome
+    seen, sentence = judged(tmp_path, exits(code, "because"))
+    assert seen is outcome
     assert f"ended with {code} (limit 0): because" in sentence
     assert json.loads((tmp_path / "eval.json").read_text(encoding="utf-8"))["output"] == "because\n"
     assert (tmp_path / "eval.out").read_text(encoding="utf-8") == "because\n"
@@ -174,12 +174,12 @@ def test_what_names_no_check_is_refused() -> None:
 @pytest.mark.parametrize(("code", "phase"), [(0, Phase.PROGRESSING), (2, Phase.ROLLED_BACK)])
 def test_a_check_is_a_gate_of_the_rollout(tmp_path: Path, code: int, phase: Phase) -> None:
     begin = Start(waived=("determinism",), checks=(check_of(exits(code), 1e6),))
-    with producing(tmp_path, content(), begin) as made:
-        assert made.cycle().phase is Phase.PROGRESSING
-        wait_for_answer(made.place.queue / "checks" / made.operator.current.id)
-        assert made.cycle().phase is phase
-        assert made.judged("eval")["value"] == code if code == 0 else "ended with 2" in made.state.why
+    with producing(tmp_path, content(), begin) as production:
+        assert production.cycle().phase is Phase.PROGRESSING
+        wait_for_answer(production.place.queue / "checks" / production.operator.current.id)
+        assert production.cycle().phase is phase
+        assert production.judged("eval")["value"] == code if code == 0 else "ended with 2" in production.state.why
         if phase is Phase.ROLLED_BACK:
-            bundle = made.place.queue / "triage" / made.operator.current.id
+            bundle = production.place.queue / "triage" / production.operator.current.id
             assert check(bundle)
             assert (bundle / "checks" / "eval.out").read_text(encoding="utf-8") == "said\n"

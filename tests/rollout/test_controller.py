@@ -323,7 +323,9 @@ def test_a_stage_that_is_proven_in_its_extension_or_while_cycles_count_ends() ->
     undecided = Cycle((UNDECIDED,), 10)
     in_extension = after(started(), *((undecided, float(t)) for t in range(50, 200, 50)), (good(), 190.0))
     counted = after(started(), *((undecided, float(t)) for t in range(50, 400, 50)), (good(), 390.0))
-    assert [(it.stage, it.inconclusive, it.extended_to) for it in (in_extension, counted)] == [(1, 0, None)] * 2
+    assert [(state.stage, state.inconclusive, state.extended_to) for state in (in_extension, counted)] == [
+        (1, 0, None)
+    ] * 2
 
 
 def test_who_resumes_a_stage_that_was_not_proven_gives_it_another_extension() -> None:

@@ -107,8 +107,8 @@ def fleet_in(folder: Path, processes: int = 2, url: str | None = None) -> Iterat
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet_in(tmp_path) as made:
-        yield made
+    with fleet_in(tmp_path) as production:
+        yield production
 
 
 def receipt(fleet: Fleet) -> tuple[int | None, ...]:
@@ -153,8 +153,8 @@ def test_a_process_that_does_not_answer_is_waited_for_until_its_lease_has_run_ou
     assert fleet.boot.now - committed >= LATE_SECONDS
     assert permitted(silent, fleet.plan) is WhyFixed.LAPSED
     assert receipt(fleet) == (2, 0, 2, 0, 0)
-    said = next(event for event in production.operator.history() if event.action == "receipt")
-    assert said.why.startswith("observed by 2 of 2 processes: 0 acknowledged, 2 fenced at ")
+    event_of = next(event for event in production.operator.history() if event.action == "receipt")
+    assert event_of.why.startswith("observed by 2 of 2 processes: 0 acknowledged, 2 fenced at ")
     assert driver.state.phase is Phase.ROLLED_BACK
 
 
@@ -204,8 +204,8 @@ def test_a_decision_that_was_adaptive_after_the_receipt_reopens_the_rollback(fle
     production.clock.now += 60
     production.cycle()
     assert production.actions()[-4:] == ["settle", "reopen", "observed", "receipt"]
-    said = next(event for event in production.operator.history() if event.action == "reopen")
-    assert said.why == "1 decisions were adaptive after the receipt; allowed: none"
+    told = next(event for event in production.operator.history() if event.action == "reopen")
+    assert told.why == "1 decisions were adaptive after the receipt; allowed: none"
     production.cycle()
     assert production.actions()[-1] == "receipt"
 

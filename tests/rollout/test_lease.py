@@ -93,16 +93,16 @@ def test_signs_of_life_keep_it(store: Store) -> None:
 
 
 def test_a_sign_of_life_that_was_given_but_not_confirmed_may_be_given_again(store: Store) -> None:
-    it = lease(store, "one", Times())
-    it.acquire()
-    before = it._held
-    assert it.beat()
+    leased = lease(store, "one", Times())
+    leased.acquire()
+    before = leased._held
+    assert leased.beat()
     # The commit went through; the connection ended before its answer came.
-    it._held = before
-    assert it.beat() and it.beat()
+    leased._held = before
+    assert leased.beat() and leased.beat()
     assert not lease(store, "two", Times())._try(before, 10.0)
-    it._held = before
-    it.release()
+    leased._held = before
+    leased.release()
     lease(store, "two", Times()).acquire(patience=0)
 
 
@@ -120,7 +120,7 @@ def test_no_jump_of_the_wall_clock_takes_it_from_its_holder(store: Store, jump: 
 def test_of_many_that_see_it_free_one_gets_it(store: Store) -> None:
     rows = [lease(store, str(i), Times()) for i in range(4)]
     seen = rows[0]._read()
-    assert [it._try(seen, 0.0) for it in rows] == [True, False, False, False]
+    assert [row._try(seen, 0.0) for row in rows] == [True, False, False, False]
 
 
 def test_a_wait_can_be_given_up(store: Store) -> None:

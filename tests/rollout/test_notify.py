@@ -54,19 +54,19 @@ def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]
 
 
 def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> None:
-    with producing(tmp_path) as made, webhook() as (url, got):
-        made.operator.tell("pause", "ann", "lunch")
-        assert deliver(made.store, made.clock, [Webhook(url)]) == (2, [])
-        made.operator.tell("rollback", "ann", "no appetite")
-        deliver(made.store, made.clock, [Webhook(url)])
-        assert deliver(made.store, made.clock, [Webhook(url)]) == (0, [])
+    with producing(tmp_path) as production, webhook() as (url, got):
+        production.operator.tell("pause", "ann", "lunch")
+        assert deliver(production.store, production.clock, [Webhook(url)]) == (2, [])
+        production.operator.tell("rollback", "ann", "no appetite")
+        deliver(production.store, production.clock, [Webhook(url)])
+        assert deliver(production.store, production.clock, [Webhook(url)]) == (0, [])
         assert [body["action"] for _, body in got] == ["start", "pause", "roll back", "receipt", "triage", "settle"]
         assert got[1][1] == {
             "rollout": "verifier-000001",
             "action": "pause",
             "who": "ann",
             "why": "lunch",
-            "at": made.clock(),
+            "at": production.clock(),
             "numbers": {},
             "idempotency_key": got[1][0],
         }
@@ -95,59 +95,59 @@ def test_a_rollback_whose_flag_is_deleted_again_and_again_stays_and_is_told_in_e
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(baseline, "ATTEMPTS", 20)
-    with producing(tmp_path) as made, webhook() as (url, got):
-        made.until("canary")
-        with deleting(made.place.flag):
-            report = made.operator.tell("rollback", "ann", "enough")
+    with producing(tmp_path) as production, webhook() as (url, got):
+        production.until("canary")
+        with deleting(production.place.flag):
+            report = production.operator.tell("rollback", "ann", "enough")
             assert report.phase is Phase.ROLLING_BACK
             assert report.notes[0].startswith("the baseline is not observed yet: ")
-            assert made.cycle().phase is Phase.ROLLING_BACK
-        deliver(made.store, made.clock, [Webhook(url)])
+            assert production.cycle().phase is Phase.ROLLING_BACK
+        deliver(production.store, production.clock, [Webhook(url)])
         assert [body["action"] for _, body in got][-3:] == ["roll back", "not observed", "not observed"]
-        with made.store.read() as connection:
+        with production.store.read() as connection:
             assert receipt_of(connection, "verifier-000001") is None
-        assert '"enabled": true' in made.place.config.read_text(encoding="utf-8")
-        assert made.cycle().phase is Phase.ROLLED_BACK
-        deliver(made.store, made.clock, [Webhook(url)])
+        assert '"enabled": true' in production.place.config.read_text(encoding="utf-8")
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        deliver(production.store, production.clock, [Webhook(url)])
         assert [body["action"] for _, body in got][-3:] == ["receipt", "triage", "settle"]
 
 
 def test_a_flag_that_somebody_raises_after_a_rollback_is_put_back_and_told(tmp_path: Path) -> None:
-    with producing(tmp_path) as made, webhook() as (url, got):
-        made.operator.tell("rollback", "ann", "enough")
-        publish(made.place.flag, Exposure(100, "mine"))
-        assert "says 100 % adaptive" in made.operator.cycle().notes[0]
-        assert published(made.place.flag) is None
-        deliver(made.store, made.clock, [Webhook(url)])
+    with producing(tmp_path) as production, webhook() as (url, got):
+        production.operator.tell("rollback", "ann", "enough")
+        publish(production.place.flag, Exposure(100, "mine"))
+        assert "says 100 % adaptive" in production.operator.cycle().notes[0]
+        assert published(production.place.flag) is None
+        deliver(production.store, production.clock, [Webhook(url)])
         assert got[-1][1]["action"] == "repair"
 
 
 def test_a_retry_waits_longer_each_time_and_has_the_same_key(tmp_path: Path) -> None:
-    with producing(tmp_path) as made, webhook(500, 302, 404) as (url, got):
+    with producing(tmp_path) as production, webhook(500, 302, 404) as (url, got):
         moved = url.replace("/hook", "/moved")
         for pause in (FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT):
-            taken, (problem,) = deliver(made.store, made.clock, [Webhook(moved)])
+            taken, (problem,) = deliver(production.store, production.clock, [Webhook(moved)])
             assert taken == 0
             assert "answered" in problem and "secret" not in problem
-            made.clock.now += pause - 1
-            assert deliver(made.store, made.clock, [Webhook(moved)]) == (0, [])
-            made.clock.now += 1
-        with made.store.read() as connection:
+            production.clock.now += pause - 1
+            assert deliver(production.store, production.clock, [Webhook(moved)]) == (0, [])
+            production.clock.now += 1
+        with production.store.read() as connection:
             assert waiting(connection) == 1
-        assert deliver(made.store, made.clock, [Webhook(moved)]) == (1, [])
+        assert deliver(production.store, production.clock, [Webhook(moved)]) == (1, [])
         assert len(got) == 4 and len({key for key, _ in got}) == 1
 
 
 def test_a_webhook_that_is_not_there_loses_nothing(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
+    with producing(tmp_path) as production:
         with webhook() as (gone, _):
             pass
-        _, (problem,) = deliver(made.store, made.clock, [Webhook(gone)])
+        _, (problem,) = deliver(production.store, production.clock, [Webhook(gone)])
         assert "cannot be reached" in problem and "secret" not in problem
-        assert deliver(made.store, made.clock, []) == (0, [])
-        made.clock.now += LONGEST_WAIT
+        assert deliver(production.store, production.clock, []) == (0, [])
+        production.clock.now += LONGEST_WAIT
         with webhook() as (url, got):
-            assert deliver(made.store, made.clock, [Webhook(url)]) == (1, [])
+            assert deliver(production.store, production.clock, [Webhook(url)]) == (1, [])
         assert got[0][1]["action"] == "start"
 
 
@@ -181,13 +181,13 @@ def answering(*pieces: bytes, pause: float = 0.0) -> Iterator[str]:
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 many\r\n\r\n", b"\x00" * 70_000])
 def test_a_webhook_that_answers_no_http_is_tried_again(tmp_path: Path, answer: bytes) -> None:
     """Seen: the runner crashed, was started anew, and crashed again."""
-    with producing(tmp_path) as made, answering(answer) as url:
-        taken, (problem,) = deliver(made.store, made.clock, [Webhook.of(url)])
+    with producing(tmp_path) as production, answering(answer) as url:
+        taken, (problem,) = deliver(production.store, production.clock, [Webhook.of(url)])
         assert taken == 0
         assert problem.startswith("http://127.0.0.1:")
         assert "secret" not in problem
         assert "secret" not in repr(Webhook.of(url))
-        assert waiting_in(made.store) == 1
+        assert waiting_in(production.store) == 1
 
 
 def test_a_webhook_that_drips_is_given_up_and_not_asked_again_meanwhile(
@@ -195,26 +195,26 @@ def test_a_webhook_that_drips_is_given_up_and_not_asked_again_meanwhile(
 ) -> None:
     """Seen: it hung with the lease."""
     monkeypatch.setattr(notify, "WEBHOOK_SECONDS", 0.5)
-    with producing(tmp_path) as made, answering(*[b"H"] * 10_000, pause=0.1) as url:
-        made.operator.tell("pause", "ann", "lunch")
+    with producing(tmp_path) as production, answering(*[b"H"] * 10_000, pause=0.1) as url:
+        production.operator.tell("pause", "ann", "lunch")
         sink = Webhook.of(url)
-        assert deliver(made.store, made.clock, [sink]) == (
+        assert deliver(production.store, production.clock, [sink]) == (
             0,
             [f"{url.split('/hook')[0]} did not answer within 0.5 s"],
         )
-        made.clock.now += LONGEST_WAIT
-        assert "still answering an earlier" in deliver(made.store, made.clock, [sink])[1][0]
-        assert waiting_in(made.store) == 2
+        production.clock.now += LONGEST_WAIT
+        assert "still answering an earlier" in deliver(production.store, production.clock, [sink])[1][0]
+        assert waiting_in(production.store) == 2
 
 
 def test_what_waits_has_a_limit_and_what_is_dropped_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "MOST_WAITING", 2)
-    with producing(tmp_path) as made, webhook() as (url, got):
+    with producing(tmp_path) as production, webhook() as (url, got):
         for _ in range(2):
-            made.operator.tell("pause", "ann", "lunch")
-            made.operator.tell("resume", "ann")
-        taken, (said,) = deliver(made.store, made.clock, [Webhook(url)])
-        assert (taken, said) == (2, "3 notifications were dropped: more than 2 waited")
+            production.operator.tell("pause", "ann", "lunch")
+            production.operator.tell("resume", "ann")
+        taken, (problem,) = deliver(production.store, production.clock, [Webhook(url)])
+        assert (taken, problem) == (2, "3 notifications were dropped: more than 2 waited")
         assert [body["action"] for _, body in got] == ["pause", "resume"]
 
 
@@ -224,10 +224,10 @@ def waiting_in(store: Store) -> int:
 
 
 def test_a_clock_that_goes_back_does_not_put_off_for_ever(tmp_path: Path) -> None:
-    with producing(tmp_path) as made, webhook(500) as (url, got):
-        deliver(made.store, made.clock, [Webhook(url)])
-        made.clock.now -= 30 * 86_400
-        assert deliver(made.store, made.clock, [Webhook(url)]) == (1, [])
+    with producing(tmp_path) as production, webhook(500) as (url, got):
+        deliver(production.store, production.clock, [Webhook(url)])
+        production.clock.now -= 30 * 86_400
+        assert deliver(production.store, production.clock, [Webhook(url)]) == (1, [])
         assert len(got) == 2
 
 
@@ -239,11 +239,11 @@ def test_killed_between_the_answer_and_its_note_it_is_sent_again_with_the_same_k
             keys.append(message.idempotency_key)
             raise KeyboardInterrupt
 
-    with producing(tmp_path) as made:
+    with producing(tmp_path) as production:
         with pytest.raises(KeyboardInterrupt):
-            deliver(made.store, made.clock, [Killed("http://x")])
+            deliver(production.store, production.clock, [Killed("http://x")])
         with webhook() as (url, got):
-            deliver(made.store, made.clock, [Webhook(url)])
+            deliver(production.store, production.clock, [Webhook(url)])
         assert [key for key, _ in got] == keys
 
 

@@ -27,20 +27,20 @@ def git(tree: Path, *arguments: str) -> str:
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    made = tmp_path / "tree"
-    made.mkdir()
-    git(made, "init", "--quiet", "--initial-branch", "main")
-    git(made, "config", "user.name", "Ann")
-    git(made, "config", "user.email", "ann@example.org")
-    (made / "config.json").write_text(CONFIG, encoding="utf-8")
-    git(made, "add", ".")
-    git(made, "commit", "--quiet", "-m", "as it was")
-    return made
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    git(tree, "init", "--quiet", "--initial-branch", "main")
+    git(tree, "config", "user.name", "Ann")
+    git(tree, "config", "user.email", "ann@example.org")
+    (tree / "config.json").write_text(CONFIG, encoding="utf-8")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "as it was")
+    return tree
 
 
 def cases(change: float = 9.0) -> list[Case]:
-    was, found = Estimate(0.0, 1.0, 1.0), Estimate(change, 1.0, 1.0)
-    return [Correction(f"c{i}", f"t{i}", was, found).case() for i in range(100)]
+    was, measured = Estimate(0.0, 1.0, 1.0), Estimate(change, 1.0, 1.0)
+    return [Correction(f"c{i}", f"t{i}", was, measured).case() for i in range(100)]
 
 
 def promoted(tree: Path, **wanted: object) -> Promotion:
@@ -65,7 +65,7 @@ def test_the_branch_holds_the_change_and_the_note_and_nothing_else(tree: Path) -
 def test_the_body_says_what_with_which_evidence_and_how_to_undo_it(tree: Path) -> None:
     done = promoted(tree)
     body = done.body.read_text(encoding="utf-8")
-    even, these = (it.summary for it in done.evidence)
+    even, these = (measured.summary for measured in done.evidence)
     assert f"`{even['plan_id']}`" in body
     for summary, name in ((even, "even"), (these, "these")):
         assert f"| {name} | {summary['cases']:,} | {100 * summary['sample_reduction']:.1f} % |" in body
@@ -147,15 +147,17 @@ def test_a_pull_request_is_opened_with_gh_where_it_is(
 ) -> None:
     import os
 
-    tools, said = tmp_path / "tools", tmp_path / "said"
+    tools, received = tmp_path / "tools", tmp_path / "said"
     tools.mkdir()
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     if not (tools / "gh").exists():
         gh = tools / "gh"
-        gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}\necho https://example.org/pull/7\n', encoding="utf-8")
+        gh.write_text(
+            f'#!/bin/sh\nprintf "%s\\n" "$@" > {received}\necho https://example.org/pull/7\n', encoding="utf-8"
+        )
         gh.chmod(0o755)
     done = promoted(tree, pull_request=True)
     assert done.pull_request == "https://example.org/pull/7"
-    arguments = said.read_text(encoding="utf-8").splitlines()
+    arguments = received.read_text(encoding="utf-8").splitlines()
     assert arguments[:2] == ["pr", "create"]
     assert arguments[-4:] == ["--base", "main", "--head", done.branch]

@@ -61,14 +61,14 @@ def start(folder: Path, clock: Clock, *, degraded: bool = False, **rollout: Any)
 @contextmanager
 def at_work(folder: Path, clock: Clock, count: int, pause: float = 0.01) -> Iterator[None]:
     """Verifiers, and a client of the flag, that nobody kills."""
-    made = [client(folder, clock), *(verifier(folder, number, pause, clock) for number in range(count))]
+    processes = [client(folder, clock), *(verifier(folder, number, pause, clock) for number in range(count))]
     try:
         yield
     finally:
         (folder / "stop").touch()
-        for process in made:
+        for process in processes:
             process.join(60)
-    assert [process.exitcode for process in made] == [0] * len(made)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
 def check_whole(place: Place) -> list[JournalEvent]:
@@ -247,11 +247,11 @@ def kill_until(folder: Path, kills: int, seed: int, *, degraded: bool) -> Counte
 def kill_two(home: Path, rng: random.Random, number: int) -> Counter[str]:
     """Start a runner and a verifier and kill each at a moment of its own; which were still at work."""
     clock = Clock()
-    made = {"runner": daemon(home, clock), "verifier": verifier(home, number, 0.002, clock)}
+    processes = {"runner": daemon(home, clock), "verifier": verifier(home, number, 0.002, clock)}
     caught = Counter[str]()
-    for name in rng.sample(sorted(made), 2):
+    for name in rng.sample(sorted(processes), 2):
         time.sleep(rng.uniform(0, 0.8))
-        caught[name] += killed_alive(made[name])
+        caught[name] += killed_alive(processes[name])
     return caught
 
 

@@ -10,58 +10,58 @@ from suffice.store.irregular import Irregular, note_irregular
 
 def test_the_answer_names_all_that_is_missing_with_its_numbers(tmp_path: Path) -> None:
     strict = content(acceptance={"max_disagreement_rate": 0.01})
-    with producing(tmp_path, strict) as made:
-        made.cycle()
-        missing = advances_when(status_of(made.operator))
+    with producing(tmp_path, strict) as production:
+        production.cycle()
+        missing = advances_when(status_of(production.operator))
         assert missing[0] == "600 s more of watched time (600 of 1,200 s)"
         assert missing[1] == "audits: 0 of 100"
         # The figure of the method's design: 0 of 367 audits prove 1 % at 95 %.
         assert any(sentence.endswith("367 more audits that all agree would prove it at 95 %") for sentence in missing)
-        made.traffic(300)
-        made.cycle()
-        (missing,) = advances_when(status_of(made.operator))
+        production.traffic(300)
+        production.cycle()
+        (missing,) = advances_when(status_of(production.operator))
         assert missing.endswith("67 more audits that all agree would prove it at 95 %")
 
 
 def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
-        made.until("canary")
-        made.traffic()
-        made.cycle()
-        found = status_of(made.operator)
-        (alarm,) = [sentence for sentence in rolls_back_when(found) if sentence.startswith("disagreement")]
+    with producing(tmp_path) as production:
+        production.until("canary")
+        production.traffic()
+        production.cycle()
+        status = status_of(production.operator)
+        (alarm,) = [sentence for sentence in rolls_back_when(status) if sentence.startswith("disagreement")]
         needed = int(alarm.split()[1])
-        made.disagreements(needed - 1, "canary")
-        assert made.cycle(0).phase.value != "RolledBack"
-        made.disagreements(needed, "canary")
-        assert made.cycle(0).phase.value == "RolledBack"
-        assert rolls_back_when(status_of(made.operator)) == []
+        production.disagreements(needed - 1, "canary")
+        assert production.cycle(0).phase.value != "RolledBack"
+        production.disagreements(needed, "canary")
+        assert production.cycle(0).phase.value == "RolledBack"
+        assert rolls_back_when(status_of(production.operator)) == []
 
 
 def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
-        assert plain_status(status_of(made.operator))["notes"] == []
-        with made.store.write() as connection:
+    with producing(tmp_path) as production:
+        assert plain_status(status_of(production.operator))["notes"] == []
+        with production.store.write() as connection:
             for kind, count in ((Irregular.REUSED, 1270), (Irregular.REFUSED, 1)):
                 note_irregular(connection, kind, "verifier-000001", "staging", count, 1.0)
-        assert plain_status(status_of(made.operator))["notes"] == [
+        assert plain_status(status_of(production.operator))["notes"] == [
             "decisions that had keys of earlier ones: 1,270",
             "decisions that have a row that was refused, and put aside in spool/refused: 1",
         ]
 
 
 def test_the_percentage_is_what_may_be_adaptive_now(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
-        assert plain_status(status_of(made.operator))["percent"] == 0
-        made.until("canary")
-        assert plain_status(status_of(made.operator))["percent"] == 50
-        made.operator.tell("rollback", "ann", "x")
-        assert plain_status(status_of(made.operator))["percent"] == 0
+    with producing(tmp_path) as production:
+        assert plain_status(status_of(production.operator))["percent"] == 0
+        production.until("canary")
+        assert plain_status(status_of(production.operator))["percent"] == 50
+        production.operator.tell("rollback", "ann", "x")
+        assert plain_status(status_of(production.operator))["percent"] == 0
 
 
 def test_an_approval_is_asked_for_by_name(tmp_path: Path) -> None:
-    with producing(tmp_path, content(stages=[{**STAGES[0], "approval": True}, *STAGES[1:]])) as made:
-        assert "a person approves the stage" in advances_when(status_of(made.operator))[-1]
-        made.traffic()
-        made.cycle(), made.cycle()
-        assert advances_when(status_of(made.operator))[0] == "a person says `suffice rollout approve`"
+    with producing(tmp_path, content(stages=[{**STAGES[0], "approval": True}, *STAGES[1:]])) as production:
+        assert "a person approves the stage" in advances_when(status_of(production.operator))[-1]
+        production.traffic()
+        production.cycle(), production.cycle()
+        assert advances_when(status_of(production.operator))[0] == "a person says `suffice rollout approve`"

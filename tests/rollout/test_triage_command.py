@@ -40,44 +40,44 @@ def calls(folder: Path) -> list[dict[str, str]]:
 
 def test_an_item_is_opened_once_with_its_words_and_text(tmp_path: Path) -> None:
     command = template(tmp_path)
-    with producing(tmp_path) as made:
-        assert deliver(made.store, made.clock, [command]) == (0, [])
-        made.operator.tell("rollback", "ann", "a; $(b) {title} 'c'")
+    with producing(tmp_path) as production:
+        assert deliver(production.store, production.clock, [command]) == (0, [])
+        production.operator.tell("rollback", "ann", "a; $(b) {title} 'c'")
         for _ in range(3):
-            deliver(made.store, made.clock, [command])
-            made.clock.now += LONGEST_WAIT
-    (said,) = calls(tmp_path)
-    assert said["title"] == "Triage: verifier-000001 was rolled back in stage staging"
-    assert said["reason"] == "a; $(b) {title} 'c'"
-    assert said["body"].startswith("# Triage: verifier-000001")
-    assert said["key"] == "triage/verifier-000001"
+            deliver(production.store, production.clock, [command])
+            production.clock.now += LONGEST_WAIT
+    (call,) = calls(tmp_path)
+    assert call["title"] == "Triage: verifier-000001 was rolled back in stage staging"
+    assert call["reason"] == "a; $(b) {title} 'c'"
+    assert call["body"].startswith("# Triage: verifier-000001")
+    assert call["key"] == "triage/verifier-000001"
 
 
 def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(tmp_path: Path) -> None:
     command = template(tmp_path, failures=2)
-    with producing(tmp_path) as made:
-        made.operator.tell("rollback", "ann", "no appetite")
-        waits = plain_status(status_of(made.operator))["notifications_waiting"]
+    with producing(tmp_path) as production:
+        production.operator.tell("rollback", "ann", "no appetite")
+        waits = plain_status(status_of(production.operator))["notifications_waiting"]
         for pause in (FIRST_WAIT, 2 * FIRST_WAIT):
-            taken, (problem,) = deliver(made.store, made.clock, [command])
+            taken, (problem,) = deliver(production.store, production.clock, [command])
             assert taken == 0
             assert problem.endswith("ended with 7: the tracker is away")
-            assert plain_status(status_of(made.operator))["notifications_waiting"] == waits + 6
-            made.clock.now += pause - 1
-            assert deliver(made.store, made.clock, [command]) == (0, [])
-            made.clock.now += 1
-        assert deliver(made.store, made.clock, [command]) == (1, [])
-    assert [said["key"] for said in calls(tmp_path)] == ["triage/verifier-000001"] * 3
+            assert plain_status(status_of(production.operator))["notifications_waiting"] == waits + 6
+            production.clock.now += pause - 1
+            assert deliver(production.store, production.clock, [command]) == (0, [])
+            production.clock.now += 1
+        assert deliver(production.store, production.clock, [command]) == (1, [])
+    assert [call["key"] for call in calls(tmp_path)] == ["triage/verifier-000001"] * 3
 
 
 def test_a_command_that_is_not_there_is_a_sentence_and_the_item_waits_for_the_right_one(tmp_path: Path) -> None:
-    with producing(tmp_path) as made:
-        made.operator.tell("rollback", "ann", "no appetite")
-        _, (problem,) = deliver(made.store, made.clock, [TriageCommand(("/no/such/command", "{title}"))])
+    with producing(tmp_path) as production:
+        production.operator.tell("rollback", "ann", "no appetite")
+        _, (problem,) = deliver(production.store, production.clock, [TriageCommand(("/no/such/command", "{title}"))])
         assert "triage command /no/such/command cannot be run: No such file" in problem
-        made.clock.now += LONGEST_WAIT
-        assert deliver(made.store, made.clock, []) == (0, [])
-        assert deliver(made.store, made.clock, [template(tmp_path)]) == (1, [])
+        production.clock.now += LONGEST_WAIT
+        assert deliver(production.store, production.clock, []) == (0, [])
+        assert deliver(production.store, production.clock, [template(tmp_path)]) == (1, [])
 
 
 @pytest.mark.parametrize(

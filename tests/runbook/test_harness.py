@@ -64,10 +64,10 @@ def test_the_issues_cases_are_all_there() -> None:
 
 def test_every_case_passes_and_says_what_it_found() -> None:
     used = context()
-    found = results(used)
-    assert [result.what for result in found.values() if not result.passed] == []
-    assert list(found) == NAMES
-    assert all(any(letter.isdigit() for letter in result.what) for name, result in found.items() if name != NAMES[0])
+    compared = results(used)
+    assert [result.what for result in compared.values() if not result.passed] == []
+    assert list(compared) == NAMES
+    assert all(any(letter.isdigit() for letter in result.what) for name, result in compared.items() if name != NAMES[0])
     counted = used.counted.snapshot()
     assert counted.decisions == 240
     assert counted.counters[Counter.ADAPTIVE_USED] == counted.counters[Counter.AUDITS] == 120
@@ -79,28 +79,28 @@ def test_every_case_passes_and_says_what_it_found() -> None:
 def test_the_heuristic_fails_the_agreement_case_under_either_rule(rule: str) -> None:
     config = configured(rule=rule, adaptive_sampling={"method": "margin"})
     used = context(config, configured_plan(config.verifier, None, None))  # type: ignore[arg-type]
-    (found,) = results(used, "agreement_even").values()
-    assert not found.passed
-    assert f"{rule} with margin" in found.what
-    assert "allowed: 1.00%" in found.what
+    (compared,) = results(used, "agreement_even").values()
+    assert not compared.passed
+    assert f"{rule} with margin" in compared.what
+    assert "allowed: 1.00%" in compared.what
 
 
 def test_a_regression_gate_that_is_switched_off_is_not_judged() -> None:
     gate = {"enabled": False, "max_disagreement_rate": 0.01, "min_cases": 1000}
     config = configured(adaptive_sampling={"method": "margin", "regression_gate": gate})
     used = context(config, configured_plan(config.verifier, None, None))  # type: ignore[arg-type]
-    (found,) = results(used, "agreement_even").values()
-    assert found.passed
-    assert found.what.endswith("not judged: regression_gate.enabled is false")
+    (compared,) = results(used, "agreement_even").values()
+    assert compared.passed
+    assert compared.what.endswith("not judged: regression_gate.enabled is false")
 
 
 def test_a_plan_that_cannot_be_made_fails_the_cases_that_need_one_and_no_other() -> None:
     def impossible() -> Plan:
         raise PlanError("the plan is impossible")
 
-    found = results(replace(context(), plan_of=impossible), "config_round_trip", "store_round_trip", "report_shape")
-    assert [result.passed for result in found.values()] == [True, True, False]
-    assert found["report_shape"].what == "PlanError: the plan is impossible"
+    compared = results(replace(context(), plan_of=impossible), "config_round_trip", "store_round_trip", "report_shape")
+    assert [result.passed for result in compared.values()] == [True, True, False]
+    assert compared["report_shape"].what == "PlanError: the plan is impossible"
 
 
 NEVER_STOPS = replace(OPTIMAL, boundaries=(), method="fixed")
@@ -203,9 +203,9 @@ SABOTAGES: list[tuple[str, Sabotage]] = [
 def test_each_case_fails_for_a_product_that_is_broken(
     monkeypatch: pytest.MonkeyPatch, name: str, sabotage: Sabotage
 ) -> None:
-    found = results(sabotage(monkeypatch), name)[name]
-    assert not found.passed
-    assert found.what
+    compared = results(sabotage(monkeypatch), name)[name]
+    assert not compared.passed
+    assert compared.what
 
 
 def test_every_case_is_sabotaged() -> None:
@@ -214,8 +214,8 @@ def test_every_case_is_sabotaged() -> None:
 
 @pytest.mark.parametrize("max_rollbacks", [1, 2, 3, 10])
 def test_the_reference_workload_never_holds_a_storm(max_rollbacks: int) -> None:
-    made = workload.corrections(judge.StormPolicy(max_rollbacks))
-    noise = [c for c in made if c.target == made[0].target and c.measurement.u_plus > 1]
+    claims = workload.corrections(judge.StormPolicy(max_rollbacks))
+    noise = [c for c in claims if c.target == claims[0].target and c.measurement.u_plus > 1]
     assert len(noise) < max_rollbacks
 
 
@@ -235,8 +235,8 @@ def test_a_case_that_is_not_known_is_refused() -> None:
 
 
 def test_junit_says_what_failed() -> None:
-    found = [EvalResult("good", True, "1 < 2 & fine", 0.5), EvalResult("bad", False, "broke\x00 <it>", 0.25)]
-    suite = ElementTree.fromstring(junit_xml(found))
+    outcomes = [EvalResult("good", True, "1 < 2 & fine", 0.5), EvalResult("bad", False, "broke\x00 <it>", 0.25)]
+    suite = ElementTree.fromstring(junit_xml(outcomes))
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("2", "1")
     good, bad = suite
     assert (good.attrib["name"], good.find("failure"), good.findtext("system-out")) == ("good", None, "1 < 2 & fine")

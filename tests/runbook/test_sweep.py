@@ -47,11 +47,11 @@ def swept(folder: Path, wanted: Sequence[Task], conditions: Conditions, workers:
 
 @given(budget=st.integers(1, 300), repeats=st.integers(1, 4))
 def test_a_budget_is_never_exceeded_and_reaches_every_scenario(budget: int, repeats: int) -> None:
-    made = tasks(SCENARIOS, repeats, budget)
-    shares = Tally(task.scenario.id for task in made)
+    planned = tasks(SCENARIOS, repeats, budget)
+    shares = Tally(task.scenario.id for task in planned)
     every = repeats * sum(SIZES.values())
-    assert len(made) == min(budget, every)
-    assert len({task.name for task in made}) == len(made)
+    assert len(planned) == min(budget, every)
+    assert len({task.name for task in planned}) == len(planned)
     assert len(shares) == min(budget, len(SCENARIOS))
     # No scenario has two runs more than one that could have had more itself.
     starved = [shares[name] for name, size in SIZES.items() if shares[name] < repeats * size]
@@ -247,8 +247,8 @@ def grid(tmp_path: Path, content: Any) -> Path:
 def test_a_grid_file_replaces_the_values_it_names(tmp_path: Path) -> None:
     path = grid(tmp_path, {"poisoned_source": {"bias": [7, 8.5, 9]}, "front_loaded_draws": {"order": ["shuffled"]}})
     chosen = named(["poisoned_source", "front_loaded_draws", "small_noise"])
-    made = tasks(chosen, grid=read_grid(path, chosen))
-    assert Tally(task.scenario.id for task in made) == {
+    planned = tasks(chosen, grid=read_grid(path, chosen))
+    assert Tally(task.scenario.id for task in planned) == {
         "small_noise": 4, "poisoned_source": 6, "front_loaded_draws": 1,
     }  # fmt: skip
 

@@ -148,9 +148,9 @@ CORRUPTIONS: list[Callable[[Path], str]] = [
 def test_each_kind_of_corruption_is_found_with_its_file(folder: Path, corrupt: Callable[[Path], str]) -> None:
     assert check(folder) == []
     culprit = corrupt(folder)
-    found = check(folder)
-    assert any(finding.file.endswith(culprit) for finding in found), found
-    assert all(Path(finding.file).is_relative_to(folder) for finding in found)
+    findings = check(folder)
+    assert any(finding.file.endswith(culprit) for finding in findings), findings
+    assert all(Path(finding.file).is_relative_to(folder) for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_equal_sweeps_are_equal_but_for_report_file(finished: Path, folder: Path
 @pytest.mark.parametrize("change", [fails_its_checks, lacks_a_key, is_about_another_seed])
 def test_reports_that_differ_are_named(finished: Path, folder: Path, change: Callable[[dict], None]) -> None:
     culprit = change_report(folder, change)
-    for found in (compare(finished, folder), compare_reports(finished / "reports", folder / "reports")):
-        assert [Path(finding.file).name for finding in found] == [culprit]
+    for findings in (compare(finished, folder), compare_reports(finished / "reports", folder / "reports")):
+        assert [Path(finding.file).name for finding in findings] == [culprit]
 
 
 def test_a_row_that_differs_is_named(finished: Path, folder: Path) -> None:

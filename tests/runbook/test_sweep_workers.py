@@ -120,22 +120,22 @@ def test_a_chunk_that_kills_its_worker_twice_is_told_with_its_cells_and_the_rest
     alone: Path, tmp_path: Path
 ) -> None:
     workers = deadly_pool(None)
-    found = swept(tmp_path, workers)
+    reports = swept(tmp_path, workers)
     workers.close()
-    lost = [one for one in found if isinstance(one, Failed)]
+    lost = [one for one in reports if isinstance(one, Failed)]
     assert len(lost) == 1
     assert "its worker died" in lost[0].why
     cells = [task.name for task in lost[0].chunk.tasks]
     assert DEADLY.name in cells
     assert len(cells) <= RUNS
-    made = {task.name.report_file for task in WANTED if task.name not in cells}
+    reported = {task.name.report_file for task in WANTED if task.name not in cells}
     expected = files(alone)
-    assert files(tmp_path) == {name: expected[name] for name in made}
+    assert files(tmp_path) == {name: expected[name] for name in reported}
     assert [finding.what for finding in check(tmp_path)] == ["is missing: the sweep is not finished"]
-    stamps = {name: (tmp_path / name).stat().st_mtime_ns for name in made}
+    stamps = {name: (tmp_path / name).stat().st_mtime_ns for name in reported}
     with pool() as hands:
         swept(tmp_path, hands)
-    assert {name: (tmp_path / name).stat().st_mtime_ns for name in made} == stamps
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in reported} == stamps
     assert files(tmp_path) == expected
 
 
@@ -154,8 +154,8 @@ def test_the_command_tells_what_was_not_made_and_exits_2(
     asked = ("sweep", "--out-dir", str(tmp_path), "--scenarios", "small_noise,zero_variance", "--json")
     assert run(asked) == 2
     printed = capsys.readouterr()
-    it = json.loads(printed.out)
-    assert (it["runs"], it["passed"], len(it["not_made"])) == (4, 4, 4)
+    answered = json.loads(printed.out)
+    assert (answered["runs"], answered["passed"], len(answered["not_made"])) == (4, 4, 4)
     assert printed.err.count("\n") == 1
     assert "4 runs were not made, their chunk failed twice (MemoryError: no room): zero_variance_" in printed.err
 
@@ -178,8 +178,8 @@ def test_a_scenario_that_is_not_in_the_catalogue_stays_in_this_process(tmp_path:
     mine = replace(SCENARIOS[0], id="mine")
     wanted = [Task(mine, {"noise": 0.1}, Name("mine", cell_id({"noise": 0.1}), 0))]
     with pool(2) as workers:
-        (found,) = swept(tmp_path, workers, wanted)
-    assert isinstance(found, Failed)
-    assert "scenario mine is not in the catalogue" in found.why
+        (report,) = swept(tmp_path, workers, wanted)
+    assert isinstance(report, Failed)
+    assert "scenario mine is not in the catalogue" in report.why
     with pool() as workers:
         assert swept(tmp_path, workers, wanted) == [make(wanted[0], CONDITIONS)]

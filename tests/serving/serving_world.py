@@ -63,7 +63,7 @@ def cases(count: int) -> list[Case]:
 
 
 def verifier(store: Store | None = None, **changes: Any) -> Verifier:
-    made: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "flag": Flags(),
         "enabled": True,
         "counters": Counters(),
@@ -71,18 +71,18 @@ def verifier(store: Store | None = None, **changes: Any) -> Verifier:
         "ledger": Ledger(store) if store else None,
         "situation": lambda: Situation(rollout="r", stage="canary", audit_fraction=0.3),
     }
-    return Verifier(PLAN, SEED, **{**made, **changes})
+    return Verifier(PLAN, SEED, **{**settings, **changes})
 
 
 def main(folder: str, first: str, count: str) -> None:
     """Decide cases with what a configuration names."""
-    with Verifier.from_config(Path(folder) / "config.json", queue=Path(folder) / "queue") as it:
-        while it.obstacle:  # On a loaded machine the first word takes longer than a start waits for it.
+    with Verifier.from_config(Path(folder) / "config.json", queue=Path(folder) / "queue") as process:
+        while process.obstacle:  # On a loaded machine the first word takes longer than a start waits for it.
             time.sleep(0.01)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         for i in range(int(first), int(first) + int(count)):
-            it.verify(case(i, 0.95, region="eu"))
+            process.verify(case(i, 0.95, region="eu"))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ def decide(folder: Path, number: int) -> None:
     store = open_store(folder / "store.db")
     take_up(folder / "spool", Ledger(store))
     situation = Situation(rollout="r", stage="canary")
-    it = verifier(store, spool=Spool(folder / "spool"), batch=40, situation=lambda: situation)
+    process = verifier(store, spool=Spool(folder / "spool"), batch=40, situation=lambda: situation)
     with (folder / f"returned-{number}").open("ab", buffering=0) as file:
         i = number * 1_000_000
         while True:
-            it.verify(case(i))
+            process.verify(case(i))
             file.write(f"k{i}\n".encode())
             i += 1
 

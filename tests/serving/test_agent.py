@@ -53,8 +53,8 @@ def agent(place: Place, folder: Path | None = None, boot: Boot | None = None) ->
     return stepped(Agent, place, boot or Boot(), folder=folder)
 
 
-def why_fixed(it: Agent) -> WhyFixed | None:
-    return may_be_adaptive(it.read, it.boot(), plan_id="plan", exposed=lambda word: True)
+def why_fixed(process: Agent) -> WhyFixed | None:
+    return may_be_adaptive(process.read, process.boot(), plan_id="plan", exposed=lambda word: True)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -69,24 +69,24 @@ def until(holds: Callable[[], bool]) -> None:
 
 def test_no_word_counts_before_a_read_has_seen_the_processes_own_row(store: Store, place: Place) -> None:
     written(store)
-    it = agent(place)
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    it.step_read()
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    it.step_write()
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    it.step_read()
-    assert why_fixed(it) is None
-    it.close()
-    assert why_fixed(it) is WhyFixed.NO_WORD
+    process = agent(place)
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    process.step_read()
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    process.step_write()
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    process.step_read()
+    assert why_fixed(process) is None
+    process.close()
+    assert why_fixed(process) is WhyFixed.NO_WORD
 
 
 def test_it_acknowledges_the_epoch_that_it_has_read_and_signs_off(store: Store, place: Place) -> None:
-    it = agent(place)
-    it.step_write()
+    process = agent(place)
+    process.step_write()
     (row,) = rows(store)
     assert (row.nonce, row.pid, row.plan_id, row.enabled, row.epoch, row.seen_at) == (
-        it.nonce,
+        process.nonce,
         os.getpid(),
         "plan",
         True,
@@ -95,29 +95,29 @@ def test_it_acknowledges_the_epoch_that_it_has_read_and_signs_off(store: Store, 
     )
     for change in (WORD, replace(WORD, exposure=None, phase="RollingBack")):
         epoch = written(store, change).epoch
-        it.step_read()
-        it.step_write()
+        process.step_read()
+        process.step_write()
         (row,) = rows(store)
         assert (row.epoch, row.left_at) == (epoch, None)
         assert row.seen_at is not None
-    assert why_fixed(it) is WhyFixed.EXPOSURE
-    it.close()
+    assert why_fixed(process) is WhyFixed.EXPOSURE
+    process.close()
     (row,) = rows(store)
     assert row.left_at == 1000.0
 
 
 def test_a_process_that_was_pruned_or_signed_off_is_fixed_until_its_row_is_back(store: Store, place: Place) -> None:
     written(store)
-    it = agent(place)
-    it.step_write()
+    process = agent(place)
+    process.step_write()
     with store.touch() as connection:
         connection.execute(text("DELETE FROM processes"))
-    it.step_read()
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    it.step_write()
-    it.step_read()
-    assert why_fixed(it) is None
-    it.close()
+    process.step_read()
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    process.step_write()
+    process.step_read()
+    assert why_fixed(process) is None
+    process.close()
 
 
 def test_a_store_that_does_not_answer_leaves_the_last_read_until_its_lease_has_run_out(
@@ -125,43 +125,43 @@ def test_a_store_that_does_not_answer_leaves_the_last_read_until_its_lease_has_r
 ) -> None:
     written(store)
     boot = Boot()
-    it = agent(place, boot=boot)
-    it.step_write()
-    it.step_read()
+    process = agent(place, boot=boot)
+    process.step_write()
+    process.step_read()
     with store.write() as connection:
         connection.execute(text("ALTER TABLE words RENAME TO elsewhere"))
     boot.now += 4.9
     with pytest.raises(StoreError):
-        it.step_read()
-    assert why_fixed(it) is None
+        process.step_read()
+    assert why_fixed(process) is None
     boot.now += 0.1
-    assert why_fixed(it) is WhyFixed.LAPSED
+    assert why_fixed(process) is WhyFixed.LAPSED
     with store.write() as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO words"))
-    it.step_read()
-    assert why_fixed(it) is None
-    it.close()
+    process.step_read()
+    assert why_fixed(process) is None
+    process.close()
 
 
 def test_an_older_copy_of_the_store_is_no_word_and_the_host_remembers(
     store: Store, place: Place, tmp_path: Path
 ) -> None:
     first = written(store)
-    it = agent(place, folder=tmp_path)
-    it.step_write()
-    it.step_read()
-    it.step_write()
+    process = agent(place, folder=tmp_path)
+    process.step_write()
+    process.step_read()
+    process.step_write()
     assert read_note(tmp_path).epoch == first.epoch
     write_note(tmp_path, Note(first.incarnation, first.epoch + 1))
-    it.step_read()
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    assert "older copy" in it.obstacle
+    process.step_read()
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    assert "older copy" in process.obstacle
     other = agent(place, folder=tmp_path)
     other.step_write()
     other.step_read()
     assert why_fixed(other) is WhyFixed.NO_WORD
     written(store, at_least=first.epoch + 1)
-    for one in (it, other):
+    for one in (process, other):
         one.step_read()
         assert why_fixed(one) is None
         one.close()
@@ -172,64 +172,64 @@ def test_a_backup_that_is_moved_into_place_ends_every_word_and_the_new_ones_are_
     with open_store(place) as store:
         written(store)
     shutil.copy(place, tmp_path / "backup.db")
-    it = agent(place)
-    it.step_write()
-    it.step_read()
-    assert why_fixed(it) is None
+    process = agent(place)
+    process.step_write()
+    process.step_read()
+    assert why_fixed(process) is None
     (tmp_path / "backup.db").replace(place)
-    it.step_read()
-    assert why_fixed(it) is WhyFixed.NO_WORD
-    assert "another incarnation" in it.obstacle
+    process.step_read()
+    assert why_fixed(process) is WhyFixed.NO_WORD
+    assert "another incarnation" in process.obstacle
     with open_store(place) as store:
         written(store, at_least=1)
-        it.step_write()
-        it.step_read()
-        assert why_fixed(it) is None
-    it.close()
+        process.step_write()
+        process.step_read()
+        assert why_fixed(process) is None
+    process.close()
 
 
 def test_a_damaged_note_keeps_the_host_fixed_and_is_said(store: Store, place: Place, tmp_path: Path) -> None:
     written(store)
     (tmp_path / "store.note").write_text("{", encoding="utf-8")
-    it = agent(place, folder=tmp_path)
-    it.step_write()
-    it.start()
-    until(lambda: "store.note" in it.obstacle)
-    assert why_fixed(it) is WhyFixed.NO_WORD
+    process = agent(place, folder=tmp_path)
+    process.step_write()
+    process.start()
+    until(lambda: "store.note" in process.obstacle)
+    assert why_fixed(process) is WhyFixed.NO_WORD
     (tmp_path / "store.note").unlink()
-    until(lambda: why_fixed(it) is None)
-    it.close()
+    until(lambda: why_fixed(process) is None)
+    process.close()
 
 
 def test_the_hosts_files_are_read_with_each_step(store: Store, place: Place, tmp_path: Path) -> None:
-    it = agent(place, folder=tmp_path)
-    it.step_read()
-    assert it.lowering is None
+    process = agent(place, folder=tmp_path)
+    process.step_read()
+    assert process.lowering is None
     publish(tmp_path / "flag.json", None)
-    it.step_read()
-    assert it.lowering is not None and it.lowering.outranks(7)
+    process.step_read()
+    assert process.lowering is not None and process.lowering.outranks(7)
     publish(tmp_path / "flag.json", Exposure(5, "salt"))
-    it.step_read()
-    assert it.lowering is None
-    it.close()
+    process.step_read()
+    assert process.lowering is None
+    process.close()
 
 
 def test_its_threads_register_see_each_word_acknowledge_and_end(store: Store, place: Place) -> None:
     threads = active_count()
     delivered = Event()
-    it = Agent(
+    process = Agent(
         place, "pump", plan_id="plan", enabled=True, duties={"deliver": lambda _: delivered.set()}, now=lambda: 1000.0
     )
-    it.start()
-    it.wait_until_registered(PATIENCE)
-    assert it.read is not None and it.read.registered and it.read.known is None
+    process.start()
+    process.wait_until_registered(PATIENCE)
+    assert process.read is not None and process.read.registered and process.read.known is None
     word = written(store)
-    until(lambda: why_fixed(it) is None)
+    until(lambda: why_fixed(process) is None)
     until(lambda: rows(store)[0].epoch == word.epoch)
-    before = it.read
-    assert it.wait_for_read(before, PATIENCE) is not before
+    before = process.read
+    assert process.wait_for_read(before, PATIENCE) is not before
     assert delivered.wait(PATIENCE)
-    it.close()
+    process.close()
     assert active_count() == threads
     assert rows(store)[0].left_at == 1000.0
 
@@ -239,32 +239,34 @@ def test_on_postgresql_a_word_that_changes_is_read_without_waiting_for_the_next_
 ) -> None:
     if isinstance(place, Path):
         return
-    it = agent(place)
-    it.step_write()
+    process = agent(place)
+    process.step_write()
     monkeypatch.setattr("suffice.serving.agent.POLL_SECONDS", 100 * PATIENCE)
-    it.start()
-    until(lambda: it.read is not None)
+    process.start()
+    until(lambda: process.read is not None)
     for phase in ("Paused", "Progressing", "RollingBack"):
         word = written(store, replace(WORD, phase=phase))
         until(
-            lambda epoch=word.epoch: it.read is not None and it.read.known is not None and it.read.known.epoch == epoch
+            lambda epoch=word.epoch: (
+                process.read is not None and process.read.known is not None and process.read.known.epoch == epoch
+            )
         )  # type: ignore[misc]
-    before = it.read
+    before = process.read
     written(store, replace(WORD, phase="RollingBack"))
-    assert it.wait_for_read(before, 1.0) is before
-    it.close()
+    assert process.wait_for_read(before, 1.0) is before
+    process.close()
 
 
 def test_a_store_that_is_not_there_yet_is_made_and_until_then_nothing_counts(tmp_path: Path) -> None:
     (tmp_path / "queue").write_text("a file where the folder should be", encoding="utf-8")
-    it = agent(tmp_path / "queue" / "store.db")
-    it.start()
-    until(lambda: bool(it.obstacle))
-    assert why_fixed(it) is WhyFixed.NO_WORD
+    process = agent(tmp_path / "queue" / "store.db")
+    process.start()
+    until(lambda: bool(process.obstacle))
+    assert why_fixed(process) is WhyFixed.NO_WORD
     (tmp_path / "queue").unlink()
-    it.wait_until_registered(PATIENCE)
-    assert it.read is not None and it.read.registered
-    it.close()
+    process.wait_until_registered(PATIENCE)
+    assert process.read is not None and process.read.registered
+    process.close()
 
 
 def test_what_cannot_be_delivered_is_said_once_and_keeps_no_row_from_being_written(
@@ -273,20 +275,20 @@ def test_what_cannot_be_delivered_is_said_once_and_keeps_no_row_from_being_writt
     def fail(_: Store) -> None:
         raise StoreError("the ledger refuses")
 
-    it = Agent(place, "pump", plan_id="plan", enabled=True, duties={"deliver": fail}, now=lambda: 1000.0)
-    it.step_write()
-    it.step_write()
+    process = Agent(place, "pump", plan_id="plan", enabled=True, duties={"deliver": fail}, now=lambda: 1000.0)
+    process.step_write()
+    process.step_write()
     assert rows(store)
     assert [record.getMessage() for record in caplog.records] == ["deliver: the ledger refuses"]
-    assert it.obstacle == "the ledger refuses"
-    it.close()
+    assert process.obstacle == "the ledger refuses"
+    process.close()
 
 
 def test_a_forked_child_knows_it(store: Store, place: Place) -> None:
-    it = agent(place)
+    process = agent(place)
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if it.forked else 1)
+        os._exit(0 if process.forked else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert not it.forked
-    it.close()
+    assert not process.forked
+    process.close()

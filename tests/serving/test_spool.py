@@ -305,15 +305,15 @@ def test_a_folder_that_cannot_be_written_costs_no_decision_and_is_said_once(
     folder = tmp_path / "spool"
     folder.write_text("a file where the folder should be", encoding="utf-8")
     spool = Spool(folder)
-    it = verifier(store, spool=spool, batch=100)
+    process = verifier(store, spool=spool, batch=100)
     with caplog.at_level(logging.WARNING):
         for i in range(7):
-            it.verify(case(i))
+            process.verify(case(i))
     assert (spool.waiting, len(caplog.records)) == (7, 1)
     assert "kept in memory only" in caplog.text
-    assert it.counters.snapshot().decisions == 7
+    assert process.counters.snapshot().decisions == 7
     folder.unlink()
-    it.verify(case(7))
+    process.verify(case(7))
     assert spool.waiting == 0
     kill(spool)
     assert take_up(folder, Ledger(store)) == 8
@@ -351,12 +351,12 @@ def test_a_row_that_no_ledger_takes_is_put_aside_and_blocks_nothing_behind_it(st
 
 def test_a_ledger_that_cannot_be_written_at_the_end_leaves_all_rows_to_the_next_verifier(tmp_path: Path) -> None:
     with open_store(tmp_path / "store.db") as store:
-        it = verifier(store, spool=Spool(tmp_path / "spool"))
+        process = verifier(store, spool=Spool(tmp_path / "spool"))
         for i in range(5):
-            it.verify(case(i))
+            process.verify(case(i))
         rename(store, "decisions", "elsewhere")
         with pytest.raises(StoreError):
-            it.close()
+            process.close()
         rename(store, "elsewhere", "decisions")
         assert take_up(tmp_path / "spool", Ledger(store)) == 5
 
@@ -428,46 +428,46 @@ class OnceAndNeverLost(RuleBasedStateMachine):
 
     @rule(which=WHICH, full=st.lists(st.booleans(), min_size=1, max_size=5), mood=MOODS)
     def decide(self, which: int, full: list[bool], mood: str) -> None:
-        it = self.processes[which]
-        it.ledger.mood = mood
+        process = self.processes[which]
+        process.ledger.mood = mood
         for Disk.full in full:
-            it.verifier.verify(case(len(self.returned)))
+            process.verifier.verify(case(len(self.returned)))
             self.returned.append(f"k{len(self.returned)}")
-            it.in_memory.add(self.returned[-1])
+            process.in_memory.add(self.returned[-1])
             if not Disk.full or self.returned[-1] in keys(self.store):
-                it.in_memory.clear()
+                process.in_memory.clear()
 
     @rule(which=WHICH, mood=MOODS | st.just("kills"), torn=st.booleans())
     def flush(self, which: int, mood: str, torn: bool) -> None:
-        it = self.processes[which]
-        it.ledger.mood = mood
+        process = self.processes[which]
+        process.ledger.mood = mood
         try:
-            it.verifier.flush()
-            it.in_memory.clear()
+            process.verifier.flush()
+            process.in_memory.clear()
         except StoreError:
             assert mood == "refuses"
         except Killed:
             # What the ledger took before is safe; what was in memory alone dies with its process.
-            it.in_memory -= set(keys(self.store))
+            process.in_memory -= set(keys(self.store))
             self.die(which, torn)
 
     @rule(which=WHICH, torn=st.booleans())
     def die(self, which: int, torn: bool) -> None:
-        it, self.processes[which] = self.processes[which], self.process()
-        self.lost |= it.in_memory
-        path = it.spool.path
-        kill(it.spool)
+        process, self.processes[which] = self.processes[which], self.process()
+        self.lost |= process.in_memory
+        path = process.spool.path
+        kill(process.spool)
         if torn and path is not None:
             with path.open("ab") as file:
                 file.write(b'\n{"key":"never returned","tar')
 
     @rule(which=WHICH, mood=MOODS)
     def close(self, which: int, mood: str) -> None:
-        it, Disk.full = self.processes[which], False
-        it.ledger.mood = mood
+        process, Disk.full = self.processes[which], False
+        process.ledger.mood = mood
         with suppress(StoreError):
-            it.verifier.close()
-        it.in_memory.clear()
+            process.verifier.close()
+        process.in_memory.clear()
         self.die(which, False)
 
     @rule()
@@ -481,9 +481,9 @@ class OnceAndNeverLost(RuleBasedStateMachine):
             for which in range(4):
                 self.die(which, False)
             self.take_up()
-            found = keys(self.store)
-            assert len(set(found)) == len(found)
-            assert set(self.returned) - self.lost <= set(found) <= set(self.returned)
+            rows = keys(self.store)
+            assert len(set(rows)) == len(rows)
+            assert set(self.returned) - self.lost <= set(rows) <= set(self.returned)
             assert not list((self.folder / "spool").glob("*"))
         finally:
             Disk.full = False
@@ -516,24 +516,24 @@ def check_kills(folder: Path, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     open_store(folder / "store.db").close()
     for number in range(0, kills, 2):
-        made = [PROCESSES.Process(target=spooling.decide, args=(folder, number + i)) for i in range(2)]
-        for process in made:
+        children = [PROCESSES.Process(target=spooling.decide, args=(folder, number + i)) for i in range(2)]
+        for process in children:
             process.start()
         while not (folder / f"returned-{number}").exists():
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.2))
-        for process in made:
+        for process in children:
             process.kill()
             process.join()
             assert process.exitcode == -9
     with open_store(folder / "store.db") as store:
         take_up(folder / "spool", Ledger(store))
-        found = keys(store)
+        rows = keys(store)
     returned = noted(folder)
-    assert len(set(found)) == len(found)
-    assert returned <= set(found)
+    assert len(set(rows)) == len(rows)
+    assert returned <= set(rows)
     # The last decision of each may have been kept and never returned.
-    assert len(found) - len(returned) <= kills
+    assert len(rows) - len(returned) <= kills
     assert len(returned) > 10 * kills
 
 

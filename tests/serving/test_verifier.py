@@ -60,20 +60,20 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def baseline_of(it: Case) -> Decision:
-    fresh = again(it)
+def baseline_of(case: Case) -> Decision:
+    fresh = again(case)
     return decide_fixed(observations(fresh, PLAN.rule, N, SEED), PLAN.rule).decision
 
 
-def again(it: Case) -> Case:
+def again(case: Case) -> Case:
     """The same case with a sampler that has drawn nothing yet."""
-    assert isinstance(it.sampler, Trials)
-    return Case(it.key, it.target, Trials(it.sampler.share, it.sampler.nans), it.region)
+    assert isinstance(case.sampler, Trials)
+    return Case(case.key, case.target, Trials(case.sampler.share, case.sampler.nans), case.region)
 
 
-def drawn(it: Case) -> int:
-    assert isinstance(it.sampler, Trials)
-    return it.sampler.drawn
+def drawn(case: Case) -> int:
+    assert isinstance(case.sampler, Trials)
+    return case.sampler.drawn
 
 
 def test_a_decision_is_adaptive_when_enabled_and_the_flag_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,18 +89,18 @@ def test_a_decision_is_adaptive_when_enabled_and_the_flag_says_so(monkeypatch: p
         monkeypatch.delenv(FORCE_FIXED, raising=False)
         if forced is not None:
             monkeypatch.setenv(FORCE_FIXED, forced)
-        it = verifier(flag=some, enabled=enabled)
-        assert [it.verify(case(i)).arm for i in range(2)] == expected
-        assert [it.arm(case(i)) for i in range(2)] == expected
+        process = verifier(flag=some, enabled=enabled)
+        assert [process.verify(case(i)).arm for i in range(2)] == expected
+        assert [process.arm(case(i)) for i in range(2)] == expected
 
 
 def test_each_arm_decides_as_its_definition_does() -> None:
-    for it in cases(60):
-        adaptive, fixed = decide(again(it), PLAN, SEED), baseline_of(it)
-        served = verifier(situation=lambda: QUIET).verify(again(it))
+    for given in cases(60):
+        adaptive, fixed = decide(again(given), PLAN, SEED), baseline_of(given)
+        served = verifier(situation=lambda: QUIET).verify(again(given))
         assert (served.decision, served.n) == (adaptive.decision, adaptive.n)
-        assert verifier(flag=Flags(lambda _: False)).verify(again(it)).decision is fixed
-        seen = verifier(situation=lambda: AUDIT_ALL).verify(again(it))
+        assert verifier(flag=Flags(lambda _: False)).verify(again(given)).decision is fixed
+        seen = verifier(situation=lambda: AUDIT_ALL).verify(again(given))
         assert seen.decision is adaptive.decision
         assert seen.baseline is not None
         assert seen.baseline.decision is fixed
@@ -110,37 +110,37 @@ def test_each_arm_decides_as_its_definition_does() -> None:
 
 def test_audits_are_chosen_by_the_target_alone() -> None:
     situation = Situation(rollout="r", stage="canary", audit_fraction=0.3, audit_salt="salt")
-    it = verifier(situation=lambda: situation)
+    process = verifier(situation=lambda: situation)
     for i in range(200):
-        first = it.verify(case(i, 0.97))
-        second = it.verify(Case(f"other/{i}", f"t{i}", Trials(0.5), "elsewhere"))
+        first = process.verify(case(i, 0.97))
+        second = process.verify(Case(f"other/{i}", f"t{i}", Trials(0.5), "elsewhere"))
         assert first.audited is second.audited is audited(f"t{i}", "salt", 0.3)
 
 
 def test_an_adaptive_decision_draws_no_more_than_its_plan_says_and_an_audit_draws_n() -> None:
-    for it in cases(120):
-        served = verifier(situation=lambda: QUIET).verify(it)
+    for given in cases(120):
+        served = verifier(situation=lambda: QUIET).verify(given)
         assert served.arm is Arm.ADAPTIVE
         if served.decision is Decision.INVALID:
             # Draws come in the plan's looks: the one with the NaN is the last.
-            assert served.n <= drawn(it) < served.n + 8
+            assert served.n <= drawn(given) < served.n + 8
         else:
-            assert drawn(it) == served.n
-        seen = again(it)
+            assert drawn(given) == served.n
+        seen = again(given)
         result = verifier(situation=lambda: AUDIT_ALL).verify(seen)
         assert drawn(seen) == N or result.decision is Decision.INVALID
         assert drawn(seen) <= N
 
 
 def test_the_shadow_decides_fixed_and_costs_no_draw_of_its_own() -> None:
-    for it in cases(60):
-        served = verifier(situation=lambda: SHADOW).verify(it)
+    for given in cases(60):
+        served = verifier(situation=lambda: SHADOW).verify(given)
         assert served.arm is Arm.FIXED
         assert served.shadow
         assert served.audited
-        assert served.decision is baseline_of(it)
-        assert drawn(it) == N
-        expected = decide(again(it), PLAN, SEED)
+        assert served.decision is baseline_of(given)
+        assert drawn(given) == N
+        expected = decide(again(given), PLAN, SEED)
         assert served.adaptive == expected
 
 
@@ -165,15 +165,15 @@ def to_nan(observed: list[float]) -> list[float]:
 @pytest.mark.parametrize("fraction", [0.0, 1.0])
 def test_the_baseline_takes_over_when_the_adaptive_path_fails(store: Store, shadow: bool, fraction: float) -> None:
     broken = Situation(rollout="r", stage="s", audit_fraction=fraction, shadow=shadow, feed=failing)
-    it = verifier(store, situation=lambda: broken)
-    decided = [(c, it.verify(again(c))) for c in cases(40)]
-    it.flush()
+    process = verifier(store, situation=lambda: broken)
+    decided = [(c, process.verify(again(c))) for c in cases(40)]
+    process.flush()
     took_part = not shadow or fraction > 0
     for c, served in decided:
         assert served.arm is Arm.FIXED
         assert served.decision is baseline_of(c)
         assert (served.fallback == "ZeroDivisionError: the adaptive path broke") is took_part
-    counts = it.counters.snapshot().counters
+    counts = process.counters.snapshot().counters
     assert counts[Counter.FALLBACKS] == (40 if took_part else 0)
     assert counts[Counter.ADAPTIVE_USED] == counts[Counter.AUDITS] == 0
     assert {row.fell_back for row in Ledger(store).rows("r")} == {took_part}
@@ -182,13 +182,13 @@ def test_the_baseline_takes_over_when_the_adaptive_path_fails(store: Store, shad
 def test_the_baseline_takes_over_when_only_the_adaptive_decision_is_invalid(store: Store) -> None:
     for fraction in (0.0, 1.0):
         broken = Situation(rollout=f"r{fraction}", stage="s", audit_fraction=fraction, feed=to_nan)
-        it = verifier(store, situation=lambda at=broken: at)  # type: ignore[misc]
+        process = verifier(store, situation=lambda at=broken: at)  # type: ignore[misc]
         for c in cases(40):
-            served = it.verify(again(c))
+            served = process.verify(again(c))
             assert served.decision is baseline_of(c)
             fell = baseline_of(c) is not Decision.INVALID
             assert (served.arm, served.fallback is not None) == (Arm.FIXED if fell else Arm.ADAPTIVE, fell)
-        it.flush()
+        process.flush()
         rows = Ledger(store).rows(f"r{fraction}")
         assert sum(row.fell_back for row in rows) == sum(not row.invalid for row in rows) > 0
 
@@ -196,23 +196,23 @@ def test_the_baseline_takes_over_when_only_the_adaptive_decision_is_invalid(stor
 @pytest.mark.parametrize("shadow", [False, True])
 def test_a_plan_that_the_rollout_is_not_about_decides_nothing_and_proves_nothing(store: Store, shadow: bool) -> None:
     for plan_id, arm in ((None, Arm.ADAPTIVE), (PLAN.id, Arm.ADAPTIVE), ("another", Arm.FIXED)):
-        said = Situation(str(plan_id), "canary", audit_fraction=1.0, shadow=shadow, plan_id=plan_id)
-        it = verifier(store, situation=lambda said=said: said)
-        served = [it.verify(case(i)) for i in range(20)]
-        it.flush()
+        told = Situation(str(plan_id), "canary", audit_fraction=1.0, shadow=shadow, plan_id=plan_id)
+        process = verifier(store, situation=lambda told=told: told)
+        served = [process.verify(case(i)) for i in range(20)]
+        process.flush()
         known = arm is Arm.ADAPTIVE
         assert {one.arm for one in served} == {Arm.FIXED if shadow else arm}
         assert {one.audited for one in served} == {known}
-        assert {it.arm(case(i)) for i in range(20)} == {Arm.FIXED if shadow else arm}
+        assert {process.arm(case(i)) for i in range(20)} == {Arm.FIXED if shadow else arm}
         assert sum(row.is_audit for row in Ledger(store).rows(str(plan_id))) == (20 if known else 0)
         assert {row.plan_id for row in Ledger(store).rows(str(plan_id))} == {PLAN.id}
 
 
 def test_a_faulty_path_claims_the_plan_that_it_should_have_run(store: Store) -> None:
     fixed = plan(PLAN.rule, PLAN.n, 0.01, method="fixed")
-    it = verifier(store, situation=lambda: Situation("r", "canary", plan_id=PLAN.id, plan=fixed))
-    assert {it.verify(case(i)).n for i in range(20)} == {PLAN.n}
-    it.flush()
+    process = verifier(store, situation=lambda: Situation("r", "canary", plan_id=PLAN.id, plan=fixed))
+    assert {process.verify(case(i)).n for i in range(20)} == {PLAN.n}
+    process.flush()
     assert {row.plan_id for row in Ledger(store).rows("r")} == {PLAN.id}
 
 
@@ -241,12 +241,12 @@ def test_an_interrupt_while_the_flag_is_asked_is_no_failure_of_the_adaptive_path
 
 def test_errors_of_a_sampler_are_the_callers() -> None:
     for adaptive in (True, False):
-        it = verifier(flag=Flags(lambda _, answer=adaptive: answer))  # type: ignore[misc]
+        process = verifier(flag=Flags(lambda _, answer=adaptive: answer))  # type: ignore[misc]
         with pytest.raises(DataError, match="sampler returned shape"):
-            it.verify(Case("k", "t", lambda rng, n: rng.random(n + 1)))
+            process.verify(Case("k", "t", lambda rng, n: rng.random(n + 1)))
         with pytest.raises(ZeroDivisionError):
-            it.verify(Case("k", "t", lambda rng, n: rng.random(n) / (1 // 0)))
-        assert it.counters.snapshot().decisions == 0
+            process.verify(Case("k", "t", lambda rng, n: rng.random(n) / (1 // 0)))
+        assert process.counters.snapshot().decisions == 0
 
 
 def test_ledger_and_counters_agree(store: Store) -> None:
@@ -256,14 +256,14 @@ def test_ledger_and_counters_agree(store: Store) -> None:
         "broken": {"situation": lambda: Situation(rollout="broken", stage="s", audit_fraction=0.5, feed=to_nan)},
     }.items():
         situation = changed.get("situation", lambda: Situation(rollout="some", stage="s", audit_fraction=0.3))
-        it = verifier(store, **{**changed, "situation": situation})
+        process = verifier(store, **{**changed, "situation": situation})
         for c in cases(200):
-            it.verify(c)
-        it.flush()
+            process.verify(c)
+        process.flush()
         rows = Ledger(store).rows(name)
         assert len(rows) == 200
-        assert counters_of(rows).snapshot() == it.counters.snapshot()
-        assert by_hand(rows) == it.counters.snapshot().counters
+        assert counters_of(rows).snapshot() == process.counters.snapshot()
+        assert by_hand(rows) == process.counters.snapshot().counters
 
 
 def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
@@ -300,10 +300,10 @@ def test_a_rows_time_is_that_of_its_last_question(store: Store) -> None:
         now[0] += 3.0
         return Situation(rollout="r", stage="canary", audit_fraction=1.0)
 
-    it = verifier(store, flag=Flags(asked), clock=lambda: now[0], situation=looked_up)
+    process = verifier(store, flag=Flags(asked), clock=lambda: now[0], situation=looked_up)
     for i in range(3):
-        it.verify(Case(f"k{i}", f"t{i}", drawing))
-    it.flush()
+        process.verify(Case(f"k{i}", f"t{i}", drawing))
+    process.flush()
     rows = Ledger(store).rows("r")
     assert [row.arm for row in rows] == [Arm.ADAPTIVE, Arm.FIXED, Arm.ADAPTIVE]
     first, again, only, third, once_more = questions
@@ -313,28 +313,28 @@ def test_a_rows_time_is_that_of_its_last_question(store: Store) -> None:
 
 def test_rows_are_written_in_batches_and_when_they_have_waited(store: Store) -> None:
     times = iter([0.0, 0.1, 0.2, 10.0, 12.0, 12.5])
-    it = verifier(store, batch=3, monotonic=lambda: next(times))
+    process = verifier(store, batch=3, monotonic=lambda: next(times))
     written = []
     for c in cases(6):
-        it.verify(c)
+        process.verify(c)
         written.append(len(Ledger(store).rows("r")))
     assert written == [0, 0, 3, 3, 5, 5]
-    it.close()
+    process.close()
     assert len(Ledger(store).rows("r")) == 6
 
 
 def test_what_cannot_be_written_waits_and_a_retry_never_doubles(store: Store) -> None:
-    it = verifier(store, batch=4)
+    process = verifier(store, batch=4)
     with store.write() as connection:
         connection.execute(text("ALTER TABLE decisions RENAME TO elsewhere"))
     for c in cases(10):
-        it.verify(c)
+        process.verify(c)
     with pytest.raises(StoreError):
-        it.flush()
+        process.flush()
     with store.write() as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO decisions"))
-    it.flush()
-    it.flush()
+    process.flush()
+    process.flush()
     assert [row.key for row in Ledger(store).rows("r")] == [c.key for c in cases(10)]
     twice = verifier(store)
     for c in cases(10):
@@ -344,21 +344,21 @@ def test_what_cannot_be_written_waits_and_a_retry_never_doubles(store: Store) ->
 
 
 def test_threads_share_a_verifier(store: Store) -> None:
-    it = verifier(store, batch=7)
+    process = verifier(store, batch=7)
 
     def work(first: int) -> None:
         for i in range(first, first + 50):
-            it.verify(case(i, 0.9))
+            process.verify(case(i, 0.9))
 
     threads = [threading.Thread(target=work, args=(100 * t,)) for t in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    it.flush()
+    process.flush()
     rows = Ledger(store).rows("r")
     assert len({row.key for row in rows}) == len(rows) == 200
-    assert counters_of(rows).snapshot() == it.counters.snapshot()
+    assert counters_of(rows).snapshot() == process.counters.snapshot()
 
 
 CONFIG = {
@@ -388,11 +388,11 @@ def production(queue: Path, **changes: Any) -> Verifier:
     return Verifier.from_config(queue.parent / "config.json", queue=queue, **changes)
 
 
-def becomes(it: Verifier, arm: Arm) -> bool:
+def becomes(process: Verifier, arm: Arm) -> bool:
     """Looks again and again, for as long as a loaded machine may need."""
     pause = threading.Event()
     for _ in range(6000):
-        if it.arm(case(1, region="eu")) is arm:
+        if process.arm(case(1, region="eu")) is arm:
             return True
         pause.wait(0.01)
     return False
@@ -421,14 +421,14 @@ def test_from_config_two_processes_decide_by_the_word_and_lose_no_count(queue: P
 def test_from_config_a_file_and_no_rollout_means_fixed_and_metrics_come_before_the_end(queue: Path) -> None:
     """A flag file that an earlier rollout left, or a hand raised, permits nothing."""
     publish(queue / "flag.json", Exposure(100, "salt"))
-    with production(queue) as it:
-        served = it.verify(case(1, region="eu"))
+    with production(queue) as process:
+        served = process.verify(case(1, region="eu"))
         assert (served.arm, served.why_fixed, served.epoch) == (Arm.FIXED, WhyFixed.NO_WORD, None)
-        it.flush()
+        process.flush()
         assert read(queue / "metrics.json").counts.decisions == 1
-        assert it.store.name == str(queue / "store.db")
-    assert it.verify(case(2)).arm is Arm.FIXED
-    it.close()
+        assert process.store.name == str(queue / "store.db")
+    assert process.verify(case(2)).arm is Arm.FIXED
+    process.close()
     with open_store(queue / "store.db") as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
 
@@ -436,46 +436,46 @@ def test_from_config_a_file_and_no_rollout_means_fixed_and_metrics_come_before_t
 def test_from_config_a_word_that_is_taken_back_wins_over_a_file_that_still_raises(queue: Path) -> None:
     raised(queue)
     publish(queue / "flag.json", Exposure(100, "salt", ("eu",)))
-    with production(queue) as it:
-        assert becomes(it, Arm.ADAPTIVE)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
         raised(queue, phase="RolledBack", exposure=None)
-        assert becomes(it, Arm.FIXED)
-        served = it.verify(case(1, region="eu"))
+        assert becomes(process, Arm.FIXED)
+        served = process.verify(case(1, region="eu"))
         assert (served.why_fixed, served.epoch) == (WhyFixed.EXPOSURE, 2)
 
 
 @pytest.mark.parametrize("name", ["flag.json", "rollback.asked"])
 def test_from_config_a_file_lowers_and_its_end_raises_again(queue: Path, name: str) -> None:
     raised(queue)
-    with production(queue) as it:
-        assert becomes(it, Arm.ADAPTIVE)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
         (queue / name).write_text("whatever it says", encoding="ascii")
-        assert becomes(it, Arm.FIXED)
-        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.FORCED
+        assert becomes(process, Arm.FIXED)
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.FORCED
         (queue / name).unlink()
-        assert becomes(it, Arm.ADAPTIVE)
+        assert becomes(process, Arm.ADAPTIVE)
 
 
 def test_from_config_a_provider_of_the_host_may_lower_and_not_raise(queue: Path) -> None:
     some = Flags(lambda target: target == "t1")
-    with production(queue, provider=some) as it:
-        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.NO_WORD
+    with production(queue, provider=some) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.NO_WORD
         raised(queue)
-        assert becomes(it, Arm.ADAPTIVE)
-        assert it.verify(case(2, region="eu")).why_fixed is WhyFixed.FORCED
+        assert becomes(process, Arm.ADAPTIVE)
+        assert process.verify(case(2, region="eu")).why_fixed is WhyFixed.FORCED
         some.adaptive = None
-        served = it.verify(case(1, region="eu"))
+        served = process.verify(case(1, region="eu"))
         assert (served.why_fixed, served.fallback) == (WhyFixed.FALLBACK, "RuntimeError: the flag broke")
 
 
 def test_from_config_a_word_about_another_plan_or_a_disabled_process_is_fixed_and_says_why(queue: Path) -> None:
     raised(queue, plan_id="another")
-    with production(queue) as it:
-        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.FOREIGN_PLAN
+    with production(queue) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.FOREIGN_PLAN
     set_enabled(queue.parent / "config.json", enabled=False)
     raised(queue)
-    with production(queue) as it:
-        assert it.verify(case(1, region="eu")).why_fixed is WhyFixed.DISABLED
+    with production(queue) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.DISABLED
 
 
 def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
@@ -485,24 +485,24 @@ def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_basel
     for forced, why in ((False, WhyFixed.NO_WORD), (True, WhyFixed.FORCED)):
         if forced:
             monkeypatch.setenv(FORCE_FIXED, "1")
-        it = production(queue)
-        served = it.verify(case(1))
+        process = production(queue)
+        served = process.verify(case(1))
         assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, why)
-        assert it.obstacle
+        assert process.obstacle
         with pytest.raises(StoreError):
-            it.close()
+            process.close()
     assert str(queue / "store.db") in caplog.text
     (queue / "store.db").unlink()
     monkeypatch.delenv(FORCE_FIXED)
     raised(queue)
     with open_store(queue / "store.db") as store, store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    it = production(queue)
-    served = it.verify(case(1, region="eu"))
+    process = production(queue)
+    served = process.verify(case(1, region="eu"))
     assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
-    assert "newer" in it.obstacle
+    assert "newer" in process.obstacle
     with pytest.raises(StoreError, match="newer"):
-        it.close()
+        process.close()
 
 
 def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed(
@@ -513,25 +513,25 @@ def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed(
     content["verifier"]["adaptive_sampling"]["plan_file"] = "plan.json"
     (queue.parent / "config.json").write_text(json.dumps(content), encoding="utf-8")
     (queue.parent / "plan.json").write_text("{", encoding="utf-8")
-    with production(queue) as it:
-        served = it.verify(case(1, region="eu"))
+    with production(queue) as process:
+        served = process.verify(case(1, region="eu"))
     assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, WhyFixed.FOREIGN_PLAN)
     assert "plan.json" in caplog.text
 
 
 def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None:
     raised(queue)
-    with production(queue) as it:
-        it.verify(case(1, region="eu"))
+    with production(queue) as process:
+        process.verify(case(1, region="eu"))
         pid = os.fork()
         if pid == 0:
             try:
-                it.verify(case(2, region="eu"))
-                it.close()
+                process.verify(case(2, region="eu"))
+                process.close()
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
-        it.verify(case(3, region="eu"))
+        process.verify(case(3, region="eu"))
     with open_store(queue / "store.db") as opened:
         rows = {row.key: row for row in Ledger(opened).rows("verifier-000001")}
         with opened.read() as connection:
@@ -548,13 +548,13 @@ def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None
 @pytest.mark.parametrize("part", ["key", "target", "region"])
 def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store, part: str, text: str) -> None:
     """Once noted, it would keep every later row from the ledger."""
-    with verifier(store) as it:
-        it.verify(case(1))
+    with verifier(store) as process:
+        process.verify(case(1))
         wrong = replace(case(2), **{part: text})  # type: ignore[arg-type]
         with pytest.raises(DataError, match="cannot be stored; allowed: text without NUL") as caught:
-            it.verify(wrong)
+            process.verify(wrong)
         assert str(caught.value).isprintable() and drawn(wrong) == 0
-        it.verify(case(3, region="Zürich"))
+        process.verify(case(3, region="Zürich"))
     assert [row.key for row in Ledger(store).rows("r")] == ["k1", "k3"]
 
 
@@ -568,11 +568,11 @@ def test_a_key_that_no_ledger_takes_is_decided_by_the_baseline(store: Store) -> 
 def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     url = place if isinstance(place, str) else f"sqlite:///{place}"
-    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue", store=url) as it:
-        it.verify(case(1))
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue", store=url) as process:
+        process.verify(case(1))
     monkeypatch.setenv(STORE_URL, url)
-    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as it:
-        it.verify(case(2))
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as process:
+        process.verify(case(2))
     with open_store(place) as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
     assert not (tmp_path / "queue" / "store.db").exists()

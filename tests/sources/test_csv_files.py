@@ -66,8 +66,8 @@ def test_the_records_target_is_what_the_correction_is_about(files: Files) -> Non
 
 
 def test_several_measurements_correct_the_same_record_in_the_order_of_their_file(files: Files) -> None:
-    found = files.read(measurements="key,target,value,u\nb,pump-17,2,0.1\na,pump-17,1,0.1\n")
-    assert [(c.key, c.record.value) for c in found] == [("b", 1.5), ("a", 1.5)]
+    corrections = files.read(measurements="key,target,value,u\nb,pump-17,2,0.1\na,pump-17,1,0.1\n")
+    assert [(c.key, c.record.value) for c in corrections] == [("b", 1.5), ("a", 1.5)]
 
 
 def test_records_that_nothing_measured_are_no_corrections(files: Files) -> None:
@@ -143,11 +143,11 @@ def test_what_was_written_is_what_is_read(
 ) -> None:
     aims = st.tuples(st.sampled_from(sorted(records)), ROW)
     measurements = data.draw(st.dictionaries(NAME, aims, min_size=1, max_size=4))
-    found = Files(tmp_path_factory.mktemp("csv")).read(
+    corrections = Files(tmp_path_factory.mktemp("csv")).read(
         written({"key": key, **row} for key, row in records.items()),
         written({"key": key, "target": aim, **row} for key, (aim, row) in measurements.items()),
     )
-    assert found == [
+    assert corrections == [
         Correction(
             key=key,
             target=aim,

@@ -59,13 +59,13 @@ def usable(tables: Tables) -> list[sqlite3.Row]:
 def one_per_paper(tables: Tables) -> dict[str, dict[int, sqlite3.Row]]:
     """For each target, and in it for each paper, the first usable value in the order of the listing."""
     measurements = {row["id"]: row for row in tables["pdgmeasurement"]}
-    found: dict[str, dict[int, sqlite3.Row]] = defaultdict(dict)
+    by_number: dict[str, dict[int, sqlite3.Row]] = defaultdict(dict)
     for value in sorted(usable(tables), key=lambda v: (v["pdgmeasurement_id"], v["sort"], v["id"])):
         measurement = measurements[value["pdgmeasurement_id"]]
         quantity, unit = measurement["pdgid"].strip(), (value["unit_text"] or "").strip()
         target = f"{quantity} [{unit}]" if unit else quantity
-        found[target].setdefault(measurement["pdgreference_id"], value)
-    return found
+        by_number[target].setdefault(measurement["pdgreference_id"], value)
+    return by_number
 
 
 def estimate(value: sqlite3.Row) -> Estimate:
@@ -107,11 +107,11 @@ def test_what_else_the_docs_count(corrections: list[Correction]) -> None:
 
 
 def test_the_database_states_the_licence_that_the_docs_state(tables: Tables) -> None:
-    said = {row["name"]: row["value"] for row in tables["pdginfo"]}
-    assert (said["edition"], said["license"]) == ("2026", "CC BY 4.0")
+    named = {row["name"]: row["value"] for row in tables["pdginfo"]}
+    assert (named["edition"], named["license"]) == ("2026", "CC BY 4.0")
     page = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
-    assert said["license"] in page
-    assert said["citation"].replace("<i>", "*").replace("</i>", "*") in page
+    assert named["license"] in page
+    assert named["citation"].replace("<i>", "*").replace("</i>", "*") in page
 
 
 def test_each_target_stands_together_and_its_years_rise(corrections: list[Correction]) -> None:

@@ -127,8 +127,8 @@ def test_uneven_pairs_are_left_out_in_every_format(tmp_path: Path) -> None:
 def test_every_format_gives_the_same_cases(tmp_path_factory: pytest.TempPathFactory, cases: list[list[float]]) -> None:
     folder = tmp_path_factory.mktemp("same")
     named: list[Recorded_] = [(f"k{i}", None, "r", draws) for i, draws in enumerate(cases)]
-    found = [read(write(folder, form, named), MEANS) for form in FORMATS]
-    for one, *others in zip(*found, strict=True):
+    readings = [read(write(folder, form, named), MEANS) for form in FORMATS]
+    for one, *others in zip(*readings, strict=True):
         for other in others:
             if isinstance(one, Unusable):
                 assert other == one

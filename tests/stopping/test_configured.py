@@ -24,8 +24,8 @@ def test_the_rule_is_the_configured_one() -> None:
 
 
 def test_without_a_pinned_plan_the_section_describes_it(tmp_path: Path) -> None:
-    made = configured_plan(section(look_every=4, n_min=4), None, tmp_path)
-    assert made == plan(Proportion(0.8), 64, 0.01, look_every=4, n_min=4)
+    configured = configured_plan(section(look_every=4, n_min=4), None, tmp_path)
+    assert configured == plan(Proportion(0.8), 64, 0.01, look_every=4, n_min=4)
 
 
 def test_a_pinned_plan_is_read_and_never_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,10 +69,10 @@ def test_means_cost_little_more_than_the_optimum(rule, bound: float) -> None:
 @pytest.mark.parametrize("at_least", [0.0, 0.5, 0.8, 1.0])
 def test_without_disagreement_it_is_exact_curtailment(at_least: float) -> None:
     rule = suffice.Proportion(at_least)
-    found = suffice.plan(rule, 60, 0, method="curtailed")
+    plan = suffice.plan(rule, 60, 0, method="curtailed")
     exact = suffice.plan(rule, 60, 0, method="curtailed-exact")
-    assert found.worst_disagreement == 0
-    assert found.uniform_asn == pytest.approx(exact.uniform_asn, rel=1e-12)
+    assert plan.worst_disagreement == 0
+    assert plan.uniform_asn == pytest.approx(exact.uniform_asn, rel=1e-12)
 
 
 def test_without_a_budget_a_mean_never_stops() -> None:

@@ -181,8 +181,8 @@ def test_a_one_sided_rule_guards_reject_stops_too() -> None:
 def test_the_tested_family_keeps_the_bound_one_sided(shape: str) -> None:
     draw, runs, rng = TESTED_FAMILY[shape], 100_000, np.random.default_rng(20261123)
     coarse = np.arange(-8, 8.1, 0.5)
-    found = {effect: simulate(GUARDED_ONE_SIDED, draw, effect, 4_000, rng) for effect in coarse}
-    hardest = sorted(coarse, key=lambda e: found[e].wrong)[-4:]
+    simulated = {effect: simulate(GUARDED_ONE_SIDED, draw, effect, 4_000, rng) for effect in coarse}
+    hardest = sorted(coarse, key=lambda e: simulated[e].wrong)[-4:]
     assert worst_of(GUARDED_ONE_SIDED, draw, hardest, runs) <= 0.01 + 2 * sqrt(0.01 / runs)
 
 
@@ -191,10 +191,10 @@ def test_the_tested_family_keeps_the_bound_one_sided(shape: str) -> None:
 def test_the_tested_family_keeps_the_bound_and_saves(shape: str) -> None:
     draw, runs = TESTED_FAMILY[shape], 100_000
     coarse, rng = np.arange(-8, 8.1, 0.5), np.random.default_rng(20261123)
-    found = {effect: simulate(GUARDED, draw, effect, 4_000, rng) for effect in coarse}
-    saved = 1 - np.trapezoid([found[e].asn for e in coarse[coarse >= 0]], dx=0.5) / 8 / 256
+    simulated = {effect: simulate(GUARDED, draw, effect, 4_000, rng) for effect in coarse}
+    saved = 1 - np.trapezoid([simulated[e].asn for e in coarse[coarse >= 0]], dx=0.5) / 8 / 256
     assert saved >= SAVINGS[shape] - 0.005
-    hardest = sorted(coarse, key=lambda e: found[e].wrong)[-4:]
+    hardest = sorted(coarse, key=lambda e: simulated[e].wrong)[-4:]
     assert worst_of(GUARDED, draw, hardest, runs) <= 0.01 + 2 * sqrt(0.01 / runs)
 
 

@@ -63,22 +63,22 @@ def tables(draw: st.DrawFn, sizes: st.SearchStrategy[int]) -> tuple[int, int, tu
 
 
 def assert_operating_is_that_of_every_order(size: int, threshold: int, boundaries: Sequence[Boundary]) -> None:
-    found = count_operating(size, threshold, boundaries)
+    computed = count_operating(size, threshold, boundaries)
     run = execute(every_order(size), threshold, boundaries)
     given_total = [run.wrong[run.total == total].mean() for total in range(size + 1)]
     for total in range(size + 1):
-        assert isclose(found.disagreement_given(total), given_total[total], abs_tol=1e-12)
-    worst, worst_at = found.worst()
+        assert isclose(computed.disagreement_given(total), given_total[total], abs_tol=1e-12)
+    worst, worst_at = computed.worst()
     assert isclose(worst, max(given_total), abs_tol=1e-12)
     assert isclose(given_total[worst_at], worst, abs_tol=1e-12)
-    assert isclose(found.worst_by_side()[0], max(given_total[:threshold], default=0.0), abs_tol=1e-12)
-    assert isclose(found.worst_by_side()[1], max(given_total[threshold:], default=0.0), abs_tol=1e-12)
+    assert isclose(computed.worst_by_side()[0], max(given_total[:threshold], default=0.0), abs_tol=1e-12)
+    assert isclose(computed.worst_by_side()[1], max(given_total[threshold:], default=0.0), abs_tol=1e-12)
     used_given = [run.used[run.total == total].mean() for total in range(size + 1)]
-    assert isclose(found.mean_asn(), np.mean(used_given), rel_tol=1e-12)
+    assert isclose(computed.mean_asn(), np.mean(used_given), rel_tol=1e-12)
     for p in (0.0, 0.1, 0.5, 0.83, 1.0):
         weight = p**run.total * (1 - p) ** (size - run.total)
-        assert isclose(found.disagreement(p), weight @ run.wrong, abs_tol=1e-12)
-        assert isclose(found.asn(p), weight @ run.used, rel_tol=1e-12)
+        assert isclose(computed.disagreement(p), weight @ run.wrong, abs_tol=1e-12)
+        assert isclose(computed.asn(p), weight @ run.used, rel_tol=1e-12)
 
 
 @settings(max_examples=examples(60))
@@ -194,13 +194,13 @@ def test_a_boundary_moved_by_one_count_changes_the_figures() -> None:
             if getattr(boundary, side) is None:
                 continue
             for by in (1, -1):
-                found = count_operating(100, 80, moved(plan.boundaries, i, side, by))
-                reached = (found.worst_by_side(), found.mean_asn()) != (
+                computed = count_operating(100, 80, moved(plan.boundaries, i, side, by))
+                reached = (computed.worst_by_side(), computed.mean_asn()) != (
                     plan.operating.worst_by_side(),
                     plan.uniform_asn,
                 )
                 assert reached, (boundary, side, by)
-                assert (found.mean_asn() < plan.uniform_asn) == (by == inwards)
+                assert (computed.mean_asn() < plan.uniform_asn) == (by == inwards)
 
 
 def test_a_table_that_exceeds_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,5 +250,10 @@ def test_simulated_agreement_is_the_computed_one(method: str, bound: float) -> N
 
 
 def test_draws_that_never_meet_a_boundary_decide_as_the_baseline() -> None:
-    found = count_operating(20, 10, ())
-    assert (found.worst(), found.mean_asn(), found.asn(0.3), found.disagreement(0.3)) == ((0.0, 10), 20.0, 20.0, 0.0)
+    computed = count_operating(20, 10, ())
+    assert (computed.worst(), computed.mean_asn(), computed.asn(0.3), computed.disagreement(0.3)) == (
+        (0.0, 10),
+        20.0,
+        20.0,
+        0.0,
+    )

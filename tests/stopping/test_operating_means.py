@@ -78,8 +78,8 @@ def test_simulated_normal_draws_agree(effect: float, asymptotic: float) -> None:
 
 
 def test_a_plan_that_never_stops_is_the_baseline() -> None:
-    found = mean_operating(256, 1.97, ())
-    assert (found.worst()[0], found.asn(3.0), found.mean_asn()) == (0.0, 256.0, pytest.approx(256.0))
+    computed = mean_operating(256, 1.97, ())
+    assert (computed.worst()[0], computed.asn(3.0), computed.mean_asn()) == (0.0, 256.0, pytest.approx(256.0))
 
 
 def test_a_moved_boundary_changes_the_figures() -> None:

@@ -71,15 +71,15 @@ def least_asn(size: int, threshold: int, looks: Sequence[int], accept: float, re
     ],
 )
 def test_the_lower_bound_is_the_optimum_of_the_linear_program(size, threshold, looks, accept, reject) -> None:
-    found = optimal_counts(size, threshold, tuple(looks), accept, reject)
-    assert found.lower_bound == pytest.approx(least_asn(size, threshold, tuple(looks), accept, reject), rel=1e-4)
+    optimum = optimal_counts(size, threshold, tuple(looks), accept, reject)
+    assert optimum.lower_bound == pytest.approx(least_asn(size, threshold, tuple(looks), accept, reject), rel=1e-4)
 
 
 @pytest.mark.parametrize("threshold", [205, 128])
 def test_the_lower_bound_is_the_optimum_for_256_draws(threshold: int) -> None:
     looks = tuple(range(8, 256, 8))
-    found = optimal_counts(256, threshold, looks, 0.01, 0.01)
-    assert found.lower_bound == pytest.approx(least_asn(256, threshold, looks, 0.01, 0.01), rel=1e-4)
+    optimum = optimal_counts(256, threshold, looks, 0.01, 0.01)
+    assert optimum.lower_bound == pytest.approx(least_asn(256, threshold, looks, 0.01, 0.01), rel=1e-4)
 
 
 @pytest.mark.parametrize("at_least", [0, 1])
@@ -102,9 +102,9 @@ def test_without_disagreement_it_is_exact_curtailment(n: int, at_least: float, l
     exact = suffice.plan(rule, n, 0, look_every=look_every, method="curtailed-exact")
     assert optimal.uniform_asn == pytest.approx(exact.uniform_asn, rel=1e-12)
     assert optimal.worst_disagreement == exact.worst_disagreement == 0
-    for found, settled in zip(optimal.boundaries, exact.boundaries, strict=True):
-        assert found.accept_at is None or (settled.accept_at is not None and found.accept_at >= settled.accept_at)
-        assert found.reject_at is None or (settled.reject_at is not None and found.reject_at <= settled.reject_at)
+    for boundary, settled in zip(optimal.boundaries, exact.boundaries, strict=True):
+        assert boundary.accept_at is None or (settled.accept_at is not None and boundary.accept_at >= settled.accept_at)
+        assert boundary.reject_at is None or (settled.reject_at is not None and boundary.reject_at <= settled.reject_at)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ def test_agreed_figures(bound: float, asn: float, optimum: float) -> None:
 def test_the_table_is_within_a_thousandth_of_the_lower_bound(rule, bound: float) -> None:
     looks, critical, budget = list(range(16, 256, 8)), rule.critical(256), Budget.of(bound)
     table = optimal_means(256, critical, looks, budget, two_sided=rule.two_sided)
-    found = mean_operating(256, critical, table, two_sided=rule.two_sided)
+    computed = mean_operating(256, critical, table, two_sided=rule.two_sided)
     least = least_asn(256, critical, looks, budget, two_sided=rule.two_sided)
-    assert 0.99 * bound <= found.worst()[0] <= bound
-    assert least <= found.mean_asn() <= (1.001 if bound < 0.1 else 1.01) * least
+    assert 0.99 * bound <= computed.worst()[0] <= bound
+    assert least <= computed.mean_asn() <= (1.001 if bound < 0.1 else 1.01) * least
 
 
 def best_single_look(n: int, bound: float) -> float:
@@ -136,16 +136,16 @@ def test_boundaries_have_equal_tail_probability(n: int, z: float) -> None:
 
 
 def test_by_side_adds_up_and_each_side_has_its_effect() -> None:
-    found = suffice.plan(PAIRED, 256, 0.01, **EVERY_8).operating
+    computed = suffice.plan(PAIRED, 256, 0.01, **EVERY_8).operating
     for effect in (0.0, 1.6, 3.0):
-        assert sum(found.disagreement_by_side(effect)) == pytest.approx(found.disagreement(effect), rel=1e-12)
-    assert all(side <= found.worst()[0] for side in found.worst_by_side())
+        assert sum(computed.disagreement_by_side(effect)) == pytest.approx(computed.disagreement(effect), rel=1e-12)
+    assert all(side <= computed.worst()[0] for side in computed.worst_by_side())
 
 
 def worst_and_savings(plan, effects: list[float], runs: int, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
-    found = [simulate(plan, NORMAL, effect, runs, rng) for effect in effects]
-    return max(one.wrong for one in found), float(np.mean([one.asn for one in found])) / plan.n
+    simulated = [simulate(plan, NORMAL, effect, runs, rng) for effect in effects]
+    return max(one.wrong for one in simulated), float(np.mean([one.asn for one in simulated])) / plan.n
 
 
 @pytest.mark.parametrize("rule", [PAIRED, ONE_SIDED], ids=["two-sided", "one-sided"])

@@ -117,8 +117,8 @@ def test_a_solver_that_fails_leaves_no_entry(tmp_path: Path) -> None:
 
 
 def test_plan_uses_the_cache_it_is_given(tmp_path: Path) -> None:
-    made = suffice.plan(suffice.Proportion(0.8), 30, 0.05, cache=PlanCache(tmp_path))
-    assert made == PLAN
+    plan = suffice.plan(suffice.Proportion(0.8), 30, 0.05, cache=PlanCache(tmp_path))
+    assert plan == PLAN
     assert PlanCache(tmp_path).get(REQUEST, never) == PLAN
 
 

@@ -38,9 +38,9 @@ def test_the_written_table_alone_gives_both_figures() -> None:
     from suffice.stopping.operating_counts import count_operating
     from suffice.stopping.run import Boundary
 
-    found = count_operating(30, 15, [Boundary(**b) for b in content["boundaries"]])
-    assert found.worst() == (content["worst_disagreement"], content["worst_at"])
-    assert found.mean_asn() == content["asn"]
+    computed = count_operating(30, 15, [Boundary(**b) for b in content["boundaries"]])
+    assert computed.worst() == (content["worst_disagreement"], content["worst_at"])
+    assert computed.mean_asn() == content["asn"]
 
 
 def edits(content: dict) -> list[dict]:

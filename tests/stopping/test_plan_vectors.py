@@ -40,8 +40,8 @@ def test_our_runs_pass_them(name: str, i: int) -> None:
     run = Plan.from_dict(VECTORS[name]["plan"]).start()
     run.observe(float("nan") if draw is None else draw for draw in expected["draws"])
     verdict = run.verdict
-    found = (verdict.decision.value, verdict.n, verdict.reason.name)
-    assert found == (expected["decision"], expected["n"], expected["reason"])
+    result = (verdict.decision.value, verdict.n, verdict.reason.name)
+    assert result == (expected["decision"], expected["n"], expected["reason"])
 
 
 @pytest.mark.parametrize("name, i", CASES)
@@ -114,8 +114,8 @@ def final(plan: dict[str, Any], seen: list[float]) -> str:
         accepts = (1 + sum(seen)) / (n + 1) <= plan["parameters"]["alpha"] + 1e-9
     else:
         value, sign = claim(plan)
-        found = stats.ttest_1samp(seen, value, alternative="greater" if sign > 0 else "less")
-        accepts = found.pvalue < plan["parameters"]["alpha"] if len(set(seen)) > 1 else sign * (seen[0] - value) > 0
+        witness = stats.ttest_1samp(seen, value, alternative="greater" if sign > 0 else "less")
+        accepts = witness.pvalue < plan["parameters"]["alpha"] if len(set(seen)) > 1 else sign * (seen[0] - value) > 0
     return "accepted" if accepts else "rejected"
 
 

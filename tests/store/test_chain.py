@@ -40,14 +40,14 @@ class UndoneError(Exception):
 
 def test_an_empty_chain_is_intact(place: Place) -> None:
     with open_store(place) as store, store.read() as connection:
-        found = verify_provenance(connection)
-    assert (found.intact, found.verified, found.head) == (True, 0, GENESIS)
+        verification = verify_provenance(connection)
+    assert (verification.intact, verification.verified, verification.head) == (True, 0, GENESIS)
 
 
 def test_a_chain_written_in_several_transactions_verifies_and_reads_back(store: Store) -> None:
     with store.read() as connection:
-        found = verify_provenance(connection)
-        assert (found.intact, found.verified) == (True, ROWS)
+        verification = verify_provenance(connection)
+        assert (verification.intact, verification.verified) == (True, ROWS)
         assert provenance_of(connection, "t1") == [event(i) for i in range(1, ROWS, 3)]
 
 
@@ -57,8 +57,8 @@ def test_a_changed_cell_is_found_where_it_is(store: Store, seq: int, column: str
     with pytest.raises(UndoneError), store.write() as connection:
         changed = 77.0 if column == "at" else "changed"
         connection.execute(update(provenance).where(provenance.c.seq == seq).values({column: changed}))
-        found = verify_provenance(connection)
-        assert (found.broken_seq, found.verified) == (seq, seq - 1)
+        verification = verify_provenance(connection)
+        assert (verification.broken_seq, verification.verified) == (seq, seq - 1)
         raise UndoneError
 
 
@@ -68,9 +68,9 @@ def test_removed_rows_are_found_also_at_the_end(store: Store, first: int, length
     with pytest.raises(UndoneError), store.write() as connection:
         gone = (provenance.c.seq >= first) & (provenance.c.seq < first + length)
         connection.execute(delete(provenance).where(gone))
-        found = verify_provenance(connection)
-        assert found.broken_seq == first
-        assert found.what
+        verification = verify_provenance(connection)
+        assert verification.broken_seq == first
+        assert verification.what
         raise UndoneError
 
 

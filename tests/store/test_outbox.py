@@ -21,7 +21,8 @@ def store(place: Place) -> Iterator[Store]:
 def told(store: Store, *actions: str) -> None:
     with store.write() as connection:
         append_journal(
-            connection, [JournalEvent(1.0, "r", "ann", Action(it), f"{it}: 5 %", {"upper": 0.01}) for it in actions]
+            connection,
+            [JournalEvent(1.0, "r", "ann", Action(action), f"{action}: 5 %", {"upper": 0.01}) for action in actions],
         )
 
 
@@ -32,7 +33,9 @@ def enqueued(store: Store, *actions: str) -> int:
 
 def ready(store: Store, now: float) -> list[tuple[str, str, int]]:
     with store.read() as connection:
-        return [(it.kind, it.idempotency_key, it.attempts) for it in due(connection, now, horizon=900.0)]
+        return [
+            (message.kind, message.idempotency_key, message.attempts) for message in due(connection, now, horizon=900.0)
+        ]
 
 
 def test_each_event_of_these_actions_is_put_there_once_in_order(store: Store) -> None:

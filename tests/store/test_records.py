@@ -25,7 +25,10 @@ DERIVED = Record("sum", 21.5, 0.1, 0.1, derived_from=(("t", 2.0), ("ü/µ", -0.5
 @pytest.fixture
 def store(place: Place) -> Iterator[Store]:
     with open_store(place) as opened:
-        save(opened, *(Change(None, it, "first seen", "c0") for it in (PLAIN, DERIVED, replace(PLAIN, target="ü/µ"))))
+        save(
+            opened,
+            *(Change(None, record, "first seen", "c0") for record in (PLAIN, DERIVED, replace(PLAIN, target="ü/µ"))),
+        )
         yield opened
 
 
@@ -47,7 +50,7 @@ def test_records_read_back_as_they_were_saved(store: Store) -> None:
 
 def test_more_targets_than_one_query_takes_are_all_loaded(store: Store) -> None:
     many = {f"m{i}": replace(PLAIN, target=f"m{i}") for i in range(1_203)}
-    save(store, *(Change(None, it, "first seen") for it in many.values()))
+    save(store, *(Change(None, record, "first seen") for record in many.values()))
     assert loaded(store, *many) == many
 
 

@@ -61,8 +61,8 @@ def test_exactly_the_old_rows_that_nobody_needs_are_removed(reused: Reused) -> N
         st.integers(1, 9),
     )
     @settings(max_examples=reused.examples(30))
-    def holds(found: list[tuple[str, int]], before: int, portion: int) -> None:
-        rows = [replace(PLAIN, key=f"k{i}", rollout=name, at=float(at)) for i, (name, at) in enumerate(found)]
+    def holds(drawn: list[tuple[str, int]], before: int, portion: int) -> None:
+        rows = [replace(PLAIN, key=f"k{i}", rollout=name, at=float(at)) for i, (name, at) in enumerate(drawn)]
         gone = [row for row in rows[:-1] if row.at < before and row.rollout not in NEEDED]
         store = reused.emptied()
         fill(store)

@@ -118,8 +118,8 @@ def test_a_file_is_found_by_its_url_too(path: Path) -> None:
 def test_sqlite_runs_with_write_ahead_log_full_sync_foreign_keys_and_patience(path: Path) -> None:
     with open_store(path) as store, store.read() as connection:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas}
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+        values = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas}
+    assert values == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
 
 
 def test_a_transaction_that_fails_leaves_nothing(place: Place) -> None:

@@ -57,10 +57,10 @@ def test_without_the_lock_a_reader_passes_by_a_row(place: str, store: Store) -> 
         ledger.append([replace(ROW, key="slow")], slow)
         ledger.append([replace(ROW, key="quick")], quick)
         quick.commit()
-        found, last = ledger.rows_after("r", 0, 10)
+        rows, last = ledger.rows_after("r", 0, 10)
         slow.commit()
     engine.dispose()
-    assert [row.key for row in found] == ["quick"]
+    assert [row.key for row in rows] == ["quick"]
     assert ledger.rows_after("r", last, 10)[0] == []
 
 
@@ -100,13 +100,13 @@ def indexes_of(store: Store, ask: Callable[[], object]) -> list[str]:
     event.listen(engine, "before_cursor_execute", note)
     ask()
     event.remove(engine, "before_cursor_execute", note)
-    found = []
+    names = []
     for statement, parameters in asked:
         with store.read() as connection:
             connection.execute(text("SET LOCAL enable_seqscan = off"))
             plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
-        found += _indexes(plan[0]["Plan"])
-    return found
+        names += _indexes(plan[0]["Plan"])
+    return names
 
 
 def _indexes(node: dict[str, Any]) -> Iterator[str]:
@@ -169,9 +169,11 @@ def test_without_its_driver_the_line_says_how_to_get_it(place: str, monkeypatch:
 
 
 def test_a_name_for_messages_holds_what_is_needed_to_find_it_and_no_secret() -> None:
-    found = address_of(f"postgresql://ann:{SECRET}@db:5433/name?options=-csearch_path%3Da&password={SECRET}&x={SECRET}")
-    assert found.name == "postgresql://ann@db:5433/name?options=-csearch_path%3Da"
-    assert SECRET not in repr(found.url.set(query={}))
+    address = address_of(
+        f"postgresql://ann:{SECRET}@db:5433/name?options=-csearch_path%3Da&password={SECRET}&x={SECRET}"
+    )
+    assert address.name == "postgresql://ann@db:5433/name?options=-csearch_path%3Da"
+    assert SECRET not in repr(address.url.set(query={}))
     assert address_of("postgresql:///name?host=/run/postgresql").name == "postgresql:///name?host=%2Frun%2Fpostgresql"
 
 

@@ -25,9 +25,9 @@ def store(place: Place) -> Iterator[Store]:
 
 def load(store: Store) -> StoredRollout:
     with store.read() as connection:
-        found = load_rollout(connection, "r1")
-    assert found is not None
-    return found
+        loaded = load_rollout(connection, "r1")
+    assert loaded is not None
+    return loaded
 
 
 def test_a_rollout_reads_back_as_it_was_stored(store: Store) -> None:

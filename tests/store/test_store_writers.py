@@ -55,12 +55,12 @@ def process(code: str, place: Place, name: str) -> Iterator["subprocess.Popen[st
     command = [sys.executable, "-c", BEGIN + code, str(place), name, str(BATCHES), str(BATCH)]
     folders = [str(Path(store_places.__file__).parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
-    made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     try:
-        yield made
+        yield child
     finally:
-        made.kill()
-        made.communicate()
+        child.kill()
+        child.communicate()
 
 
 def first_word(of: "subprocess.Popen[str]") -> str:
@@ -79,8 +79,8 @@ def test_a_reader_beside_many_writers_sees_each_row_once_and_each_batch_whole(pl
             writer.stdin.close()
             writer.stdin = None
         while any(writer.poll() is None for writer in writers):
-            found, last = ledger.rows_after("r", last, 1_000)
-            seen, portions = seen + found, portions + bool(found)
+            rows, last = ledger.rows_after("r", last, 1_000)
+            seen, portions = seen + rows, portions + bool(rows)
         assert [writer.returncode for writer in writers] == [0] * WRITERS
         seen += ledger.rows_after("r", last, 10_000)[0]
         assert portions > 1

@@ -47,5 +47,5 @@ def test_an_item_is_closed_once_and_then_no_longer_open(store: Store) -> None:
         assert not close_item(connection, "r-9", 10.0, "bob", "nothing")
     with store.read() as connection:
         closed = replace(ITEM, closed_at=9.0, closed_by="ann", note="a biased sampler")
-        assert [it.id for it in items(connection)] == ["r-2"]
+        assert [item.id for item in items(connection)] == ["r-2"]
         assert items(connection, closed=True) == [closed, replace(ITEM, id="r-2")]

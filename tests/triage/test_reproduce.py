@@ -46,11 +46,11 @@ DIFFERING = next(
 )
 
 
-def bundle(folder: Path, fault: str | None = None, plans: tuple[Plan, ...] = (MARGIN,), made: Plan = MARGIN) -> Path:
+def bundle(folder: Path, fault: str | None = None, plans: tuple[Plan, ...] = (MARGIN,), used: Plan = MARGIN) -> Path:
     case = correction(DIFFERING)
     asked: Mapping[str, Any] = {
         "key": case.key, "target": case.target, "record": asdict(case.record),
-        "measurement": asdict(case.measurement), "seed": SEED, "plan_id": made.id, "fault": fault,
+        "measurement": asdict(case.measurement), "seed": SEED, "plan_id": used.id, "fault": fault,
     }  # fmt: skip
     files = {f"plans/{plan.id}.json": json.dumps(plan.to_dict()) for plan in plans}
     return freeze(

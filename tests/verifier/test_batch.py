@@ -145,8 +145,8 @@ def small_rows() -> list:
     """Few draws, for the interpreted kernels: every distribution and rule, in the tail and the wedges too."""
     cases = cases_of([DISTRIBUTIONS[1], DISTRIBUTIONS[4], HUGE[0]], count=1)
     names = ("few looks", "t", "one-sided t")
-    found = [rows(decide_batch(cases, PLANS[name], 42, threads=2)) for name in names]
-    return [[decision.value, n, estimate] for part in found for decision, n, estimate in part]
+    results = [rows(decide_batch(cases, PLANS[name], 42, threads=2)) for name in names]
+    return [[decision.value, n, estimate] for part in results for decision, n, estimate in part]
 
 
 def ran(code: str, **environment: str) -> str:

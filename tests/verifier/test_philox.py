@@ -51,9 +51,9 @@ def same_bits(left: np.ndarray, right: np.ndarray) -> bool:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("lane", LANES)
 def test_words_are_those_of_numpys_philox(key: int, lane: int) -> None:
-    found = np.empty(1004, np.uint64)
-    words_of(found, np.uint64(lane), *halves(key))
-    assert np.array_equal(found, Philox(key=key, counter=lane << 192).random_raw(1004))
+    drawn = np.empty(1004, np.uint64)
+    words_of(drawn, np.uint64(lane), *halves(key))
+    assert np.array_equal(drawn, Philox(key=key, counter=lane << 192).random_raw(1004))
 
 
 def test_the_counter_counts_blocks_of_four_words() -> None:
@@ -65,29 +65,29 @@ def test_the_counter_counts_blocks_of_four_words() -> None:
 def test_units_are_those_of_numpys_random() -> None:
     words = Philox(key=7).random_raw(100_000)
     words[:2] = 0, 2**64 - 1
-    found = np.empty(len(words))
-    units_of(words, found)
-    assert same_bits(found[2:], Generator(Philox(key=7)).random(100_000)[2:])
-    assert (found[0], found[1]) == (0.0, 1 - 2.0**-53)
+    drawn = np.empty(len(words))
+    units_of(words, drawn)
+    assert same_bits(drawn[2:], Generator(Philox(key=7)).random(100_000)[2:])
+    assert (drawn[0], drawn[1]) == (0.0, 1 - 2.0**-53)
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_normals_are_those_of_numpy_in_the_layers_the_wedges_and_the_tail(key: int) -> None:
-    found = np.empty(1_000_000)
-    normals_of(found, np.uint64(0), *halves(key))
-    assert same_bits(found, Generator(Philox(key=key)).standard_normal(len(found)))
-    tail = found[np.abs(found) > 3.6541528853610088]
+    drawn = np.empty(1_000_000)
+    normals_of(drawn, np.uint64(0), *halves(key))
+    assert same_bits(drawn, Generator(Philox(key=key)).standard_normal(len(drawn)))
+    tail = drawn[np.abs(drawn) > 3.6541528853610088]
     assert len(tail) > 100
     assert min(tail) < 0 < max(tail)
 
 
 def test_normals_are_the_stream_of_the_case() -> None:
     ((key0, key1),) = keys_of(["pump-17"], 42)
-    found = np.empty(1008)
-    normals_of(found, np.uint64(0), key0, key1)
-    assert same_bits(found, Stream(42, "pump-17").normals(1008))
-    normals_of(found, np.uint64(1), key0, key1)
-    assert not np.isin(found, Stream(42, "pump-17").normals(1008)).any()
+    drawn = np.empty(1008)
+    normals_of(drawn, np.uint64(0), key0, key1)
+    assert same_bits(drawn, Stream(42, "pump-17").normals(1008))
+    normals_of(drawn, np.uint64(1), key0, key1)
+    assert not np.isin(drawn, Stream(42, "pump-17").normals(1008)).any()
 
 
 def test_keys_are_the_hashes_of_seed_and_case_key() -> None:
