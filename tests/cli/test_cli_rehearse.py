@@ -41,14 +41,14 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dic
 
 
 def test_json_of_a_completed_rehearsal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = printed(capsys)
-    assert (code, found["status"], found["corrections"]) == (0, "completed", 240)
-    assert found["decisions"] == sum(stage["decisions"] for stage in found["stages"]) > 900
-    assert [stage["name"] for stage in found["stages"]] == ["staging", "canary", "full"]
-    assert all(stage.keys() >= KEYS for stage in found["stages"])
-    assert all(gate.keys() >= {"gate", "outcome", "sentence"} for stage in found["stages"] for gate in stage["gates"])
+    code, summary = printed(capsys)
+    assert (code, summary["status"], summary["corrections"]) == (0, "completed", 240)
+    assert summary["decisions"] == sum(stage["decisions"] for stage in summary["stages"]) > 900
+    assert [stage["name"] for stage in summary["stages"]] == ["staging", "canary", "full"]
+    assert all(stage.keys() >= KEYS for stage in summary["stages"])
+    assert all(gate.keys() >= {"gate", "outcome", "sentence"} for stage in summary["stages"] for gate in stage["gates"])
     left = here / "TemporaryQueue" / "rehearsal"
-    assert json.loads((left / "summary.json").read_text(encoding="utf-8")) == found
+    assert json.loads((left / "summary.json").read_text(encoding="utf-8")) == summary
     assert {path.name for path in left.iterdir()} >= LEFT
     assert json.loads((here / "config.json").read_text(encoding="utf-8"))["verifier"]["adaptive_sampling"] == {
         "n0": 8,
@@ -59,18 +59,18 @@ def test_json_of_a_completed_rehearsal(here: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("rule", ["proportion", "paired_mean"])
 def test_json_of_a_margin_that_is_put_back(here: Path, capsys: pytest.CaptureFixture[str], rule: str) -> None:
-    code, found = printed(capsys, "--fault", "canary:margin", "--rule", rule)
-    assert (code, found["status"], found["failed_gate"]) == (2, "rolled_back", "disagreement")
-    assert check(Path(found["bundle"])) > 0
+    code, summary = printed(capsys, "--fault", "canary:margin", "--rule", rule)
+    assert (code, summary["status"], summary["failed_gate"]) == (2, "rolled_back", "disagreement")
+    assert check(Path(summary["bundle"])) > 0
     with FlagClient.from_file(here / "TemporaryQueue" / "rehearsal" / "flag.json") as flag:
         answers = [flag.ask(f"t{i}", region) for i in range(100) for region in ("eu-west-1", "us-east-1")]
     assert {(answer.arm, answer.resolved) for answer in answers} == {(Arm.FIXED, True)}
 
 
 def test_json_without_metrics_pauses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, found = printed(capsys, "--fault", "canary:no-metrics")
-    assert (code, found["status"], found["bundle"]) == (3, "paused", None)
-    assert found["stages"][-1]["name"] == "canary"
+    code, summary = printed(capsys, "--fault", "canary:no-metrics")
+    assert (code, summary["status"], summary["bundle"]) == (3, "paused", None)
+    assert summary["stages"][-1]["name"] == "canary"
 
 
 def test_equal_seeds_print_equal_bytes_and_another_seed_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

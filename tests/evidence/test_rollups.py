@@ -68,25 +68,25 @@ def killed() -> None:
     raise KilledError
 
 
-def assert_counted(store: Store, found: list[DecisionRow], portion: int = 10_000) -> None:
+def assert_counted(store: Store, rows: list[DecisionRow], portion: int = 10_000) -> None:
     reader = reader_of(store, portion)
     for stage in STAGES:
-        assert reader.read(stage, 7.0, 90.0) == by_hand(found, stage, 7.0, 90.0, 2)
+        assert reader.read(stage, 7.0, 90.0) == by_hand(rows, stage, 7.0, 90.0, 2)
 
 
 def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
     @given(st.lists(rows(), max_size=80), st.lists(STEPS, max_size=14), st.integers(1, 9))
     @settings(max_examples=reused.examples(40))
-    def holds(found: list[DecisionRow], steps: list[tuple[str, int]], portion: int) -> None:
-        found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
-        other, waiting = reused.emptied(), iter(found)
+    def holds(drawn: list[DecisionRow], steps: list[tuple[str, int]], portion: int) -> None:
+        drawn = [replace(row, key=f"k{i}") for i, row in enumerate(drawn)]
+        other, waiting = reused.emptied(), iter(drawn)
         store = open_store(reused.place, durable=False)
 
         def overtake() -> None:
             Ledger(other).append(islice(waiting, 12))
             reader_of(other, portion).catch_up()
 
-        for step, number in (*steps, ("append", len(found))):
+        for step, number in (*steps, ("append", len(drawn))):
             if step == "append":
                 Ledger(store).append(islice(waiting, number))
             elif step == "read":
@@ -100,7 +100,7 @@ def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
             else:
                 store.close()
                 store = open_store(reused.place, durable=False)
-        assert_counted(store, found, portion)
+        assert_counted(store, drawn, portion)
         store.close()
 
     holds()
@@ -111,11 +111,11 @@ def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused)
 
     @given(st.lists(rows(), max_size=60))
     @settings(max_examples=reused.examples(30))
-    def holds(found: list[DecisionRow]) -> None:
+    def holds(drawn: list[DecisionRow]) -> None:
         kept = []
         for portion in (1, 7, 10_000):
             store = reused.emptied()
-            Ledger(store).append([replace(row, key=f"k{i}") for i, row in enumerate(found)])
+            Ledger(store).append([replace(row, key=f"k{i}") for i, row in enumerate(drawn)])
             reader = reader_of(store, portion)
             reader.catch_up()
             kept.append(({stage: plain(counted) for stage, counted in reader.stages.items()}, known_of(store)))
@@ -140,9 +140,9 @@ def known_of(store: Store) -> list[list[Any]]:
 
 def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_count(place: Place) -> None:
     random = Random(4)
-    found, more = ([made(random, f"{name}{i}") for i in range(8)] for name in "kl")
+    rows, more = ([made(random, f"{name}{i}") for i in range(8)] for name in "kl")
     with open_store(place) as store, open_store(place) as other:
-        Ledger(store).append(found)
+        Ledger(store).append(rows)
         # A server is told first what kind of transaction begins.
         for number in range(1, 14 if isinstance(place, Path) else 16):
             with pytest.raises(KilledError), at_statement(store, number, killed):
@@ -154,14 +154,14 @@ def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_
 
         with at_statement(store, 2, overtake, of="SELECT"):
             reader_of(store).catch_up()
-        assert_counted(store, [*found, *more])
+        assert_counted(store, [*rows, *more])
 
 
 PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place: Place) -> None:
-    random, found = Random(7), list[DecisionRow]()
+    random, rows = Random(7), list[DecisionRow]()
     with open_store(place) as store:
         ledger = Ledger(store)
         for _ in range(4):
@@ -172,16 +172,16 @@ def test_processes_that_count_at_once_and_are_killed_count_every_row_once(place:
             for each in begun:
                 assert each.wait(60)
             for _ in range(20):
-                first = len(found)
+                first = len(rows)
                 new = [made(random, f"k{i}") for i in range(first, first + random.randint(1, 40))]
                 ledger.append(new)
-                found += new
+                rows += new
             time.sleep(random.uniform(0, 0.2))
             for process in counting:
                 process.kill()
                 process.join()
                 assert process.exitcode == -signal.SIGKILL
-        assert_counted(store, found)
+        assert_counted(store, rows)
 
 
 def made(random: Random, key: str) -> DecisionRow:
@@ -266,13 +266,13 @@ def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
 
 
 def test_what_was_counted_stays_when_the_rows_are_gone(place: Place) -> None:
-    found = [replace(PLAIN, key=f"k{i}", target=f"t{i}") for i in range(8)]
+    rows = [replace(PLAIN, key=f"k{i}", target=f"t{i}") for i in range(8)]
     with open_store(place) as store:
-        Ledger(store).append(found)
+        Ledger(store).append(rows)
         reader_of(store).catch_up()
         with store.write() as connection:
             connection.execute(delete(decisions).where(decisions.c.id < 8))
-        assert_counted(store, found)
+        assert_counted(store, rows)
 
 
 def test_targets_are_kept_once_however_often_they_are_decided(place: Place) -> None:

@@ -44,19 +44,19 @@ def raised(where: Path | str) -> None:
     permitted.written_at(where, permitted.OF_VERIFIER, time.time(), plan_id=PLAN.id)
 
 
-def becomes(it: Verifier, arm: Arm) -> None:
+def becomes(process: Verifier, arm: Arm) -> None:
     waited = time.monotonic()
-    while it.arm(case(1)) is not arm:
-        assert time.monotonic() - waited < PATIENCE, it.obstacle
+    while process.arm(case(1)) is not arm:
+        assert time.monotonic() - waited < PATIENCE, process.obstacle
         time.sleep(0.01)
 
 
-def waits_of(it: Verifier, first: int, count: int = 20) -> set[WhyFixed | None]:
+def waits_of(process: Verifier, first: int, count: int = 20) -> set[WhyFixed | None]:
     """Decide some cases on a thread of its own; it must come to its end while whatever is in the way is in the way."""
     whys: list[WhyFixed | None] = []
 
     def decide() -> None:
-        whys.extend(it.verify(case(i)).why_fixed for i in range(first, first + count))
+        whys.extend(process.verify(case(i)).why_fixed for i in range(first, first + count))
 
     thread = threading.Thread(target=decide, daemon=True)
     thread.start()
@@ -67,27 +67,29 @@ def waits_of(it: Verifier, first: int, count: int = 20) -> set[WhyFixed | None]:
 
 def test_sqlite_that_somebody_has_locked_delays_no_decision_and_ends_no_lease(queue: Path) -> None:
     raised(queue / "store.db")
-    with Verifier.from_config(queue.parent / "config.json", queue=queue) as it:
-        becomes(it, Arm.ADAPTIVE)
+    with Verifier.from_config(queue.parent / "config.json", queue=queue) as process:
+        becomes(process, Arm.ADAPTIVE)
         with open_store(queue / "store.db") as other, other.write():
-            assert waits_of(it, 0) == {None}
-            read = it._background.agent.read if it._background else None
+            assert waits_of(process, 0) == {None}
+            read = process._background.agent.read if process._background else None
             time.sleep(LEASE_SECONDS)
-            assert it._background is not None and it._background.agent.wait_for_read(read, PATIENCE) is not read
-            assert waits_of(it, 20) == {None}
-            assert it.waiting == 40
+            assert (
+                process._background is not None and process._background.agent.wait_for_read(read, PATIENCE) is not read
+            )
+            assert waits_of(process, 20) == {None}
+            assert process.waiting == 40
     with open_store(queue / "store.db") as store:
         assert len(Ledger(store).rows("verifier-000001")) == 40
 
 
 def test_a_held_lock_of_the_metrics_file_delays_no_decision_and_no_row(queue: Path) -> None:
     raised(queue / "store.db")
-    with Verifier.from_config(queue.parent / "config.json", queue=queue) as it:
-        becomes(it, Arm.ADAPTIVE)
+    with Verifier.from_config(queue.parent / "config.json", queue=queue) as process:
+        becomes(process, Arm.ADAPTIVE)
         with FileLock(queue / "metrics.json.lock"):
-            assert waits_of(it, 0) == {None}
+            assert waits_of(process, 0) == {None}
             waited = time.monotonic()
-            while it.waiting:
+            while process.waiting:
                 assert time.monotonic() - waited < PATIENCE
                 time.sleep(0.01)
     assert json.loads((queue / "metrics.json").read_text(encoding="utf-8"))["decisions"] == 20
@@ -96,18 +98,18 @@ def test_a_held_lock_of_the_metrics_file_delays_no_decision_and_no_row(queue: Pa
 def test_a_frozen_server_delays_no_decision_and_ends_the_lease(queue: Path, postgres: Server) -> None:
     place = postgres.place()
     raised(place)
-    with Verifier.from_config(queue.parent / "config.json", queue=queue, store=place) as it:
-        becomes(it, Arm.ADAPTIVE)
+    with Verifier.from_config(queue.parent / "config.json", queue=queue, store=place) as process:
+        becomes(process, Arm.ADAPTIVE)
         with postgres.frozen():
-            waits_of(it, 0)
-            becomes(it, Arm.FIXED)
-            assert waits_of(it, 20) == {WhyFixed.LAPSED}
+            waits_of(process, 0)
+            becomes(process, Arm.FIXED)
+            assert waits_of(process, 20) == {WhyFixed.LAPSED}
             # A start does not wait for it either.
             late = Verifier.from_config(queue.parent / "config.json", queue=queue, store=place)
             assert waits_of(late, 40) == {WhyFixed.NO_WORD}
             with pytest.raises(StoreError, match="rows wait in the spool"):
                 late.close()
-        becomes(it, Arm.ADAPTIVE)
+        becomes(process, Arm.ADAPTIVE)
     with open_store(place) as store:
         rows = {row.key for rollout in ("verifier-000001", "") for row in Ledger(store).rows(rollout)}
     left = "".join(path.read_text() for path in (queue / "spool").glob("*.jsonl"))
