@@ -180,8 +180,8 @@ def test_the_gate_holds_at_the_limit_and_fails_above(
     here: Path, capsys: pytest.CaptureFixture[str], escalations: int, limit: int, code: int
 ) -> None:
     count(here, escalations)
-    it = answer(capsys, "gate", "--max-escalations", str(limit), code=code)
-    assert (it["value"], it["limit"], it["holds"]) == (escalations, limit, code == 0)
+    answered = answer(capsys, "gate", "--max-escalations", str(limit), code=code)
+    assert (answered["value"], answered["limit"], answered["holds"]) == (escalations, limit, code == 0)
     assert run(["gate", "--max-escalations", str(limit)]) == code
     assert f"{escalations}, allowed: {limit}" in capsys.readouterr().out
 
@@ -258,13 +258,20 @@ def test_the_dashboard_adds_up(here: Path, capsys: pytest.CaptureFixture[str]) -
     ):  # fmt: skip
         counters.add(counter, value)
     flush(counters, here / "q" / "m.json")
-    it = answer(capsys, "metrics", "--reports-dir", "q", "--metrics-file", "m.json")
-    assert it["adaptive"] == {"decisions": 20, "draws": 1000, "average_n": 50.0}
-    assert it["fixed"] == {"decisions": 10, "draws": 2000, "average_n": 200.0}
-    assert (it["saving"], it["early_stop_rate"], it["rollbacks"], it["escalations"]) == (0.75, 0.75, 4, 0)
-    assert it["disagreement_rate"] == 0.1
+    answered = answer(capsys, "metrics", "--reports-dir", "q", "--metrics-file", "m.json")
+    assert answered["adaptive"] == {"decisions": 20, "draws": 1000, "average_n": 50.0}
+    assert answered["fixed"] == {"decisions": 10, "draws": 2000, "average_n": 200.0}
+    assert (answered["saving"], answered["early_stop_rate"], answered["rollbacks"], answered["escalations"]) == (
+        0.75,
+        0.75,
+        4,
+        0,
+    )
+    assert answered["disagreement_rate"] == 0.1
     # Clopper and Pearson's interval for 1 of 10, as tables have it.
-    assert (it["disagreement_lower"], it["disagreement_upper"]) == pytest.approx((0.00253, 0.44502), abs=1e-5)
+    assert (answered["disagreement_lower"], answered["disagreement_upper"]) == pytest.approx(
+        (0.00253, 0.44502), abs=1e-5
+    )
     assert run(["metrics", "--reports-dir", "q", "--metrics-file", "m.json"]) == 0
     shown = capsys.readouterr().out
     for text in ("75.0 %", "1 = 10.00 %", "0.25 % … 44.50 %", "2,000"):
@@ -280,16 +287,16 @@ def test_without_fixed_decisions_the_saving_is_against_the_configured_n(
     counters.add(Counter.ADAPTIVE_USED, 2)
     counters.add(Counter.ADAPTIVE_SAMPLES, 128)
     flush(counters, here / "TemporaryQueue" / "metrics.json")
-    it = answer(capsys, "metrics")
-    assert (it["saving"], it["fixed"]["average_n"], it["disagreement_rate"]) == (0.75, None, None)
+    answered = answer(capsys, "metrics")
+    assert (answered["saving"], answered["fixed"]["average_n"], answered["disagreement_rate"]) == (0.75, None, None)
 
 
 def test_a_budget_of_twelve_reaches_every_scenario(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    it = answer(capsys, "sweep", "--out-dir", "s", "--budget", "12", "--deterministic")
-    assert it["runs"] == it["passed"] == len(list((here / "s" / "reports").iterdir())) == 12
-    assert len(it["scenarios"]) == 12
-    assert min(it["scenarios"].values()) >= 1
-    assert it["left_out"] == []
+    answered = answer(capsys, "sweep", "--out-dir", "s", "--budget", "12", "--deterministic")
+    assert answered["runs"] == answered["passed"] == len(list((here / "s" / "reports").iterdir())) == 12
+    assert len(answered["scenarios"]) == 12
+    assert min(answered["scenarios"].values()) >= 1
+    assert answered["left_out"] == []
     checked = answer(capsys, "verify-sweep", "--sweep-dir", "s")
     assert checked == {"holds": True, "findings": []}
 
@@ -316,7 +323,7 @@ def test_two_sweeps_are_compared_and_a_difference_is_named(here: Path, capsys: p
     assert run(["verify-sweep", "--sweep-dir", "a", "--compare-dir", "b"]) == 0
     assert run(["verify-sweep", "--detcheck", "a/reports", "b/reports"]) == 0
     capsys.readouterr()
-    found = answer(capsys, "verify-sweep", "--sweep-dir", "a", "--compare-dir", "c", code=2)
-    assert {finding["file"].split("/")[0] for finding in found["findings"]} == {"c"}
+    answered = answer(capsys, "verify-sweep", "--sweep-dir", "a", "--compare-dir", "c", code=2)
+    assert {finding["file"].split("/")[0] for finding in answered["findings"]} == {"c"}
     assert run(["verify-sweep", "--detcheck", "a/reports", "c/reports"]) == 2
     assert "seed_obj.global_seed differs" in capsys.readouterr().out

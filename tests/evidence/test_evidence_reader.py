@@ -21,25 +21,25 @@ from suffice.store.ledger import Ledger
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
     @given(st.lists(rows(), max_size=60), st.lists(st.integers(0, 60), max_size=3), st.sampled_from([(), ("eu",)]))
     @settings(max_examples=reused.examples(30))
-    def holds(found: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]) -> None:
-        found = [replace(row, key=f"k{i}") for i, row in enumerate(found)]
+    def holds(drawn: list[DecisionRow], cuts: list[int], regions: tuple[str, ...]) -> None:
+        drawn = [replace(row, key=f"k{i}") for i, row in enumerate(drawn)]
         stages = [Stage(name="canary", weight=5, regions=regions), Stage(name="expand", weight=50)]
         ledger = Ledger(reused.emptied())
         reader = EvidenceReader(ledger, "r", StormPolicy(2))
         start = 0
-        for cut in (*sorted(cuts), len(found)):
-            ledger.append(found[start:cut])
+        for cut in (*sorted(cuts), len(drawn)):
+            ledger.append(drawn[start:cut])
             start = max(start, cut)
             for stage in stages:
-                assert reader.read(stage, 7.0, 90.0) == by_hand(found[:start], stage, 7.0, 90.0, 2)
+                assert reader.read(stage, 7.0, 90.0) == by_hand(drawn[:start], stage, 7.0, 90.0, 2)
 
     holds()
 
 
 def test_nothing_in_the_ledger_is_no_evidence_but_known_to_be_none(place: Place) -> None:
     with open_store(place, durable=False) as store:
-        found = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage(name="canary", weight=5), 10.0, 25.0)
-    assert (found.decisions, found.audits, found.silence) == (0, 0, 15.0)
+        evidence = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read(Stage(name="canary", weight=5), 10.0, 25.0)
+    assert (evidence.decisions, evidence.audits, evidence.silence) == (0, 0, 15.0)
 
 
 @pytest.mark.parametrize("why", [None, *WhyFixed])
@@ -60,9 +60,9 @@ def test_a_scope_keeps_passes_apart(place: Place, scope: Callable[[DecisionRow],
         "adaptive_decision": Decision.REJECTED,
         "agrees": True,
     }
-    found = [replace(PLAIN, key=f"k#{i % 2}/{i}", decision=Decision.REJECTED, **audit) for i in range(4)]  # type: ignore[arg-type]
+    audits = [replace(PLAIN, key=f"k#{i % 2}/{i}", decision=Decision.REJECTED, **audit) for i in range(4)]  # type: ignore[arg-type]
     with open_store(place, durable=False) as store:
-        Ledger(store).append(found)
+        Ledger(store).append(audits)
         reader = EvidenceReader(Ledger(store), "r", StormPolicy(3), scope)
         reader.read(Stage(name="canary", weight=5), 0.0, 0.0)
     counted = reader.stages["canary"]

@@ -74,8 +74,8 @@ class World:
     targets: tuple[str, ...] = TARGETS
 
     def driver(self, kind: type[Driver] = Driver) -> Driver:
-        it = FlagAccess(self.path, "salt", self.flag, self.targets, ("eu-west-1", "us-east-1"))
-        return kind(self.store, "r1", it, self.settled.settle, lambda: self.time)
+        access = FlagAccess(self.path, "salt", self.flag, self.targets, ("eu-west-1", "us-east-1"))
+        return kind(self.store, "r1", access, self.settled.settle, lambda: self.time)
 
     @property
     def path(self) -> Path:
@@ -99,25 +99,25 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def created(world: World) -> Driver:
-    it = world.driver()
-    it.create(State(RolloutConfig(stages=STAGES, cycle=timedelta(seconds=100))), "service", {})
-    return it
+    driver = world.driver()
+    driver.create(State(RolloutConfig(stages=STAGES, cycle=timedelta(seconds=100))), "service", {})
+    return driver
 
 
 def test_the_flag_follows_the_stages_and_is_observed_before_a_stage_counts(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     assert published(world.path) is None
     assert world.adaptive() == set()
     world.time = 100
-    assert it.handle(GOOD, "runner").current.name == "canary"
+    assert driver.handle(GOOD, "runner").current.name == "canary"
     assert published(world.path) == Exposure(20, "salt", ("eu-west-1",))
     assert 15 < len(world.adaptive()) < 65
     assert world.adaptive("us-east-1") == set()
     world.time = 200
-    it.handle(GOOD, "runner")
+    driver.handle(GOOD, "runner")
     assert world.adaptive() == world.adaptive("us-east-1") == set(TARGETS)
-    assert it.handle(GOOD, "runner").phase is Phase.COMPLETED
+    assert driver.handle(GOOD, "runner").phase is Phase.COMPLETED
     assert world.actions == ["start", "advance", "advance", "complete"]
 
 
@@ -127,8 +127,8 @@ def word(world: World) -> WordRead:
 
 
 def test_the_word_is_what_the_state_is_and_the_file_is_exported_from_it(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     shadow = word(world)
     assert shadow.counts
     assert shadow.word is not None
@@ -139,13 +139,13 @@ def test_the_word_is_what_the_state_is_and_the_file_is_exported_from_it(world: W
         260.0,
     )
     world.time = 100
-    it.handle(GOOD, "runner")
+    driver.handle(GOOD, "runner")
     canary = word(world).word
     assert canary is not None
     assert (canary.stage, canary.exposure) == ("canary", {"weight": 20, "salt": "salt", "regions": ["eu-west-1"]})
     assert canary.epoch == shadow.word.epoch + 1
     assert epoch_of(world.path.read_text()) == canary.epoch
-    it.handle(RollbackAsked("enough"), "ann")
+    driver.handle(RollbackAsked("enough"), "ann")
     back = word(world).word
     assert back is not None
     assert (back.phase, back.stage, back.exposure) == ("RolledBack", "", None)
@@ -154,11 +154,11 @@ def test_the_word_is_what_the_state_is_and_the_file_is_exported_from_it(world: W
 
 
 def test_a_cycle_renews_the_word_and_without_a_runner_it_lapses(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     epochs = []
     for world.time in (10, 20, 30):
-        it.handle(GOOD, "runner")
+        driver.handle(GOOD, "runner")
         read = word(world)
         assert read.word is not None
         epochs.append(read.word.epoch)
@@ -169,21 +169,21 @@ def test_a_cycle_renews_the_word_and_without_a_runner_it_lapses(world: World) ->
 
 
 def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     world.time = 100
-    it.handle(GOOD, "runner")
-    assert it.handle(BAD, "runner").phase is Phase.ROLLED_BACK
+    driver.handle(GOOD, "runner")
+    assert driver.handle(BAD, "runner").phase is Phase.ROLLED_BACK
     assert world.adaptive() == set()
     assert world.settled.calls == [(Phase.ROLLED_BACK, BAD.results[0].sentence, 1)]
-    it.handle(RollbackAsked("again"), "ann")
+    driver.handle(RollbackAsked("again"), "ann")
     assert len(world.settled.calls) == 1
     assert world.actions == ["start", "advance", "roll back", "observed", "receipt"]
 
 
 def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together_or_not_at_all(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     world.time = 100
 
     def note(after: State) -> JournalEvent:
@@ -193,9 +193,9 @@ def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        it.handle(GOOD, "runner", killed)
-    assert (it.state.current.name, world.actions) == ("staging", ["start"])
-    it.handle(GOOD, "runner", note)
+        driver.handle(GOOD, "runner", killed)
+    assert (driver.state.current.name, world.actions) == ("staging", ["start"])
+    driver.handle(GOOD, "runner", note)
     assert world.actions == ["start", "judge", "advance"]
     with world.store.read() as connection:
         judged = journal_of(connection, "r1")[1]
@@ -203,23 +203,23 @@ def test_the_note_of_an_event_and_the_state_that_it_leads_to_are_stored_together
 
 
 def test_a_pause_keeps_the_weight(world: World) -> None:
-    it = created(world)
-    it.handle(Started(), "ann")
+    driver = created(world)
+    driver.handle(Started(), "ann")
     world.time = 100
-    it.handle(GOOD, "runner")
+    driver.handle(GOOD, "runner")
     before = world.adaptive()
-    it.handle(Paused("lunch"), "ann")
+    driver.handle(Paused("lunch"), "ann")
     assert world.adaptive() == before
-    assert it.handle(Resumed(), "ann").phase is Phase.PROGRESSING
+    assert driver.handle(Resumed(), "ann").phase is Phase.PROGRESSING
     assert world.adaptive() == before
 
 
 def test_an_event_that_is_not_allowed_changes_nothing(world: World) -> None:
-    it = created(world)
-    before = it.stored
+    driver = created(world)
+    before = driver.stored
     with pytest.raises(RolloutError, match="possible: start"):
-        it.handle(Resumed(), "ann")
-    assert it.stored == before
+        driver.handle(Resumed(), "ann")
+    assert driver.stored == before
     assert world.actions == []
 
 
@@ -284,21 +284,21 @@ HISTORY: tuple[tuple[float, Event], ...] = ((0, Started()), (100, GOOD), (150, G
 
 def live(world: World, mortal: type[Driver] | None) -> int:
     """Handle the history; who is killed is followed by another runner, which reconciles. Returns the kills."""
-    kills, it = 0, world.driver(mortal) if mortal else world.driver()
+    kills, driver = 0, world.driver(mortal) if mortal else world.driver()
     for world.time, event in HISTORY:
-        before = it.stored.version
+        before = driver.stored.version
         try:
-            it.handle(event, "runner")
+            driver.handle(event, "runner")
         except Killed:
             kills += 1
-            it = world.driver()
-            stored = it.stored.version > before
-            it.reconcile()
-            state = it.state
+            driver = world.driver()
+            stored = driver.stored.version > before
+            driver.reconcile()
+            state = driver.state
             in_force = state.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED)
             assert published_or_none(world) == (exposure_of(state.current, "salt") if in_force else None)
             if not stored:
-                it.handle(event, "runner")
+                driver.handle(event, "runner")
     return kills
 
 
@@ -347,15 +347,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> None:
     created(world).handle(Started(), "ann")
     stubborn = FlagAccess(world.path, "salt", Stubborn(1_500), TARGETS, ("eu-west-1",))
-    it = Driver(world.store, "r1", stubborn, world.settled.settle, lambda: world.time)
-    assert it.handle(RollbackAsked("now"), "ann").phase is Phase.ROLLING_BACK
+    driver = Driver(world.store, "r1", stubborn, world.settled.settle, lambda: world.time)
+    assert driver.handle(RollbackAsked("now"), "ann").phase is Phase.ROLLING_BACK
     assert world.settled.calls == []
     assert world.actions[-2:] == ["roll back", "not observed"]
-    assert it.handle(RollbackAsked("really"), "ann").phase is Phase.ROLLING_BACK
-    while it.state.phase is Phase.ROLLING_BACK:
+    assert driver.handle(RollbackAsked("really"), "ann").phase is Phase.ROLLING_BACK
+    while driver.state.phase is Phase.ROLLING_BACK:
         assert world.settled.calls == []
-        it.reconcile()
-    assert it.state.phase is Phase.ROLLED_BACK
+        driver.reconcile()
+    assert driver.state.phase is Phase.ROLLED_BACK
     assert world.actions.count("not observed") > 1
     assert len(world.settled.calls) == 1
 
@@ -364,7 +364,7 @@ def test_a_rollback_that_is_not_observed_stays_and_is_retried(world: World) -> N
 def test_a_stage_that_the_flag_does_not_show_is_an_error(world: World) -> None:
     created(world)
     blind = FlagAccess(world.path, "salt", Stubborn(10**9), TARGETS, ("eu-west-1",))
-    it = Driver(world.store, "r1", blind, world.settled.settle, lambda: world.time)
+    driver = Driver(world.store, "r1", blind, world.settled.settle, lambda: world.time)
     with pytest.raises(RolloutError, match=r"stage staging was published in .*, but the flag does not answer so"):
-        it.handle(Started(), "ann")
+        driver.handle(Started(), "ann")
     assert world.driver().reconcile().phase is Phase.PROGRESSING
