@@ -49,12 +49,12 @@ def plans() -> dict[str, Plan]:
 
 
 def optima() -> list[Optimum]:
-    found = []
+    optima = []
     for bound in (0.01, 0.001):
         plan = suffice.plan(RULE, N, bound)
         assert plan.lower_bound is not None
-        found.append(Optimum(bound, plan.uniform_asn, plan.lower_bound))
-    return found
+        optima.append(Optimum(bound, plan.uniform_asn, plan.lower_bound))
+    return optima
 
 
 def measure(rounds: int) -> list[Row]:
@@ -62,15 +62,15 @@ def measure(rounds: int) -> list[Row]:
     truths = np.repeat(TRUTHS, CASES_A_TRUTH)
     cases = [_case(i, float(truth)) for i, truth in enumerate(truths)]
     columns = Columns.of(cases, SEED)
-    made = plans()
-    results = {name: decide_columns(columns, plan, threads=1) for name, plan in made.items()}
+    designed = plans()
+    results = {name: decide_columns(columns, plan, threads=1) for name, plan in designed.items()}
     measured = Measured(N, truths, SHARE, results["suffice, fixed"].decisions == 1)
     successes = np.array([observations(case, RULE, N, SEED) for case in cases]) == 1
     generator = np.random.default_rng(SEED)
     some = cases[:: len(cases) // LOOPED][:LOOPED]
     threshold = RULE.threshold(N)
     work: dict[str, Any] = {
-        name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in made.items()
+        name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in designed.items()
     }
     work["bare draws, as many as optimal, 1 %"] = lambda: draw(columns, results["suffice, optimal, 1 %"].n, 1)
     work["beta-binomial confidence sequence"] = lambda: beta_binomial(
@@ -78,7 +78,7 @@ def measure(rounds: int) -> list[Row]:
     )
     work["NumPy, fixed, vectorised"] = lambda: generator.binomial(N, truths) >= threshold
     work["suffice, optimal, 1 %, ask/tell"] = lambda: [
-        decide(case, made["suffice, optimal, 1 %"], SEED) for case in some
+        decide(case, designed["suffice, optimal, 1 %"], SEED) for case in some
     ]
     least = least_seconds(work, rounds)
     answers: dict[str, Any] = {name: (result.decisions == 1, result.n) for name, result in results.items()}

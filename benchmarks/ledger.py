@@ -118,7 +118,9 @@ def emptied(url: str) -> Iterator[None]:
     """Refuses a store that holds anything; empties it at the end."""
     with open_store(url) as store:
         with store.read() as connection:
-            held = [it.name for it in metadata.sorted_tables if connection.execute(select(it).limit(1)).first()]
+            held = [
+                table.name for table in metadata.sorted_tables if connection.execute(select(table).limit(1)).first()
+            ]
         if held:
             sys.exit(f"{store.name}: its table {held[0]} is not empty; allowed: a database for this measurement only")
         try:

@@ -29,7 +29,7 @@ def measure() -> list[Share]:
         "counts": (suffice.Proportion(0.8), (values < 0.8).astype(float).tolist()),
         "t": (suffice.PairedMean(min_effect=0.0), (values + 0.1).tolist()),
     }
-    return [_measure(name, *found) for name, found in rules.items()]
+    return [_measure(name, *measured) for name, measured in rules.items()]
 
 
 def _measure(name: str, rule: Rule, blocks: list[list[float]]) -> Share:

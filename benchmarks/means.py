@@ -41,11 +41,11 @@ def measure(rounds: int) -> list[Row]:
     """The table for means. The last row but the floors is the fixed decision as SciPy makes it, case by case."""
     cases = grid(N)
     columns = Columns.of(cases.cases, SEED)
-    made = plans()
-    results = {name: decide_columns(columns, plan, threads=1) for name, plan in made.items()}
+    designed = plans()
+    results = {name: decide_columns(columns, plan, threads=1) for name, plan in designed.items()}
     fixed = results["suffice, fixed"].decisions == 1
     measured = Measured(N, cases.deltas, 0.0, fixed)
-    seconds = _seconds(cases.cases, columns, made, results, rounds)
+    seconds = _seconds(cases.cases, columns, designed, results, rounds)
     t = t_paths(cases.differences)
     every = np.full(len(columns), N)
     answers: dict[str, Any] = {name: (result.decisions == 1, result.n) for name, result in results.items()}
@@ -60,7 +60,7 @@ def measure(rounds: int) -> list[Row]:
 
 
 def _seconds(
-    cases: list[suffice.Case], columns: Columns, made: dict[str, Plan], results: dict[str, Any], rounds: int
+    cases: list[suffice.Case], columns: Columns, designed: dict[str, Plan], results: dict[str, Any], rounds: int
 ) -> dict[str, float]:
     """Seconds a case. The vectorised and the looped methods draw from a generator of NumPy's default kind."""
     generator = np.random.default_rng(SEED)
@@ -75,7 +75,7 @@ def _seconds(
         return after - before
 
     work: dict[str, Any] = {
-        name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in made.items()
+        name: (lambda plan=plan: decide_columns(columns, plan, threads=1)) for name, plan in designed.items()
     }
     work["bare draws, as many as optimal, 1 %"] = lambda: draw(columns, fewer, 1)
     work["bare draws, all"] = lambda: draw(columns, all_, 1)
@@ -86,7 +86,9 @@ def _seconds(
         "O'Brien–Fleming, 4 looks": lambda: obrien_fleming(t_paths(drawn())),
     }
     one_by_one = {
-        "suffice, optimal, 1 %, ask/tell": lambda: [decide(case, made["suffice, optimal, 1 %"], SEED) for case in some],
+        "suffice, optimal, 1 %, ask/tell": lambda: [
+            decide(case, designed["suffice, optimal, 1 %"], SEED) for case in some
+        ],
         "SciPy ttest_rel": lambda: [
             ttest_rel(generator.standard_normal(N) + delta, generator.standard_normal(N)).pvalue < 0.05
             for _, delta in looped

@@ -92,11 +92,11 @@ def simulated(plan_name: str, shape_name: str) -> Simulated:
     """The worst effect of −8 … 8 standard errors, found coarsely and then simulated; and the saving over all."""
     plan, shape, rng = _plans()[plan_name], _shapes()[shape_name], np.random.default_rng(SEED)
     effects = np.arange(-8, 8.1, 0.5)
-    found = {effect: simulate(plan, shape, effect, COARSE, rng) for effect in effects}
-    hardest = sorted(effects, key=lambda effect: found[effect].wrong)[-HARDEST:]
+    simulated = {effect: simulate(plan, shape, effect, COARSE, rng) for effect in effects}
+    hardest = sorted(effects, key=lambda effect: simulated[effect].wrong)[-HARDEST:]
     runs = FINE if (plan_name, shape_name) in PROMISED else ROUGH
     worst, effect = max((simulate(plan, shape, effect, runs, rng).wrong, effect) for effect in hardest)
-    asn = np.array([found[effect].asn for effect in effects]) / N
+    asn = np.array([simulated[effect].asn for effect in effects]) / N
     return Simulated(
         plan_name,
         shape_name,
@@ -119,13 +119,13 @@ def main() -> int:
         rows = list(pool.map(simulated, *zip(*tasks, strict=True)))
     text = report(shares, computed, plans, rows)
     RESULTS.mkdir(exist_ok=True)
-    found = {
+    results = {
         "counts": [asdict(row) for row in computed],
         "designed": {name: plan.uniform_asn / N for name, plan in plans.items()},
         "simulated": [asdict(row) for row in rows],
         "ask_tell": [asdict(share) for share in shares],
     }
-    (RESULTS / "plans.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "plans.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "plans.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text + f"\nmeasured in {perf_counter() - start:.0f} s\n")
     return 0
@@ -142,8 +142,8 @@ def report(shares: list[Share], computed: list[Computed], plans: dict[str, Plan]
         "| plan | expected draws | no plan below | worst disagreement | solved in |",
         "| --- | ---: | ---: | ---: | ---: |",
         *(
-            f"| {it.plan} | {it.asn:.2f} | {it.lower_bound:.2f} | {it.worst:.4%} | {it.seconds:.2f} s |"
-            for it in computed
+            f"| {plan.plan} | {plan.asn:.2f} | {plan.lower_bound:.2f} | {plan.worst:.4%} | {plan.seconds:.2f} s |"
+            for plan in computed
         ),
         "",
         f"## Means: paired t, N = {N}, α = 0.05, looks every 8, effects 0–8",
@@ -155,9 +155,9 @@ def report(shares: list[Share], computed: list[Computed], plans: dict[str, Plan]
         "| plan | draws | worst | at | runs an effect | saved, 0 … 8 | saved, −8 … 8 |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         *(
-            f"| {it.plan} | {it.draws} | {it.worst:.2%} ± {it.error:.2%} | {it.effect:g} | {it.runs:,} | "
-            f"{it.saved:.1%} | {it.saved_both:.1%} |"
-            for it in rows
+            f"| {row.plan} | {row.draws} | {row.worst:.2%} ± {row.error:.2%} | {row.effect:g} | {row.runs:,} | "
+            f"{row.saved:.1%} | {row.saved_both:.1%} |"
+            for row in rows
         ),
         "",
         f"Outside the tested family: {', '.join(OUTSIDE)}.",
@@ -167,7 +167,7 @@ def report(shares: list[Share], computed: list[Computed], plans: dict[str, Plan]
         "The Run's own share of a look of 8 draws (`need`, `observe`), the least of many rounds; starting one with "
         f"{LOOKS} looks beside it:",
         "",
-        *(f"- {it.rule}: {it.look:.2f} µs a look, started in {it.start:.0f} µs" for it in shares),
+        *(f"- {share.rule}: {share.look:.2f} µs a look, started in {share.start:.0f} µs" for share in shares),
         "",
         f"The margin heuristic (0.01, looks 64, 128, 256) has a computed worst case of {margin():.1%}.",
     ]

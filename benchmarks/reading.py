@@ -29,7 +29,7 @@ Recordings = Sequence[tuple[str, list[list[float]]]]
 def main() -> int:
     with TemporaryDirectory(prefix="suffice-reading-") as name:
         folder = Path(name)
-        found = {
+        results = {
             suffix: {kind: _reading(folder / f"{kind}{suffix}", columns) for kind, columns in _KINDS.items()}
             for suffix in _WRITERS
         }
@@ -43,14 +43,15 @@ def main() -> int:
         "",
         "| | single values, ns a draw | pairs, ns a pair |",
         "| --- | ---: | ---: |",
-        *(f"| {suffix} | {of['values']:,.0f} | {of['pairs']:,.0f} |" for suffix, of in found.items()),
+        *(f"| {suffix} | {of['values']:,.0f} | {of['pairs']:,.0f} |" for suffix, of in results.items()),
         "",
         f"Reading cases of 10 draws from Parquet for {WORKERS} local workers, sending them and collecting the results "
         f"takes {fed:.1f} µs of CPU time a case.",
     ]
     text = "\n".join(lines) + "\n"
     (RESULTS / "reading.json").write_text(
-        json.dumps({"machine": describe_machine(), "nanoseconds": found, "feeding_microseconds": fed}, indent=1) + "\n",
+        json.dumps({"machine": describe_machine(), "nanoseconds": results, "feeding_microseconds": fed}, indent=1)
+        + "\n",
         encoding="utf-8",
     )
     (RESULTS / "reading.md").write_text(text, encoding="utf-8")
@@ -68,10 +69,10 @@ def recordings(columns: int) -> Recordings:
 
 
 def _reading(path: Path, columns: Sequence[str]) -> float:
-    made = recordings(len(columns))
-    _WRITERS[path.suffix](path, made, columns)
+    recorded = recordings(len(columns))
+    _WRITERS[path.suffix](path, recorded, columns)
     rule = suffice.Proportion(0.5) if columns == SINGLE else suffice.PairedMean()
-    draws = sum(len(values) for _, values in made)
+    draws = sum(len(values) for _, values in recorded)
     least = float("inf")
     for _ in range(ROUNDS):
         start = process_time()
@@ -93,28 +94,28 @@ def _feeding(path: Path) -> float:
     return used / FED * 1e6
 
 
-def _rows(made: Recordings) -> Iterator[tuple[str, list[float]]]:
-    for key, values in made:
+def _rows(recorded: Recordings) -> Iterator[tuple[str, list[float]]]:
+    for key, values in recorded:
         for one in values:
             yield key, one
 
 
-def _write_parquet(path: Path, made: Recordings, columns: Sequence[str]) -> None:
-    keys, draws = zip(*_rows(made), strict=True)
+def _write_parquet(path: Path, recorded: Recordings, columns: Sequence[str]) -> None:
+    keys, draws = zip(*_rows(recorded), strict=True)
     pq.write_table(pa.table([list(keys), *map(list, zip(*draws, strict=True))], names=["case", *columns]), path)
 
 
-def _write_csv(path: Path, made: Recordings, columns: Sequence[str]) -> None:
+def _write_csv(path: Path, recorded: Recordings, columns: Sequence[str]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["case", *columns])
-        writer.writerows([key, *one] for key, one in _rows(made))
+        writer.writerows([key, *one] for key, one in _rows(recorded))
 
 
-def _write_jsonl(path: Path, made: Recordings, columns: Sequence[str]) -> None:
+def _write_jsonl(path: Path, recorded: Recordings, columns: Sequence[str]) -> None:
     names = ("samples",) if len(columns) == 1 else columns
     with path.open("w", encoding="utf-8") as file:
-        for key, values in made:
+        for key, values in recorded:
             draws = zip(names, map(list, zip(*values, strict=True)), strict=True)
             file.write(json.dumps({"case": key, **dict(draws)}) + "\n")
 

@@ -89,25 +89,25 @@ def _ratios(micro: dict[str, float], nanoseconds_a_normal: dict[str, float]) -> 
     def a_normal(what: str, rule: str) -> float:
         return micro[f"{what}, {rule}, normal, 1 threads"] * nanoseconds_a_normal[rule]
 
-    found = [
+    ratios = [
         Ratio("ns a bare normal, one thread", a_normal("draws", "paired_mean"), at_most=6.5),
         Ratio("ns a normal of NumPy's Generator(Philox), a million at once", micro["NumPy, one normal"] * 1000),
     ]
     for rule in nanoseconds_a_normal:
         name = f"ns a normal, decided: {rule}, normal corrections, 1 thread"
-        found.append(Ratio(name, a_normal("adaptive", rule), at_most=1.12 * 6.5))
+        ratios.append(Ratio(name, a_normal("adaptive", rule), at_most=1.12 * 6.5))
     for rule in nanoseconds_a_normal:
         for kind in ("all", "normal"):
             for threads, aim in ((1, 1.12), (2, 1.2)):
                 key = f"{rule}, {kind}, {threads} threads"
                 name = f"adaptive / its draws: {rule}, {kind} corrections, {threads} thread{'s' * (threads > 1)}"
-                found.append(Ratio(name, micro[f"adaptive, {key}"] / micro[f"draws, {key}"], at_most=aim))
+                ratios.append(Ratio(name, micro[f"adaptive, {key}"] / micro[f"draws, {key}"], at_most=aim))
         ours = micro[f"adaptive, {rule}, all, 1 threads"]
         fixed = micro[f"fixed, {rule}, all, 1 threads"]
-        found.append(Ratio(f"fixed in the kernel / adaptive: {rule}", fixed / ours, at_least=3))
-        found.append(Ratio(f"NumPy fixed / adaptive: {rule}", micro["NumPy, fixed"] / ours, at_least=6))
-        found.append(Ratio(f"SciPy ttest_rel / adaptive: {rule}", micro["SciPy ttest_rel"] / ours, at_least=100))
-    return found
+        ratios.append(Ratio(f"fixed in the kernel / adaptive: {rule}", fixed / ours, at_least=3))
+        ratios.append(Ratio(f"NumPy fixed / adaptive: {rule}", micro["NumPy, fixed"] / ours, at_least=6))
+        ratios.append(Ratio(f"SciPy ttest_rel / adaptive: {rule}", micro["SciPy ttest_rel"] / ours, at_least=100))
+    return ratios
 
 
 def _decide(columns: Columns, plan: Plan, threads: int) -> Any:

@@ -25,7 +25,7 @@ def main() -> int:
     for_means, for_counts = means.measure(ROUNDS), counts.measure(ROUNDS)
     optima = counts.optima()
     machine = describe_machine()
-    found = {
+    measured = {
         "machine": machine,
         "ratios": [{**asdict(ratio), "holds": ratio.holds} for ratio in ratios],
         "microseconds_on_pdg": micro,
@@ -36,7 +36,7 @@ def main() -> int:
         "rates": counts.TRUTHS,
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "benchmark.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "benchmark.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     text = report(machine, ratios, for_means, for_counts, optima)
     (RESULTS / "benchmark.md").write_text(text, encoding="utf-8")
     plot(for_means, for_counts, RESULTS / "benchmark.svg")

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     with TemporaryDirectory(prefix="suffice-scale-") as folder:
         costs = [measure(Path(folder), size) for size in (FEW, *sizes)]
     text = report(costs)
-    found = {"machine": describe_machine(), "draws": DRAWS, "costs": [asdict(cost) for cost in costs]}
-    (RESULTS / "scale.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    measured = {"machine": describe_machine(), "draws": DRAWS, "costs": [asdict(cost) for cost in costs]}
+    (RESULTS / "scale.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "scale.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     return 0
@@ -73,10 +73,10 @@ def measure(folder: Path, cases: int) -> Cost:
         _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     path.unlink()
-    found = json.loads(answer.read_text(encoding="utf-8"))
+    answered = json.loads(answer.read_text(encoding="utf-8"))
     assert process.returncode == 0
-    assert found["cases"] == cases
-    return Cost(cases, used.ru_utime + used.ru_stime, used.ru_maxrss * KIB / 2**20, found["checksum"])
+    assert answered["cases"] == cases
+    return Cost(cases, used.ru_utime + used.ru_stime, used.ru_maxrss * KIB / 2**20, answered["checksum"])
 
 
 def report(costs: Sequence[Cost]) -> str:

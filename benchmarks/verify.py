@@ -215,8 +215,8 @@ def small_disk(folder: Path, *, wanted: bool) -> Iterator[bool]:
 @contextmanager
 def in_force(server: Server | None, *, small: bool = False) -> Iterator[World | None]:
     """A world of its own; None where its disk should be small and cannot be."""
-    with TemporaryDirectory() as name, small_disk(Path(name), wanted=small) as made:
-        if not made:
+    with TemporaryDirectory() as name, small_disk(Path(name), wanted=small) as mounted:
+        if not mounted:
             yield None
             return
         world = World(Path(name), server, server.place() if server else None)

@@ -107,8 +107,8 @@ def main(arguments: list[str]) -> int:
                 if len(checksums) > 1:
                     raise SystemExit(f"{result.run}: the results differ: {checksums}")
     text = report(results, starts, rounds)
-    found = {"machine": describe_machine(), "starts": starts, "results": [asdict(result) for result in results]}
-    (RESULTS / "workers.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    measured = {"machine": describe_machine(), "starts": starts, "results": [asdict(result) for result in results]}
+    (RESULTS / "workers.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "workers.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     return 0
@@ -148,8 +148,8 @@ def compare_run(folder: Path) -> Run:
 
 
 def _plans(rule: suffice.PairedMean) -> list[Plan]:
-    made = partial(suffice.plan, rule, N, guarded=True)
-    return [made(0.01), made(0.01, method="curtailed"), made(method="margin"), made(method="fixed")]
+    designed = partial(suffice.plan, rule, N, guarded=True)
+    return [designed(0.01), designed(0.01, method="curtailed"), designed(method="margin"), designed(method="fixed")]
 
 
 def record(path: Path) -> None:

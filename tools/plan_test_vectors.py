@@ -35,12 +35,12 @@ PLANS = {
 def draws_for(plan: Plan, rng: np.random.Generator) -> list[list[float]]:
     """Clear ones, close ones, equal ones, and one with a draw that is not finite."""
     if hasattr(plan.rule, "threshold"):
-        found = [(rng.random(N) < p).astype(int).tolist() for p in (0.0, 0.02, 0.3, 0.75, 0.8, 0.98, 1.0)]
+        samples = [(rng.random(N) < p).astype(int).tolist() for p in (0.0, 0.02, 0.3, 0.75, 0.8, 0.98, 1.0)]
     else:
         shapes = [rng.standard_normal(N) + effect for effect in (0.0, 0.1, 0.4, 0.9, -0.9, 1.5)]
         shapes += [rng.standard_exponential(N), 0.5 - rng.standard_exponential(N), np.ones(N), np.zeros(N)]
-        found = [np.round(each, 3).tolist() for each in shapes]
-    return [*found, [*found[2][:2], float("nan"), *found[2][3:]]]
+        samples = [np.round(each, 3).tolist() for each in shapes]
+    return [*samples, [*samples[2][:2], float("nan"), *samples[2][3:]]]
 
 
 def vector(plan: Plan, draws: list[float]) -> dict[str, Any]:
