@@ -4,6 +4,7 @@ client that does nothing but read the flag. Each notes what it saw in a file of 
 They come from a server that has imported everything already, so that a start takes a moment and not seconds.
 """
 
+import itertools
 import json
 import multiprocessing
 import time
@@ -12,7 +13,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from production import corrections
 
 from suffice.config import load
@@ -21,11 +26,13 @@ from suffice.rollout.daemon import run
 from suffice.rollout.lease import Lease
 from suffice.rollout.operator import Operator
 from suffice.rollout.world import Place
+from suffice.serving.permission import Asked
 from suffice.serving.situation import Situation
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan
+from suffice.verifier.case import Case
 
 TARGETS = 25
 """Targets that the client asks for."""
@@ -85,6 +92,39 @@ def decide_on(folder: Path, number: int, pause: float, clock: Clock) -> None:
             returned.write(f"{case.key} {served.arm.value} {asked!r}\n".encode())
             i += 1
             time.sleep(pause)
+
+
+def asker(folder: Path, number: int, url: str | None) -> BaseProcess:
+    """A started process that decides, and notes of each decision its arm and when its last question was asked."""
+    return _started(note_questions, folder, number, url)
+
+
+def note_questions(folder: Path, number: int, url: str | None) -> None:
+    """Its draws take a while, so that whoever stops it finds it in the midst of a decision, more often than not."""
+    asked_at = [0.0]
+
+    def noting(ask: Callable[[Case], Asked]) -> Callable[[Case], Asked]:
+        def question(case: Case) -> Asked:
+            asked_at[0] = time.time()
+            return ask(case)
+
+        return question
+
+    def draws(rng: Generator, n: int) -> NDArray[np.float64]:
+        time.sleep(0.005)
+        return (rng.random(n) < 0.97).astype(np.float64)
+
+    with (
+        Verifier.from_config(folder / "config.json", queue=folder / "queue", store=url) as production,
+        (folder / f"asked-{number}").open("ab", buffering=0) as notes,
+    ):
+        permission: Any = production._permission
+        permission.ask, permission.ask_again = noting(permission.ask), noting(permission.ask_again)
+        for i in itertools.count():
+            if (folder / "stop").exists():
+                return
+            served = production.verify(Case(f"{number}/{i}", f"t{i % 500}", draws, "eu"))
+            notes.write(f"{served.arm.value} {asked_at[0]!r}\n".encode())
 
 
 def degrading(folder: Path) -> Callable[[Situation], Situation]:
