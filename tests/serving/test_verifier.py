@@ -361,6 +361,7 @@ def test_threads_share_a_verifier(store: Store) -> None:
     assert counters_of(rows).snapshot() == process.counters.snapshot()
 
 
+PATIENCE = 60.0
 CONFIG = {
     "verifier": {
         "rule": "proportion",
@@ -505,7 +506,13 @@ def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_basel
         process.close()
 
 
-def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed(
+def registered(queue: Path) -> list[str]:
+    """The plans that the processes of the service have registered with."""
+    with open_store(queue / "store.db") as store, store.read() as connection:
+        return [row.plan_id for row in fleet(connection, "verifier")]
+
+
+def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed_and_is_tried_again(
     queue: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     raised(queue)
@@ -515,8 +522,20 @@ def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed(
     (queue.parent / "plan.json").write_text("{", encoding="utf-8")
     with production(queue) as process:
         served = process.verify(case(1, region="eu"))
-    assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, WhyFixed.FOREIGN_PLAN)
-    assert "plan.json" in caplog.text
+        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, WhyFixed.FOREIGN_PLAN)
+        assert "plan.json" in caplog.text
+        PLAN.save(queue.parent / "plan.json")
+        assert becomes(process, Arm.ADAPTIVE)
+        assert "plan.json" not in process.obstacle
+        process.verify(case(2, region="eu"))
+        waited = time.monotonic()
+        while registered(queue) != [PLAN.id]:
+            assert time.monotonic() - waited < PATIENCE
+            time.sleep(0.01)
+    with open_store(queue / "store.db") as store:
+        plans = {row.key: (row.arm, row.plan_id) for row in Ledger(store).rows("verifier-000001")}
+    assert plans["k2"] == (Arm.ADAPTIVE, PLAN.id)
+    assert plans["k1"][0] is Arm.FIXED and plans["k1"][1] != PLAN.id
 
 
 def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None:

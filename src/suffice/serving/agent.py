@@ -171,6 +171,11 @@ class Agent:
         for name, duty in self._duties.items():
             self._try(name, partial(duty, self.store))
 
+    def decide_by(self, plan_id: str) -> None:
+        """From now on the process decides by this plan, and its row is to say so."""
+        self._plan_id = plan_id
+        self._due.set()
+
     def stop(self) -> bool:
         """Stop both threads, and say whether both have ended: one that waits for the store is left to its deadline.
         From now on nothing is known, so nothing is permitted."""

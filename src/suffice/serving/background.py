@@ -1,6 +1,6 @@
 """What a verifier of production runs beside its decisions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from suffice.flag.answer import Flag
@@ -24,7 +24,7 @@ class Background:
     """The agent with its duties, and the store of who works with it beside the decisions.
 
     The agent delivers `spool` to the ledger and `counters` to the metrics file of the folder `queue`, gives signs of
-    life, and takes up what dead processes left. `permission` is the one that its word gives.
+    life, takes up what dead processes left, and has further `duties`. `permission` is the one that its word gives.
     """
 
     def __init__(
@@ -39,11 +39,12 @@ class Background:
         spool: Spool,
         counters: Counters,
         clock: Callable[[], float],
+        duties: Mapping[str, Callable[[Store], object]],
         parent: "Background | None" = None,
     ) -> None:
         self.service, self.spool, self.counters = service, spool, counters
         self._where, self._queue, self._provider = where, queue, provider
-        self._plan_id, self._enabled, self._clock = plan_id, enabled, clock
+        self._enabled, self._clock, self._duties = enabled, clock, duties
         # The parent's is kept: collected, it would close what the parent still uses.
         self._parent, self._store, self._looked_at = parent, list[Store](), float("-inf")
         self.agent = Agent(
@@ -52,7 +53,12 @@ class Background:
             plan_id=plan_id,
             enabled=enabled,
             folder=queue,
-            duties={"rows": self._deliver, "counters": self._count, "left by others": self._take_up},
+            duties={
+                "rows": self._deliver,
+                "counters": self._count,
+                "left by others": self._take_up,
+                **duties,
+            },
             waiting=lambda: spool.rows,
             now=clock,
         )
@@ -67,13 +73,19 @@ class Background:
             self._queue,
             self.service,
             self._provider,
-            plan_id=self._plan_id,
+            plan_id=self.permission.plan_id,
             enabled=self._enabled,
             spool=Spool(self._queue / FOLDER),
             counters=Counters(),
             clock=self._clock,
+            duties=self._duties,
             parent=self,
         )
+
+    def decide_by(self, plan_id: str) -> None:
+        """From now on the process decides by this plan."""
+        self.permission.plan_id = plan_id
+        self.agent.decide_by(plan_id)
 
     def start(self) -> None:
         """Start the agent, and wait a moment for the first word."""

@@ -76,7 +76,7 @@ class Leased:
         blocked: Callable[[], bool] = lambda: False,
         clock: Callable[[], float],
     ) -> None:
-        self._agent, self._plan_id, self._enabled = agent, plan_id, enabled
+        self._agent, self.plan_id, self._enabled = agent, plan_id, enabled
         self._provider, self._blocked, self._clock = provider, blocked, clock
         self._evaluator = Evaluator()
 
@@ -116,7 +116,7 @@ class Leased:
         why = may_be_adaptive(
             read,
             now,
-            plan_id=self._plan_id,
+            plan_id=self.plan_id,
             enabled=self._enabled,
             forced=forced() or self._blocked() or (lowering is not None and lowering.outranks(epoch)),
             exposed=lambda known: self._is_exposed(known, case),

@@ -126,7 +126,7 @@ class Verifier:
         check_service(service)
         config = load(path)
         where = _where(queue, store or os.environ.get(STORE_URL))
-        plan, enabled = _plan(config, path.parent), config.verifier.adaptive_sampling.enabled
+        (plan, readable), enabled = _plan(config, path.parent), config.verifier.adaptive_sampling.enabled
         counters, spool = Counters(), Spool(queue / FOLDER)
         verifier = cls(
             plan,
@@ -150,6 +150,7 @@ class Verifier:
                     spool=spool,
                     counters=counters,
                     clock=clock,
+                    duties={} if readable else {"plan": lambda _: verifier._read_plan(config, path.parent, plan)},
                 )
             )
         return verifier
@@ -312,22 +313,30 @@ class Verifier:
             self._ledger = None
             self._run_beside(self._background.in_child())
 
+    def _read_plan(self, config: Config, folder: Path, stand_in: Plan) -> None:
+        """Decide by the configured plan as soon as its file can be read. Raises PlanError."""
+        if self.plan is stand_in and self._background is not None:
+            self.plan = configured_plan(config.verifier, default_cache(), folder)
+            # Now, and no sooner: whoever is permitted to decide by this plan decides by it.
+            self._background.decide_by(self.plan.id)
+
     def _run_beside(self, background: Background) -> None:
         self._background, self._permission = background, background.permission
         self.counters, self._rows = background.counters, WaitingRows(background.spool, BATCH, time.monotonic)
         background.start()
 
 
-def _plan(config: Config, folder: Path) -> Plan:
-    """The configured plan; the baseline's where its file cannot be read: that is about another plan than any word."""
+def _plan(config: Config, folder: Path) -> tuple[Plan, bool]:
+    """The configured plan, and True; where its file cannot be read the baseline's, which is about another plan than any
+    word."""
     try:
-        return configured_plan(config.verifier, default_cache(), folder)
+        return configured_plan(config.verifier, default_cache(), folder), True
     except PlanError as error:
         if config.verifier.adaptive_sampling.plan_file is None:
             raise
         _log.warning("decisions are fixed: %s", error)
         rule = configured_rule(config.verifier)
-        return make_plan(rule, config.verifier.n_samples, method="fixed")
+        return make_plan(rule, config.verifier.n_samples, method="fixed"), False
 
 
 def _where(queue: Path, url: str | None) -> str | Path | None:
