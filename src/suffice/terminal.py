@@ -103,6 +103,12 @@ def print_error(sentence: object) -> None:
     sys.stderr.flush()
 
 
+def redraw() -> None:
+    """Clear a terminal, for what is shown again and again; a file or a pipe is left as it is."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output; NaN and infinity are refused."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

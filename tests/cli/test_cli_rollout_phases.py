@@ -27,13 +27,13 @@ CONFIG = {
 }
 
 COMMANDS = ("start", "pause", "resume", "approve", "advance", "release", "rollback")
-APPROVAL = "Paused for approval"
+APPROVAL = "AwaitingApproval"
 
 POSSIBLE = {
     "Pending": ("rollback",),
     "Progressing": ("pause", "advance", "rollback"),
     "Paused": ("resume", "rollback"),
-    APPROVAL: ("approve", "rollback"),
+    APPROVAL: ("pause", "approve", "rollback"),
     "RollingBack": ("rollback",),
     "RolledBack": ("start", "rollback"),
     "Completed": ("start", "release", "rollback"),
@@ -68,9 +68,9 @@ def bring_to(phase: str) -> None:
         if phase == "RolledBack":
             operator.tell("rollback", "ann", "enough")
             return
-        stored, wanted = operator.current, Phase(phase.split()[0])
+        stored, wanted = operator.current, Phase(phase)
         stage = 1 if wanted is Phase.COMPLETED else 0
-        state = replace(operator.state, phase=wanted, stage=stage, awaits_approval=phase == APPROVAL)
+        state = replace(operator.state, phase=wanted, stage=stage)
         with operator.store.write() as connection:
             save_rollout(connection, replace(stored, phase=wanted.value, state=plain_state(state)))
             if wanted is Phase.ROLLING_BACK:
@@ -140,13 +140,15 @@ def test_whoever_looks_gets_an_answer_in_every_phase(phase: str, capsys: pytest.
     before = everything()
     for command in ("status", "explain"):
         code, answered, err = asked(capsys, command)
-        assert (code, err, answered["phase"]) == (0, "", phase.split()[0])
+        assert (code, err, answered["phase"]) == (CYCLED[phase], "", phase)
         assert tuple(answered["possible"]) == POSSIBLE[phase]
-        assert answered["percent"] == {"Progressing": 50, "Paused": 50, "Completed": 100}.get(answered["phase"], 0)
+        assert answered["percent"] == {"Progressing": 50, "Paused": 50, APPROVAL: 50, "Completed": 100}.get(
+            answered["phase"], 0
+        )
         assert answered["why"] and isinstance(answered["advances_when"], list)
-        assert bool(answered["advances_when"]) == (answered["phase"] in ("Pending", "Progressing", "Paused"))
-        assert bool(answered["rolls_back_when"]) == (answered["phase"] in ("Progressing", "Paused", "Completed"))
-        assert run(["rollout", command]) == 0
+        assert bool(answered["advances_when"]) == (phase in ("Pending", "Progressing", "Paused", APPROVAL))
+        assert bool(answered["rolls_back_when"]) == (phase in ("Progressing", "Paused", APPROVAL, "Completed"))
+        assert run(["rollout", command]) == CYCLED[phase]
         text = capsys.readouterr().out
         for sentence in (*answered["advances_when"], *answered["rolls_back_when"]):
             assert f"- {sentence}" in text.splitlines()
@@ -171,3 +173,13 @@ def test_a_rollback_without_a_reason_has_who_asked_for_one(capsys: pytest.Captur
     bring_to("Progressing")
     assert run(["rollout", "rollback", "--reason", " ", "--who", "ann", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["why"] == "ann rolled it back"
+
+
+@phases
+def test_the_short_status_is_one_line_with_the_exit_code_of_the_phase(
+    phase: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bring_to(phase)
+    assert run(["rollout", "status", "--short"]) == CYCLED[phase]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"verifier-000001: {phase} ") and " %, " in line

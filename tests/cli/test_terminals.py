@@ -37,6 +37,7 @@ rollout start --force-waive “näher”
 rollout start --waive determinism
 rollout cycle
 rollout status
+rollout status --short
 rollout explain
 rollout history
 rollout fleet

@@ -74,7 +74,7 @@ def in_phase(phase: Phase, **changes: object) -> State:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_the_stage_is_in_force_while_it_goes_on_waits_or_has_passed(phase: Phase) -> None:
-    in_force = phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED, Phase.RELEASED)
+    in_force = phase.name in ("PROGRESSING", "PAUSED", "AWAITING_APPROVAL", "COMPLETED", "RELEASED")
     state = in_phase(phase, stage=1)
     assert (state.in_force, state.weight) == (in_force, 5 if in_force else 0)
     assert state.exposure("salt") == (Exposure(5, "salt", ("eu-west-1",)) if in_force else None)
@@ -102,7 +102,7 @@ def test_a_start_a_pause_and_a_resume_are_written_and_publish_what_is_in_force()
     assert after(state, (good(), 20.0)).why == "lunch", "a cycle of a paused rollout changes nothing that people read"
     state, commands = advance(state, Resumed(), 30.0)
     assert commands == (Write(Action.RESUME, "stage staging goes on"), PublishStage(STAGES[0]))
-    assert (state.errors, state.awaits_approval, state.approved) == (0, False, False)
+    assert (state.phase, state.errors, state.approved) == (Phase.PROGRESSING, 0, False)
 
 
 def test_what_ends_a_stage_and_the_rollout_is_written_with_what_was_seen() -> None:
@@ -368,15 +368,19 @@ def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_n
     state = after(state, *((Cycle((BROKEN,), 10), float(i)) for i in range(5)))
     assert state.phase is Phase.PAUSED
     state = after(state, (Resumed(), 10.0), (good(), 60.0), (good(), 160.0))
-    assert (state.phase, state.stage) == (Phase.PAUSED, 0)
+    assert (state.phase, state.stage) == (Phase.AWAITING_APPROVAL, 0)
     why = "stage staging has passed and waits for approval"
-    assert (state.why, state.awaits_approval) == (why, True)
+    assert (state.why, state.exposure("salt")) == (why, None), "staging puts nobody on the adaptive arm"
     approved = after(state, (Resumed(), 170.0))
-    assert (approved.approved, approved.awaits_approval) == (True, False)
+    assert (approved.phase, approved.approved) == (Phase.PROGRESSING, True)
+    paused = after(state, (Paused("lunch"), 170.0), (Resumed(), 172.0))
+    assert (paused.phase, paused.approved) == (Phase.PROGRESSING, False), "a resume after a pause is no approval"
+    assert after(paused, (good(), 180.0)).phase is Phase.AWAITING_APPROVAL
+    assert after(state, (Cycle((BAD,), 10), 170.0)).phase is Phase.ROLLING_BACK
     assert after(approved, (good(), 180.0)).stage == 1
     # A pause in between takes no approval back.
     assert after(approved, (Paused("lunch"), 171.0), (Resumed(), 172.0), (good(), 180.0)).stage == 1
-    assert advance(replace(state, phase=Phase.PROGRESSING), good(), 180.0)[1] == (Write(Action.PAUSE, why, (GOOD,)),)
+    assert advance(replace(state, phase=Phase.PROGRESSING), good(), 180.0)[1] == (Write(Action.AWAIT, why, (GOOD,)),)
 
 
 def test_an_approval_is_for_one_stage() -> None:
@@ -387,7 +391,7 @@ def test_an_approval_is_for_one_stage() -> None:
     state = after(state, (good(), 120))
     assert (state.current.name, state.approved) == ("canary", False)
     state = after(state, (good(), 170), (good(), 220))
-    assert (state.current.name, state.phase, state.awaits_approval) == ("canary", Phase.PAUSED, True)
+    assert (state.current.name, state.phase) == ("canary", Phase.AWAITING_APPROVAL)
 
 
 def test_an_illegal_event_changes_nothing_and_names_what_is_legal() -> None:

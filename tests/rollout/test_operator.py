@@ -267,11 +267,10 @@ def test_a_stage_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
     with producing(tmp_path, content(stages=[{**STAGES[0], "approval": True}, *STAGES[1:]])) as production:
         production.traffic()
         production.cycle(), production.cycle()
-        assert (production.state.phase, production.state.why) == (
-            Phase.PAUSED,
-            "stage staging has passed and waits for approval",
-        )
-        with pytest.raises(RolloutError, match="resume is not possible while Paused; possible: approve, rollback"):
+        waiting = (Phase.AWAITING_APPROVAL, "stage staging has passed and waits for approval")
+        assert (production.state.phase, production.state.why) == waiting
+        allowed = "resume is not possible while AwaitingApproval; possible: pause, approve, rollback"
+        with pytest.raises(RolloutError, match=allowed):
             production.operator.tell("resume", "ann")
         production.operator.tell("approve", "ann")
         assert production.cycle().current.name == "canary"

@@ -47,7 +47,7 @@ STATE = State(
         inconclusive_limit=2,
         consecutive_error_limit=3,
     ),
-    phase=Phase.PAUSED,
+    phase=Phase.AWAITING_APPROVAL,
     stage=1,
     held=42.5,
     last_cycle=1700000000.0,
@@ -55,7 +55,6 @@ STATE = State(
     inconclusive=2,
     extended_to=180.0,
     errors=1,
-    awaits_approval=True,
     why="waits for approval",
     failed=(FAILED,),
 )
@@ -68,4 +67,6 @@ def test_a_state_is_read_back_as_it_was() -> None:
 
 def test_a_state_that_version_0_1_stored_is_read_and_written_anew() -> None:
     assert state_of(json.loads(OLD)) == STATE
+    rolled_back = {**json.loads(OLD), "phase": "RolledBack"}
+    assert state_of(rolled_back) == replace(STATE, phase=Phase.ROLLED_BACK), "it kept the mark for ever"
     assert state_of(json.loads(json.dumps(plain_state(state_of(json.loads(OLD)))))) == STATE

@@ -14,7 +14,7 @@ from suffice.cli.command import add, print_answer
 from suffice.cli.rollout_options import ActOptions, NoWait, RunnerOptions, ServiceOptions
 from suffice.cli.sources import SourceOptions
 from suffice.errors import ExitCode, MissingDataError, RolloutError
-from suffice.terminal import print_error
+from suffice.terminal import print_error, redraw
 
 if TYPE_CHECKING:
     from suffice.rollout.daemon import Pass
@@ -66,22 +66,28 @@ def start(
 
 def status(
     *,
-    watch: Annotated[float | None, typer.Option(help="Print it again every so many seconds, until Ctrl-C.")] = None,
+    short: Annotated[bool, typer.Option("--short", help="One line, for a prompt or a pager.")] = False,
+    watch: Annotated[float | None, typer.Option(help="Show it anew every so many seconds, until Ctrl-C.")] = None,
     where: ServiceOptions,
     json: options.Json = False,
 ) -> Answer:
     """Say what percent may be adaptive, why it waits, and what would advance it or roll it back.
 
-    It reads what the last cycle saw; it measures and changes nothing.
+    It reads what the last cycle saw; it measures and changes nothing. Exits 2 when the rollout was or is being rolled
+    back, 3 when it is paused or awaits approval, or there is none.
     """
-    from suffice.cli.rollout_view import print_status
+    from suffice.cli.rollout_view import print_short, print_status
 
+    show = print_short if short else print_status
     with where.open() as operator:
         while watch is not None:
-            print_answer(_status(operator, print_status), json=json)
+            answer = _status(operator, show)
+            if not (short or json):
+                redraw()
+            print_answer(answer, json=json)
             sys.stdout.flush()
             time.sleep(max(watch, 0.1))
-        return _status(operator, print_status)
+        return _status(operator, show)
 
 
 def explain(*, where: ServiceOptions) -> Answer:
@@ -311,10 +317,11 @@ def _tell_operator(sentence: str) -> None:
 
 
 def _status(operator: "Operator", show: Callable[[Any, float], None]) -> Answer:
+    from suffice.rollout.report import exit_code_of
     from suffice.rollout.status import plain_status, status_of
 
     current, now = status_of(operator), operator.clock()
-    return Answer(plain_status(current), lambda: show(current, now))
+    return Answer(plain_status(current), lambda: show(current, now), exit_code_of(current.state.phase))
 
 
 def _answer(report: "Report", code: ExitCode | None = None) -> Answer:

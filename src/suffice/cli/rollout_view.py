@@ -76,6 +76,13 @@ def print_status(status: Status, now: float) -> None:
     print_lines(f"possible: {', '.join(plain['possible'])}")
 
 
+def print_short(status: Status, _: float) -> None:
+    """The rollout in one line."""
+    state = status.state
+    where = f"{status.rollout}: {state.phase.value} {state.current.name}, {status.percent} %"
+    print_lines(f"{where}, {' '.join(state.why.split())}")
+
+
 def print_explanation(status: Status, now: float) -> None:
     """The status, and what each gate saw last."""
     print_status(status, now)

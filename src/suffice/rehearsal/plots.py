@@ -26,6 +26,7 @@ _LONGEST = 18
 _MARKS = {
     Phase.COMPLETED: (ACCEPT, "o"),
     Phase.PAUSED: (SERIES[3], "s"),
+    Phase.AWAITING_APPROVAL: (SERIES[3], "s"),
     Phase.ROLLING_BACK: (REJECT, "v"),
     Phase.ROLLED_BACK: (REJECT, "X"),
 }

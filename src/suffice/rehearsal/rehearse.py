@@ -57,7 +57,12 @@ waits."""
 _PATIENCE = LEASE_SECONDS + 0.5
 _WHO = "rehearsal"
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
-_STATUS = {Phase.COMPLETED: "completed", Phase.ROLLED_BACK: "rolled_back", Phase.PAUSED: "paused"}
+_STATUS = {
+    Phase.COMPLETED: "completed",
+    Phase.ROLLED_BACK: "rolled_back",
+    Phase.PAUSED: "paused",
+    Phase.AWAITING_APPROVAL: "paused",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +310,7 @@ class _Rehearsal:
                 self._spoil_the_spool()
             for _ in self.resolver.resolve(arrivals):
                 pass
-            if state.phase in (Phase.PAUSED, Phase.ROLLED_BACK):
+            if _STATUS.get(state.phase, "completed") != "completed":
                 # One cycle more, so that the ledger shows what decisions are like after the end.
                 return state
             self.verifier.beat(SERVICE)

@@ -69,7 +69,7 @@ def headline(ending: Ending, summary: dict[str, Any]) -> str:
         case "rolled_back":
             return f"Rolled back in {name}: {_cause(ending)}, and {_observed(ending)}"
         case "paused":
-            return f"Paused in {name} at a weight of {weight}: a person has to look"
+            return f"{spoken(ending.state.phase).capitalize()} in {name} at a weight of {weight}: a person has to look"
     return f"Interrupted in {name} while {spoken(ending.state.phase)}: what follows is what was known then"
 
 

@@ -72,7 +72,6 @@ class State:
     released: bool = False
     old_primary: bool = False
     old_words_until: float | None = None
-    awaits_approval: bool = False
     approved: bool = False
     why: str = "not started yet"
     failed: tuple[GateResult, ...] = ()
@@ -244,9 +243,9 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
             return moved, (Write(Action.PAUSE, reason),)
         case Resumed():
             moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
-            approved = state.approved or state.awaits_approval
+            approved = state.approved or state.phase is Phase.AWAITING_APPROVAL
             fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
-            resumed = replace(fresh, approved=approved, awaits_approval=False, last_cycle=now)
+            resumed = replace(fresh, approved=approved, last_cycle=now)
             return resumed, (Write(Action.RESUME, moved.why), PublishStage(resumed.current))
         case RollbackAsked(reason):
             return _roll_back(state, reason, ())
@@ -313,8 +312,7 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
         return _extend(state, undecided[0].sentence, cycle.results)
     if stage.approval and not state.approved:
         why = f"stage {stage.name} has passed and waits for approval"
-        waiting = replace(_move(state, Signal.PAUSE, why), awaits_approval=True)
-        return waiting, (Write(Action.PAUSE, why, cycle.results),)
+        return _move(state, Signal.AWAIT, why), (Write(Action.AWAIT, why, cycle.results),)
     return _end_stage(state, cycle.results)
 
 

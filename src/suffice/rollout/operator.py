@@ -37,7 +37,10 @@ from suffice.store.rollouts import StoredRollout, rollouts_of
 from suffice.store.schema import records, rollouts
 from suffice.store.words import read_word
 
-ACTIVE = (Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.HELD_BACK, Phase.ROLLING_BACK)
+ACTIVE = (
+    *(Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.AWAITING_APPROVAL, Phase.HELD_BACK),
+    Phase.ROLLING_BACK,
+)
 """A completed rollout is watched on, but a new one may take its place."""
 
 WAIVABLE = (determinism.GATE,)

@@ -11,6 +11,7 @@ class Phase(Enum):
     PENDING = "Pending"
     PROGRESSING = "Progressing"
     PAUSED = "Paused"
+    AWAITING_APPROVAL = "AwaitingApproval"
     HELD_BACK = "HeldBack"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
@@ -18,7 +19,7 @@ class Phase(Enum):
     RELEASED = "Released"
 
 
-IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.COMPLETED, Phase.RELEASED)
+IN_FORCE = (Phase.PROGRESSING, Phase.PAUSED, Phase.AWAITING_APPROVAL, Phase.COMPLETED, Phase.RELEASED)
 """Phases in which the word says what the stage says; in the others it says the baseline."""
 
 
@@ -30,6 +31,7 @@ class Signal(Enum):
     ADVANCE = "the stage has passed its time, its exposure and its proof"
     FINISH = "the last stage has passed"
     PAUSE = "a person has to look"
+    AWAIT = "the stage has passed, and a person has to approve it"
     RESUME = "a person let it go on"
     HOLD_BACK = "the store is another one than before"
     RELEASE = "a person let it stand without a runner"
@@ -46,12 +48,18 @@ TRANSITIONS: dict[tuple[Phase, Signal], Phase] = {
     (Phase.PROGRESSING, Signal.ADVANCE): Phase.PROGRESSING,
     (Phase.PROGRESSING, Signal.FINISH): Phase.COMPLETED,
     (Phase.PROGRESSING, Signal.PAUSE): Phase.PAUSED,
+    (Phase.PROGRESSING, Signal.AWAIT): Phase.AWAITING_APPROVAL,
     (Phase.PROGRESSING, Signal.ROLL_BACK): Phase.ROLLING_BACK,
     (Phase.PROGRESSING, Signal.HOLD_BACK): Phase.HELD_BACK,
     (Phase.PAUSED, Signal.HOLD): Phase.PAUSED,
     (Phase.PAUSED, Signal.RESUME): Phase.PROGRESSING,
     (Phase.PAUSED, Signal.ROLL_BACK): Phase.ROLLING_BACK,
     (Phase.PAUSED, Signal.HOLD_BACK): Phase.HELD_BACK,
+    (Phase.AWAITING_APPROVAL, Signal.HOLD): Phase.AWAITING_APPROVAL,
+    (Phase.AWAITING_APPROVAL, Signal.PAUSE): Phase.PAUSED,
+    (Phase.AWAITING_APPROVAL, Signal.RESUME): Phase.PROGRESSING,
+    (Phase.AWAITING_APPROVAL, Signal.ROLL_BACK): Phase.ROLLING_BACK,
+    (Phase.AWAITING_APPROVAL, Signal.HOLD_BACK): Phase.HELD_BACK,
     (Phase.HELD_BACK, Signal.HOLD): Phase.HELD_BACK,
     (Phase.HELD_BACK, Signal.HOLD_BACK): Phase.HELD_BACK,
     (Phase.HELD_BACK, Signal.RESUME): Phase.PROGRESSING,

@@ -34,6 +34,7 @@ _SIGNALS = {
 
 _EXIT_CODES = {
     Phase.PAUSED: ExitCode.CANNOT_TELL,
+    Phase.AWAITING_APPROVAL: ExitCode.CANNOT_TELL,
     Phase.HELD_BACK: ExitCode.CANNOT_TELL,
     Phase.ROLLING_BACK: ExitCode.FAILS,
     Phase.ROLLED_BACK: ExitCode.FAILS,
@@ -62,7 +63,12 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """What a command that came to this ends with."""
-        return _EXIT_CODES.get(self.phase, ExitCode.HOLDS)
+        return exit_code_of(self.phase)
+
+
+def exit_code_of(phase: Phase) -> ExitCode:
+    """What a command about a rollout in this phase ends with."""
+    return _EXIT_CODES.get(phase, ExitCode.HOLDS)
 
 
 def reported(rollout: str, state: State, **more: Any) -> Report:
@@ -76,7 +82,7 @@ def reported(rollout: str, state: State, **more: Any) -> Report:
 def legal_commands(state: State) -> tuple[str, ...]:
     """What an operator may tell a rollout in this state, by the table of phases."""
     known = [name for name, signal in _SIGNALS.items() if (state.phase, signal) in TRANSITIONS]
-    unfit = "resume" if state.awaits_approval else "approve"
+    unfit = "resume" if state.phase is Phase.AWAITING_APPROVAL else "approve"
     begin = ("start",) if state.phase in (Phase.ROLLED_BACK, Phase.COMPLETED, Phase.RELEASED) else ()
     return (*begin, *(name for name in known if name != unfit))
 

@@ -37,7 +37,8 @@ def plain_state(state: State) -> dict[str, Any]:
 
 
 def state_of(plain: Mapping[str, Any]) -> State:
-    """The state that `plain_state` described, in this version or in the one that stored seconds and `limits`.
+    """The state that `plain_state` described, in this version or in the earlier ones: one stored seconds and `limits`,
+    and called a stage that waits for approval paused.
 
     Raises StoreError for one that cannot be understood, as a newer version may have written it.
     """
@@ -57,6 +58,7 @@ def phase_of(text: str) -> Phase:
 
 
 def _state(plain: Mapping[str, Any]) -> State:
+    phase, waits = Phase(plain["phase"]), plain.get("awaits_approval", False)
     progress = {item.name: plain[item.name] for item in fields(State) if item.name in plain}
     section = {key: plain[key] for key in RolloutConfig.model_fields if key in plain}
     if "limits" in plain:
@@ -66,7 +68,7 @@ def _state(plain: Mapping[str, Any]) -> State:
         **{
             **progress,
             "rollout": RolloutConfig.model_validate(section),
-            "phase": Phase(plain["phase"]),
+            "phase": Phase.AWAITING_APPROVAL if waits and phase is Phase.PAUSED else phase,
             "failed": tuple(map(result_of, plain["failed"])),
         }
     )

@@ -106,7 +106,7 @@ def plain_status(status: Status) -> dict[str, Any]:
         "errors": state.errors,
         "extended_to_seconds": state.extended_to,
         "inconclusive": state.inconclusive,
-        "awaits_approval": state.awaits_approval,
+        "awaits_approval": state.phase is Phase.AWAITING_APPROVAL,
         "possible": list(legal_commands(state)),
         "gates": list(status.gates),
         "notes": list(status.notes),
@@ -122,8 +122,9 @@ def advances_when(status: Status) -> list[str]:
     """What is still missing before the stage ends, a sentence each."""
     state, stage = status.state, status.state.current
     if state.phase is Phase.PAUSED:
-        word = "approve" if state.awaits_approval else "resume"
-        return [f"a person says `suffice rollout {word}`", *_missing(status)]
+        return ["a person says `suffice rollout resume`", *_missing(status)]
+    if state.phase is Phase.AWAITING_APPROVAL:
+        return ["a person says `suffice rollout approve`"]
     if state.phase is Phase.HELD_BACK:
         return ["a person says `suffice rollout resume`, which publishes the stage again"]
     if state.phase is Phase.PENDING:

@@ -31,7 +31,7 @@ LEASE_SECONDS = 5.0
 """How long a word that was read may be acted on, from the begin of the read. A constant of the product, no setting:
 receipts wait for it."""
 
-IN_FORCE = frozenset({"Progressing", "Paused", "Completed", "Released"})
+IN_FORCE = frozenset({"Progressing", "Paused", "AwaitingApproval", "Completed", "Released"})
 """The phases in which a word may permit; in all others everybody is fixed, whatever its exposure says."""
 
 

@@ -14,6 +14,7 @@ class Action(StrEnum):
     """A cycle passed, with the answer of every gate."""
     ADVANCE = "advance"
     PAUSE = "pause"
+    AWAIT = "await approval"
     RESUME = "resume"
     COMPLETE = "complete"
     ROLL_BACK = "roll back"
