@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suffice.errors import DataError
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.flag.bucketing import Sample, audited, buckets, drift, inside, misplaced, record
 from suffice.flag.document import Exposure
 from suffice.verifier.arm import Arm
@@ -55,8 +55,8 @@ class OnPaper:
     def __init__(self, adaptive: set[str]) -> None:
         self.adaptive = adaptive
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
-        return Answer(Arm.ADAPTIVE if target in self.adaptive else Arm.FIXED, resolved=True, reason="STATIC")
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
+        return FlagAnswer(Arm.ADAPTIVE if target in self.adaptive else Arm.FIXED, resolved=True, reason="STATIC")
 
 
 def test_buckets_are_the_murmur3_hash_of_salt_and_target_scaled_to_100():

@@ -18,7 +18,7 @@ from openfeature.provider import ProviderStatus
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 from openfeature.provider.no_op_provider import NoOpProvider
 
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.flag.bucketing import inside, misplaced, record
 from suffice.flag.client import FlagClient
 from suffice.flag.document import FLAG, Exposure, to_text
@@ -71,10 +71,10 @@ def test_arms_are_those_of_the_document(path):
 def test_an_answer_says_where_it_comes_from(path):
     publish(path, EVERYBODY)
     with FlagClient.from_file(path) as client:
-        assert client.ask("pump-1") == Answer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
+        assert client.ask("pump-1") == FlagAnswer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
     publish(path, None)
     with FlagClient.from_file(path) as client:
-        assert client.ask("pump-1") == Answer(Arm.FIXED, resolved=True, reason="STATIC")
+        assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
 
 
 def test_publications_are_seen_in_both_directions(path):
@@ -186,7 +186,7 @@ def test_without_a_target_the_answer_is_fixed_even_if_the_host_application_has_o
     with FlagClient.from_file(path) as client:
         api.set_evaluation_context(EvaluationContext("somebody", {"region": "eu-west-1"}))
         try:
-            assert client.ask("") == Answer(Arm.FIXED, resolved=False, reason="there is no target to choose by")
+            assert client.ask("") == FlagAnswer(Arm.FIXED, resolved=False, reason="there is no target to choose by")
         finally:
             api.set_evaluation_context(EvaluationContext())
 
@@ -221,7 +221,7 @@ def test_a_closed_client_answers_fixed_and_leaves_no_thread(path):
     client.close()
     client.close()
     assert within_reason(lambda: set(threading.enumerate()) <= before)
-    assert client.ask("pump-1") == Answer(Arm.FIXED, resolved=False, reason="the flag client is closed")
+    assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
 
 
 def test_a_client_that_never_had_a_file_leaves_no_thread_either(path):
@@ -235,13 +235,13 @@ def test_any_provider_can_be_asked():
     for one, resolved in zip(flag, (False, True), strict=True):
         with domain_of(InMemoryProvider({FLAG: one}), "memory") as bound:
             answer = FlagClient(bound).ask("pump-1")
-            assert answer == Answer(Arm.ADAPTIVE, resolved=resolved, reason=Reason.STATIC)
+            assert answer == FlagAnswer(Arm.ADAPTIVE, resolved=resolved, reason=Reason.STATIC)
     with domain_of(InMemoryProvider({}), "memory") as bound:
         assert FlagClient(bound).ask("pump-1").reason.startswith("FLAG_NOT_FOUND")
 
 
 def test_nobody_answers_fixed_and_is_not_taken_for_the_flag():
-    assert FlagClient(api.get_client("nobody")).ask("pump-1") == Answer(Arm.FIXED, resolved=False, reason="DEFAULT")
+    assert FlagClient(api.get_client("nobody")).ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="DEFAULT")
 
 
 FORK = """

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
@@ -13,19 +13,19 @@ from suffice.flag.file import publish
 from suffice.flag.probes import Probe, observe
 from suffice.verifier.arm import Arm
 
-FIXED = Answer(Arm.FIXED, resolved=True, reason="STATIC")
-ADAPTIVE = Answer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
-UNKNOWN = Answer(Arm.FIXED, resolved=False, reason="the flag client is closed")
+FIXED = FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
+ADAPTIVE = FlagAnswer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
+UNKNOWN = FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
 
 
 class Scripted:
     """Answers in turn; its clock advances only by sleeping."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: FlagAnswer) -> None:
         self.answers = list(answers)
         self.now = 0.0
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def sleep(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from suffice.config import RolloutConfig, Stage
 from suffice.errors import RolloutError, StoreConflict
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure, epoch_of
 from suffice.flag.file import published
@@ -332,9 +332,9 @@ class Stubborn:
 
     left: int
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         self.left -= 1
-        return Answer(Arm.ADAPTIVE if self.left >= 0 else Arm.FIXED, resolved=True, reason="stubborn")
+        return FlagAnswer(Arm.ADAPTIVE if self.left >= 0 else Arm.FIXED, resolved=True, reason="stubborn")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from suffice.decision.proportion import Proportion
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.serving.situation import Situation
 from suffice.serving.verifier import Verifier
 from suffice.stopping.make import plan
@@ -32,10 +32,10 @@ class Flags:
 
     adaptive: Callable[[str], bool] | None = field(default=lambda _: True)
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         if self.adaptive is None:
             raise RuntimeError("the flag broke")
-        return Answer(Arm.ADAPTIVE if self.adaptive(target) else Arm.FIXED, resolved=True, reason="told")
+        return FlagAnswer(Arm.ADAPTIVE if self.adaptive(target) else Arm.FIXED, resolved=True, reason="told")
 
 
 @dataclass

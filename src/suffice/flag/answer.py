@@ -7,7 +7,7 @@ from suffice.verifier.arm import Arm
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FlagAnswer:
     """One evaluation. `resolved` says that the flag itself named the arm; otherwise `arm` is FIXED by default.
 
     `reason` is OpenFeature's word (STATIC, TARGETING_MATCH, …) when resolved, else the sentence that says what failed.
@@ -21,6 +21,6 @@ class Answer:
 class Flag(Protocol):
     """Whatever answers for a target; `FlagClient` is the one that production uses."""
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         """The arm of `target`; raises nothing of its own."""
         ...

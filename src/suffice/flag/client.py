@@ -14,7 +14,7 @@ from openfeature.flag_evaluation import FlagEvaluationDetails
 from openfeature.provider import ProviderStatus
 from openfeature.provider.no_op_provider import NoOpProvider
 
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.flag.document import FLAG, REGION
 from suffice.flag.watched_file import WatchedFile
 from suffice.verifier.arm import Arm
@@ -57,11 +57,11 @@ class FlagClient:
         """The arm of `target`, by itself; see `ask`."""
         return self.ask(target, region).arm
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         """The arm of `target` in `region`, with the reason. Raises nothing of its own."""
         obstacle = self._obstacle(target)
         if obstacle:
-            return Answer(Arm.FIXED, resolved=False, reason=obstacle)
+            return FlagAnswer(Arm.FIXED, resolved=False, reason=obstacle)
         # The region is always given, so that one in a context of the host application cannot stand in for it.
         context = EvaluationContext(target, {REGION: region or ""})
         try:
@@ -107,10 +107,10 @@ class FlagClient:
         return None
 
 
-def _answer(details: FlagEvaluationDetails[str]) -> Answer:
+def _answer(details: FlagEvaluationDetails[str]) -> FlagAnswer:
     if details.error_code is not None:
-        return Answer(Arm.FIXED, resolved=False, reason=f"{details.error_code.value}: {details.error_message}")
+        return FlagAnswer(Arm.FIXED, resolved=False, reason=f"{details.error_code.value}: {details.error_message}")
     if details.value not in _ARMS:
-        return Answer(Arm.FIXED, resolved=False, reason=f"the flag's value {details.value!r} is no arm")
+        return FlagAnswer(Arm.FIXED, resolved=False, reason=f"the flag's value {details.value!r} is no arm")
     # A provider that merely hands back our default names no variant, or one of its own.
-    return Answer(Arm(details.value), resolved=details.variant == details.value, reason=str(details.reason))
+    return FlagAnswer(Arm(details.value), resolved=details.variant == details.value, reason=str(details.reason))

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import update
 
-from suffice.flag.answer import Answer
+from suffice.flag.answer import FlagAnswer
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.storm import StormPolicy
@@ -46,10 +46,10 @@ class Workload:
 class _EveryOther:
     """A flag that is on for every other target."""
 
-    def ask(self, target: str, region: str | None = None) -> Answer:
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         del region
         arm = Arm.ADAPTIVE if int(target.rpartition("-")[2]) % 2 else Arm.FIXED
-        return Answer(arm, resolved=True, reason="SPLIT")
+        return FlagAnswer(arm, resolved=True, reason="SPLIT")
 
 
 def corrections(policy: StormPolicy) -> list[Correction]:
