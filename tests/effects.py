@@ -1,8 +1,8 @@
 """Moments in the life of a process that do not depend on its speed.
 
-A moment is named by what the process has done: the n-th *write* (a statement that changes a store; a file that is made,
-renamed or removed) or the n-th *decision*, and a little time after it, in which it may get anywhere. Only what the main
-thread does is counted, so that equal processes do equally much.
+A moment is named by what the process does: just before its n-th statement that changes a store, or before the n-th file
+that it makes, renames or removes; just after its n-th decision; or a little later, when it may have got anywhere. Only
+what the main thread does is counted, so that equal processes do equally much.
 """
 
 import itertools
@@ -26,17 +26,18 @@ _CHANGES = ("INSERT", "UPDATE", "DELETE")
 
 
 class Effect(Enum):
-    WRITE = "a write"
-    DECISION = "a decision"
+    STATEMENT = "statements"
+    FILE = "files"
+    DECISION = "decisions"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """So many seconds after the n-th effect of a kind since the process began to count."""
+    """At the n-th effect of a kind since the process began to count, or so many seconds later."""
 
     effect: Effect
     number: int
-    delay: float = 1e-6
+    delay: float = 0.0
     interrupt: bool = False
     """A person's interrupt instead of a kill."""
 
@@ -51,8 +52,8 @@ def moments(effect: Effect, total: int, times: int, seed: int, *, interrupt: boo
     rng = random.Random(seed)
     places = [0, *sorted(rng.sample(range(1, total * 9 // 10), times))]
     return [
-        # From 10 µs to 0.1 s: between two lines, or in the middle of what has few effects.
-        Moment(effect, after - before, 10 ** rng.uniform(-5, -1), interrupt)
+        # Later: from 10 µs to 0.1 s, between two lines or in the middle of what has few effects.
+        Moment(effect, after - before, rng.choice((0.0, 10 ** rng.uniform(-5, -1))), interrupt)
         for before, after in itertools.pairwise(places)
     ]
 
@@ -66,12 +67,15 @@ def count_effects(moment: Moment | None) -> Counter[Effect]:
             done[effect] += 1
             if moment and (effect, done[effect]) == (moment.effect, moment.number):
                 # Unless it is caught, this signal ends a process at once, in the middle of whatever it does.
-                signal.setitimer(signal.ITIMER_REAL, moment.delay)
+                if moment.delay:
+                    signal.setitimer(signal.ITIMER_REAL, moment.delay)
+                else:
+                    signal.raise_signal(signal.SIGALRM)
 
     if moment and moment.interrupt:
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    _tell_of_statements(lambda: has(Effect.WRITE))
-    _tell_of_files(lambda: has(Effect.WRITE))
+    _tell_of_statements(lambda: has(Effect.STATEMENT))
+    _tell_of_files(lambda: has(Effect.FILE))
     _tell_of_decisions(lambda: has(Effect.DECISION))
     return done
 

@@ -89,4 +89,4 @@ def resolve_in(path: Path, moment: Moment | None = None) -> dict[Effect, int]:
 
 
 def note_effects(path: Path) -> None:
-    path.with_suffix(".effects").write_text(str(resolve_in(path)[Effect.WRITE]), encoding="ascii")
+    path.with_suffix(".effects").write_text(str(resolve_in(path)[Effect.STATEMENT]), encoding="ascii")

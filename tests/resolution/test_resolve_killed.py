@@ -52,7 +52,7 @@ def kill_and_go_on(folder: Path, kills: int, seed: int) -> None:
     alone, path = folder / "expected.sqlite", folder / "store.sqlite"
     assert exit_code(resolving.note_effects, alone) == 0
     writes = int(alone.with_suffix(".effects").read_text("ascii"))
-    for moment in moments(Effect.WRITE, writes, kills, seed):
+    for moment in moments(Effect.STATEMENT, writes, kills, seed):
         assert exit_code(resolving.resolve_in, path, moment) == -signal.SIGALRM
         assert check_whole(path) < resolving.MANY
     with open_store(alone) as undisturbed, undisturbed.read() as connection:
