@@ -184,7 +184,8 @@ def _shortened(campaign: Campaign) -> Iterable[Wrong]:
             if action in ("advance", "complete"):
                 if held + ROUNDING < campaign.holds[stage]:
                     yield Wrong("a stage is shortened", "")
-                stage, held = stage + 1, 0.0
+                # A last stage that was put back to the baseline and resumed completes once more.
+                stage, held = min(stage + 1, len(campaign.holds) - 1), 0.0
             elif action in ("start", "resume"):
                 since = at
             elif action in ("pause", "hold back", "roll back"):

@@ -30,6 +30,7 @@ def with_books(**changes: object) -> Campaign:
         WHOLE,
         replace(WHOLE, decisions=[GOOD, replace(LATE, drawn=9.9)]),
         replace(WHOLE, books=[replace(BOOKS, journal=[*BOOKS.journal, (11.0, "resume")])], decisions=[GOOD, LATE]),
+        with_books(journal=[(0.5, "start"), (4.5, "advance"), *((at, "complete") for at in (5.0, 6.0, 7.0))]),
         replace(WHOLE, books=[BOOKS, replace(RESTORED, corrections=[Resolved("a/c1", "adaptive", 14.0)])]),
         replace(WHOLE, books=[replace(BOOKS, journal=HELD, receipts=[])], decisions=[GOOD, LATE]),
         replace(WHOLE, decisions=[GOOD, replace(FIXED, blocked=9.0)], stopped=[("a", Span(12.5, 14.0))]),
