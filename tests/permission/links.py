@@ -86,6 +86,10 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    def passing(self, data: bytes) -> bytes:
+        """What of a piece of data goes on."""
+        return data
+
     def _accept(self) -> None:
         while not self._closed.is_set():
             try:
@@ -114,7 +118,7 @@ class Proxy:
             while data := source.recv(CHUNK):
                 time.sleep(self._delay)
                 self._open.wait()
-                sink.sendall(data)
+                sink.sendall(self.passing(data))
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

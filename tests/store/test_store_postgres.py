@@ -2,14 +2,17 @@
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from tests.permission.links import Proxy
 
 from postgres_server import Server
 from store_places import ROW, bare
@@ -18,6 +21,7 @@ from suffice.store import database
 from suffice.store.address import address_of, store_of
 from suffice.store.database import Store, open_store
 from suffice.store.ledger import Ledger
+from suffice.store.records import Change, Record, save_changes
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_a_reader_sees_one_moment_and_cannot_write_and_a_writer_waits_for_half_a
     with store.write() as connection:
         writer = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in ask]
     assert reader == ["repeatable read", "on", "0", "0"]
-    assert writer == ["read committed", "off", "30s", "30s"]
+    assert writer == ["read committed", "off", "30s", "5s"]
 
 
 def test_without_the_lock_a_reader_passes_by_a_row(place: str, store: Store) -> None:
@@ -71,6 +75,45 @@ def test_a_writer_that_falls_silent_loses_the_lock_and_what_it_wrote(store: Stor
         silent.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
         assert ledger.append([replace(ROW, key="next")]) == 1
     assert [row.key for row in ledger.rows("r")] == ["next"]
+
+
+class Choking(Proxy):
+    """A link that is cut when the first INSERT has passed, but for an answer."""
+
+    def passing(self, data: bytes) -> bytes:
+        before, *others = data.split(b"INSERT INTO")
+        if others:
+            self.cut()
+        return b"INSERT INTO".join([before, *others[:1]])
+
+
+def test_a_writer_that_is_cut_off_in_the_middle_of_what_it_writes_loses_the_lock(
+    place: str, store: Store, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's limit for silence does not count within a pipeline of statements."""
+    link = Choking(postgres.own_port)
+    behind = place.replace(f":{postgres.port}/", f":{link.port}/")
+    new = [Change(None, Record(f"target {i}", 1.0, 1.0, 1.0), "first seen", f"c{i}") for i in range(20)]
+
+    def write() -> None:
+        with suppress(StoreError), open_store(behind) as cut_off, cut_off.write() as connection:
+            save_changes(connection, new)
+
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.5)
+    writer = Thread(target=write)
+    writer.start()
+    while link._open.is_set():
+        time.sleep(0.01)
+    with store.write() as connection:
+        assert connection.execute(text("SELECT count(*) FROM records")).scalar_one() == 0
+    link.close()
+    writer.join()
+
+
+def test_in_a_transaction_that_writes_the_server_asks_whether_anybody_is_there(store: Store) -> None:
+    with store.write() as connection:
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["1", "1", "4"]
 
 
 def test_a_writer_does_not_wait_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

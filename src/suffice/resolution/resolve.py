@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Self, cast
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from suffice.errors import StoreConflict
 from suffice.resolution.judge import Outcome, Resolution, Validation, Verify, first_record, judge
@@ -13,7 +13,7 @@ from suffice.resolution.provenance import events
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction
-from suffice.store.database import Store
+from suffice.store.database import Store, insert_all
 from suffice.store.events import append_provenance
 from suffice.store.records import Change, Record, load_inputs, load_records, save_changes
 from suffice.store.schema import resolutions
@@ -149,7 +149,7 @@ class Resolver:
             if self.fence is not None:
                 self._check(connection, self.fence, fresh, decided)
             save_changes(connection, [change for resolution in fresh for change in _changes(resolution)])
-            connection.execute(insert(resolutions), [_row(resolution, self.scope, at) for resolution in fresh])
+            insert_all(connection, resolutions, [_row(resolution, self.scope, at) for resolution in fresh])
             append_provenance(connection, [event for resolution in fresh for event in events(resolution, at)])
 
     def _check(self, connection: Connection, fence: Verifier, fresh: Sequence[Resolution], decided: "_Decided") -> None:

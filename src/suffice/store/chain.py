@@ -12,9 +12,9 @@ from hashlib import sha256
 from math import isfinite
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, select, update
 
-from suffice.store.database import insert_new
+from suffice.store.database import insert_all, insert_new
 from suffice.store.schema import store_meta
 
 GENESIS = "0" * 64
@@ -55,7 +55,7 @@ def append(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any
         before, last = last, _hash(last, [values[name] for name in names])
         chained.append({**values, "prev_hash": before, "hash": last})
     if chained:
-        connection.execute(insert(table), chained)
+        insert_all(connection, table, chained)
         connection.execute(update(store_meta).where(store_meta.c.key == _key(table)).values(value=f"{seq}:{last}"))
     return len(chained)
 

@@ -38,7 +38,11 @@ from suffice.store.forks import in_transaction, watch
 from suffice.store.schema import HEAD, metadata
 
 BUSY_SECONDS = 30
-"""How long a transaction waits for another process, and a server for a process that has fallen silent."""
+"""How long a transaction waits for another process."""
+
+IDLE_SECONDS = 5
+"""How long a server lets a transaction that writes be silent. A process that is stopped in one, or whose machine is cut
+off, holds everybody's write lock no longer than its lease."""
 
 CONNECT_SECONDS = 10
 """How long to wait for the answer of a database server."""
@@ -162,6 +166,17 @@ def agents_store(where: str | Path) -> Store:
     if address.file:
         return Store(_file_engine(address, durable=True, patience=AGENT_SECONDS), address.name)
     return Store(_server_engine(address, patience=AGENT_SECONDS), address.name)
+
+
+def insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows, which all have the same columns.
+
+    On PostgreSQL always so, never one statement for each of many rows: the driver sends those as a pipeline, and within
+    it no limit of the server ends the transaction of a process that has fallen silent.
+    """
+    if rows:
+        statement, values = _insert(connection, table, rows)
+        connection.execute(statement, values)
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
@@ -298,9 +313,17 @@ def _begin_on_server(connection: Connection, patience: int | None) -> None:
         return
     # Without it, PostgreSQL numbers rows before they are committed: a later one may be seen first, and a reader that
     # has gone on behind it would never see the earlier one. The lock ends with the transaction, whatever becomes of it.
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience or BUSY_SECONDS}s'")
-    # A machine that vanishes without a word would hold the lock until the server's TCP gives up, two hours later.
-    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{patience or BUSY_SECONDS}s'")
+    # A process that is stopped, or a machine that vanishes without a word, would hold the lock for hours. The limit for
+    # silence does not count while the server waits for the rest of a message: there TCP asks whether anybody is there.
+    idle = patience or IDLE_SECONDS
+    limits = {
+        "lock_timeout": f"'{patience or BUSY_SECONDS}s'",
+        "idle_in_transaction_session_timeout": f"'{idle}s'",
+        "tcp_keepalives_idle": 1,
+        "tcp_keepalives_interval": 1,
+        "tcp_keepalives_count": max(round(idle) - 1, 1),
+    }
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items()))
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 

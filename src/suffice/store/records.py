@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from suffice.errors import StoreConflict
+from suffice.store.database import insert_all
 from suffice.store.schema import record_versions, records
 
 _AT_ONCE = 500
@@ -74,12 +75,10 @@ def save_changes(connection: Connection, changes: Sequence[Change]) -> None:
     first = {c.after.target: c for c in reversed(changes)}
     last = {c.after.target: c for c in changes}
     new = [_columns(last[target].after) for target, change in first.items() if change.before is None]
-    if new:
-        connection.execute(insert(records), new)
+    insert_all(connection, records, new)
     _update(connection, [(c.before, last[target].after) for target, c in first.items() if c.before is not None])
     grown = [c for c in changes if c.before is None or c.after.version > c.before.version]
-    if grown:
-        connection.execute(insert(record_versions), [_version(change) for change in grown])
+    insert_all(connection, record_versions, [_version(change) for change in grown])
 
 
 def _update(connection: Connection, pairs: Sequence[tuple[Record, Record]]) -> None:
@@ -93,7 +92,9 @@ def _update(connection: Connection, pairs: Sequence[tuple[Record, Record]]) -> N
         & (c.status == bindparam("was_status"))
         & (c.consecutive_rollbacks == bindparam("was_consecutive_rollbacks"))
     )
-    if connection.execute(update(records).where(unchanged), changed).rowcount != len(changed):
+    # One by one: `insert_all` says why.
+    statement = update(records).where(unchanged)
+    if sum(connection.execute(statement, one).rowcount for one in changed) != len(changed):
         raise StoreConflict(
             f"one of {len(changed)} records was changed by somebody else meanwhile; nothing was written"
         )
