@@ -54,8 +54,8 @@ def answering(store: Store, *decisions: Decision, max_rollbacks: int | None = 3,
 class Lowered:
     """A flag that is at the baseline."""
 
-    def ask(self, target: str, region: str | None = None) -> flag.Answer:
-        return flag.Answer(Arm.FIXED, resolved=True, reason="STATIC")
+    def ask(self, target: str, region: str | None = None) -> flag.FlagAnswer:
+        return flag.FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
 
 
 def counted(resolver: Resolver) -> tuple[int, int]:
