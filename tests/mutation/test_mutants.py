@@ -65,6 +65,14 @@ def test_the_source_is_the_same_after_all_its_mutants() -> None:
     assert names(source) == names(ast.unparse(ast.parse(source)))
 
 
+def test_every_mutant_of_a_module_compiles_and_leaves_the_others_as_they_are() -> None:
+    source = (ROOT / "src" / "suffice" / "gates" / "plan.py").read_text(encoding="utf-8")
+    every = list(mutants_of(source, "plan.py"))
+    codes = [mutant.code for mutant in every]
+    assert len(set(codes)) == len(codes) > 10
+    assert [mutant.code for mutant in every] == codes
+
+
 @pytest.mark.parametrize("module", JUDGES)
 def test_what_is_named_equivalent_is_a_mutant_and_has_a_reason(module: str) -> None:
     path = ROOT / "src" / "suffice" / module
