@@ -180,6 +180,28 @@ def test_boundaries_at_or_beyond_n_and_empty_ones_are_no_looks(rule: Rule) -> No
     assert (run.verdict.reason, run.verdict.n) == (StopReason.REACHED_N, 10)
 
 
+@pytest.mark.parametrize(
+    "boundary, draw, reason",
+    [
+        (Boundary(4, None, 4), 1, StopReason.ACCEPT_BOUNDARY),
+        (Boundary(4, 0, None), 0, StopReason.REJECT_BOUNDARY),
+    ],
+)
+def test_a_boundary_on_one_side_is_a_look_for_that_side(boundary: Boundary, draw: int, reason: StopReason) -> None:
+    run, other = (Run(suffice.Proportion(0.5), 10, [boundary]) for _ in range(2))
+    assert run.need == 4
+    run.observe([draw] * 4)
+    assert run.verdict.reason is reason
+    other.observe([1 - draw] * 4)
+    assert other.need == 6
+
+
+@pytest.mark.parametrize("way", [list, iter, np.array])
+def test_it_tells_how_many_of_these_draws_it_has_taken(way: Callable[[list[int]], Iterable[float]]) -> None:
+    run = Run(suffice.Proportion(0.5), 10, [Boundary(4, 0, 4)])
+    assert [run.observe(way(draws)) for draws in ([1, 0], [1], [0, 1, 0], [1] * 20)] == [2, 1, 3, 4]
+
+
 def test_a_run_shows_how_far_it_is() -> None:
     run = Run(suffice.Proportion(0.5), 10, [Boundary(4, 0, 4)])
     assert repr(run) == f"<Run {suffice.Proportion(0.5)} 0 of 10 draws, needs 4 more>"
