@@ -33,6 +33,7 @@ bench: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.plans
 	$(BIN)/python -m benchmarks.verify
+	$(BIN)/python -m benchmarks.acknowledge
 
 bench-scale: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.workers
