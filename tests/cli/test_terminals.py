@@ -57,7 +57,7 @@ triage list
 triage show verifier-000001
 triage check TemporaryQueue/triage/verifier-000001
 triage reproduce TemporaryQueue/triage/verifier-000001
-triage close verifier-000001 --note “≤ 1 %”
+triage close verifier-000001 --note '“≤ 1 %”'
 """
 """A shift of an operator: each line is a command; what is refused is part of it."""
 

@@ -45,6 +45,9 @@ def test_the_sentences() -> None:
     assert judge(Evidence(stopped=50, recomputed=20, differing=1), 20).sentence == (
         "1 of 20 decisions recomputed in a fresh process differs (limit 0)"
     )
+    assert judge(Evidence(stopped=50, recomputed=20, differing=2, first_differing="pump-17/1"), 20).sentence == (
+        "2 of 20 decisions recomputed in a fresh process differ (limit 0), the first of key 'pump-17/1'"
+    )
     assert judge(Evidence(stopped=50, recomputed=3, differing=0), 20).sentence == (
         "0 of 3 decisions recomputed in a fresh process differ (limit 0); at least 20 of 50 must be recomputed"
     )

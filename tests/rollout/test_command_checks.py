@@ -152,6 +152,31 @@ def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, 
     assert (tmp_path / "eval.out").read_text(encoding="utf-8") == "because\n"
 
 
+EVALUATED = "- agreement_even: PASS\n- agreement_pdg: FAIL\n  3 of 100 disagree\n24 of 25 cases pass\n"
+TESTED = "collected 3 items\nFAILED tests/test_x.py::test_y - assert 1 == 2\n1 failed, 2 passed in 0.1s\n"
+CRASHED = "Traceback (most recent call last):\n  File x\nValueError: no plan\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "line"),
+    [
+        (EVALUATED, "- agreement_pdg: FAIL"),
+        (TESTED, "FAILED tests/test_x.py::test_y"),
+        (CRASHED, "ValueError: no plan"),
+        ("reading\nthe service does not answer\n", "the service does not answer"),
+    ],
+)
+def test_a_failed_check_gives_its_first_failing_line(tmp_path: Path, printed: str, line: str) -> None:
+    (tmp_path / "printed").write_text(printed, encoding="utf-8")
+    _, sentence = judged(tmp_path, f"eval=sh -c 'cat {tmp_path}/printed; exit 2'")
+    assert f"(limit 0): {line}" in sentence
+
+
+def test_a_check_that_holds_gives_its_last_line_whatever_it_printed(tmp_path: Path) -> None:
+    _, sentence = judged(tmp_path, "eval=sh -c 'echo FAILED before; echo all is well'")
+    assert sentence.endswith("(limit 0): all is well")
+
+
 def test_an_answer_is_used_until_it_is_old_or_from_the_future(tmp_path: Path) -> None:
     assert judged(tmp_path, exits(0))[0] is Outcome.SUCCESSFUL
     assert asked(tmp_path, exits(2), BEGAN + 99)[0] is Outcome.SUCCESSFUL

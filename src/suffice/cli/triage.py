@@ -1,6 +1,7 @@
 """`suffice triage`: look at frozen evidence, and see a difference happen again."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from suffice.terminal import print_lines, print_table
 
 if TYPE_CHECKING:
     from suffice.store.database import Store
+    from suffice.store.rollouts import StoredRollout
     from suffice.store.triage import TriageItem
 
 app = typer.Typer(
@@ -31,15 +33,36 @@ def list_items(
     where: options.StoreOptions,
 ) -> Answer:
     """The open items, one for each rollout that was rolled back."""
+    from suffice.store.rollouts import load_rollout
     from suffice.store.triage import items
 
     with _open(where) as store, store.read() as connection:
         listed = items(connection, closed=every)
-    rows = [(item.id, item.stage, "open" if item.open else "closed", item.reason) for item in listed]
+        sources = {item.id: _source(load_rollout(connection, item.id)) for item in listed}
+    columns = ("item", "service", "source", "stage", "opened", "state", "why it was rolled back")
+    rows = [
+        (item.id, item.service, sources[item.id] or "–", item.stage, _moment(item.opened_at), _state(item), item.reason)
+        for item in listed
+    ]
     return Answer(
-        [{**asdict(item), "open": item.open} for item in listed],
-        lambda: print_table("Triage", ("item", "stage", "state", "why it was rolled back"), rows),
+        [{**asdict(item), "open": item.open, "source": sources[item.id]} for item in listed],
+        lambda: print_table("Triage", columns, rows, left=len(columns)),
     )
+
+
+def _source(stored: "StoredRollout | None") -> str | None:
+    """Where the rollout's cases come from, None where only the service can build them."""
+    source = stored.config.get("source") if stored else None
+    named = (source.get("source") or source.get("records")) if isinstance(source, dict) else None
+    return None if named is None else str(named)
+
+
+def _state(item: "TriageItem") -> str:
+    return "open" if item.open else f"closed by {item.closed_by}"
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}Z"
 
 
 def show(item: Item, *, where: options.StoreOptions) -> Answer:

@@ -31,6 +31,15 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """How many decisions were decided again, how many came out otherwise, and the key of the first of them."""
+
+    decisions: int = 0
+    differing: int = 0
+    first: str | None = None
+
+
 class Measurement:
     """Measures one rollout again and again; what the ledger had before is not read twice. Raises nothing: what cannot
     be read is not measured. `recomputed` holds how many decisions of a stage (with enough adaptive ones, or not yet)
@@ -49,7 +58,7 @@ class Measurement:
         self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
         self._plan_of, self._rebuild = plan_of, rebuild
         self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
-        self.recomputed: dict[tuple[str, bool], tuple[int, int]] = {}
+        self.recomputed: dict[tuple[str, bool], Recomputed] = {}
 
     @property
     def stages(self) -> Mapping[str, Counted]:
@@ -89,13 +98,15 @@ class Measurement:
                 self.recomputed[stage.name, enough] = self._recompute(stage.name)
             except SufficeError as error:
                 notes = (f"determinism: {error}",)
-        recomputed, differ = self.recomputed.get((stage.name, enough), (0, 0))
-        return Measured(replace(evidence, recomputed=recomputed, differing=differ), notes)
+        known = self.recomputed.get((stage.name, enough), Recomputed())
+        seen = replace(evidence, recomputed=known.decisions, differing=known.differing, first_differing=known.first)
+        return Measured(seen, notes)
 
-    def _recompute(self, stage: str) -> tuple[int, int]:
+    def _recompute(self, stage: str) -> Recomputed:
         rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
         pairs = self._rebuild(rows)[:RECOMPUTED]
-        return len(pairs), len(differing(pairs, self._plan_of(stage))) if pairs else 0
+        keys = differing(pairs, self._plan_of(stage)) if pairs else []
+        return Recomputed(len(pairs), len(keys), keys[0] if keys else None)
 
 
 def _plain(estimate: Estimate) -> list[float]:

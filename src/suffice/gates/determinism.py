@@ -21,6 +21,8 @@ def judge(evidence: Evidence, at_least: int = 1) -> GateResult:
     outcome = Outcome.FAILED if differing else _when_equal(recomputed, decisions, max(at_least, 1))
     differ = "differs" if differing == 1 else "differ"
     sentence = f"{differing:,} of {recomputed:,} decisions recomputed in a fresh process {differ} (limit 0)"
+    if evidence.first_differing is not None:
+        sentence += f", the first of key {evidence.first_differing!r}"
     if recomputed < at_least:
         sentence += f"; at least {at_least:,} of {decisions:,} must be recomputed"
     return GateResult(GATE, outcome, sentence, float(differing), 0.0, {"recomputed": recomputed})

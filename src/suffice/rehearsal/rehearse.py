@@ -8,7 +8,7 @@ from typing import Any
 
 from suffice.config import set_enabled
 from suffice.errors import DataError, MissingDataError, OutputError, RolloutError, SufficeError
-from suffice.evidence.production import RECOMPUTED
+from suffice.evidence.production import RECOMPUTED, Recomputed
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.tally import Counted
 from suffice.files import write_atomically
@@ -294,8 +294,8 @@ class _Rehearsal:
             evidence = row["evidence"]
             if evidence["recomputed"]:
                 enough = evidence["stopped"] >= RECOMPUTED
-                counts = evidence["recomputed"], evidence["differing"]
-                self.monitor.measurement.recomputed[row["stage"], enough] = counts
+                known = Recomputed(evidence["recomputed"], evidence["differing"], evidence.get("first_differing"))
+                self.monitor.measurement.recomputed[row["stage"], enough] = known
 
     def _watch(self, state: State, seen: Callable[[Moment], None]) -> State:
         last = state.last_cycle if state.last_cycle is not None else self.setup.start

@@ -5,6 +5,7 @@ asked again answers as it did last until the new answer comes.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,9 @@ TIMEOUT_SECONDS = 3600.0
 
 _OUTCOMES: dict[int, Outcome] = {ExitCode.HOLDS: Outcome.SUCCESSFUL, ExitCode.CANNOT_TELL: Outcome.ERROR}
 """What an exit code says; any other one is a failure."""
+
+_FAILING = re.compile(r"\b(FAIL|FAILED|ERROR|Error|error:|ABOVE THE LIMIT|not ok)\b|\w+(Error|Exception): ")
+"""How the runbook's commands, pytest, JUnit's kin and TAP begin what failed."""
 
 _GRACE_SECONDS = 60.0
 """After its deadline a check has had time to write its answer; without one it was killed."""
@@ -106,9 +110,15 @@ def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
     outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
-    last_line = (answer.output.strip().splitlines() or ["nothing"])[-1]
-    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {last_line}"
+    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {_telling_line(answer)}"
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
+
+
+def _telling_line(answer: LastAnswer) -> str:
+    """The first line that says what failed, where something did; else the last."""
+    lines = [line.strip() for line in answer.output.splitlines() if line.strip()] or ["nothing"]
+    failing = (line for line in lines if answer.code and _FAILING.search(line))
+    return next(failing, lines[-1])
 
 
 def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
