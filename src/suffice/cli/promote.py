@@ -14,7 +14,7 @@ from suffice.errors import RolloutError
 from suffice.terminal import percent, print_lines, print_table
 
 if TYPE_CHECKING:
-    from suffice.rollout.promotion import Measured, Promotion
+    from suffice.rollout.promotion import Promotion, SourceSummary
 
 
 def promote(
@@ -65,12 +65,12 @@ def _print(promotion: "Promotion") -> None:
         print_lines("not pushed; git push shows it to others")
 
 
-def _print_evidence(evidence: "Sequence[Measured]") -> None:
+def _print_evidence(evidence: "Sequence[SourceSummary]") -> None:
     columns = ("source", "cases", "draws saved", "decisions that differ")
     print_table("Evidence, measured now", columns, map(_row, evidence))
 
 
-def _row(measured: "Measured") -> tuple[str, ...]:
+def _row(measured: "SourceSummary") -> tuple[str, ...]:
     summary = measured.summary
     saved, differ = percent(summary["sample_reduction"], 1), percent(summary["disagreement_rate"])
     return measured.source, f"{summary['cases']:,}", saved, differ

@@ -24,8 +24,8 @@ NOTES = Path("release-notes")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a comparison on one source said, and whether it is good enough."""
+class SourceSummary:
+    """What the comparison on one source came to."""
 
     source: str
     summary: dict[str, Any]
@@ -40,7 +40,7 @@ class Promotion:
     base: str
     changed: tuple[str, ...]
     body: Path
-    evidence: tuple[Measured, ...]
+    evidence: tuple[SourceSummary, ...]
     pushed: bool = False
     pull_request: str | None = None
 
@@ -88,14 +88,14 @@ def promote(wanted: Wanted, source: str, cases: Sequence[Case]) -> Promotion:
     return Promotion(branch, commit, base, changed, wanted.body, evidence, bool(wanted.push), opened)
 
 
-def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[Measured, ...]:
+def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[SourceSummary, ...]:
     """Compare on the even set and on a source, now. Raises RolloutError when a gate fails, with both numbers."""
     config, plan = subject.config, subject.plan
     last = config.rollout.stages[-1]
     check_net(last.audit_fraction, 1 - plan.uniform_asn / plan.n, config.rollout.acceptance.min_sample_reduction)
     sets = [("even", even_cases(plan.rule, plan.n)), (source, cases)]
     measured = tuple(
-        Measured(name, compare(these, plan.rule, plan.n, [plan], config.determinism.seed).summary(0))
+        SourceSummary(name, compare(these, plan.rule, plan.n, [plan], config.determinism.seed).summary(0))
         for name, these in sets
     )
     for comparison in measured:
@@ -103,7 +103,7 @@ def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[Measu
     return measured
 
 
-def _check(measured: Measured, subject: Subject) -> None:
+def _check(measured: SourceSummary, subject: Subject) -> None:
     gate = subject.config.verifier.adaptive_sampling.regression_gate
     least = subject.config.rollout.acceptance.min_sample_reduction
     valid = measured.summary["cases"] - measured.summary["invalid"]

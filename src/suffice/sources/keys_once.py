@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from suffice.errors import DataError
-from suffice.sources.recording import Place
+from suffice.sources.recording import RecordedFile
 
 RECENT = 1 << 16
 _PARTS = 64
@@ -25,7 +25,7 @@ class KeysOnce:
     compared in 64 parts. Two keys among 10⁹ are mistaken for one with probability 1.5·10⁻²¹.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RecordedFile) -> None:
         self._place = place
         self._recent: dict[str, int] = {}
         self._parts: list[IO[bytes]] = []

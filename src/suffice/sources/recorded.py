@@ -9,7 +9,7 @@ from suffice.errors import DataError, MissingDataError, PlanError
 from suffice.sampling.recorded import Recorded
 from suffice.sources.csv_rows import check_there
 from suffice.sources.keys_once import KeysOnce
-from suffice.sources.recording import LeftOut, Place, ReadSoFar, Recording
+from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recording
 from suffice.verifier.case import Case
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
@@ -47,7 +47,7 @@ class Samples:
 
     def __iter__(self) -> Iterator[Case | Unusable]:
         reader, unit = _reader(self.path.suffix.lower())
-        place = Place(self.path, unit, self._rule.counts)
+        place = RecordedFile(self.path, unit, self._rule.counts)
         check_there(self.path)
         empty = True
         with KeysOnce(place) as keys:
@@ -73,7 +73,7 @@ class Samples:
         return Case(one.key, one.target, Recorded(one.values, self._given_order), one.region)
 
 
-def _reader(suffix: str) -> tuple[Callable[[Place, ReadSoFar], Iterator[Recording]], str]:
+def _reader(suffix: str) -> tuple[Callable[[RecordedFile, ReadSoFar], Iterator[Recording]], str]:
     if suffix == ".csv":
         from suffice.sources import recorded_csv
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from suffice.errors import DataError
 from suffice.sources.csv_rows import Rows, csv_rows, number
-from suffice.sources.recording import SLICES, Place, ReadSoFar, Recording, check_columns, recording
+from suffice.sources.recording import SLICES, ReadSoFar, RecordedFile, Recording, check_columns, recording
 
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
-def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
+def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
     """Each case of a file with the columns case and value, or case, before and after; target and region where wanted.
 
     Rows with equal case, target and region that follow each other are one case. An empty cell is a draw that is not
@@ -24,7 +24,7 @@ def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
             yield case
 
 
-def _cases(place: Place, header: list[str], rows: Rows) -> Iterator[Recording]:
+def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recording]:
     draws = check_columns(place.at(1), header, "value")
     at, binary = [header.index(name) for name in draws], place.only_binary(len(draws))
     of = [header.index(name) if name in header else None for name in ("case", *SLICES)]
@@ -49,7 +49,7 @@ def _cases(place: Place, header: list[str], rows: Rows) -> Iterator[Recording]:
         yield _closed(place, names, lines, values)
 
 
-def _closed(place: Place, names: list[str], lines: list[int], values: list[list[float | None]]) -> Recording:
+def _closed(place: RecordedFile, names: list[str], lines: list[int], values: list[list[float | None]]) -> Recording:
     draws = np.array(values, dtype=np.float64)
     return recording(place, names, lines.__getitem__, draws[:, 0] if draws.shape[1] == 1 else draws)
 

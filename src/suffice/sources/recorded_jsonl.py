@@ -9,13 +9,13 @@ import numpy as np
 
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
-from suffice.sources.recording import LeftOut, Place, ReadSoFar, Recording, check_columns, recording
+from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recording, check_columns, recording
 
 _NUMBERS = {int, float}
 _BINARY = {int, float, bool}
 
 
-def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
+def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
     """Each line's case: `{"case": …, "samples": […]}` or `{"case": …, "before": […], "after": […]}`, with `target` and
     `region` where wanted. Blank lines are passed over. Raises DataError with the line."""
     size = max(place.path.stat().st_size, 1)
@@ -29,7 +29,7 @@ def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
                 yield _recording(place, line, _object(place, line, text))
 
 
-def _object(place: Place, line: int, text: bytes) -> dict[str, Any]:
+def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -39,7 +39,7 @@ def _object(place: Place, line: int, text: bytes) -> dict[str, Any]:
     return content
 
 
-def _recording(place: Place, line: int, content: dict[str, Any]) -> Recording:
+def _recording(place: RecordedFile, line: int, content: dict[str, Any]) -> Recording:
     columns = check_columns(place.at(line), list(content), "samples")
     draws = [_numbers(place, line, name, content[name], len(columns)) for name in columns]
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
@@ -49,7 +49,7 @@ def _recording(place: Place, line: int, content: dict[str, Any]) -> Recording:
     return case if even else replace(case, left_out=LeftOut.UNEVEN)
 
 
-def _text(place: Place, line: int, content: dict[str, Any], name: str) -> str:
+def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) -> str:
     value = content.get(name)
     if value is None and name != "case":
         return ""
@@ -58,7 +58,7 @@ def _text(place: Place, line: int, content: dict[str, Any], name: str) -> str:
     return str(value)
 
 
-def _numbers(place: Place, line: int, name: str, values: Any, columns: int) -> Floats:
+def _numbers(place: RecordedFile, line: int, name: str, values: Any, columns: int) -> Floats:
     if not isinstance(values, list):
         raise DataError(f"{place.at(line, name)}: is {type(values).__name__}; allowed: a list of numbers")
     kinds = _BINARY if place.only_binary(columns) else _NUMBERS

@@ -8,7 +8,7 @@ import numpy as np
 from suffice.errors import DataError
 from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
-from suffice.sources.recording import SLICES, Place, ReadSoFar, Recording, check_columns, recording
+from suffice.sources.recording import SLICES, ReadSoFar, RecordedFile, Recording, check_columns, recording
 
 with imported_for("reading Parquet"):
     import pyarrow as pa
@@ -18,7 +18,7 @@ with imported_for("reading Parquet"):
 BATCH = 1 << 16
 
 
-def read(place: Place, told: ReadSoFar) -> Iterator[Recording]:
+def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
     """Each case of a file with the columns that a CSV file has; null is a draw that is not there.
 
     Holds one batch of 65,536 rows, what Arrow buffers of a row group, and one case. Raises DataError with the row.
@@ -51,12 +51,12 @@ class _Part:
         self.row = row
         self.values = [values]
 
-    def recording(self, place: Place) -> Recording:
+    def recording(self, place: RecordedFile) -> Recording:
         # A copy: a view would keep its whole batch in memory.
         return recording(place, self.names, lambda i: self.row + i, np.concatenate(self.values))
 
 
-def _opened(place: Place) -> pq.ParquetFile:
+def _opened(place: RecordedFile) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(place.path, pre_buffer=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
@@ -65,7 +65,7 @@ def _opened(place: Place) -> pq.ParquetFile:
         ) from error
 
 
-def _check_types(place: Place, schema: pa.Schema, draws: tuple[str, ...]) -> None:
+def _check_types(place: RecordedFile, schema: pa.Schema, draws: tuple[str, ...]) -> None:
     for name in draws:
         kind = schema.field(name).type
         # A column of nulls only has a type of its own: cases without draws.
@@ -75,7 +75,7 @@ def _check_types(place: Place, schema: pa.Schema, draws: tuple[str, ...]) -> Non
             raise DataError(f"{place.at(1, name)}: has the type {kind}; allowed: {place.allowed(len(draws))}")
 
 
-def _parts(place: Place, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
+def _parts(place: RecordedFile, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     done = 0
     batches = file.iter_batches(BATCH, columns=[*names, *draws])
     while (batch := _next(place, batches, done)) is not None:
@@ -84,14 +84,14 @@ def _parts(place: Place, file: pq.ParquetFile, names: list[str], draws: tuple[st
         done += len(batch)
 
 
-def _next(place: Place, batches: Iterator[Any], done: int) -> Any:
+def _next(place: RecordedFile, batches: Iterator[Any], done: int) -> Any:
     try:
         return next(batches, None)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{place.path}, after row {done}: is cut short or damaged: {_first_line(error)}") from error
 
 
-def _parts_of(place: Place, batch: Any, done: int, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
+def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     texts = [_texts(place, batch, name, done) for name in names]
     values = [_numbers(place, batch.column(name), name, done, len(draws)) for name in draws]
     table = values[0] if len(values) == 1 else np.stack(values, axis=1)
@@ -104,7 +104,7 @@ def _parts_of(place: Place, batch: Any, done: int, names: list[str], draws: tupl
         yield _Part(key, done + start + 1, table[start:end])
 
 
-def _texts(place: Place, batch: Any, name: str, done: int) -> Any:
+def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:
     try:
         texts = batch.column(name).cast(pa.string())
     except pa.ArrowException as error:
@@ -112,7 +112,7 @@ def _texts(place: Place, batch: Any, name: str, done: int) -> Any:
     return texts.fill_null("")
 
 
-def _numbers(place: Place, column: Any, name: str, done: int, columns: int) -> Floats:
+def _numbers(place: RecordedFile, column: Any, name: str, done: int, columns: int) -> Floats:
     """The column as floats, NaN for null; a NaN or infinity of its own is refused."""
     draws: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     fits = place.fits(draws, columns)

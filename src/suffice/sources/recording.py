@@ -42,7 +42,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordedFile:
     """A file and what its rows are called, for messages; `binary` tells that single values must be 0 or 1."""
 
     path: Path
@@ -65,7 +65,7 @@ class Place:
         return (values == 0) | (values == 1) if self.only_binary(columns) else np.isfinite(values)
 
 
-def recording(place: Place, names: Sequence[str], row_of: Callable[[int], int], values: Floats) -> Recording:
+def recording(place: RecordedFile, names: Sequence[str], row_of: Callable[[int], int], values: Floats) -> Recording:
     """The recording of a case: `names` are its key, target and region; NaN in `values` stands for an empty cell.
 
     A case without draws has one row whose cells are empty. A pair that lacks a member makes the case uneven; a value
@@ -79,7 +79,7 @@ def recording(place: Place, names: Sequence[str], row_of: Callable[[int], int], 
     return Recording(key, target or key, region or None, row, None if why else values, why)
 
 
-def _left_out(place: Place, row_of: Callable[[int], int], values: Floats) -> LeftOut | None:
+def _left_out(place: RecordedFile, row_of: Callable[[int], int], values: Floats) -> LeftOut | None:
     missing = np.isnan(values)
     if len(values) <= 1 and missing.all():
         return LeftOut.EMPTY
@@ -91,7 +91,7 @@ def _left_out(place: Place, row_of: Callable[[int], int], values: Floats) -> Lef
     return LeftOut.ONE_DRAW if len(values) == 1 else None
 
 
-def check_key(place: Place, row: int, key: str) -> None:
+def check_key(place: RecordedFile, row: int, key: str) -> None:
     """Raises DataError for a key that cannot name a stream."""
     if not key:
         raise DataError(f"{place.at(row, 'case')}: is empty; each row needs a case")
