@@ -15,9 +15,10 @@ from production import Production, again, producing
 from suffice.errors import RolloutError
 from suffice.flag.lowering import ASKED_FILE
 from suffice.rollout.driver import Driver
-from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Seen, obstacle_of
+from suffice.rollout.fleet import LATE_SECONDS, OLD_PRIMARY, FleetCount, Lowered, Seen, clocks_ahead, obstacle_of
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
+from suffice.rollout.status import status_of
 from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
@@ -315,14 +316,31 @@ def test_a_word_that_was_released_in_an_old_primary_is_waited_for_until_a_person
     production.operator.tell("release", "ann", "the runner's host goes")
     with restored(fleet, tmp_path / "backup.db") as operator:
         assert operator.cycle().phase is Phase.HELD_BACK
+        assert status_of(operator).notes[-1] == f"a rollback would wait: {OLD_PRIMARY}"
         assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
         production.clock.now += 1e6
         assert operator.cycle().phase is Phase.ROLLING_BACK
         assert operator.history()[-1].why.endswith("say `suffice rollout rollback --old-primary-is-gone`")
+        assert status_of(operator).notes[-1] == f"the baseline is not observed yet: {OLD_PRIMARY}"
         operator.old_primary_is_gone("ann")
         assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLED_BACK
         with pytest.raises(RolloutError, match="no old primary is waited for"):
             operator.old_primary_is_gone("ann")
+
+
+def test_that_an_old_primary_is_gone_can_be_said_before_any_cycle_has_seen_the_new_store(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    production = fleet.production
+    completed(production)
+    backup_of(production, tmp_path / "backup.db")
+    production.operator.tell("release", "ann", "the runner's host goes")
+    with restored(fleet, tmp_path / "backup.db") as operator:
+        operator.old_primary_is_gone("ann")
+        assert operator.state.phase is Phase.HELD_BACK
+        operator.tell("rollback", "ann", "really")
+        production.clock.now += length_of(operator.state.rollout) + LATE_SECONDS
+        assert operator.cycle().phase is Phase.ROLLED_BACK
 
 
 @pytest.mark.parametrize(
@@ -390,6 +408,29 @@ def test_a_host_of_the_fleet_whose_clock_is_off_is_an_error_with_its_name(fleet:
     production.traffic(10)
     production.cycle()
     assert "the clock of host pump-7 is 1,800 s ahead of the store's (limit 60 s)" in production.state.why
+
+
+def test_a_process_that_reads_or_writes_late_and_one_that_is_gone_say_nothing_of_a_hosts_clock(fleet: Fleet) -> None:
+    production = fleet.production
+
+    def ahead() -> set[int]:
+        with production.store.read() as connection:
+            return {round(seconds) for seconds in clocks_ahead(connection, SERVICE).values()}
+
+    # Reads fail for ten minutes, or the process stands still between a read and the write.
+    for clock in (production.clock, fleet.boot):
+        clock.now += 600.0
+    for agent in fleet.agents:
+        agent.step_write()
+    assert ahead() == {0}
+    # Killed while the host's clock was off, which it is no more.
+    with production.store.touch() as connection:
+        (one, _) = registered(connection, SERVICE)
+        write_process(connection, replace(one, nonce="zzz", beat_at=one.beat_at + 1800))
+    production.clock.now += 1.0
+    fleet.boot.now += 1.0
+    fleet.step()
+    assert ahead() == {0}
 
 
 def test_a_rollback_lowers_this_host_at_once_also_while_the_store_is_locked(fleet: Fleet) -> None:

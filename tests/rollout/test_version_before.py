@@ -97,6 +97,15 @@ def test_it_advances_on_its_old_evidence_and_the_new(left: Production) -> None:
     assert left.cycle().phase is Phase.COMPLETED
 
 
+def test_a_rollback_that_it_had_begun_is_finished_by_the_first_cycle(left: Production) -> None:
+    """Without a word in the store, which that version did not know, the first cycle said "not observed" before."""
+    begun = """UPDATE rollouts SET phase = 'RollingBack', state = replace(state, '"Progressing"', '"RollingBack"')"""
+    with left.store.write() as connection:
+        assert connection.execute(text(begun)).rowcount == 1
+    assert left.operator.cycle().phase is Phase.ROLLED_BACK
+    assert left.actions() == ["start", "advance", "observed", "receipt", "triage", "settle"]
+
+
 def test_it_is_rolled_back_with_receipt_and_bundle(left: Production) -> None:
     assert left.operator.tell("rollback", "ann", "no appetite").phase is Phase.ROLLED_BACK
     assert published(left.place.flag) is None

@@ -298,13 +298,23 @@ class Driver:
     def _watch_fleet(self) -> Watched:
         state, service = self.state, self.stored.service
         with self._store.read() as connection:
-            epoch = epoch_of(connection, service) or 0
+            epoch = epoch_of(connection, service)
+        if epoch is None:
+            epoch = self._write_first_word(state)
         if self._lowered is None or self._lowered.epoch != epoch:
             # Another process committed it, at the latest just now.
             self._lowered = Lowered(epoch, self._boot())
         return watch_fleet(
             self._store, service, self._id, self._lowered, state, self._clock, self._boot, self._patience
         )
+
+    def _write_first_word(self, state: State) -> int:
+        """The word of a rollback that a version without words began."""
+        with self._store.write() as connection:
+            read = store_word(connection, self._folder, word_of(self.stored, state, self._flag.salt), self._clock())
+        note_word(self._folder, read)
+        self._after_word()
+        return read.word.epoch if read.word else 0
 
     def _publish(self, exposure: Exposure | None, wanted: Callable[[State], bool]) -> bool:
         """Publish, unless the stored state wants something else by now; returns whether it was done."""

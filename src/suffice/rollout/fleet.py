@@ -31,6 +31,12 @@ LATE_SECONDS = LEASE_SECONDS + MARGIN_SECONDS
 UNREGISTERED = "unregistered"
 """The id of those who decide adaptively and have no row: versions that cannot acknowledge."""
 
+OLD_PRIMARY = (
+    "a word that stands without a runner was written in the store's old incarnation; when that server is gone, "
+    "say `suffice rollout rollback --old-primary-is-gone`"
+)
+"""What a receipt waits for, where such a word may live on."""
+
 _PAUSE_SECONDS = 0.05
 _NEWEST, _RECENT_SECONDS = 10_000, 3600.0
 
@@ -171,10 +177,7 @@ def obstacle_of(read: WordRead, lowered: Lowered, state: State | None) -> str:
         until = datetime.fromtimestamp(state.old_words_until, UTC)
         return f"words of the store's old incarnation may stand until {until:%Y-%m-%d %H:%M:%S} UTC"
     if state.old_primary:
-        return (
-            "a word that stands without a runner was written in the store's old incarnation; when that server is gone, "
-            "say `suffice rollout rollback --old-primary-is-gone`"
-        )
+        return OLD_PRIMARY
     return ""
 
 
@@ -214,10 +217,11 @@ def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
 
 
 def clocks_ahead(connection: Connection, service: str) -> dict[str, float]:
-    """By how many seconds the clock of each host of the fleet is ahead of the store's."""
+    """By how many seconds the clock of each host of the fleet was ahead of the store's at the newest read there."""
     rows = [row for row in fleet(connection, service) if row.left_at is None and row.seen_at is not None]
-    # A row tells when it was written, by its host, and when it last read, by the store: a moment apart.
-    return {row.host: row.beat_at - (row.seen_at or 0.0) for row in rows}
+    # Both moments are that of one read: by the host's clock, and by the store's.
+    newest_last = sorted(rows, key=lambda row: row.seen_at or 0.0)
+    return {row.host: row.beat_at - (row.seen_at or 0.0) for row in newest_last}
 
 
 def plain_member(member: Member) -> dict[str, Any]:

@@ -213,6 +213,7 @@ class Operator:
     def old_primary_is_gone(self, who: str) -> None:
         """A person says that the server of the store's old incarnation is gone. Raises RolloutError when none is
         waited for."""
+        self.monitor.driver.check_store()
         if not self.state.old_primary:
             raise RolloutError(
                 f"rollout {self.current.id}: no old primary is waited for; leave out --old-primary-is-gone"

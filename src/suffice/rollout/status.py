@@ -9,6 +9,7 @@ from suffice.gates import disagreement
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
+from suffice.rollout.fleet import OLD_PRIMARY
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
@@ -77,12 +78,20 @@ def status_of(operator: Operator) -> Status:
         stored.service,
         state,
         numbers.get("gates", ()),
-        (*numbers.get("notes", ()), *sentences(irregular)),
+        (*numbers.get("notes", ()), *sentences(irregular), *_waits_for(operator, state)),
         judged.at if judged else None,
         stored.updated_at,
         stored_config(stored.config, stored.id).rollout.acceptance.confidence,
         extra,
     )
+
+
+def _waits_for(operator: Operator, state: State) -> list[str]:
+    """What keeps a rollback from its receipt, or would."""
+    if state.phase is Phase.ROLLING_BACK:
+        stuck = operator.world.journal(operator.current.id).last(Action.NOT_OBSERVED)
+        return [f"the baseline is not observed yet: {stuck.why}"] if stuck else []
+    return [f"a rollback would wait: {OLD_PRIMARY}"] if state.old_primary else []
 
 
 def plain_status(status: Status) -> dict[str, Any]:

@@ -262,7 +262,7 @@ class Agent:
             self._prepared = True
 
     def _register(self) -> None:
-        read = self.read
+        read, now = self.read, self._now()
         row = ProcessRow(
             nonce=self.nonce,
             service=self.service,
@@ -274,14 +274,15 @@ class Agent:
             enabled=self._enabled,
             epoch=_epoch(read),
             seen_at=read.store_time if read else None,
-            beat_at=self._now(),
+            # Of the read, as `seen_at` is: however late this is written, the two tell how this host's clock is off.
+            beat_at=now - read.age(self.boot()) if read else now,
             rows_waiting=self._waiting(),
         )
         with self.store.touch() as connection:
             write_process(connection, row)
-            if row.beat_at - self._pruned >= PRUNE_SECONDS:
-                prune(connection, row.beat_at)
-                self._pruned = row.beat_at
+            if now - self._pruned >= PRUNE_SECONDS:
+                prune(connection, now)
+                self._pruned = now
 
     def _keep_note(self) -> None:
         known = self._note

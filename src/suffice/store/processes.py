@@ -20,9 +20,11 @@ _REGISTERED = select(processes.c.nonce).where((processes.c.nonce == bindparam("n
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """A process of a service. Moments are in seconds since the epoch by the store's clock, but for `started`, which is
-    the host's. `epoch` is the highest that it has read, `seen_at` the store's time of that read; `beat_at` is when the
-    row was written last."""
+    """A process of a service. Moments are in seconds since the epoch.
+
+    `epoch` is the highest that it has read, `seen_at` the store's time of its last read, and `beat_at` the host's time
+    of the same read (of the row's writing, before the first read). `started` and `left_at` are by the host's clock.
+    """
 
     nonce: str
     service: str
