@@ -9,7 +9,7 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
 from suffice.errors import DataError
-from suffice.flag.document import FLAG, Exposure, document, from_text, to_text
+from suffice.flag.document import FLAG, Exposure, document, epoch_of, from_text, in_words, to_text
 from suffice.verifier.arm import Arm
 
 names = st.text(min_size=1, max_size=12)
@@ -99,9 +99,62 @@ def test_an_impossible_weight_is_refused(weight):
         Exposure(weight, "s")
 
 
+BASELINE = """{
+  "metadata": {
+    "suffice_format": 1,
+    "suffice_epoch": 3
+  },
+  "flags": {
+    "adaptive-sampling": {
+      "state": "ENABLED",
+      "variants": {
+        "fixed": "fixed",
+        "adaptive": "adaptive"
+      },
+      "defaultVariant": "fixed"
+    }
+  }
+}
+"""
+
+
+def test_the_baselines_document_to_the_letter():
+    assert to_text(None, 3) == BASELINE
+
+
+@given(st.none() | exposures, st.none() | st.integers(0, 2**40))
+def test_the_epoch_of_the_word_reads_back_and_changes_nothing_else(exposure, epoch):
+    text = to_text(exposure, epoch)
+    assert epoch_of(text) == epoch
+    assert from_text(text) == exposure
+
+
+@pytest.mark.parametrize("epoch", ["-1", "true", '"3"', "3.0", "null"])
+def test_an_epoch_that_no_word_has_is_none_and_refused(epoch):
+    text = BASELINE.replace('"suffice_epoch": 3', f'"suffice_epoch": {epoch}')
+    assert epoch_of(text) is None
+    with pytest.raises(DataError, match=r"metadata\.suffice_epoch is .*; allowed: nothing"):
+        from_text(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"metadata": 3}'])
+def test_what_is_no_document_has_no_epoch(text):
+    assert epoch_of(text) is None
+
+
+def test_an_exposure_in_words():
+    assert in_words(None) == "baseline, 0 % adaptive"
+    assert in_words(Exposure(5, "s")) == "5 % adaptive in all regions"
+    assert in_words(Exposure(5, "s", ("eu", "us"))) == "5 % adaptive in eu, us"
+
+
 def test_an_empty_salt_and_impossible_regions_are_refused():
     with pytest.raises(DataError, match="salt"):
         Exposure(5, "")
+    with pytest.raises(DataError, match="the salt is 7; allowed"):
+        Exposure(5, 7)
+    with pytest.raises(DataError, match="names that are not empty"):
+        Exposure(5, "s", ("a", 7))
     with pytest.raises(DataError, match="names that are not empty"):
         Exposure(5, "s", ("",))
     with pytest.raises(DataError, match="each name once"):
@@ -115,6 +168,10 @@ EDITS = {
     r"state is \"DISABLED\"; allowed: \"ENABLED\"": lambda d: d["flags"][FLAG].update(state="DISABLED"),
     r"variants.adaptive is nothing; allowed: \"adaptive\"": lambda d: d["flags"][FLAG]["variants"].pop("adaptive"),
     r"fractional\[2\]\[1\] is 96; allowed: 95": lambda d: fraction(d)[2].__setitem__(1, 96),
+    r"targeting.if\[0\].and\[2\] is \[\]; allowed: nothing": lambda d: d["flags"][FLAG]["targeting"]["if"][0][
+        "and"
+    ].append([]),
+    r"state is 1; allowed: \"ENABLED\"": lambda d: d["flags"][FLAG].update(state=1),
     "the weight is 105; allowed": lambda d: fraction(d)[1].__setitem__(1, 105),
     "the weight is True; allowed": lambda d: fraction(d)[1].__setitem__(1, True),
     r"fractional\[1\]\[0\] is \"fixed\"; allowed: \"adaptive\"": lambda d: fraction(d)[1].__setitem__(0, "fixed"),

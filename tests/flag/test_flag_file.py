@@ -7,7 +7,7 @@ import pytest
 
 from suffice.errors import DataError, MissingDataError, OutputError
 from suffice.flag.document import Exposure, to_text
-from suffice.flag.file import publish, published
+from suffice.flag.file import publish, published, wrong_with_file
 
 CANARY = Exposure(5, "s1", ("eu-west-1",))
 SECOND = 1_000_000_000
@@ -25,6 +25,21 @@ def test_what_is_published_reads_back(path):
         assert receipt.sha256 == sha256(path.read_bytes()).hexdigest()
         assert receipt.mtime_ns == path.stat().st_mtime_ns
     assert [file.name for file in path.parent.iterdir()] == ["flag.json"]
+
+
+def test_who_may_read_a_store_may_read_its_flag_and_nobody_else(path):
+    publish(path, CANARY, epoch=3)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.read_text() == to_text(CANARY, 3)
+
+
+def test_what_a_file_says_otherwise_is_told(path):
+    assert wrong_with_file(path, None) == f"{path}: there is no flag file"
+    publish(path, CANARY)
+    assert wrong_with_file(path, CANARY) is None
+    assert wrong_with_file(path, None) == (
+        f"{path}: says 5 % adaptive in eu-west-1, the rollout wants baseline, 0 % adaptive"
+    )
 
 
 @pytest.mark.parametrize("clock", [0, 1, 1_000 * SECOND, 4_000 * SECOND])

@@ -29,9 +29,9 @@ class Scripted:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        self.now = round(self.now + seconds, 9)
 
-    def observe(self, probes, attempts, settle_seconds=0.0):
+    def observe(self, probes, attempts, settle_seconds=0.0, **changes):
         return observe(
             self,
             probes,
@@ -40,6 +40,7 @@ class Scripted:
             clock=lambda: self.now,
             pause_seconds=0.25,
             settle_seconds=settle_seconds,
+            **changes,
         )
 
 
@@ -58,6 +59,30 @@ def test_not_observed_when_the_attempts_are_used_up():
 
 def test_fixed_for_want_of_an_answer_is_no_observation():
     assert not Scripted(UNKNOWN).observe(ONE, attempts=4).observed
+
+
+def test_where_the_flag_was_removed_fixed_is_what_every_client_answers():
+    assert Scripted(UNKNOWN).observe(ONE, attempts=4, missing_is_fixed=True).observed
+    assert not Scripted(ADAPTIVE).observe(ONE, attempts=4, missing_is_fixed=True).observed
+
+
+def test_whoever_has_no_patience_left_gives_up():
+    patience = iter([True, False])
+    receipt = Scripted(ADAPTIVE).observe(ONE, attempts=9, patience=lambda: next(patience))
+    assert (receipt.observed, receipt.attempts, receipt.seconds) == (False, 2, 0.25)
+    assert receipt.sentence == "0 of 1 probes answer fixed"
+
+
+def test_every_probe_must_answer_fixed_in_the_same_attempt():
+    receipt = Scripted(FIXED, ADAPTIVE, ADAPTIVE, FIXED, FIXED).observe([*ONE, Probe("pump-2")], attempts=2)
+    assert (receipt.observed, receipt.fixed) == (False, 1)
+
+
+def test_it_looks_twenty_times_a_second_and_settles_for_half_a_second():
+    flag = Scripted(FIXED)
+    receipt = observe(flag, ONE, attempts=99, sleep=flag.sleep, clock=lambda: flag.now)
+    assert (receipt.observed, receipt.attempts) == (True, 11)
+    assert receipt.seconds == 0.5
 
 
 def test_no_probes_and_no_attempts_are_no_observation():
