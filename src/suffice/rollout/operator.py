@@ -15,6 +15,7 @@ from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
 from suffice.flag.lowering import ASKED_FILE
 from suffice.gates import determinism
+from suffice.gates.outcome import GateResult
 from suffice.gates.sample_reduction import check_net
 from suffice.rollout.baseline import MADE_UP, settle_without_rollout
 from suffice.rollout.command_checks import Check
@@ -133,6 +134,22 @@ class Operator:
     def state(self) -> State:
         """The state of the rollout that counts. Raises MissingDataError."""
         return state_of(self.current.state)
+
+    def judged(self, gate: str) -> GateResult | None:
+        """What this gate of the rollout's stage says now; None when no stage is judged. It changes nothing.
+
+        Raises MissingDataError when there is a stage and it cannot be judged, StoreError.
+        """
+        try:
+            if not self.state.in_force:
+                return None
+        except MissingDataError:
+            return None
+        report = self.cycle(dry_run=True)
+        result = next((result for result in report.results if result.gate == gate), None)
+        if result is None:
+            raise MissingDataError(f"stage {report.stage} of {report.rollout} cannot be judged: {report.why}")
+        return result
 
     def start(self, who: str, begin: Start | None = None, *, dry_run: bool = False) -> Report:
         """Start a rollout in its first stage.
