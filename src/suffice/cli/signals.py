@@ -26,11 +26,12 @@ def told_to_end() -> Iterator[Event]:
     told.setblocking(False)
 
     def end() -> None:
-        if signals.recv(1) and not left.is_set():
-            stop.set()
-            if not left.wait(GRACE_SECONDS):
-                print_error(f"what was at work did not end within {GRACE_SECONDS:g} s; it was left as by a kill")
-                os._exit(ExitCode.CANNOT_TELL)
+        with signals:
+            if signals.recv(1) and not left.is_set():
+                stop.set()
+                if not left.wait(GRACE_SECONDS):
+                    print_error(f"what was at work did not end within {GRACE_SECONDS:g} s; it was left as by a kill")
+                    os._exit(ExitCode.CANNOT_TELL)
 
     before = {name: signal.signal(name, lambda *_: None) for name in (signal.SIGTERM, signal.SIGINT)}
     woken = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
