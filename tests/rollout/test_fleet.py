@@ -248,6 +248,8 @@ def test_a_runner_that_is_gone_leaves_nobody_adaptive(fleet: Fleet) -> None:
     production.clock.now += length
     fleet.step()
     assert [permitted(agent, fleet.plan) for agent in fleet.agents] == [WhyFixed.LAPSED] * 2
+    why = status_of(production.operator).extra["permitted"]
+    assert why == "nobody: no cycle has renewed the word for 1,260 s; is a runner at work?"
 
 
 def backup_of(production: Production, to: Path) -> None:

@@ -31,7 +31,7 @@ from threading import Condition, Event, Thread
 
 from sqlalchemy import Connection
 
-from suffice.errors import DataError, SufficeError
+from suffice.errors import DataError, StoreError, StoreTimeout, SufficeError
 from suffice.flag.lowering import Lowering, LoweringFiles
 from suffice.serving.fence import BootClock, Read
 from suffice.store.bell import Bell
@@ -278,11 +278,16 @@ class Agent:
             beat_at=now - read.age(self.boot()) if read else now,
             rows_waiting=self._waiting(),
         )
-        with self.store.touch() as connection:
-            write_process(connection, row)
-            if now - self._pruned >= PRUNE_SECONDS:
-                prune(connection, now)
-                self._pruned = now
+        try:
+            with self.store.touch() as connection:
+                write_process(connection, row)
+                if now - self._pruned >= PRUNE_SECONDS:
+                    prune(connection, now)
+                    self._pruned = now
+        except StoreError as error:
+            # A store that answers so may be an empty one, in the place of one that was lost: it is made anew.
+            self._prepared = isinstance(error, StoreTimeout)
+            raise
 
     def _keep_note(self) -> None:
         known = self._note
