@@ -262,9 +262,8 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
     elif "connect_timeout" not in address.url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
     try:
-        # Asked before each use whether it is still there, a connection outlives a restart of the server. An agent asks
-        # again soon, and has no time for two questions.
-        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=patience is None)
+        # Asked before each use whether it is still there, a connection outlives a restart of the server.
+        engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
