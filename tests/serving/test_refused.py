@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store_places import ROW, Place
-from suffice.errors import StoreError, StoreRefusal
-from suffice.serving.refused import FILE, FOLDER, deliver
-from suffice.store.database import agents_store, open_store
+from suffice.errors import OutputError, StoreError, StoreRefusal
+from suffice.serving.refused import FILE, FOLDER, deliver, put_aside
+from suffice.store.database import Store, agents_store, open_store
 from suffice.store.irregular import Irregular, Irregularities, irregular_of
 from suffice.store.ledger import Ledger
 
@@ -37,3 +38,41 @@ def test_a_store_that_is_out_of_reach_refuses_nothing(tmp_path: Path) -> None:
         deliver(Ledger(store), [ROW, replace(ROW, key="k2")], tmp_path)
     assert not isinstance(raised.value, StoreRefusal)
     assert not (tmp_path / FOLDER).exists()
+
+
+def refused(store: Store, rollout: str = "r", stage: str = "s") -> Irregularities:
+    with store.read() as connection:
+        return irregular_of(connection, rollout, stage)[Irregular.REFUSED]
+
+
+@pytest.mark.parametrize("key", ["k1", "long " + "x" * 3000])
+def test_without_a_folder_to_put_it_aside_the_refusal_is_the_callers(tmp_path: Path, key: str) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        ledger, rows = Ledger(store), [replace(ROW, key=key), replace(ROW, key="k2", seed=2**70)]
+        with pytest.raises(StoreRefusal):
+            deliver(ledger, rows, None)
+        assert (ledger.rows("r"), refused(store)) == ([], Irregularities())
+
+
+@pytest.mark.parametrize("what", ["a line", None, {"rollout": "r"}, {"rollout": "r", "stage": 3}, ["rollout", "stage"]])
+def test_what_names_no_stage_is_counted_for_all_of_them(
+    tmp_path: Path, what: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        put_aside(Ledger(store), tmp_path / "spool", what, "no row of Suffice", 86400.5)
+        put_aside(Ledger(store), tmp_path / "spool", what, "no row of Suffice", 86399.0)
+        assert refused(store) == refused(store, "another", "stage") == Irregularities(2, 86400.5)
+    file = tmp_path / "spool" / FOLDER / FILE
+    aside = [json.loads(line) for line in file.read_text(encoding="ascii").splitlines()]
+    assert aside[0] == {"why": "no row of Suffice", "at": "1970-01-02T00:00:00+00:00", "row": what}
+    assert len(aside) == 2
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert caplog.messages == [f"{file}: a row was put aside: no row of Suffice"] * 2
+
+
+def test_what_cannot_be_put_aside_is_not_counted_either(tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("", encoding="ascii")
+    with open_store(tmp_path / "store.db") as store:
+        with pytest.raises(OutputError, match=r"occupied/refused: a refused row cannot be put aside: "):
+            put_aside(Ledger(store), tmp_path / "occupied", {"rollout": "r", "stage": "s"}, "too long", 1.0)
+        assert refused(store) == Irregularities()
