@@ -23,6 +23,9 @@ JUDGES = {
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
     "serving/fence.py": ("serving/test_fence.py",),
     "serving/permission.py": ("serving/test_permission.py",),
+    "serving/situation.py": ("serving/test_situation.py",),
+    "serving/counted.py": ("serving/test_counted.py",),
+    "serving/served.py": ("serving/test_served.py",),
     "stopping/run.py": ("stopping/test_run.py", "stopping/test_run_state.py", "stopping/test_guard.py"),
 }
 """The few fast files of `tests/` that are about a module of `src/suffice/`, those first that notice most."""

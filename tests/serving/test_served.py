@@ -33,7 +33,9 @@ def to_nan(observed: list[float]) -> list[float]:
 
 def test_the_fixed_arm_is_the_baseline() -> None:
     decided = clear()
-    assert serve_fixed(decided, PLAN, SEED) == Served(BASELINE, Arm.FIXED)
+    served = serve_fixed(decided, PLAN, SEED)
+    assert served == Served(BASELINE, Arm.FIXED)
+    assert not served.audited and not served.shadow
     assert drawn(decided) == BASELINE.n == N
 
 
