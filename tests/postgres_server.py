@@ -138,8 +138,8 @@ def running(prefix: Sequence[str] = (), reached_at: Callable[[int], int] = lambd
     secret, data = folder / "password", folder / "data"
     try:
         secret.write_text(password, encoding="ascii")
-        made = [programs / "initdb", "--pgdata", data, "--username", ROLE, "--pwfile", secret, "--no-sync"]
-        _checked([*made, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"], folder, user)
+        command = [programs / "initdb", "--pgdata", data, "--username", ROLE, "--pwfile", secret, "--no-sync"]
+        _checked([*command, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"], folder, user)
         if prefix:
             with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
                 rules.write("host all all all scram-sha-256\n")
@@ -156,12 +156,12 @@ def running(prefix: Sequence[str] = (), reached_at: Callable[[int], int] = lambd
 
 
 def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [shutil.which("initdb")]
-    if found[-1] is None:
+    initdbs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [shutil.which("initdb")]
+    if initdbs[-1] is None:
         raise RuntimeError(
             "there is no PostgreSQL server: initdb is in no /usr/lib/postgresql/*/bin and not on the PATH"
         )
-    return Path(found[-1]).parent
+    return Path(initdbs[-1]).parent
 
 
 def _checked(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
@@ -213,6 +213,6 @@ def _answers(server: Server) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        return int(port.getsockname()[1])

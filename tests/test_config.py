@@ -198,14 +198,14 @@ BAD_VALUES: list[tuple[str, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "found", "allowed"), BAD_VALUES)
+@pytest.mark.parametrize(("path", "value", "shown", "allowed"), BAD_VALUES)
 def test_a_bad_value_is_refused_with_its_path_what_was_found_and_what_is_allowed(
-    path: str, value: Any, found: str, allowed: str
+    path: str, value: Any, shown: str, allowed: str
 ) -> None:
     message = refusal(at(path, value))
     told, hint = message.split("allowed: ")
     assert told.startswith(f"{path} is ")
-    assert found in told
+    assert shown in told
     assert allowed in hint
 
 
@@ -516,11 +516,11 @@ def test_switching_keeps_all_other_content_and_order(
     host: list[tuple[str, Any]],
     indent: int | str | None,
     enabled: bool,
-    said: bool | None,
+    written: bool | None,
 ) -> None:
     ours = json.loads((ROOT / "config.json").read_text("utf-8"))
     sampling = ours["verifier"]["adaptive_sampling"]
-    sampling.pop("enabled") if said is None else sampling.update(enabled=said)
+    sampling.pop("enabled") if written is None else sampling.update(enabled=written)
     data = dict([*host[:1], *((name, ours[name]) for name in order), *host[1:]])
     content = json.dumps(data, indent=indent).encode()
     after = switched(tmp_path_factory.mktemp("switch") / "config.json", content, enabled)
@@ -528,7 +528,7 @@ def test_switching_keeps_all_other_content_and_order(
     assert answered["verifier"]["adaptive_sampling"].pop("enabled", False) is enabled
     expected["verifier"]["adaptive_sampling"].pop("enabled", None)
     assert json.dumps(answered) == json.dumps(expected)
-    if bool(said) is enabled:
+    if bool(written) is enabled:
         assert after == content
 
 

@@ -42,7 +42,7 @@ def test_commands_name_rooms_at_or_below_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "source", "found"),
+    ("room", "source", "up_calls"),
     [
         ("rehearsal", '[sys.executable, "-m", "suffice.cli.main", "rehearse"]', ["cli"]),
         ("rehearsal", "f'{python} -m suffice.cli.main runbook'", ["cli"]),
@@ -51,5 +51,5 @@ def test_commands_name_rooms_at_or_below_their_own() -> None:
         ("evidence", '["-m",\n    "suffice.gates.flag"]', ["gates"]),
     ],
 )
-def test_an_up_call_is_seen_however_it_is_written(room: str, source: str, found: list[str]) -> None:
-    assert list(upward(room, source)) == found
+def test_an_up_call_is_seen_however_it_is_written(room: str, source: str, up_calls: list[str]) -> None:
+    assert list(upward(room, source)) == up_calls

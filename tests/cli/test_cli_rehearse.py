@@ -97,7 +97,7 @@ def test_going_on_with_what_has_ended_says_the_same(here: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "complaint"),
     [
         (["--fault", "canary:nonsense"], 2, "--fault is 'canary:nonsense'; allowed: STAGE:KIND, stages staging, "),
         (["--fault", "nowhere:margin"], 2, "--fault is 'nowhere:margin'"),
@@ -113,12 +113,12 @@ def test_going_on_with_what_has_ended_says_the_same(here: Path, capsys: pytest.C
     ],
 )
 def test_bad_input_ends_with_one_line(
-    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, said: str
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, complaint: str
 ) -> None:
     assert run(["rehearse", *OWN, "--no-checks", *options]) == code
     out, err = capsys.readouterr()
     assert out == ""
-    assert said in err
+    assert complaint in err
     assert err.count("\n") == 1
     assert not (here / "TemporaryQueue" / "rehearsal" / "summary.json").exists()
 

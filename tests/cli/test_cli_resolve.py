@@ -73,7 +73,7 @@ def test_the_chain_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "complaint"),
     [
         (["--verify-chain"], 3, "store.db: there is no store"),
         (["--source", "nonsense"], 2, "source is 'nonsense'"),
@@ -83,12 +83,12 @@ def test_the_chain_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_bad_input_ends_with_one_line(
-    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, said: str
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, complaint: str
 ) -> None:
     assert run(["resolve", *options]) == code
     out, err = capsys.readouterr()
     assert out == ""
-    assert said in err
+    assert complaint in err
     assert err.count("\n") == 1
 
 

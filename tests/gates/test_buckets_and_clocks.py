@@ -62,7 +62,7 @@ def test_rows_of_versions_that_followed_a_file_say_nothing_about_buckets() -> No
 
 
 @pytest.mark.parametrize(
-    ("ahead", "said"),
+    ("ahead", "sentence"),
     [
         ({"a": 61.0, "b": -10.0}, "the clock of host a is 61 s ahead of the store's (limit 60 s)"),
         ({"a": 61.0, "b": -1800.0}, "the clock of host b is 1,800 s behind the store's (limit 60 s)"),
@@ -71,8 +71,8 @@ def test_rows_of_versions_that_followed_a_file_say_nothing_about_buckets() -> No
     ],
 )
 def test_a_host_whose_clock_differs_by_more_than_a_minute_is_an_error_with_its_name(
-    ahead: dict[str, float], said: str | None
+    ahead: dict[str, float], sentence: str | None
 ) -> None:
     result = clocks.judge(ahead)
-    assert (result.sentence if result else None) == said
+    assert (result.sentence if result else None) == sentence
     assert result is None or result.outcome is Outcome.ERROR

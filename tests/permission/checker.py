@@ -128,7 +128,10 @@ def _too_late(campaign: Campaign) -> Iterable[Wrong]:
             yield Wrong("adaptive where everybody is fixed", decision.process)
     for process, span in campaign.cut:
         late = Span(span.begin + LEASE_SECONDS, span.end)
-        if any(it.process == process and it.adaptive and late.holds(it.drawn) for it in campaign.decisions):
+        if any(
+            decision.process == process and decision.adaptive and late.holds(decision.drawn)
+            for decision in campaign.decisions
+        ):
             yield Wrong("adaptive after its lease", process)
 
 
@@ -169,7 +172,7 @@ def _waiting(campaign: Campaign) -> Iterable[Wrong]:
 
 def _never_adaptive(campaign: Campaign) -> Iterable[Wrong]:
     for process in {decision.process for decision in campaign.decisions}:
-        drawn = [it.drawn for it in campaign.decisions if it.process == process and it.adaptive]
+        drawn = [decision.drawn for decision in campaign.decisions if decision.process == process and decision.adaptive]
         if not campaign.good or not all(any(map(span.holds, drawn)) for span in campaign.good):
             yield Wrong("never adaptive in good times", process)
 

@@ -108,7 +108,9 @@ class Fleet:
             for machine in self.machines:
                 stack.callback(machine.link.close)
             errors = stack.enter_context((self.folder / "errors").open("w+", encoding="utf-8"))
-            processes = [self._started(prefix, errors, stack) for prefix in {it.link.prefix for it in self.machines}]
+            processes = [
+                self._started(prefix, errors, stack) for prefix in {machine.link.prefix for machine in self.machines}
+            ]
             yield
             (self.traces.folder / "stop").touch()
             for process in processes:
@@ -169,7 +171,7 @@ class Fleet:
 
     def adaptive_since(self, moment: float, careless: set[str] = frozenset()) -> bool:  # type: ignore[assignment]
         """Whether each process has been adaptive since then, but for those that never are."""
-        seen = {it.process for it in self.traces.read() if it.adaptive and it.drawn > moment}
+        seen = {decision.process for decision in self.traces.read() if decision.adaptive and decision.drawn > moment}
         return seen >= set(self.pids) - careless
 
     def have_acknowledged(self, epoch: int) -> bool:
@@ -349,12 +351,12 @@ class Fleet:
         decisions, books = self.campaign.decisions, self.campaign.books
         corrections = {one.key: one for store in reversed(books) for one in store.corrections}.values()
         receipts = {event for store in books for event in store.journal if event[1] == "receipt"}
-        share = sum(it.adaptive for it in decisions) / len(decisions)
+        share = sum(decision.adaptive for decision in decisions) / len(decisions)
         committed = sum(one.arm == "adaptive" for one in corrections)
         ((fenced,),) = self.server.execute(
             f"SELECT count(*) FROM {self.schema}.decisions WHERE why_fixed = 'FENCED' AND key LIKE '%/c%'"
         )
-        longest = max((it.blocked for it in decisions if not self._was_stopped(it)), default=0.0)
+        longest = max((decision.blocked for decision in decisions if not self._was_stopped(decision)), default=0.0)
         lines = [
             f"faults: {self.faults.total()}: " + ", ".join(f"{n} × {what}" for what, n in self.faults.most_common()),
             f"decisions: {len(decisions)} by {len(self.pids)} processes, {100 * share:.1f} % adaptive",

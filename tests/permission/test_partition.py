@@ -189,7 +189,10 @@ def lapsed(fleet: Fleet) -> Iterator[None]:
 def all_go_on(fleet: Fleet) -> None:
     """Each process has decided under what is in the store now."""
     later = time.time() + 1.0
-    until(lambda: {it.process for it in fleet.traces.read() if it.drawn > later} == set(fleet.pids), "not all go on")
+    until(
+        lambda: {decision.process for decision in fleet.traces.read() if decision.drawn > later} == set(fleet.pids),
+        "not all go on",
+    )
 
 
 LATE, ADAPTIVE = "adaptive where everybody is fixed", "never adaptive in good times"
@@ -230,8 +233,10 @@ def test_products_that_leave_out_a_rule_are_caught_and_nobody_else(tmp_path: Pat
         fleet.restore_words()
         all_go_on(fleet)
     wrong = fleet.judged()
-    assert {(it.process, it.promise) for it in wrong} >= {(f"{rule}0", promise) for rule, promise in BLAMED.items()}
-    assert {it.process for it in wrong} == {f"{rule}0" for rule in BLAMED}
+    assert {(blamed.process, blamed.promise) for blamed in wrong} >= {
+        (f"{rule}0", promise) for rule, promise in BLAMED.items()
+    }
+    assert {blamed.process for blamed in wrong} == {f"{rule}0" for rule in BLAMED}
 
 
 @pytest.mark.campaign

@@ -59,40 +59,40 @@ def config(rule: str = "proportion", seed: int = 1, **sampling: Any) -> Config:
 
 def corrections(count: int = 240) -> list[Correction]:
     """Four corrections a target: half clear, a quarter hopeless, a quarter near the boundary of either rule."""
-    rng, made = np.random.default_rng(5), []
+    rng, claims = np.random.default_rng(5), []
     for i in range(count):
         shift = float(rng.choice([4.0, 4.0, 0.05, rng.uniform(1.0, 1.4)])) * float(rng.choice([-1, 1]))
         was = float(rng.normal())
-        record, found = Estimate(was, 1.0, 1.0), Estimate(was + shift, 1.0, 0.5 if i % 3 else 1.0)
-        made.append(Correction(f"c{i}", f"t{i % (count // 4)}", record, found))
-    return made
+        record, measured = Estimate(was, 1.0, 1.0), Estimate(was + shift, 1.0, 0.5 if i % 3 else 1.0)
+        claims.append(Correction(f"c{i}", f"t{i % (count // 4)}", record, measured))
+    return claims
 
 
 def setup(folder: Path, fault: str | None = None, chosen: Config | None = None, **changes: Any) -> Setup:
-    it = chosen or config()
+    used = chosen or config()
     stage, _, kind = (fault or "").partition(":")
     known = {k.spelling: k for k in Kind}
-    made: dict[str, Any] = {
-        "config": it,
-        "plan": configured_plan(it.verifier, None, folder),
+    settings: dict[str, Any] = {
+        "config": used,
+        "plan": configured_plan(used.verifier, None, folder),
         "corrections": changes.pop("corrections", None) or corrections(),
         "source": "small",
         "directory": folder / "rehearsal",
         "fault": Fault(stage, known[kind]) if fault else None,
         "checks": False,
     }
-    return Setup(**{**made, **changes})
+    return Setup(**{**settings, **changes})
 
 
 class Done:
     """A rehearsal that has ended, and what it left."""
 
-    def __init__(self, it: Setup) -> None:
-        self.setup = it
+    def __init__(self, prepared: Setup) -> None:
+        self.setup = prepared
         self.moments: list[Moment] = []
-        self.ending: Ending = rehearse(it, seen=self.moments.append)
-        self.summary: dict[str, Any] = summary_of(it, self.ending)
-        with open_store(it.file("store.db")) as store, store.read() as connection:
+        self.ending: Ending = rehearse(prepared, seen=self.moments.append)
+        self.summary: dict[str, Any] = summary_of(prepared, self.ending)
+        with open_store(prepared.file("store.db")) as store, store.read() as connection:
             self.rows: list[DecisionRow] = Ledger(store).rows(ROLLOUT)
             self.chains = verify_provenance(connection).intact, verify_journal(connection).intact
             self.events = journal_of(connection, ROLLOUT)
@@ -102,17 +102,17 @@ class Done:
         return [row for row in self.rows if row.stage == name]
 
 
-def rehearsed(it: Setup) -> tuple[Ending, dict[str, Any]]:
-    ending = rehearse(it)
-    return ending, summary_of(it, ending)
+def rehearsed(prepared: Setup) -> tuple[Ending, dict[str, Any]]:
+    ending = rehearse(prepared)
+    return ending, summary_of(prepared, ending)
 
 
-def write_files(folder: Path, made: Sequence[Correction] | None = None, **settings: Any) -> list[str]:
+def write_files(folder: Path, claims: Sequence[Correction] | None = None, **settings: Any) -> list[str]:
     """Records, measurements and configuration as files, and the options of `suffice rehearse` that name them."""
-    made = corrections() if made is None else made
+    claims = corrections() if claims is None else claims
     # A record for each correction: the CSV source pairs a measurement with the record that it names.
-    _write(folder / "records.csv", [(f"r-{c.key}", c.target, c.record) for c in made])
-    _write(folder / "measurements.csv", [(c.key, f"r-{c.key}", c.measurement) for c in made])
+    _write(folder / "records.csv", [(f"r-{c.key}", c.target, c.record) for c in claims])
+    _write(folder / "measurements.csv", [(c.key, f"r-{c.key}", c.measurement) for c in claims])
     (folder / "config.json").write_text(config_text(**settings), encoding="utf-8")
     named = ["--records", "records.csv", "--measurements", "measurements.csv"]
     return ["rehearse", *named, "--dir", "rehearsal", "--no-checks"]

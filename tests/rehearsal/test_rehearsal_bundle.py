@@ -42,8 +42,8 @@ FILES = {
 }
 
 
-def bundle_of(it: Setup) -> Path:
-    bundle = rehearse(it).bundle
+def bundle_of(prepared: Setup) -> Path:
+    bundle = rehearse(prepared).bundle
     assert bundle is not None
     return Path(bundle)
 
@@ -58,10 +58,10 @@ def read(bundle: Path, name: str) -> object:
 
 
 def test_a_bundle_holds_all_that_triage_needs(frozen: tuple[Setup, Path]) -> None:
-    it, bundle = frozen
+    prepared, bundle = frozen
     assert {path.name for path in bundle.iterdir()} == FILES | {"plans"}
     assert check(bundle) == len(FILES)
-    assert Plan.load(bundle / "plan.json") == it.plan
+    assert Plan.load(bundle / "plan.json") == prepared.plan
     (other,) = (bundle / "plans").iterdir()
     assert (other.name, Plan.load(other).method) == (f"{Plan.load(other).id}.json", "margin")
     gates, state = read(bundle, "gates.json"), read(bundle, "state.json")
@@ -76,9 +76,9 @@ def test_a_bundle_holds_all_that_triage_needs(frozen: tuple[Setup, Path]) -> Non
 
 
 def test_the_disagreements_are_those_of_the_ledger(frozen: tuple[Setup, Path]) -> None:
-    it, bundle = frozen
+    prepared, bundle = frozen
     lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
-    with open_store(it.file("store.db")) as store:
+    with open_store(prepared.file("store.db")) as store:
         rows = Ledger(store).disagreements(ROLLOUT, "canary")
         before = [row for row in Ledger(store).rows(ROLLOUT) if row.at <= rows[-1].at]
     counted, window = counters_of(before).snapshot(), [row for row in before if row.stage == "canary"]
@@ -90,9 +90,9 @@ def test_the_disagreements_are_those_of_the_ledger(frozen: tuple[Setup, Path]) -
     assert {json.loads(line)["key"] for line in frozen_rows} == {row.key for row in window}
     for line in lines:
         asked = json.loads(line)
-        found = reproduce(bundle, asked["key"])
-        assert found["differs"]
-        assert (found["baseline"], found["adaptive"], found["adaptive_n"]) == (
+        again = reproduce(bundle, asked["key"])
+        assert again["differs"]
+        assert (again["baseline"], again["adaptive"], again["adaptive_n"]) == (
             asked["baseline"],
             asked["adaptive"],
             asked["n"],
@@ -101,10 +101,10 @@ def test_the_disagreements_are_those_of_the_ledger(frozen: tuple[Setup, Path]) -
 
 @pytest.mark.parametrize("fault", ["canary:biased-sampler", "staging:storm", "canary:nan"])
 def test_every_fault_that_makes_decisions_differ_can_be_seen_again(tmp_path: Path, fault: str) -> None:
-    found = reproduce(bundle_of(setup(tmp_path, fault)), feed_of=feed_of)
-    assert found["differs"]
-    assert found["fault"] == fault.partition(":")[2]
-    json.dumps(found, allow_nan=False)
+    again = reproduce(bundle_of(setup(tmp_path, fault)), feed_of=feed_of)
+    assert again["differs"]
+    assert again["fault"] == fault.partition(":")[2]
+    json.dumps(again, allow_nan=False)
 
 
 def test_what_is_not_in_a_bundle_or_was_changed_is_refused(frozen: tuple[Setup, Path], tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_what_is_not_in_a_bundle_or_was_changed_is_refused(frozen: tuple[Setup, 
 
 
 def commands(item: str) -> str:
-    found = re.search(r"```sh\n(.*?)```", item, re.DOTALL)
-    assert found is not None
-    return found[1]
+    fenced = re.search(r"```sh\n(.*?)```", item, re.DOTALL)
+    assert fenced is not None
+    return fenced[1]
 
 
 def test_the_commands_of_the_item_work_when_pasted_into_a_shell(tmp_path: Path) -> None:

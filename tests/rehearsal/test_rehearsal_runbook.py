@@ -23,7 +23,7 @@ def answered(folder: Path, **codes: int) -> Runbook:
 
 
 @pytest.mark.parametrize(
-    ("codes", "outcome", "said"),
+    ("codes", "outcome", "sentence"),
     [
         ({"run_eval": 0, "compare": 0}, Outcome.SUCCESSFUL, "0 of 2 checks fail (limit 0)"),
         ({"run_eval": 2, "compare": 3}, Outcome.FAILED, "1 of 2 checks fail (limit 0): run_eval"),
@@ -31,9 +31,9 @@ def answered(folder: Path, **codes: int) -> Runbook:
         ({}, Outcome.ERROR, "0 of 0 checks fail (limit 0)"),
     ],
 )
-def test_the_worst_answer_is_the_gates(tmp_path: Path, codes: dict[str, int], outcome: Outcome, said: str) -> None:
+def test_the_worst_answer_is_the_gates(tmp_path: Path, codes: dict[str, int], outcome: Outcome, sentence: str) -> None:
     result = answered(tmp_path, **codes).answer("staging", wait=True)
-    assert (result.outcome, result.sentence) == (outcome, said)
+    assert (result.outcome, result.sentence) == (outcome, sentence)
 
 
 def test_checks_that_left_no_answer_are_an_error_and_ones_not_waited_for_prove_nothing(tmp_path: Path) -> None:

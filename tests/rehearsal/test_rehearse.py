@@ -112,25 +112,25 @@ def test_every_cycle_is_in_the_history(completed: Done) -> None:
 
 
 def test_after_the_receipt_no_decision_is_adaptive(rolled_back: Done) -> None:
-    it = rolled_back
-    assert it.summary["status"] == "rolled_back"
-    assert it.summary["failed_gate"] == "disagreement"
-    assert it.summary["receipt"]["asked"] == it.summary["receipt"]["fixed"] > 0
-    assert it.ending.state.last_cycle is not None
-    later = [row for row in it.rows if row.at > it.ending.state.last_cycle]
+    done = rolled_back
+    assert done.summary["status"] == "rolled_back"
+    assert done.summary["failed_gate"] == "disagreement"
+    assert done.summary["receipt"]["asked"] == done.summary["receipt"]["fixed"] > 0
+    assert done.ending.state.last_cycle is not None
+    later = [row for row in done.rows if row.at > done.ending.state.last_cycle]
     assert later
     assert {row.arm for row in later} == {"fixed"}
-    assert it.summary["adaptive_after_receipt"] == 0
-    assert "adaptive" in {row.arm for row in it.rows}
+    assert done.summary["adaptive_after_receipt"] == 0
+    assert "adaptive" in {row.arm for row in done.rows}
 
 
 def test_a_rollback_leaves_flag_and_configuration_at_the_baseline(rolled_back: Done) -> None:
-    it = rolled_back.setup
-    assert published(it.file("flag.json")) is None
-    with FlagClient.from_file(it.file("flag.json")) as flag:
-        answers = [flag.ask(c.target, region) for c in it.corrections[:50] for region in it.regions]
+    prepared = rolled_back.setup
+    assert published(prepared.file("flag.json")) is None
+    with FlagClient.from_file(prepared.file("flag.json")) as flag:
+        answers = [flag.ask(c.target, region) for c in prepared.corrections[:50] for region in prepared.regions]
     assert {(answer.arm, answer.resolved) for answer in answers} == {(Arm.FIXED, True)}
-    assert load(it.file("config.json")).verifier.adaptive_sampling.enabled is False
+    assert load(prepared.file("config.json")).verifier.adaptive_sampling.enabled is False
 
 
 def test_a_rollback_is_settled_once(rolled_back: Done) -> None:
@@ -154,70 +154,70 @@ def test_a_rollback_is_settled_once(rolled_back: Done) -> None:
     ],
 )
 def test_a_faulty_variant_is_put_back(tmp_path: Path, fault: str, failed: set[str], fallbacks: bool) -> None:
-    it = Done(setup(tmp_path, fault))
-    assert (it.summary["status"], it.summary["flag"]) == ("rolled_back", "fixed")
-    assert failed <= {gate["gate"] for gate in it.summary["failed_gates"]}
-    assert it.summary["adaptive_after_receipt"] == 0
-    assert it.ending.state.current.name == fault.partition(":")[0]
-    assert check(Path(it.summary["bundle"])) > 0
-    assert (it.summary["stages"][-1]["fallbacks"] > 0) is fallbacks
+    done = Done(setup(tmp_path, fault))
+    assert (done.summary["status"], done.summary["flag"]) == ("rolled_back", "fixed")
+    assert failed <= {gate["gate"] for gate in done.summary["failed_gates"]}
+    assert done.summary["adaptive_after_receipt"] == 0
+    assert done.ending.state.current.name == fault.partition(":")[0]
+    assert check(Path(done.summary["bundle"])) > 0
+    assert (done.summary["stages"][-1]["fallbacks"] > 0) is fallbacks
     if fallbacks:
-        assert all(row.decision == row.baseline_decision for row in it.rows if row.reason == "FALLBACK")
+        assert all(row.decision == row.baseline_decision for row in done.rows if row.reason == "FALLBACK")
 
 
 @pytest.mark.parametrize("stage", ["staging", "canary"])
 def test_without_metrics_the_rollout_pauses_and_is_never_promoted(tmp_path: Path, stage: str) -> None:
-    it = Done(setup(tmp_path, f"{stage}:no-metrics"))
-    assert (it.summary["status"], it.summary["failed_gate"]) == ("paused", None)
-    assert it.ending.state.current.name == stage
-    assert "5 errors in a row, allowed 4: audits: not measured" in it.summary["why"]
-    assert it.summary["stages"][-1]["name"] == stage
+    done = Done(setup(tmp_path, f"{stage}:no-metrics"))
+    assert (done.summary["status"], done.summary["failed_gate"]) == ("paused", None)
+    assert done.ending.state.current.name == stage
+    assert "5 errors in a row, allowed 4: audits: not measured" in done.summary["why"]
+    assert done.summary["stages"][-1]["name"] == stage
 
 
 @pytest.mark.campaign
 def test_paired_means_complete_and_their_margin_is_put_back(tmp_path: Path) -> None:
     means = config("paired_mean")
     assert Done(setup(tmp_path / "sound", chosen=means)).summary["status"] == "completed"
-    it = Done(setup(tmp_path / "faulty", "canary:margin", means))
-    assert (it.summary["status"], it.summary["failed_gate"]) == ("rolled_back", "disagreement")
+    faulty = Done(setup(tmp_path / "faulty", "canary:margin", means))
+    assert (faulty.summary["status"], faulty.summary["failed_gate"]) == ("rolled_back", "disagreement")
 
 
 def test_the_margin_as_the_configured_method_does_not_even_leave_staging(tmp_path: Path) -> None:
-    it = Done(setup(tmp_path, chosen=config(method="margin")))
-    assert (it.summary["status"], it.summary["failed_gate"]) == ("rolled_back", "disagreement")
-    assert it.ending.state.current.name == "staging"
+    done = Done(setup(tmp_path, chosen=config(method="margin")))
+    assert (done.summary["status"], done.summary["failed_gate"]) == ("rolled_back", "disagreement")
+    assert done.ending.state.current.name == "staging"
 
 
 def test_a_fixed_plan_saves_nothing_and_is_refused_as_production_refuses_it(tmp_path: Path) -> None:
-    it = setup(tmp_path, chosen=config(method="fixed"))
+    prepared = setup(tmp_path, chosen=config(method="fixed"))
     with pytest.raises(RolloutError, match=r"the last stage, .*, can save 0 % of the draws; allowed: at least 30 %"):
-        rehearse(it)
-    with open_store(it.file("store.db")) as store:
+        rehearse(prepared)
+    with open_store(prepared.file("store.db")) as store:
         assert Ledger(store).rows(ROLLOUT) == []
 
 
 def test_too_few_corrections_pause_and_are_never_promoted(tmp_path: Path) -> None:
-    it = Done(setup(tmp_path, corrections=corrections(8)))
-    assert it.summary["status"] == "paused"
-    assert "arrived 14 times, which proved too little" in it.summary["why"]
-    assert {row.arm for row in it.rows} == {"fixed"}
+    done = Done(setup(tmp_path, corrections=corrections(8)))
+    assert done.summary["status"] == "paused"
+    assert "arrived 14 times, which proved too little" in done.summary["why"]
+    assert {row.arm for row in done.rows} == {"fixed"}
 
 
 def test_no_corrections_are_refused(tmp_path: Path) -> None:
-    it = setup(tmp_path)
+    prepared = setup(tmp_path)
     with pytest.raises(MissingDataError, match="small: has no corrections"):
-        rehearse(Setup(it.config, it.plan, (), "small", it.directory))
-    assert not it.directory.exists()
+        rehearse(Setup(prepared.config, prepared.plan, (), "small", prepared.directory))
+    assert not prepared.directory.exists()
 
 
 def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
-    it = setup(tmp_path)
+    prepared = setup(tmp_path)
     refused: list[str] = []
 
     def second(_: Moment) -> None:
         if not refused:
             with pytest.raises(OutputError, match="another rehearsal is at work here") as refusal:
-                rehearse(it)
+                rehearse(prepared)
             refused.append(str(refusal.value))
         raise KeyboardInterrupt
 
@@ -225,7 +225,7 @@ def test_two_rehearsals_do_not_share_a_folder(tmp_path: Path) -> None:
     assert refused
 
 
-def stopped_after(it: Setup, cycles: int, *, go_on: bool = False) -> Ending:
+def stopped_after(prepared: Setup, cycles: int, *, go_on: bool = False) -> Ending:
     """A rehearsal that a person interrupts."""
     left = iter(range(cycles))
 
@@ -233,19 +233,19 @@ def stopped_after(it: Setup, cycles: int, *, go_on: bool = False) -> Ending:
         if next(left, None) is None:
             raise KeyboardInterrupt
 
-    return rehearse(it, go_on=go_on, seen=interrupt)
+    return rehearse(prepared, go_on=go_on, seen=interrupt)
 
 
 def test_an_interrupted_rehearsal_tells_what_is_known_and_goes_on(tmp_path: Path, completed: Done) -> None:
-    it = setup(tmp_path)
+    prepared = setup(tmp_path)
     for cycles in (0, 3, 9):
-        ending = stopped_after(it, cycles, go_on=cycles > 0)
-        summary = summary_of(it, ending)
+        ending = stopped_after(prepared, cycles, go_on=cycles > 0)
+        summary = summary_of(prepared, ending)
         assert summary["status"] == "interrupted"
         assert summary["decisions"] > 0
         json.dumps(summary, allow_nan=False)
-    ending = rehearse(it, go_on=True)
-    assert summary_of(it, ending) == completed.summary
+    ending = rehearse(prepared, go_on=True)
+    assert summary_of(prepared, ending) == completed.summary
     assert ending.history == completed.ending.history
 
 
@@ -265,7 +265,7 @@ def test_going_on_with_something_else_is_refused(tmp_path: Path, changed: str) -
             "error_resolution": config().error_resolution.model_validate({"rollback_storm_policy": {"enabled": False}})
         }
     )
-    it = {
+    summary = {
         "config": setup(tmp_path, chosen=config(seed=2)),
         "fault": setup(tmp_path, "canary:nan"),
         "corrections": setup(tmp_path, corrections=swapped),
@@ -273,7 +273,7 @@ def test_going_on_with_something_else_is_refused(tmp_path: Path, changed: str) -
         "nothing there": setup(tmp_path),
     }[changed]
     with pytest.raises(DataError, match="no rehearsal to go on with" if "there" in changed else "something else"):
-        rehearse(it, go_on=True)
+        rehearse(summary, go_on=True)
 
 
 def test_beginning_anew_takes_nothing_of_what_was_there(tmp_path: Path) -> None:

@@ -28,30 +28,30 @@ from suffice.store.rollouts import StoredRollout, create_rollout
 class Met:
     """What a rehearsal met cycle by cycle; `disturb` is told the number of each cycle that has passed."""
 
-    def __init__(self, it: Setup, disturb: Callable[[int], object] = lambda _: None) -> None:
+    def __init__(self, prepared: Setup, disturb: Callable[[int], object] = lambda _: None) -> None:
         self.moments: list[Moment] = []
 
         def seen(moment: Moment) -> None:
             self.moments.append(moment)
             disturb(len(self.moments))
 
-        self.ending: Ending = rehearse(it, seen=seen)
+        self.ending: Ending = rehearse(prepared, seen=seen)
 
     def said(self, gate: str) -> list[tuple[str, str]]:
         """Outcome and sentence of a gate in each cycle."""
         return [(r.outcome.value, r.sentence) for m in self.moments for r in m.results if r.gate == gate]
 
 
-def foreign_rows(it: Setup) -> None:
+def foreign_rows(prepared: Setup) -> None:
     """Decisions of a process that was deployed with another plan and decides on."""
-    with open_store(it.file("store.db")) as store:
+    with open_store(prepared.file("store.db")) as store:
         newest = Ledger(store).latest(ROLLOUT, "staging", 5)
         Ledger(store).append(replace(row, key=f"{row.key}-foreign", plan_id="0" * 64) for row in newest)
 
 
 def test_decisions_of_a_foreign_plan_pause_a_rehearsal(tmp_path: Path) -> None:
-    it = setup(tmp_path)
-    met = Met(it, lambda passed: foreign_rows(it) if passed == 1 else None)
+    prepared = setup(tmp_path)
+    met = Met(prepared, lambda passed: foreign_rows(prepared) if passed == 1 else None)
     assert met.ending.status == "paused"
     assert met.said("plan")[0][0] == "Successful"
     assert all(outcome == "Error" for outcome, _ in met.said("plan")[1:])
@@ -60,10 +60,10 @@ def test_decisions_of_a_foreign_plan_pause_a_rehearsal(tmp_path: Path) -> None:
 
 
 def test_a_flag_that_is_overwritten_by_hand_is_an_error_of_its_cycle_and_is_repaired(tmp_path: Path) -> None:
-    it = setup(tmp_path)
-    flag, raised = it.file("flag.json"), Exposure(100, "by hand")
+    prepared = setup(tmp_path)
+    flag, raised = prepared.file("flag.json"), Exposure(100, "by hand")
 
-    met = Met(it, lambda passed: publish(flag, raised) if passed == 1 else None)
+    met = Met(prepared, lambda passed: publish(flag, raised) if passed == 1 else None)
     assert met.ending.status == "completed"
     outcomes = [outcome for outcome, _ in met.said("flag")]
     assert [number for number, outcome in enumerate(outcomes) if outcome == "Error"] == [1]
@@ -75,9 +75,9 @@ def test_a_flag_that_is_overwritten_by_hand_is_an_error_of_its_cycle_and_is_repa
 
 
 def test_a_flag_that_is_raised_by_hand_makes_nobody_adaptive_in_the_shadow(tmp_path: Path) -> None:
-    it = setup(tmp_path)
-    Met(it, lambda _: publish(it.file("flag.json"), Exposure(100, "by hand")))
-    with open_store(it.file("store.db")) as store:
+    prepared = setup(tmp_path)
+    Met(prepared, lambda _: publish(prepared.file("flag.json"), Exposure(100, "by hand")))
+    with open_store(prepared.file("store.db")) as store:
         assert {row.arm.value for row in Ledger(store).rows(ROLLOUT, "staging")} == {"fixed"}
 
 
@@ -90,21 +90,21 @@ def test_a_verifier_that_is_silent_for_longer_than_max_age_is_an_error(
 ) -> None:
     rollout = json.loads(config_text())["rollout"] | {"health": {"max_age": max_age, "max_silence": "30d"}}
     chosen = parse(json.dumps(json.loads(config_text()) | {"rollout": rollout}), "test")
-    it = setup(tmp_path, chosen=chosen, passes=2)
+    prepared = setup(tmp_path, chosen=chosen, passes=2)
 
     class Mute(Verifier):
         """It decides, but from the second cycle on the store hears nothing of it."""
 
         def flush(self) -> None:
-            if self.clock() <= it.start + it.cycle:
+            if self.clock() <= prepared.start + prepared.cycle:
                 super().flush()
 
         def beat(self, service: str = SERVICE) -> None:
-            if self.clock() <= it.start + it.cycle:
+            if self.clock() <= prepared.start + prepared.cycle:
                 super().beat(service)
 
     monkeypatch.setattr(room, "Verifier", Mute)
-    met = Met(it)
+    met = Met(prepared)
     assert (met.ending.status, why in met.ending.state.why) == ("paused", True)
     first, second, *_ = met.said("health")
     assert first[0] == "Successful"
@@ -133,27 +133,27 @@ def test_what_a_killed_rehearsal_had_in_its_spool_is_in_the_ledger_of_the_one_th
 
 
 def test_a_rehearsal_does_not_begin_while_another_has_the_lease_and_ends_when_it_loses_its_own(tmp_path: Path) -> None:
-    it = setup(tmp_path)
+    prepared = setup(tmp_path)
 
     def taken_over(passed: int) -> None:
         if passed == 2:
-            with open_store(it.file("store.db")) as store:
+            with open_store(prepared.file("store.db")) as store:
                 other = Lease(store, SERVICE, seconds=0.0, holder="another")
                 other.acquire()
 
     with pytest.raises(OutputError, match="another rehearsal has taken over here; this one ends"):
-        Met(it, taken_over)
+        Met(prepared, taken_over)
 
 
 def test_a_store_of_production_is_not_emptied(tmp_path: Path) -> None:
-    it = setup(tmp_path)
-    it.directory.mkdir()
-    (it.directory / "flag.json").write_text("production's", encoding="utf-8")
-    with open_store(it.file("store.db")) as store, store.write() as connection:
+    prepared = setup(tmp_path)
+    prepared.directory.mkdir()
+    (prepared.directory / "flag.json").write_text("production's", encoding="utf-8")
+    with open_store(prepared.file("store.db")) as store, store.write() as connection:
         create_rollout(connection, StoredRollout("verifier-000001", "verifier", "Progressing", {}, {}, 1.0, 1.0))
     with pytest.raises(OutputError, match="holds rollouts of verifier; allowed: a folder for rehearsals alone"):
-        rehearse(it)
-    assert (it.directory / "flag.json").read_text(encoding="utf-8") == "production's"
+        rehearse(prepared)
+    assert (prepared.directory / "flag.json").read_text(encoding="utf-8") == "production's"
 
 
 def test_signs_of_life_are_on_the_compressed_clock(completed: Done) -> None:

@@ -162,10 +162,10 @@ def test_a_storm_escalates_once_and_stops_the_target_until_a_person_closes_it(st
     assert "review_closed" in events(store)
 
 
-@pytest.mark.parametrize(("target", "found"), [("t", "it is active"), ("u", "there is no such record")])
-def test_only_a_review_that_is_open_can_be_closed(store: Store, target: str, found: str) -> None:
+@pytest.mark.parametrize(("target", "status"), [("t", "it is active"), ("u", "there is no such record")])
+def test_only_a_review_that_is_open_can_be_closed(store: Store, target: str, status: str) -> None:
     list(answering(store, REJECTED).resolve([FIRST]))
-    with pytest.raises(DataError, match=found):
+    with pytest.raises(DataError, match=status):
         close_review(store, target, "jo", "why not", at=2.0)
 
 

@@ -79,11 +79,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         agent = permitted.stepped(Waiting, tmp_path / "store.db", lambda: boot[0], plan_id=PLAN.id, folder=tmp_path)
         permission = Leased(agent, plan_id=PLAN.id, enabled=True, clock=lambda: 7.0)
         verifier = Verifier(PLAN, SEED, enabled=True, counters=Counters(), clock=lambda: 7.0, permission=permission)
-        made = World(store, agent, verifier, boot)
-        made.write()
+        world = World(store, agent, verifier, boot)
+        world.write()
         agent.step_write()
         agent.step_read()
-        yield made
+        yield world
         agent.close()
 
 
