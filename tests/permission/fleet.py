@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +77,7 @@ class Fleet:
         self.schema = self.url.rpartition("%3D")[2]
         self.machines: list[Machine] = []
         self.pids: dict[str, int] = {}
+        self._runner: Machine | None = None
         self.campaign = Campaign(holds=[int(stage.get("hold", "0s")[:-1]) for stage in config["rollout"]["stages"]])
         self.faults: Counter[str] = Counter()
         self._config, self._books = json.dumps(config), list[Books]()
@@ -169,10 +170,10 @@ class Fleet:
         with self.operator() as operator:
             return operator.state.phase
 
-    def adaptive_since(self, moment: float, careless: set[str] = frozenset()) -> bool:  # type: ignore[assignment]
+    def adaptive_since(self, moment: float, careless: Collection[str] = ()) -> bool:
         """Whether each process has been adaptive since then, but for those that never are."""
         seen = {decision.process for decision in self.traces.read() if decision.adaptive and decision.drawn > moment}
-        return seen >= set(self.pids) - careless
+        return seen >= set(self.pids) - set(careless)
 
     def have_acknowledged(self, epoch: int) -> bool:
         """Whether each process has read this epoch or a later one."""
@@ -209,8 +210,9 @@ class Fleet:
             (1, self.restarted_server),
             (3, lambda: self.delayed(random)),
         ]
-        if hasattr(self, "_runner"):
-            faults += [(2, lambda: self.cut(self._runner)), (2, self.stopped_runner), (1, self.cut_server)]
+        if self._runner is not None:
+            runner = self._runner
+            faults += [(2, lambda: self.cut(runner)), (2, self.stopped_runner), (1, self.cut_server)]
         (chosen,) = random.choices([act for _, act in faults], [weight for weight, _ in faults])
         return chosen()
 
@@ -230,7 +232,7 @@ class Fleet:
             self.campaign.cut += [(name, Span(begin, end)) for name in names]
 
     def cut_server(self) -> Any:
-        return self.cut(*self.machines, self._runner)
+        return self.cut(*self.machines, *([self._runner] if self._runner else []))
 
     @contextmanager
     def stopped(self, process: str) -> Iterator[None]:
