@@ -38,9 +38,11 @@ from suffice.verifier.case import Case
 
 PAUSE_SECONDS = 0.1
 BATCH = 4
-LONG_SECONDS = 6.0
-"""Longer than a lease: so long draws the process that asks no second question, and so late are some corrections
-committed after they were decided."""
+LATE_SECONDS = 8.0
+"""So late are some corrections committed after they were decided: longer than a lease."""
+
+LONG_SECONDS = 3.0
+"""So long draws the process that asks no second question: longer than a receipt takes for which all answer."""
 
 
 class Slow:
@@ -154,7 +156,7 @@ def resolve(worker: dict[str, Any], verifier: Verifier, stop: Path) -> None:
             number += BATCH
             record, measurement = Estimate(0.0, 1.0, 1.0), Estimate(3.0, 1.0, 1.0)
             batch = [Correction(f"{name}/c{i}", f"{name} record {i}", record, measurement) for i in numbers]
-            late = LONG_SECONDS if worker["careless"] == "corrections" else random.choice((0.0, 0.3, 1.0, LONG_SECONDS))
+            late = LATE_SECONDS if worker["careless"] == "corrections" else random.choice((0.0, 0.3, 1.0, LATE_SECONDS))
 
             def flush(seconds: float = late) -> None:
                 verifier.flush()
