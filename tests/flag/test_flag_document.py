@@ -67,6 +67,11 @@ def test_a_new_salt_does_move_targets_out():
     assert not on_adaptive(Exposure(30, "s"), TARGETS) <= on_adaptive(Exposure(60, "t"), TARGETS)
 
 
+def test_salt_and_target_do_not_run_together():
+    ones = [f"1{target}" for target in TARGETS]
+    assert {f"1{target}" for target in on_adaptive(Exposure(50, "s1"), TARGETS)} != on_adaptive(Exposure(50, "s"), ones)
+
+
 def test_only_the_named_regions_are_exposed():
     exposure = Exposure(100, "s", ("eu-west-1", "eu-west-2"))
     assert on_adaptive(exposure, TARGETS, "eu-west-1") == set(TARGETS)
