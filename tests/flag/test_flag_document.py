@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
@@ -128,6 +128,7 @@ def test_the_baselines_document_to_the_letter():
 
 
 @given(st.none() | exposures, st.none() | st.integers(0, 2**40))
+@example(None, 0)
 def test_the_epoch_of_the_word_reads_back_and_changes_nothing_else(exposure, epoch):
     text = to_text(exposure, epoch)
     assert epoch_of(text) == epoch
@@ -176,6 +177,9 @@ EDITS = {
     r"targeting.if\[0\].and\[2\] is \[\]; allowed: nothing": lambda d: d["flags"][FLAG]["targeting"]["if"][0][
         "and"
     ].append([]),
+    "metadata.suffice_format is true; allowed: 1": lambda d: d["metadata"].update(suffice_format=True),
+    "not a document of the flag 'adaptive-sampling' as": lambda d: fraction(d)[0].update(cat=[]),
+    "document of the flag 'adaptive-sampling' as Suffice writes it": lambda d: fraction(d).append([]),
     r"state is 1; allowed: \"ENABLED\"": lambda d: d["flags"][FLAG].update(state=1),
     "the weight is 105; allowed": lambda d: fraction(d)[1].__setitem__(1, 105),
     "the weight is True; allowed": lambda d: fraction(d)[1].__setitem__(1, True),

@@ -51,6 +51,12 @@ def test_every_publication_is_newer_as_a_float_whatever_the_clock_says(path, clo
         assert path.stat().st_mtime > before
 
 
+def test_a_millisecond_is_enough_and_nothing_is_as_old_as_no_file(path):
+    first = publish(path, None, now_ns=lambda: 0)
+    assert first.mtime_ns == 1_000_000
+    assert publish(path, CANARY, now_ns=lambda: 0).mtime_ns == 2_000_000
+
+
 def test_the_clock_is_used_when_it_is_ahead(path):
     assert publish(path, None, now_ns=lambda: 3_000 * SECOND).mtime_ns == 3_000 * SECOND
 
@@ -90,6 +96,8 @@ def test_reading_tells_missing_from_broken(path):
     path.write_text(to_text(CANARY)[:-20])
     with pytest.raises(DataError, match="not JSON"):
         published(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        published(path.parent)
     path.write_bytes(b"\xff")
     with pytest.raises(DataError, match="cannot be read"):
         published(path)

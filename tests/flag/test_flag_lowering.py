@@ -1,11 +1,14 @@
 """The host's files may lower and never raise."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from suffice.errors import DataError
 from suffice.flag.document import Exposure, to_text
-from suffice.flag.evaluation import Evaluator
+from suffice.flag.evaluation import Evaluator, exposure_of
 from suffice.flag.file import publish
 from suffice.flag.lowering import LoweringFiles
 from suffice.verifier.arm import Arm
@@ -41,6 +44,26 @@ def test_a_folder_in_its_place_lowers(files: LoweringFiles, tmp_path: Path) -> N
     assert files.read() is not None
 
 
+def test_a_folder_that_cannot_be_looked_into_lowers(tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("", encoding="ascii")
+    lowering = LoweringFiles(tmp_path / "occupied").read()
+    assert lowering is not None and lowering.outranks(10**9)
+
+
+def test_a_file_that_is_rewritten_in_place_with_its_old_time_is_read_again(
+    files: LoweringFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "flag.json"
+    text = to_text(Exposure(5, "salt"))
+    path.write_text(text, encoding="ascii")
+    assert files.read() is None
+    before = path.stat()
+    path.write_text(text.replace("ENABLED", "enabled"), encoding="ascii")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    lowering = files.read()
+    assert lowering is not None and "cannot be read" in lowering.why
+
+
 def test_the_baseline_lowers_unless_it_was_exported_from_an_older_word(files: LoweringFiles, tmp_path: Path) -> None:
     (tmp_path / "flag.json").write_text(to_text(None), encoding="ascii")
     lowering = files.read()
@@ -70,3 +93,9 @@ def test_the_evaluator_puts_targets_where_the_published_flag_does() -> None:
     wider = {**exposure, "weight": 60, "regions": []}
     assert {evaluator.arm(wider, f"t{i}") for i in adaptive} == {Arm.ADAPTIVE}
     assert evaluator.arm({**wider, "weight": 100}, "") is Arm.FIXED
+
+
+@pytest.mark.parametrize("plain", [{}, {"weight": 5, "salt": "s"}, {"weight": 5, "salt": "s", "regions": 3}])
+def test_what_is_no_exposure_is_refused_with_what_it_holds(plain: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"^the word's exposure is .*; allowed: weight, salt and regions$"):
+        exposure_of(plain)

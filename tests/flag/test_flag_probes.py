@@ -10,7 +10,7 @@ from suffice.flag.bucketing import inside
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
-from suffice.flag.probes import Probe, observe
+from suffice.flag.probes import Probe, Receipt, observe
 from suffice.verifier.arm import Arm
 
 FIXED = FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
@@ -23,7 +23,7 @@ class Scripted:
 
     def __init__(self, *answers: FlagAnswer) -> None:
         self.answers = list(answers)
-        self.now = 0.0
+        self.now = 100.0
 
     def ask(self, target: str, region: str | None = None) -> FlagAnswer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -53,8 +53,10 @@ def test_observed_once_every_probe_answers_fixed():
 
 
 def test_not_observed_when_the_attempts_are_used_up():
-    receipt = Scripted(ADAPTIVE).observe(ONE, attempts=4)
+    flag = Scripted(ADAPTIVE)
+    receipt = flag.observe(ONE, attempts=4)
     assert (receipt.observed, receipt.fixed, receipt.attempts, receipt.seconds) == (False, 0, 4, 0.75)
+    assert flag.now == 100.75, "nobody waits after the last attempt"
 
 
 def test_fixed_for_want_of_an_answer_is_no_observation():
@@ -87,7 +89,9 @@ def test_it_looks_twenty_times_a_second_and_settles_for_half_a_second():
 
 def test_no_probes_and_no_attempts_are_no_observation():
     assert not Scripted(FIXED).observe([], attempts=4).observed
-    assert not Scripted(FIXED).observe(ONE, attempts=0).observed
+    assert Scripted(FIXED).observe(ONE, attempts=0) == Receipt(
+        observed=False, asked=1, fixed=0, attempts=0, seconds=0.0
+    )
 
 
 def test_a_single_adaptive_answer_starts_the_settling_anew():
