@@ -28,6 +28,7 @@ JUDGES = {
     "flag/probes.py": ("flag/test_flag_probes.py",),
     "serving/fence.py": ("serving/test_fence.py",),
     "serving/permission.py": ("serving/test_permission.py",),
+    "serving/refused.py": ("serving/test_refused.py",),
     "serving/situation.py": ("serving/test_situation.py",),
     "serving/counted.py": ("serving/test_counted.py",),
     "serving/served.py": ("serving/test_served.py",),

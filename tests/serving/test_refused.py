@@ -54,7 +54,9 @@ def test_without_a_folder_to_put_it_aside_the_refusal_is_the_callers(tmp_path: P
         assert (ledger.rows("r"), refused(store)) == ([], Irregularities())
 
 
-@pytest.mark.parametrize("what", ["a line", None, {"rollout": "r"}, {"rollout": "r", "stage": 3}, ["rollout", "stage"]])
+@pytest.mark.parametrize(
+    "what", ["a line", None, {"rollout": "r"}, {"stage": "s"}, {"rollout": "r", "stage": 3}, ["rollout", "stage"]]
+)
 def test_what_names_no_stage_is_counted_for_all_of_them(
     tmp_path: Path, what: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -70,9 +72,15 @@ def test_what_names_no_stage_is_counted_for_all_of_them(
     assert caplog.messages == [f"{file}: a row was put aside: no row of Suffice"] * 2
 
 
+def test_what_is_no_json_is_put_aside_as_its_text(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        put_aside(Ledger(store), tmp_path, {"n": Path("where")}, "no row of Suffice", 1.0)
+    assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii"))["row"] == {"n": "where"}
+
+
 def test_what_cannot_be_put_aside_is_not_counted_either(tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("", encoding="ascii")
     with open_store(tmp_path / "store.db") as store:
-        with pytest.raises(OutputError, match=r"occupied/refused: a refused row cannot be put aside: "):
+        with pytest.raises(OutputError, match=r"occupied/refused: a refused row cannot be put aside: Not a directory$"):
             put_aside(Ledger(store), tmp_path / "occupied", {"rollout": "r", "stage": "s"}, "too long", 1.0)
         assert refused(store) == Irregularities()
