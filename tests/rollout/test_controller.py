@@ -371,8 +371,10 @@ def test_a_stage_that_needs_approval_waits_for_it_and_a_resume_after_errors_is_n
     assert (state.phase, state.stage) == (Phase.AWAITING_APPROVAL, 0)
     why = "stage staging has passed and waits for approval"
     assert (state.why, state.exposure("salt")) == (why, None), "staging puts nobody on the adaptive arm"
-    approved = after(state, (Resumed(), 170.0))
-    assert (approved.phase, approved.approved) == (Phase.PROGRESSING, True)
+    approved, commands = advance(state, Resumed("ann"), 170.0)
+    said = "ann approved stage staging"
+    assert commands == (Write(Action.APPROVE, said), PublishStage(stages[0])), "an auditor finds it under its own name"
+    assert (approved.phase, approved.approved, approved.why) == (Phase.PROGRESSING, True, said)
     paused = after(state, (Paused("lunch"), 170.0), (Resumed(), 172.0))
     assert (paused.phase, paused.approved) == (Phase.PROGRESSING, False), "a resume after a pause is no approval"
     assert after(paused, (good(), 180.0)).phase is Phase.AWAITING_APPROVAL

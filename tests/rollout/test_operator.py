@@ -35,6 +35,7 @@ from suffice.rollout import baseline, settle
 from suffice.rollout.controller import PublishStage
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
+from suffice.rollout.status import advances_when, status_of
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -273,6 +274,9 @@ def test_a_stage_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
         with pytest.raises(RolloutError, match=allowed):
             production.operator.tell("resume", "ann")
         production.operator.tell("approve", "ann")
+        approval = production.operator.history()[-1]
+        assert (approval.who, approval.action, approval.why) == ("ann", "approve", "ann approved stage staging")
+        assert advances_when(status_of(production.operator)) == ["the next cycle: the stage is approved"]
         assert production.cycle().current.name == "canary"
 
 

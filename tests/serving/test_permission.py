@@ -199,6 +199,19 @@ def test_a_file_lowers_unless_it_was_exported_from_an_older_word(world: World, t
         assert asked(world).why_fixed is why
 
 
+@pytest.mark.parametrize("word", [replace(WORD, exposure=None), replace(WORD, shadow=True)])
+def test_a_file_is_no_reason_where_the_word_itself_puts_nobody_on_the_adaptive_arm(
+    world: World, tmp_path: Path, word: Word, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(word)
+    publish(tmp_path / "flag.json", None, epoch=2)
+    world.agent.step_read()
+    assert world.agent.lowering is not None
+    assert asked(world).why_fixed is WhyFixed.EXPOSURE
+    monkeypatch.setenv(FORCE_FIXED, "1")
+    assert asked(world).why_fixed is WhyFixed.FORCED, "the environment is the reason whatever the word says"
+
+
 def test_a_provider_of_the_host_may_lower_and_never_raises(world: World) -> None:
     only_first = Flags(lambda target: target == "t1")
     assert [asked(world, number, provider=only_first).why_fixed for number in (1, 2)] == [None, WhyFixed.FORCED]

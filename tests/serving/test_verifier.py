@@ -24,6 +24,7 @@ from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
 import permitted
+import suffice
 from store_places import Place
 from suffice.config.switch import set_enabled
 from suffice.decision.rule import Decision
@@ -559,6 +560,7 @@ def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None
     assert rows["k1"].process == rows["k3"].process != rows["k2"].process
     assert {row.arm for row in rows.values()} == {Arm.ADAPTIVE}
     assert len(seen) == 2 and all(row.left_at is not None for row in seen)
+    assert {row.version for row in seen} == {suffice.__version__}
     assert read(queue / "metrics.json").counts.decisions == 3
     assert list((queue / "spool").iterdir()) == []
 

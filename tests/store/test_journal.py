@@ -9,8 +9,21 @@ from suffice.store.database import open_store
 from suffice.store.journal import JournalEvent, append_journal, journal_of, last_event, verify_journal
 
 TEXTS = [
-    *("start", "judge", "advance", "pause", "resume", "complete", "roll back", "not observed", "observed"),
-    *("receipt", "triage", "settle", "reopen", "hold back", "release", "old primary gone", "repair", "close"),
+    *("start", "judge", "advance", "pause", "await approval", "approve", "resume", "complete"),
+    *(
+        "roll back",
+        "not observed",
+        "observed",
+        "receipt",
+        "triage",
+        "settle",
+        "reopen",
+        "hold back",
+        "release",
+        "old primary gone",
+        "repair",
+        "close",
+    ),
 ]
 
 
@@ -26,7 +39,7 @@ def test_every_action_is_stored_as_its_text_and_read_as_itself(place: Place) -> 
         with store.read() as connection:
             texts = connection.exec_driver_sql("SELECT action FROM audit_events ORDER BY seq").scalars().all()
             read = journal_of(connection, "r")
-            assert last_event(connection, "r", Action.ROLL_BACK) == events[6]
+            assert last_event(connection, "r", Action.ROLL_BACK) == events[TEXTS.index("roll back")]
             assert verify_journal(connection).intact
     assert texts == TEXTS
     assert read == events

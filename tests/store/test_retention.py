@@ -30,10 +30,12 @@ ROLLOUTS = {
     "a-5": "Progressing",
     "b-1": "Completed",
     "b-2": "Completed",
+    "c-1": "Released",
+    "c-2": "Released",
 }
 """Their items: that of a-1 is closed, that of a-2 open, and a-3 has none yet."""
 
-NEEDED = {"a-2": Kept.TRIAGE, "a-3": Kept.WATCHED, "a-5": Kept.WATCHED, "b-2": Kept.WATCHED}
+NEEDED = {"a-2": Kept.TRIAGE, "a-3": Kept.WATCHED, "a-5": Kept.WATCHED, "b-2": Kept.WATCHED, "c-2": Kept.WATCHED}
 
 
 def fill(store: Store) -> None:

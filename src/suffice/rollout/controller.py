@@ -119,6 +119,8 @@ class Paused:
 class Resumed:
     """A person let a paused rollout go on; this also approves a stage that waits for approval."""
 
+    who: str = "a person"
+
 
 @dataclass(frozen=True, slots=True)
 class RollbackAsked:
@@ -241,12 +243,15 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
         case Paused(reason):
             moved = _move(state, Signal.PAUSE, reason)
             return moved, (Write(Action.PAUSE, reason),)
-        case Resumed():
-            moved = _move(state, Signal.RESUME, f"stage {state.current.name} goes on")
-            approved = state.approved or state.phase is Phase.AWAITING_APPROVAL
+        case Resumed(who):
+            approves, name = state.phase is Phase.AWAITING_APPROVAL, state.current.name
+            moved = _move(state, Signal.RESUME, f"{who} approved stage {name}" if approves else f"stage {name} goes on")
             fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
-            resumed = replace(fresh, approved=approved, last_cycle=now)
-            return resumed, (Write(Action.RESUME, moved.why), PublishStage(resumed.current))
+            resumed = replace(fresh, approved=state.approved or approves, last_cycle=now)
+            return resumed, (
+                Write(Action.APPROVE if approves else Action.RESUME, moved.why),
+                PublishStage(resumed.current),
+            )
         case RollbackAsked(reason):
             return _roll_back(state, reason, ())
         case Probed(all_fixed, sentence):

@@ -262,7 +262,7 @@ class Operator:
         if command == "pause":
             return monitor.handle(Paused(reason.strip() or f"{who} paused it"), who, dry_run=dry_run)
         monitor.refuse_changes(command)
-        return monitor.handle(Resumed(), who, dry_run=dry_run)
+        return monitor.handle(Resumed(who), who, dry_run=dry_run)
 
     def _check_start(self, subject: Subject, begin: Start) -> None:
         config, last = subject.config, subject.config.rollout.stages[-1]

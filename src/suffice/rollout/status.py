@@ -142,7 +142,8 @@ def advances_when(status: Status) -> list[str]:
         return []
     if stage.approval and not state.approved:
         return [*_missing(status), "a person approves the stage (`suffice rollout approve`), once all of this is there"]
-    return _missing(status)
+    missing = _missing(status)
+    return ["the next cycle: the stage is approved"] if state.approved and not missing else missing
 
 
 def rolls_back_when(status: Status) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from suffice import __version__
 from suffice.flag.answer import Flag
 from suffice.serving.agent import Agent
 from suffice.serving.permission import Leased
@@ -52,6 +53,7 @@ class Background:
             service,
             plan_id=plan_id,
             enabled=enabled,
+            version=__version__,
             folder=queue,
             duties={
                 "rows": self._deliver,

@@ -86,7 +86,7 @@ def may_be_adaptive(
     """Why a decision must be fixed at `now` (the process's boot clock); None when it may be adaptive.
 
     `exposed` says whether the word's exposure puts the case on the adaptive arm; it is asked last, and only of a word
-    that stands. `forced`: something on this host lowers, the environment, a file or the host's own provider.
+    that stands. `forced`: this host forces the baseline, whatever the word says.
     """
     if forced:
         return WhyFixed.FORCED

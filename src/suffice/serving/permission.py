@@ -112,19 +112,22 @@ class Leased:
         return Asked(why, situation_of(read, now), at, epoch, failure)
 
     def _why_fixed(self, case: Case, read: Read | None, now: float, epoch: int | None) -> WhyFixed | None:
-        lowering = self._agent.lowering
         why = may_be_adaptive(
             read,
             now,
             plan_id=self.plan_id,
             enabled=self._enabled,
-            forced=forced() or self._blocked() or (lowering is not None and lowering.outranks(epoch)),
+            forced=forced() or self._blocked(),
             exposed=lambda known: self._is_exposed(known, case),
         )
-        if why is None and self._provider is not None:
-            lowered = self._provider.ask(case.target, case.region).arm is not Arm.ADAPTIVE
-            return WhyFixed.FORCED if lowered else None
-        return why
+        return WhyFixed.FORCED if why is None and self._is_lowered(case, epoch) else why
+
+    def _is_lowered(self, case: Case, epoch: int | None) -> bool:
+        """Whether the host lowers what the word permits."""
+        lowering = self._agent.lowering
+        if lowering is not None and lowering.outranks(epoch):
+            return True
+        return self._provider is not None and (self._provider.ask(case.target, case.region).arm is not Arm.ADAPTIVE)
 
     def _is_exposed(self, word: Word, case: Case) -> bool:
         return word.exposure is not None and (

@@ -15,6 +15,8 @@ class Action(StrEnum):
     ADVANCE = "advance"
     PAUSE = "pause"
     AWAIT = "await approval"
+    APPROVE = "approve"
+    """A person lets a stage end that has passed and needs approval."""
     RESUME = "resume"
     COMPLETE = "complete"
     ROLL_BACK = "roll back"

@@ -14,6 +14,9 @@ from suffice.store.schema import decisions, rollouts, triage_items
 PORTION = 5_000
 """Rows in one transaction: a process that writes decisions waits no longer than they take."""
 
+_PASSED = ("Completed", "Released")
+"""Phases of a rollout whose last stage has passed; it is watched on until another one follows."""
+
 
 class Kept(Enum):
     """Why old rows stay."""
@@ -87,7 +90,7 @@ def _needed(connection: Connection) -> dict[str, Kept]:
     over = {
         rollout
         for rollout, service, phase in known
-        if (phase == "RolledBack" and rollout in closed) or (phase == "Completed" and rollout != newest[service])
+        if (phase == "RolledBack" and rollout in closed) or (phase in _PASSED and rollout != newest[service])
     }
     needed = {rollout: Kept.WATCHED for rollout, _, _ in known if rollout not in over}
     return {**needed, **{item: Kept.TRIAGE for item, at in items if at is None}}
