@@ -89,5 +89,5 @@ def test_a_decision_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_bundle_without_decisions_says_what_would_have_helped(tmp_path: Path) -> None:
     files = {"plan.json": json.dumps(SOUND.to_dict()), "disagreements.jsonl": ""}
-    with pytest.raises(DataError, match="a --source at the start can"):
+    with pytest.raises(DataError, match=r"started with --source, or decisions of suffice resolve$"):
         reproduce(freeze(tmp_path / "bundle", files))

@@ -23,7 +23,8 @@ def evaluate(
 ) -> Answer:
     """Run the evaluation cases and say of each whether it passes; a failing case hides no other.
 
-    Adds the counters of its reference workload to the metrics file. Exits 2 when a case fails.
+    Writes the counters of its reference workload to the metrics file where production has counted nothing. Exits 2
+    when a case fails.
     """
     from suffice.runbook import evaluation
     from suffice.runbook.configured import read

@@ -77,7 +77,10 @@ def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
         if key is None or asked["key"] == key:
             return dict(asked)
     if key is None:
-        raise DataError(f"{bundle}: has no disagreeing decision that can be decided again; a --source at the start can")
+        raise DataError(
+            f"{bundle}: has no disagreeing decision that can be decided again; that needs a rollout that was started "
+            "with --source, or decisions of suffice resolve"
+        )
     raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
 
 
