@@ -9,7 +9,7 @@ from store_places import ROW
 from suffice.errors import OutputError
 from suffice.files import write_atomically
 from suffice.flag.file import publish
-from suffice.serving.refused import deliver
+from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.serving.spool import Spool
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
@@ -72,7 +72,9 @@ def test_what_holds_or_steers_decisions_is_made_for_owner_and_group_and_keeps_it
     spool = Spool(spools)
     spool.add(ROW)
     with open_store(tmp_path / "store.db") as store:
-        deliver(Ledger(store), [replace(ROW, key="x" * 3000)], spools)
+        refused: list[Refused] = []
+        deliver(Ledger(store), [replace(ROW, key="x" * 3000)], refused)
+        put_aside(Ledger(store), spools, refused)
     files = [*spools.glob("*.jsonl"), spools / "refused" / "rows.jsonl"]
     spool.close()
     assert [path.stat().st_mode & 0o777 for path in files] == [0o640] * 2

@@ -1,16 +1,21 @@
 """Rows that the ledger does not take block nothing behind them."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from time import time
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection
 
 from store_places import ROW, Place
 from suffice.errors import OutputError, StoreError, StoreRefusal
-from suffice.serving.refused import FILE, FOLDER, deliver, put_aside
+from suffice.serving.refused import FILE, FOLDER, Refused, deliver, put_aside
 from suffice.store.database import Store, agents_store, open_store
+from suffice.store.decision_row import DecisionRow
 from suffice.store.irregular import Irregular, Irregularities, irregular_of
 from suffice.store.ledger import Ledger
 
@@ -21,11 +26,13 @@ def test_refused_rows_are_put_aside_counted_and_those_around_them_delivered(plac
     rows[4] = replace(rows[4], seed=2**70)
     rows[19] = replace(rows[19], target="half \ud800", stage="next")
     with open_store(place) as store:
-        assert deliver(Ledger(store), rows, tmp_path) == 17
+        refused: list[Refused] = []
+        assert deliver(Ledger(store), rows, refused) == 17
+        put_aside(Ledger(store), tmp_path, refused)
         assert [row.at for row in Ledger(store).rows("r")] == [0.0, 1.0, 2.0, *map(float, range(5, 19))]
         with store.read() as connection:
-            counted = [irregular_of(connection, "r", stage)[Irregular.REFUSED] for stage in ("s", "next")]
-    assert counted == [Irregularities(2, 4.0), Irregularities(1, 19.0)]
+            of_stages = [irregular_of(connection, "r", stage)[Irregular.REFUSED] for stage in ("s", "next")]
+    assert of_stages == [Irregularities(2, 4.0), Irregularities(1, 19.0)]
     aside = [json.loads(line) for line in (tmp_path / FOLDER / FILE).read_text(encoding="ascii").splitlines()]
     assert [one["row"]["at"] for one in aside] == [3.0, 4.0, 19.0]
     assert "its key is longer than 1,024 bytes" in aside[0]["why"]
@@ -34,24 +41,71 @@ def test_refused_rows_are_put_aside_counted_and_those_around_them_delivered(plac
 
 def test_a_store_that_is_out_of_reach_refuses_nothing(tmp_path: Path) -> None:
     """Its folder is gone: the rows wait, none is put aside."""
+    refused: list[Refused] = []
     with agents_store(tmp_path / "none" / "store.db") as store, pytest.raises(StoreError) as raised:
-        deliver(Ledger(store), [ROW, replace(ROW, key="k2")], tmp_path)
+        deliver(Ledger(store), [ROW, replace(ROW, key="k2")], refused)
     assert not isinstance(raised.value, StoreRefusal)
-    assert not (tmp_path / FOLDER).exists()
+    assert refused == []
 
 
-def refused(store: Store, rollout: str = "r", stage: str = "s") -> Irregularities:
+class Strange(Ledger):
+    """A ledger that one row breaks, in a way that nobody thought of, or for which the process has no memory or disk."""
+
+    error: type[Exception] = ZeroDivisionError
+
+    def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
+        rows = list(rows)
+        if any(row.key == "strange" for row in rows):
+            raise self.error("of a row")
+        return super().append(rows, connection)
+
+
+@pytest.mark.parametrize("changed", [{"key": 17}, {"key": None}, {"target": UUID(int=1)}, {"key": "strange"}])
+def test_whatever_a_row_raises_is_that_rows_and_blocks_no_other(tmp_path: Path, changed: dict[str, Any]) -> None:
+    rows = [replace(ROW, key=f"k{i}") for i in range(5)]
+    rows[1] = replace(rows[1], **changed)
+    with open_store(tmp_path / "store.db") as store:
+        ledger, refused = Strange(store), list[Refused]()
+        assert deliver(ledger, rows, refused) == 4
+        put_aside(ledger, tmp_path, refused)
+        assert [row.key for row in ledger.rows("r")] == ["k0", "k2", "k3", "k4"]
+        assert counted(store) == Irregularities(1, ROW.at)
+    [line] = (tmp_path / FOLDER / FILE).read_text(encoding="ascii").splitlines()
+    [(name, value)] = changed.items()
+    row, why = json.loads(line)["row"], json.loads(line)["why"]
+    assert row[name] == (value if name == "key" else str(value))
+    assert "a row cannot be stored: " in why and "Error: " in why
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, StoreError])
+def test_what_the_process_or_the_store_lacks_is_no_fault_of_a_row(tmp_path: Path, error: type[Exception]) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        ledger, refused = Strange(store), list[Refused]()
+        ledger.error = error
+        with pytest.raises(error, match="of a row"):
+            deliver(ledger, [ROW, replace(ROW, key="strange")], refused)
+    assert refused == []
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e300, "yesterday", None])
+def test_what_was_decided_at_no_moment_is_put_aside_as_of_now(tmp_path: Path, at: Any) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        before = time()
+        put_aside(Ledger(store), tmp_path, [Refused("a line", "no row", at)])
+        newest = counted(store).newest
+        assert newest is not None and before <= newest <= time()
+
+
+@pytest.mark.parametrize("rollout", ["half \ud800", "nul \0", "long " * 300])
+def test_a_rollout_whose_name_cannot_be_stored_is_nobody_knows_which(tmp_path: Path, rollout: str) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        put_aside(Ledger(store), tmp_path, [Refused({"rollout": rollout, "stage": "s"}, "no row", 1.0)])
+        assert counted(store, "another") == Irregularities(1, 1.0)
+
+
+def counted(store: Store, rollout: str = "r", stage: str = "s") -> Irregularities:
     with store.read() as connection:
         return irregular_of(connection, rollout, stage)[Irregular.REFUSED]
-
-
-@pytest.mark.parametrize("key", ["k1", "long " + "x" * 3000])
-def test_without_a_folder_to_put_it_aside_the_refusal_is_the_callers(tmp_path: Path, key: str) -> None:
-    with open_store(tmp_path / "store.db") as store:
-        ledger, rows = Ledger(store), [replace(ROW, key=key), replace(ROW, key="k2", seed=2**70)]
-        with pytest.raises(StoreRefusal):
-            deliver(ledger, rows, None)
-        assert (ledger.rows("r"), refused(store)) == ([], Irregularities())
 
 
 @pytest.mark.parametrize(
@@ -61,9 +115,9 @@ def test_what_names_no_stage_is_counted_for_all_of_them(
     tmp_path: Path, what: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with open_store(tmp_path / "store.db") as store:
-        put_aside(Ledger(store), tmp_path / "spool", what, "no row of Suffice", 86400.5)
-        put_aside(Ledger(store), tmp_path / "spool", what, "no row of Suffice", 86399.0)
-        assert refused(store) == refused(store, "another", "stage") == Irregularities(2, 86400.5)
+        put_aside(Ledger(store), tmp_path / "spool", [Refused(what, "no row of Suffice", 86400.5)])
+        put_aside(Ledger(store), tmp_path / "spool", [Refused(what, "no row of Suffice", 86399.0)])
+        assert counted(store) == counted(store, "another", "stage") == Irregularities(2, 86400.5)
     file = tmp_path / "spool" / FOLDER / FILE
     aside = [json.loads(line) for line in file.read_text(encoding="ascii").splitlines()]
     assert aside[0] == {"why": "no row of Suffice", "at": "1970-01-02T00:00:00+00:00", "row": what}
@@ -72,9 +126,18 @@ def test_what_names_no_stage_is_counted_for_all_of_them(
     assert caplog.messages == [f"{file}: a row was put aside: no row of Suffice"] * 2
 
 
+def test_what_is_nested_too_deeply_to_be_written_is_put_aside_by_its_beginning(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(200_000):
+        deep = [deep]
+    with open_store(tmp_path / "store.db") as store:
+        put_aside(Ledger(store), tmp_path, [Refused(deep, "no row of Suffice", 1.0)])
+    assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii"))["row"] == "[[[[[[[...]]]]]]]"
+
+
 def test_what_is_no_json_is_put_aside_as_its_text(tmp_path: Path) -> None:
     with open_store(tmp_path / "store.db") as store:
-        put_aside(Ledger(store), tmp_path, {"n": Path("where")}, "no row of Suffice", 1.0)
+        put_aside(Ledger(store), tmp_path, [Refused({"n": Path("where")}, "no row of Suffice", 1.0)])
     assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii"))["row"] == {"n": "where"}
 
 
@@ -82,5 +145,6 @@ def test_what_cannot_be_put_aside_is_not_counted_either(tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("", encoding="ascii")
     with open_store(tmp_path / "store.db") as store:
         with pytest.raises(OutputError, match=r"occupied/refused: a refused row cannot be put aside: Not a directory$"):
-            put_aside(Ledger(store), tmp_path / "occupied", {"rollout": "r", "stage": "s"}, "too long", 1.0)
-        assert refused(store) == Irregularities()
+            refused = Refused({"rollout": "r", "stage": "s"}, "too long", 1.0)
+            put_aside(Ledger(store), tmp_path / "occupied", [refused])
+        assert counted(store) == Irregularities()

@@ -13,12 +13,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import spooling
 from filelock import FileLock
@@ -31,7 +32,7 @@ from sqlalchemy import Connection, text
 
 from property_examples import examples
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError
+from suffice.errors import OutputError, StoreError
 from suffice.serving import refused as refused_rows
 from suffice.serving import spool as spool_module
 from suffice.serving.situation import Situation
@@ -164,6 +165,14 @@ def test_a_row_comes_back_as_it_was(**values: Any) -> None:
     assert not finite or kept[0].estimate == row.estimate
 
 
+def test_numbers_of_numpy_are_numbers(store: Store, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.add(replace(ROW, n=np.int64(8), seed=np.uint32(42), estimate=np.float32(0.5)))  # type: ignore[arg-type]
+    assert spool.deliver(Ledger(store)) == 1
+    assert [(row.n, row.seed, row.estimate) for row in Ledger(store).rows("r")] == [(8, 42, 0.5)]
+    spool.close()
+
+
 class Keeping(Ledger):
     """A ledger in memory."""
 
@@ -268,6 +277,92 @@ def test_lines_that_are_no_rows_are_put_aside_and_keep_no_others_back_in_their_f
     ]
     assert refused(store) == len(unreadable)
     assert list(tmp_path.glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "became"),
+    [(b'"old"', b"17"), (b'"t"', b"null"), (b'"region":null', b'"region":17'), (b"1800000000.0", b"NaN")],
+)
+def test_a_line_whose_values_have_other_types_is_put_aside_and_keeps_no_others_back(
+    store: Store, tmp_path: Path, was: bytes, became: bytes
+) -> None:
+    bad = OLD_LINE.replace(was, became, 1)
+    (tmp_path / "1.jsonl").write_bytes(bad + OLD_LINE)
+    assert take_up(tmp_path, Ledger(store)) == 1
+    assert (keys(store), refused(store), len(aside(tmp_path))) == (["old"], 1, 1)
+    assert "; allowed: " in aside(tmp_path)[0][1]
+
+
+def test_a_row_in_memory_that_cannot_be_read_keeps_no_others_back(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be", encoding="utf-8")
+    spool = Spool(tmp_path / "spool")
+    for row in [replace(ROW, target=17), *rows(2)]:  # type: ignore[arg-type]
+        spool.add(row)
+    assert spool.waiting == 3
+    (tmp_path / "spool").unlink()
+    assert spool.deliver(Ledger(store)) == 2
+    assert (keys(store), spool.waiting, spool.rows, refused(store)) == (["k0", "k1"], 0, 0, 1)
+    spool.close()
+
+
+def test_a_line_that_is_nested_too_deeply_keeps_no_others_back(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").write_bytes(b"\n" + b"[" * 200_000 + b"]" * 200_000 + OLD_LINE)
+    assert take_up(tmp_path, Ledger(store)) == 1
+    assert (keys(store), len(aside(tmp_path))) == (["old"], 1)
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_what_is_refused_is_put_aside_once_however_often_a_later_row_fails(
+    store: Store, tmp_path: Path, living: bool
+) -> None:
+    spool, ledger = Spool(tmp_path), Failing(store)
+    for key in ("x" * 3000, "first", "fails"):
+        spool.add(replace(ROW, key=key))
+    spool.add(replace(ROW, key=17))  # type: ignore[arg-type]
+    if not living:
+        spool.close()
+    for ledger.fails in (True, True, True, False):
+        with pytest.raises(StoreError) if ledger.fails else nullcontext():
+            spool.deliver(ledger) if living else take_up(tmp_path, ledger)
+    assert keys(store) == ["first", "fails"]
+    assert (len(aside(tmp_path)), refused(store)) == (2, 2)
+    spool.close()
+
+
+def test_what_is_refused_is_put_aside_once_however_long_its_file_cannot_be_removed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(key: str) -> None:
+        (tmp_path / "1.jsonl").write_bytes(OLD_LINE.replace(b'"old"', key.encode()) + OLD_LINE)
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        for key in ("17", "18"):
+            put(key)
+            for _ in range(3):
+                with pytest.raises(OutputError, match="cannot be removed"):
+                    take_up(tmp_path, Ledger(store))
+    take_up(tmp_path, Ledger(store))
+    put("18")
+    take_up(tmp_path, Ledger(store))
+    assert [row["key"] for row, _ in aside(tmp_path)] == [17, 18, 18]
+
+
+class Failing(Ledger):
+    """A ledger that takes no batch with a row `fails`, as when the store goes away in between."""
+
+    fails = False
+
+    def append(self, rows: Iterable[DecisionRow], connection: Connection | None = None) -> int:
+        rows = list(rows)
+        if any(len(row.key) > 1024 for row in rows):
+            return super().append(rows, connection)
+        if self.fails and any(row.key == "fails" for row in rows):
+            raise StoreError("the store has gone")
+        return super().append(rows, connection)
 
 
 def test_a_file_whose_lines_are_no_rows_stays_while_the_store_is_away(store: Store, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -565,9 +566,9 @@ def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None
     assert list((queue / "spool").iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", 17, 0, UUID(int=1), b"k", b"", False, ["k"]])
 @pytest.mark.parametrize("part", ["key", "target", "region"])
-def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store, part: str, text: str) -> None:
+def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store, part: str, text: object) -> None:
     """Once noted, it would keep every later row from the ledger."""
     with verifier(store) as process:
         process.verify(case(1))
@@ -577,6 +578,14 @@ def test_what_no_database_can_hold_is_refused_before_it_is_decided(store: Store,
         assert str(caught.value).isprintable() and drawn(wrong) == 0
         process.verify(case(3, region="Zürich"))
     assert [row.key for row in Ledger(store).rows("r")] == ["k1", "k3"]
+
+
+@pytest.mark.parametrize("part", ["key", "target"])
+def test_a_case_without_key_or_target_is_refused(store: Store, part: str) -> None:
+    wrong = replace(case(1), **{part: None})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="cannot be stored; allowed: text"):
+        verifier(store).verify(wrong)
+    assert drawn(wrong) == 0
 
 
 def test_a_key_that_no_ledger_takes_is_decided_by_the_baseline(store: Store) -> None:

@@ -16,7 +16,7 @@ from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.stopping.run import StopReason
 from suffice.store.database import Store, open_store
-from suffice.store.decision_row import DecisionRow, Reason, plain_row, row_of_plain
+from suffice.store.decision_row import NAMES, DecisionRow, Reason, plain_row, row_of_plain
 from suffice.store.ledger import Ledger, Portion
 from suffice.store.schema import decisions
 from suffice.verifier.arm import Arm
@@ -156,6 +156,35 @@ def test_a_misspelt_value_in_the_database_is_refused_with_its_key(
 def portion_of(store: Store) -> Portion:
     with store.read() as connection:
         return Ledger(store).portion_after("r", 0, 9, connection)
+
+
+OTHER_TYPES = [
+    *({name: value} for name in ("key", "target", "plan_id", "rollout", "stage") for value in (17, None, True, ["k"])),
+    *({name: value} for name in ("region", "process") for value in (17, 0, False, {})),
+    *({name: value} for name in ("n", "fixed_n", "seed") for value in ("8", 8.0, True, None)),
+    *({name: value} for name in ("baseline_n", "adaptive_n", "epoch") for value in ("8", 8.0, True)),
+    *({name: value} for name in ("audited", "shadow", "invalid") for value in ("true", 1, None)),
+    *({name: value} for name in ("agrees", "guarded") for value in ("false", 0)),
+    *({"at": value} for value in ("now", None, True, float("nan"), float("inf"), -float("inf"))),
+    *({"estimate": value} for value in ("0.9", False)),
+]
+
+
+def test_the_types_of_all_columns_are_told() -> None:
+    enums = {"arm", "decision", "reason", "baseline_decision", "adaptive_decision", "why_fixed"}
+    assert {name for changed in OTHER_TYPES for name in changed} | enums == set(NAMES)
+
+
+@pytest.mark.parametrize("changed", OTHER_TYPES, ids=str)
+def test_a_value_of_another_type_is_refused_with_what_is_allowed(changed: dict[str, object]) -> None:
+    [(name, value)] = changed.items()
+    with pytest.raises(StoreError, match=f"^decision .*: {name} is {re.escape(repr(value))}; allowed: (text|a|true)"):
+        row_of_plain({**OLD, **changed})
+
+
+@pytest.mark.parametrize("changed", [{"at": 3}, {"estimate": 1}, {"estimate": None}, {"epoch": 2**40}])
+def test_a_number_may_be_an_integer(changed: dict[str, object]) -> None:
+    assert plain_row(row_of_plain({**OLD, **changed})).items() >= changed.items()
 
 
 @pytest.mark.parametrize("changed", [{"arm": ["adaptive"]}, {"decision": None}, {"weight": 5}, {"key": ...}])

@@ -104,9 +104,11 @@ def row_of(
 
 def check_storable(case: Case) -> None:
     """Raises DataError for a case whose row no database takes: it would keep all that come after it from the ledger."""
-    text = f"{case.key}{case.target}{case.region}"
-    if "\0" not in text and (text.isascii() or _is_unicode(text)):
-        return
+    key, target, region = case.key, case.target, "" if case.region is None else case.region
+    if isinstance(key, str) and isinstance(target, str) and isinstance(region, str):
+        text = "".join((key, target, region))
+        if "\0" not in text and (text.isascii() or _is_unicode(text)):
+            return
     named = f"case {case.key!r} of target {case.target!r} in region {case.region!r}"
     raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
 

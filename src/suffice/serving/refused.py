@@ -3,14 +3,17 @@
 import json
 import logging
 import os
+import reprlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any
 
-from suffice.errors import OutputError, StoreRefusal
+from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.files import private_opener
-from suffice.store.decision_row import DecisionRow, plain_row
+from suffice.store.decision_row import LONGEST, DecisionRow, plain_row
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import Ledger
 
@@ -22,43 +25,96 @@ FILE = "rows.jsonl"
 _log = logging.getLogger(__name__)
 
 
-def deliver(ledger: Ledger, rows: Sequence[DecisionRow], spools: Path | None) -> int:
-    """Write rows to the ledger and return how many were new; those that no ledger takes are put aside in `spools`.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row, or the line that should have been one, as far as it was understood; why; and when it was decided (seconds
+    since the epoch)."""
 
-    Raises StoreError when the store is out of reach, OutputError when nothing can be put aside; what was not written
-    or put aside by then may be delivered again.
+    what: Any
+    why: str
+    at: float
+
+
+def deliver(ledger: Ledger, rows: Sequence[DecisionRow], refused: list[Refused]) -> int:
+    """Write rows to the ledger and return how many were new; those that no ledger takes are added to `refused`.
+
+    Whatever a row raises by itself is that row's, so that it blocks no other. Raises StoreError when the store is out
+    of reach, MemoryError and OSError; what was not written by then may be delivered again.
     """
+    if not rows:
+        return 0
     try:
         return ledger.append(rows)
-    except StoreRefusal as refusal:
-        if spools is None:
+    except (StoreError, MemoryError, OSError) as error:
+        if not isinstance(error, StoreRefusal):
             raise
-        if len(rows) == 1:
-            [row] = rows
-            put_aside(ledger, spools, plain_row(row), str(refusal), row.at)
-            return 0
+        why = str(error)
+    except Exception as error:
+        why = f"a row cannot be stored: {type(error).__name__}: {error}"
+    if len(rows) == 1:
+        [row] = rows
+        refused.append(Refused(_plain(row), why, row.at))
+        return 0
     middle = len(rows) // 2
-    return deliver(ledger, rows[:middle], spools) + deliver(ledger, rows[middle:], spools)
+    return deliver(ledger, rows[:middle], refused) + deliver(ledger, rows[middle:], refused)
 
 
-def put_aside(ledger: Ledger, spools: Path, what: Any, why: str, at: float) -> None:
-    """Put a row, or the line that should have been one, aside, count it, and tell it. Raises OutputError, StoreError.
+def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
+    """Put what is refused aside in `spools`, count it, and tell it. Raises OutputError, StoreError.
 
     It is in the file before its count is committed: a kill in between leaves it there twice, never nowhere.
     """
-    folder, place = spools / FOLDER, ("", "")
-    if isinstance(what, dict) and all(isinstance(what.get(name), str) for name in ("rollout", "stage")):
-        place = what["rollout"], what["stage"]
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-    line = json.dumps({"why": why, "at": moment, "row": what}, default=str) + "\n"
+    if not refused:
+        return
+    folder, lines = spools / FOLDER, "".join(map(_line, refused)).encode("ascii")
     with ledger.store.write() as connection:
-        note_irregular(connection, Irregular.REFUSED, *place, 1, at)
+        for one in refused:
+            note_irregular(connection, Irregular.REFUSED, *_place(one.what), 1, _seconds(one.at))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # One write at the end of the file: several processes put aside here.
             with open(folder / FILE, "ab", buffering=0, opener=private_opener) as file:
-                file.write(line.encode("ascii"))
+                if file.write(lines) != len(lines):
+                    raise OSError("the disk took a part of it")
                 os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
-    _log.warning("%s: a row was put aside: %s", folder / FILE, why)
+    for one in refused:
+        _log.warning("%s: a row was put aside: %s", folder / FILE, one.why)
+
+
+def _plain(row: DecisionRow) -> Any:
+    try:
+        return plain_row(row)
+    except Exception:
+        return repr(row)
+
+
+def _line(one: Refused) -> str:
+    moment = datetime.fromtimestamp(_seconds(one.at), UTC).isoformat(timespec="seconds")
+    known = {"why": one.why, "at": moment}
+    try:
+        return json.dumps({**known, "row": one.what}, default=str) + "\n"
+    except (TypeError, ValueError, RecursionError):
+        # Nested too deeply, say: its beginning tells what it was.
+        return json.dumps({**known, "row": reprlib.repr(one.what)}) + "\n"
+
+
+def _place(what: Any) -> tuple[str, str]:
+    """Its rollout and stage; "" for both where it does not name them by texts that can be stored."""
+    if not isinstance(what, dict):
+        return "", ""
+    rollout, stage = what.get("rollout"), what.get("stage")
+    if not (isinstance(rollout, str) and isinstance(stage, str)):
+        return "", ""
+    storable = (rollout + stage).isprintable() and 4 * max(len(rollout), len(stage)) <= LONGEST
+    return (rollout, stage) if storable else ("", "")
+
+
+def _seconds(at: Any) -> float:
+    """The moment; now, where it is none."""
+    try:
+        datetime.fromtimestamp(at, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return time()
+    return float(at)

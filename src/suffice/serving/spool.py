@@ -22,8 +22,9 @@ What can happen between any two lines:
 - A lock is removed while another process waits for it: `filelock` sees that its file has gone, and tries again.
 - The disk is full or the folder away: rows wait in memory, in their order. The first failure is logged, and the next
   row tries again. Beyond `MOST_WAITING` a row is dropped and counted; before that, whoever decides decides fixed.
-- A line that is no row (of a newer version, or what a power failure left): it is put aside and counted once the others
-  are in the ledger, and its file goes. Only a line that a kill cut off is dropped: it begins as a row and has no end.
+- A row that no ledger takes, or a line that is no row (of a newer version, or what a power failure left): it is put
+  aside and counted once all others of its file are in the ledger, and then the file goes. So no retry puts it aside
+  again; a kill in between does. Only a line that a kill cut off is dropped: it begins as a row and has no end.
 """
 
 import json
@@ -31,20 +32,21 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
+from numbers import Integral, Real
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from time import time
 
 from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, OutputError, StoreError
 from suffice.files import private_opener
-from suffice.serving.refused import deliver, put_aside
+from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.store.decision_row import DecisionRow, plain_row, row_of_plain
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.ledger import Ledger
@@ -57,7 +59,14 @@ MOST_WAITING = 10_000
 
 _BATCH = 1_000
 _SWEEP_SECONDS = 5.0
-_encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=str).encode
+
+
+def _number(value: object) -> object:
+    """What JSON has for a number that is not Python's own, as NumPy's are; the text of anything else."""
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else str(value)
+
+
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=_number).encode
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +161,9 @@ class Spool:
             if self._dropped:
                 self._tell_dropped(ledger)
             if waited:
-                new += deliver(ledger, [row_of_plain(json.loads(line)) for line in waited], self._folder)
+                refused: list[Refused] = []
+                new += deliver(ledger, list(_read_all(waited, time(), refused)), refused)
+                put_aside(ledger, self._folder, refused)
                 self._forget(waited)
         return new
 
@@ -256,55 +267,58 @@ def _sweep(path: Path) -> None:
 
 
 def _moved(path: Path, ledger: Ledger) -> int:
-    new, unread = 0, list[_Unread]()
-    rows = _rows(path, unread)
+    new, refused = 0, list[Refused]()
+    rows = _rows(path, refused)
     while batch := list(islice(rows, _BATCH)):
-        new += deliver(ledger, batch, path.parent)
-    for one in unread:
-        put_aside(ledger, path.parent, one.what, one.why, path.stat().st_mtime)
+        new += deliver(ledger, batch, refused)
+    # At the end, with the file gone right after: what fails before is tried again, and would be put aside again.
+    if refused != _put_aside.get(path, []):
+        put_aside(ledger, path.parent, refused)
+        _put_aside[path] = refused
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: its rows are in the ledger, but it cannot be removed: {error.strerror}") from error
+    _put_aside.pop(path, None)
     return new
 
 
-@dataclass(frozen=True, slots=True)
-class _Unread:
-    """A line that is no row, as far as it was understood, and why."""
-
-    what: Any
-    why: str
+_put_aside: dict[Path, list[Refused]] = {}
+"""What this process put aside of spools that it cannot remove."""
 
 
-def _rows(path: Path, unread: list[_Unread]) -> Iterator[DecisionRow]:
-    """The rows of a spool; what is none is added to `unread`."""
+def _rows(path: Path, refused: list[Refused]) -> Iterator[DecisionRow]:
+    """The rows of a spool; what is none is added to `refused`."""
     try:
         with path.open("rb") as file:
-            for line in file:
-                read = _read(line.strip(b"\n"))
-                if isinstance(read, _Unread):
-                    unread.append(read)
-                elif read is not None:
-                    yield read
+            yield from _read_all(file, os.fstat(file.fileno()).st_mtime, refused)
     except FileNotFoundError:
         return  # Somebody else has taken it up.
     except OSError as error:
         raise DataError(f"{path}: the spool cannot be read: {error.strerror or error}") from error
 
 
-def _read(line: bytes) -> DecisionRow | _Unread | None:
+def _read_all(lines: Iterable[bytes], at: float, refused: list[Refused]) -> Iterator[DecisionRow]:
+    for line in lines:
+        row = _read(line.strip(b"\n"), at)
+        if isinstance(row, Refused):
+            refused.append(row)
+        elif row is not None:
+            yield row
+
+
+def _read(line: bytes, at: float) -> DecisionRow | Refused | None:
     """The row of a line; None for an empty one, and for one that a kill cut off."""
     try:
         plain = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if not line or (line.startswith(b"{") and not line.endswith(b"}")):
             return None
-        return _Unread(line.decode("ascii", "backslashreplace"), f"no row of Suffice: {error}")
+        return Refused(line.decode("ascii", "backslashreplace"), f"no row of Suffice: {error}", at)
     try:
         return row_of_plain(plain)
     except (StoreError, TypeError, AttributeError) as error:
-        return _Unread(plain, f"a row of another version of Suffice: {error}")
+        return Refused(plain, f"a row of another version of Suffice: {error}", at)
 
 
 def _line(row: DecisionRow) -> bytes:

@@ -168,8 +168,11 @@ class Verifier:
         return len(self._rows)
 
     def verify(self, case: Case) -> Served:
-        """Decide one case, count it and note it. Raises DataError when its sampler gives what no rule can use, or when
-        its key, target or region cannot be stored."""
+        """Decide one case, count it and note it.
+
+        Raises DataError when its sampler gives what no rule can use; and before it draws, when its key or target is no
+        text, its region neither text nor None, or one of them cannot be stored.
+        """
         check_storable(case)
         self._notice_fork()
         asked = self._ask(case)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
-from math import isfinite, nan
-from operator import attrgetter
+from math import inf, isfinite, nan
+from operator import attrgetter, contains, itemgetter
 from typing import Any
 
 from suffice.decision.rule import Decision
@@ -114,7 +114,8 @@ NAMES = tuple(field.name for field in fields(DecisionRow))
 """The columns of a row in the ledger, in order."""
 
 _DEFAULTS = {field.name: field.default for field in fields(DecisionRow) if field.default is not MISSING}
-_values = attrgetter(*NAMES)
+_KNOWN = frozenset(NAMES)
+_values, _in_order = attrgetter(*NAMES), itemgetter(*NAMES)
 _ESTIMATE = NAMES.index("estimate")
 
 
@@ -142,6 +143,23 @@ _ENUMS = tuple(
 )
 
 
+_KINDS: dict[type, str] = {str: "text", int: "an integer", float: "a number", bool: "true or false", type(None): "none"}
+_TEXT, _COUNT, _NUMBER, _BOOL, _NONE = (str,), (int,), (float, int), (bool,), (type(None),)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("key", "target", "plan_id", "rollout", "stage"), _TEXT),
+    **dict.fromkeys(("region", "process"), _TEXT + _NONE),
+    **dict.fromkeys(("n", "fixed_n", "seed"), _COUNT),
+    **dict.fromkeys(("baseline_n", "adaptive_n", "epoch"), _COUNT + _NONE),
+    **dict.fromkeys(("audited", "shadow", "invalid"), _BOOL),
+    **dict.fromkeys(("agrees", "guarded"), _BOOL + _NONE),
+    "at": _NUMBER,
+    "estimate": _NUMBER + _NONE,
+}
+"""What the plain values may be, but for those of enums, whose texts are looked up."""
+
+_typed = itemgetter(*_TYPES)
+
+
 def plain_row(row: DecisionRow) -> dict[str, Any]:
     """The row as plain JSON values: enums by their texts, an estimate that is no number as None."""
     values = dict(zip(NAMES, _values(row), strict=True))
@@ -161,16 +179,25 @@ def plain_row(row: DecisionRow) -> dict[str, Any]:
 def row_of_plain(plain: Mapping[str, Any]) -> DecisionRow:
     """The row that `plain_row` described; what a row of an earlier version lacks has its default.
 
-    Raises StoreError, naming the row, when a value is missing, not known or misspelt.
+    Raises StoreError, naming the row, when a value is missing, not known, misspelt or of another type.
     """
     values = {**_DEFAULTS, **plain}
-    wrong = sorted(set(NAMES) ^ values.keys())
-    if wrong:
-        raise StoreError(
-            f"decision {plain.get('key')!r} of rollout {plain.get('rollout')!r}: {wrong[0]} is "
-            f"{'missing' if wrong[0] in NAMES else 'not known'}"
+    if values.keys() != _KNOWN:
+        wrong = min(_KNOWN ^ values.keys())
+        raise _unreadable(plain, f"{wrong} is {'missing' if wrong in _KNOWN else 'not known'}")
+    # In one pass without a loop of Python's: this is done for each decision.
+    if not all(map(contains, _TYPES.values(), map(type, _typed(values)))):
+        wrong, types = next((name, types) for name, types in _TYPES.items() if type(values[name]) not in types)
+        raise _unreadable(
+            plain, f"{wrong} is {values[wrong]!r}; allowed: {' or '.join(map(_KINDS.__getitem__, types))}"
         )
-    return row_of_values([values[name] for name in NAMES])
+    if not -inf < values["at"] < inf:
+        raise _unreadable(plain, f"at is {values['at']!r}; allowed: a finite number")
+    return row_of_values(_in_order(values))
+
+
+def _unreadable(plain: Mapping[str, Any], wrong: str) -> StoreError:
+    return StoreError(f"decision {plain.get('key')!r} of rollout {plain.get('rollout')!r}: {wrong}")
 
 
 def row_of_values(values: Sequence[Any]) -> DecisionRow:
