@@ -36,6 +36,7 @@ from suffice.rollout.controller import PublishStage
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.status import advances_when, status_of
+from suffice.rollout.wish import leave_wish
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction, Estimate
@@ -700,6 +701,25 @@ def test_word_of_a_rollback_is_carried_out_by_the_next_cycle_whatever_the_phase(
         with pytest.raises(MissingDataError, match="there is no rollout"):
             production.cycle()
         assert not word.exists()
+
+
+def test_while_a_rollback_is_asked_for_nothing_else_is_possible(tmp_path: Path) -> None:
+    asked = "ann asked for a rollback (too many alarms); the next cycle carries it out"
+    for command, before in {"resume": ("pause",), "pause": (), "approve": (), "release": (), "advance": ()}.items():
+        (tmp_path / command).mkdir()
+        with producing(tmp_path / command) as production:
+            for earlier in before:
+                production.operator.tell(earlier, "bob")
+            version = production.operator.current.version
+            leave_wish(production.place.queue, "ann", "too many alarms")
+            with pytest.raises(RolloutError) as refused:
+                if command == "advance":
+                    production.operator.advance("bob")
+                else:
+                    production.operator.tell(command, "bob")
+            assert str(refused.value) == f"{command} is not possible: {asked}; possible: rollback"
+            assert production.operator.current.version == version
+            assert production.cycle().phase is Phase.ROLLED_BACK
 
 
 def test_a_kill_between_state_and_flag_is_made_good_by_the_next_cycle(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from production import STAGES, content, producing
 
+from suffice.cli.main import run
 from suffice.rollout.status import advances_when, plain_status, rolls_back_when, status_of
+from suffice.rollout.wish import leave_wish
 from suffice.store.irregular import Irregular, note_irregular
 
 
@@ -65,3 +68,22 @@ def test_an_approval_is_asked_for_by_name(tmp_path: Path) -> None:
         production.traffic()
         production.cycle(), production.cycle()
         assert advances_when(status_of(production.operator))[0] == "a person says `suffice rollout approve`"
+
+
+def test_a_rollback_that_was_asked_for_comes_before_everything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "ann asked for a rollback (too many alarms); the next cycle carries it out"
+    with producing(tmp_path) as production:
+        where = ["--config", str(production.place.config), "--queue", str(production.place.queue)]
+        assert run(["rollout", "status", *where]) == 0
+        assert "asked for a rollback" not in capsys.readouterr().out
+        leave_wish(production.place.queue, "ann", "too many alarms")
+        plain = plain_status(status_of(production.operator))
+        assert (plain["rollback_asked"], plain["possible"]) == (asked, ["rollback"])
+        assert (plain["advances_when"], plain["rolls_back_when"]) == ([], [asked])
+        assert run(["rollout", "status", *where]) == 2
+        first, *_, last = capsys.readouterr().out.splitlines()
+        assert (first, last) == (asked, "possible: rollback")
+        assert run(["rollout", "status", "--short", *where]) == 2
+        assert capsys.readouterr().out == f"verifier-000001: Progressing staging, 0 %, {asked}\n"

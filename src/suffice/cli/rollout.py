@@ -74,7 +74,7 @@ def status(
     """Say what percent may be adaptive, why it waits, and what would advance it or roll it back.
 
     It reads what the last cycle saw; it measures and changes nothing. Exits 2 when the rollout was or is being rolled
-    back, 3 when it is paused or awaits approval, or there is none.
+    back, or that was asked for, 3 when it is paused or awaits approval, or there is none.
     """
     from suffice.cli.rollout_view import print_short, print_status
 
@@ -321,7 +321,8 @@ def _status(operator: "Operator", show: Callable[[Any, float], None]) -> Answer:
     from suffice.rollout.status import plain_status, status_of
 
     current, now = status_of(operator), operator.clock()
-    return Answer(plain_status(current), lambda: show(current, now), exit_code_of(current.state.phase))
+    code = ExitCode.FAILS if current.rollback_asked else exit_code_of(current.state.phase)
+    return Answer(plain_status(current), lambda: show(current, now), code)
 
 
 def _answer(report: "Report", code: ExitCode | None = None) -> Answer:

@@ -60,6 +60,7 @@ def print_status(status: Status, now: float) -> None:
     plain = plain_status(status)
     where = ", ".join(plain["regions"]) or "all regions"
     shadow = " in the shadow" if plain["shadow"] else ""
+    print_lines(*filter(None, [status.rollback_asked]))
     print_lines(
         f"{plain['rollout']}: {plain['phase']}, stage {plain['stage']} ({_position(status)}){shadow}",
         f"{plain['percent']} % of targets in {where} may be adaptive; flag: {plain['flag']}",
@@ -80,7 +81,8 @@ def print_short(status: Status, _: float) -> None:
     """The rollout in one line."""
     state = status.state
     where = f"{status.rollout}: {state.phase.value} {state.current.name}, {status.percent} %"
-    print_lines(f"{where}, {' '.join(state.why.split())}")
+    why = status.rollback_asked or state.why
+    print_lines(f"{where}, {' '.join(why.split())}")
 
 
 def print_explanation(status: Status, now: float) -> None:

@@ -207,8 +207,16 @@ class Operator:
             raise RolloutError(f"stage {report.stage} is not over: {report.why}; advance skips no proof")
         return report
 
+    @property
+    def rollback_asked(self) -> str | None:
+        """Who asked for a rollback that is not stored, and why, as a sentence; None when nobody did."""
+        asked = wish(self.place.queue)
+        return asked and f"{asked[0]} asked for a rollback ({asked[1]}); the next cycle carries it out"
+
     def check(self, state: State, command: str) -> None:
         """Raises RolloutError, with the legal commands named, when this one is not."""
+        if self.rollback_asked is not None and command != "rollback":
+            raise RolloutError(f"{command} is not possible: {self.rollback_asked}; possible: rollback")
         legal = legal_commands(state)
         if command not in legal:
             raise RolloutError(f"{command} is not possible while {state.phase.value}; possible: {', '.join(legal)}")

@@ -30,7 +30,10 @@ _FAR = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What there is to know about a rollout, from what was stored; nothing is measured anew."""
+    """What there is to know about a rollout, from what was stored; nothing is measured anew.
+
+    `rollback_asked` is the sentence of a rollback that was asked for and is not stored.
+    """
 
     rollout: str
     service: str
@@ -40,7 +43,13 @@ class Status:
     judged_at: float | None
     updated_at: float
     confidence: float
+    rollback_asked: str | None
     extra: Mapping[str, Any]
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """What an operator may say next."""
+        return ("rollback",) if self.rollback_asked else legal_commands(self.state)
 
     @property
     def percent(self) -> int:
@@ -82,6 +91,7 @@ def status_of(operator: Operator) -> Status:
         judged.at if judged else None,
         stored.updated_at,
         stored_config(stored.config, stored.id).rollout.acceptance.confidence,
+        operator.rollback_asked,
         extra,
     )
 
@@ -116,7 +126,8 @@ def plain_status(status: Status) -> dict[str, Any]:
         "extended_to_seconds": state.extended_to,
         "inconclusive": state.inconclusive,
         "awaits_approval": state.phase is Phase.AWAITING_APPROVAL,
-        "possible": list(legal_commands(state)),
+        "possible": list(status.possible),
+        "rollback_asked": status.rollback_asked,
         "gates": list(status.gates),
         "notes": list(status.notes),
         "judged_at": status.judged_at,
@@ -130,6 +141,8 @@ def plain_status(status: Status) -> dict[str, Any]:
 def advances_when(status: Status) -> list[str]:
     """What is still missing before the stage ends, a sentence each."""
     state, stage = status.state, status.state.current
+    if status.rollback_asked:
+        return []
     if state.phase is Phase.PAUSED:
         return ["a person says `suffice rollout resume`", *_missing(status)]
     if state.phase is Phase.AWAITING_APPROVAL:
@@ -149,6 +162,8 @@ def advances_when(status: Status) -> list[str]:
 def rolls_back_when(status: Status) -> list[str]:
     """What would roll back, a sentence each."""
     state = status.state
+    if status.rollback_asked:
+        return [status.rollback_asked]
     if not state.in_force:
         return []
     more = f"more than {state.rollout.failure_limit} times in this stage" if state.rollout.failure_limit else "once"
