@@ -20,6 +20,7 @@ from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.serving.agent import Agent
+from suffice.store.schema import HEAD
 from suffice.verifier.arm import Arm
 
 COMMANDS = (
@@ -290,8 +291,13 @@ def test_a_rollback_on_a_store_that_a_newer_version_migrated_lowers_word_and_fla
         assert code == 2 and f"the word was lowered all the same, epoch {epoch + 1}" in err
         assert "schema 9999 is newer than" in err
         row = store.execute("SELECT epoch, exposure, phase FROM words").fetchall()
-    assert row == [(epoch + 1, None, "RollingBack")]
-    assert everybody_becomes_fixed(exposed)
+        assert row == [(epoch + 1, None, "RollingBack")]
+        assert everybody_becomes_fixed(exposed)
+        store.execute("UPDATE alembic_version SET version_num = ?", [HEAD])
+    code, report, _ = asked(capsys, "rollout", "cycle")
+    assert (code, report["phase"], report["why"]) == (2, "RolledBack", "the new version")
+    (back,) = [event for event in asked(capsys, "rollout", "history")[1]["events"] if event["action"] == "roll back"]
+    assert back["who"] == "ann"
 
 
 @pytest.mark.parametrize("broken", ["damaged", "gone"])

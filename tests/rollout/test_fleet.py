@@ -1,5 +1,6 @@
 """The receipt covers the fleet: every process has seen the baseline, has signed off, or has no lease any more."""
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -11,22 +12,34 @@ from typing import Any
 
 import pytest
 from production import Production, again, producing
+from sqlalchemy import text
 
+from suffice.cli.rollout_view import print_fleet
 from suffice.errors import RolloutError
 from suffice.flag.lowering import ASKED_FILE
 from suffice.rollout.driver import Driver
-from suffice.rollout.fleet import LATE_SECONDS, OLD_PRIMARY, FleetCount, Lowered, Seen, clocks_ahead, obstacle_of
+from suffice.rollout.fleet import (
+    LATE_SECONDS,
+    OLD_PRIMARY,
+    FleetCount,
+    Lowered,
+    Seen,
+    clocks_ahead,
+    obstacle_of,
+    plain_member,
+)
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.status import status_of
+from suffice.rollout.wish import leave_wish
 from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
 from suffice.store.decision_row import WhyFixed
 from suffice.store.incarnation import Standing
 from suffice.store.ledger import Ledger
+from suffice.store.processes import DAMAGED, write_process
 from suffice.store.processes import fleet as registered
-from suffice.store.processes import write_process
 from suffice.store.triage import receipt_of
 from suffice.store.words import Word, WordRead, read_word, write_word
 from suffice.verifier.arm import Arm
@@ -157,6 +170,54 @@ def test_a_process_that_does_not_answer_is_waited_for_until_its_lease_has_run_ou
     event_of = next(event for event in production.operator.history() if event.action == "receipt")
     assert event_of.why.startswith("observed by 2 of 2 processes: 0 acknowledged, 2 fenced at ")
     assert driver.state.phase is Phase.ROLLED_BACK
+
+
+DAMAGES = {
+    "text for an epoch": "epoch = 'x'",
+    "a broken epoch": "epoch = 1e99",
+    "no epoch": "epoch = NULL",
+    "bytes for a host": "host = x'ff'",
+    "bytes for an id": "nonce = x'ff'",
+    "bytes for a plan": "plan_id = x'ff'",
+    "bytes for a service": "service = x'ff'",
+    "text for the last read": "seen_at = 'x'",
+    "a last read that is never": "seen_at = 9e999",
+    "a last read of no calendar": "seen_at = 1e15",
+    "bytes for the host's time": "beat_at = x'ff'",
+    "text for a start": "started = 'x'",
+    "text for a number": "pid = 'x', rows_waiting = 'x'",
+    "text for its end": "left_at = 'x'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_row_is_a_process_that_has_acknowledged_nothing(
+    fleet: Fleet, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen: each cycle, `fleet` and `rollback` raised TypeError, and no receipt could be given."""
+    production, nonces = fleet.production, [agent.nonce for agent in fleet.agents]
+    with production.store.write() as connection:
+        # Without what keeps NULL out.
+        for statement in (
+            "CREATE TABLE kept AS SELECT * FROM processes",
+            "DROP TABLE processes",
+            "ALTER TABLE kept RENAME TO processes",
+            f"UPDATE processes SET {damage} WHERE nonce = '{nonces[0]}'",
+        ):
+            connection.execute(text(statement))
+    listed = production.operator.fleet()
+    assert sorted(member.epoch == DAMAGED for member in listed) == [False, True]
+    assert {member.state for member in listed} == {Seen.WAITING, Seen.ACKNOWLEDGED}
+    print_fleet(listed)
+    assert capsys.readouterr().out.count("damaged") == 1
+    assert "NaN" not in json.dumps([plain_member(member) for member in listed])
+    assert production.cycle().phase is Phase.PROGRESSING
+    driver, committed = fleet.use_boot_clock(), fleet.boot.now
+    assert production.operator.tell("rollback", "ann", "enough").phase is Phase.ROLLED_BACK
+    assert fleet.boot.now - committed >= LATE_SECONDS
+    assert receipt(fleet) == (2, 0, 2, 0, 0)
+    assert driver.state.phase is Phase.ROLLED_BACK
+    fleet.agents.clear()
 
 
 def test_who_signed_off_is_gone_and_not_waited_for(fleet: Fleet) -> None:
@@ -458,7 +519,11 @@ def test_a_rollback_lowers_this_host_at_once_also_while_the_store_is_locked(flee
     assert not wish.exists()
 
 
-def test_a_row_that_was_lowered_before_a_kill_is_carried_out_by_whoever_comes_next(fleet: Fleet) -> None:
+@pytest.mark.parametrize("asked", [None, ("alice", "customers see wrong verdicts")])
+def test_a_row_that_was_lowered_before_a_kill_is_carried_out_by_whoever_comes_next(
+    asked: tuple[str, str] | None, fleet: Fleet
+) -> None:
+    """Seen: who had asked for it, and why, was nowhere afterwards."""
     production = fleet.production
     driver = production.operator.monitor.driver
     with production.store.read() as connection:
@@ -467,5 +532,13 @@ def test_a_row_that_was_lowered_before_a_kill_is_carried_out_by_whoever_comes_ne
     with production.store.touch() as connection:
         write_word(connection, replace(word, phase="RollingBack", stage="", exposure=None), production.clock())
     driver._boot = lambda: (fleet.step(), fleet.boot.now)[1]
+    if asked:
+        leave_wish(production.place.queue, *asked)
     assert production.cycle().phase is Phase.ROLLED_BACK
-    assert production.state.why == "a rollback was begun, and its word is in the store"
+    who, why = asked or ("runner", "a rollback was begun, and its word is in the store")
+    assert production.state.why == why
+    back = [(event.who, event.why) for event in production.operator.history() if event.action == "roll back"]
+    assert back == [(who, why)]
+    bundled = json.loads((production.place.bundle(ID) / "state.json").read_text(encoding="utf-8"))
+    assert bundled["why"] == why
+    assert not (production.place.queue / ASKED_FILE).exists()

@@ -6,6 +6,7 @@ import pytest
 from production import STAGES, content, producing
 
 from suffice.cli.main import run
+from suffice.cli.rollout_view import print_explanation, print_status
 from suffice.rollout.status import advances_when, plain_status, rolls_back_when, status_of
 from suffice.rollout.wish import leave_wish
 from suffice.store.irregular import Irregular, note_irregular
@@ -41,7 +42,7 @@ def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:
         assert rolls_back_when(status_of(production.operator)) == []
 
 
-def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path) -> None:
+def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with producing(tmp_path) as production:
         assert plain_status(status_of(production.operator))["notes"] == []
         with production.store.write() as connection:
@@ -51,6 +52,9 @@ def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path) -> None:
             "decisions that had keys of earlier ones: 1,270",
             "decisions that have a row that was refused, and put aside in spool/refused: 1",
         ]
+        for show in (print_status, print_explanation):
+            show(status_of(production.operator), production.clock())
+            assert capsys.readouterr().out.count("note: decisions that had keys of earlier ones: 1,270\n") == 1
 
 
 def test_the_percentage_is_what_may_be_adaptive_now(tmp_path: Path) -> None:

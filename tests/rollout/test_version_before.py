@@ -79,6 +79,8 @@ def test_it_is_where_it_was_left(left: Production) -> None:
     assert (status["rollout"], status["phase"], status["stage"], status["percent"]) == (ID, "Progressing", "canary", 50)
     assert (status["held_seconds"], status["hold_seconds"], status["audits"]) == (600, 1200, 7)
     assert status["flag"] == "as published"
+    # That version wrote no words; that is no damage.
+    assert status["permitted"] == "nobody: the store has no word of this service yet; the next cycle writes it"
     assert left.actions() == ["start", "advance"]
     with left.store.read() as connection:
         assert verify_journal(connection).intact

@@ -10,6 +10,7 @@ from suffice.rollout.report import Report
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
 from suffice.store.journal import JournalEvent
+from suffice.store.processes import DAMAGED
 from suffice.terminal import print_lines, print_table
 
 
@@ -69,6 +70,7 @@ def print_status(status: Status, now: float) -> None:
     )
     _print_list("this stage ends when all of this has come:", advances_when(status))
     _print_list("it is rolled back when:", rolls_back_when(status))
+    print_lines(*(f"note: {note}" for note in status.notes))
     print_lines(f"{_ago(plain['judged_at'], now)}; runner: {plain['runner'] or 'none at work'}")
     if plain["notifications_waiting"]:
         print_lines(f"notifications that wait to be sent: {plain['notifications_waiting']}")
@@ -91,7 +93,6 @@ def print_explanation(status: Status, now: float) -> None:
     if status.gates:
         print_lines("")
         _print_gates(status.gates)
-    print_lines(*(f"- note: {note}" for note in status.notes))
 
 
 def print_history(events: Iterable[JournalEvent]) -> None:
@@ -131,7 +132,7 @@ def _member_row(member: Member) -> tuple[str, ...]:
         member.version,
         member.plan_id[:12],
         "yes" if member.enabled else "no",
-        str(member.epoch),
+        "damaged" if member.epoch == DAMAGED else str(member.epoch),
         seen,
         f"{member.lease_left_s:.1f} s",
         str(member.rows_waiting),

@@ -42,7 +42,7 @@ from suffice.rollout.controller import (
 from suffice.rollout.fleet import LATE_SECONDS, FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import plain_result, plain_state, state_of
-from suffice.rollout.wish import forget_wish
+from suffice.rollout.wish import forget_wish, wish
 from suffice.rollout.word import length_of, note_word, store_word, why_foreign, word_of
 from suffice.rollout.world import RUNNER
 from suffice.serving.fence import BootClock
@@ -171,8 +171,9 @@ class Driver:
         state, word = state_of(stored.state), read.word
         begun = word is not None and (word.rollout, word.phase) == (self._id, Phase.ROLLING_BACK.value)
         if read.counts and begun and state.in_force:
-            # Whoever lowered the row was killed before it had stored the state.
-            self.handle(RollbackAsked("a rollback was begun, and its word is in the store"), RUNNER)
+            # Whoever lowered the row was killed before it had stored the state, or could not open the store.
+            who, why = wish(self._folder) or (RUNNER, "a rollback was begun, and its word is in the store")
+            self.handle(RollbackAsked(why), who)
             return
         reason = why_foreign(read, note)
         if reason is not None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from suffice.rollout.controller import State
 from suffice.serving.fence import LEASE_SECONDS
 from suffice.store.database import Store
-from suffice.store.processes import ProcessRow, fleet
+from suffice.store.processes import DAMAGED, ProcessRow, fleet
 from suffice.store.schema import decisions
 from suffice.store.words import WordRead, read_word
 from suffice.verifier.arm import Arm
@@ -54,7 +54,8 @@ class Seen(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Member:
     """A process of the fleet. Moments are in seconds since the epoch, by the store's clock but for `started`;
-    `lease_left_s` is for how long it may act on what it had read when its row was written last."""
+    `lease_left_s` is for how long it may act on what it had read when its row was written last. The epoch is `DAMAGED`
+    where its row cannot be understood."""
 
     id: str
     host: str
@@ -207,8 +208,9 @@ def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCoun
 def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
     """Why no process of the fleet can be adaptive, whatever the word says; None when one can, or none is there."""
     live = [member for member in members if member.lease_left_s and member.state in (Seen.ACKNOWLEDGED, Seen.WAITING)]
-    disabled = sum(not member.enabled for member in live)
-    foreign = sum(member.enabled and member.plan_id != plan_id for member in live)
+    understood = [member for member in live if member.epoch != DAMAGED]
+    disabled = sum(not member.enabled for member in understood)
+    foreign = sum(member.enabled and member.plan_id != plan_id for member in understood)
     if not live or disabled + foreign < len(live):
         return None
     what = [f"{disabled} have adaptive sampling disabled"] if disabled else []
@@ -218,7 +220,8 @@ def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
 
 def clocks_ahead(connection: Connection, service: str) -> dict[str, float]:
     """By how many seconds the clock of each host of the fleet was ahead of the store's at the newest read there."""
-    rows = [row for row in fleet(connection, service) if row.left_at is None and row.seen_at is not None]
+    listed = [row for row in fleet(connection, service) if row.epoch != DAMAGED]
+    rows = [row for row in listed if row.left_at is None and row.seen_at is not None]
     # Both moments are that of one read: by the host's clock, and by the store's.
     newest_last = sorted(rows, key=lambda row: row.seen_at or 0.0)
     return {row.host: row.beat_at - (row.seen_at or 0.0) for row in newest_last}
@@ -230,7 +233,11 @@ def plain_member(member: Member) -> dict[str, Any]:
 
 
 def _member(row: ProcessRow, epoch: int, now: float) -> Member:
-    left = 0.0 if row.seen_at is None else max(row.seen_at + LATE_SECONDS - now, 0.0)
+    if row.seen_at is not None:
+        left = max(row.seen_at + LATE_SECONDS - now, 0.0)
+    else:
+        # Of a damaged row it is not known: that process may have read just now.
+        left = LATE_SECONDS if row.epoch == DAMAGED else 0.0
     if row.left_at is not None:
         state = Seen.GONE
     elif row.epoch >= epoch:

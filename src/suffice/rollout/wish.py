@@ -15,14 +15,16 @@ def leave_wish(folder: Path, who: str, reason: str) -> bool:
     """Leave the wish for a rollback in the folder, where it lowers at once; returns whether it is there."""
     path = folder / ASKED_FILE
     try:
+        # Whole from the start: a cycle that found it empty would store a rollback without its reason.
+        write_atomically(path, json.dumps({"who": who, "reason": reason}) + "\n")
+        return True
+    except OutputError:
+        pass
+    try:
+        # An empty file takes no room on a full disk, and says enough.
         path.touch()
     except OSError:
         return False
-    try:
-        write_atomically(path, json.dumps({"who": who, "reason": reason}) + "\n")
-    except OutputError:
-        # An empty file takes no room on a full disk, and says enough.
-        return True
     return True
 
 

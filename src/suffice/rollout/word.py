@@ -15,7 +15,7 @@ from suffice.rollout.phases import Phase
 from suffice.serving.situation import Salts
 from suffice.store.note import Note, read_note, write_note
 from suffice.store.rollouts import StoredRollout
-from suffice.store.words import Word, WordRead, read_word, write_word
+from suffice.store.words import NO_WORD, Word, WordRead, read_word, write_word
 
 LEAST_SECONDS = 60.0
 """A word stands at least so long, and so much longer than `lapse_cycles`: a cycle may be late."""
@@ -84,9 +84,11 @@ def why_foreign(read: WordRead, note: Note) -> str | None:
 
 
 def permission(read: WordRead) -> tuple[str, float | None]:
-    """Who may be adaptive by this read, in one sentence, and until when by the store's clock (None: nobody, or as long
-    as the word stands)."""
+    """Who may be adaptive in a rollout by this read, in one sentence, and until when by the store's clock (None:
+    nobody, or as long as the word stands)."""
     word = read.word
+    if read.obstacle == NO_WORD:
+        return f"nobody: {NO_WORD} yet; the next cycle writes it", None
     if word is None or not read.counts:
         return f"nobody: {read.obstacle}", None
     if word.exposure is None:

@@ -6,14 +6,20 @@ business of whoever waits, on a clock of its own.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, select, update
 
 from suffice.store.database import insert_or_update
 from suffice.store.schema import processes
 
 PRUNED_SECONDS = 3600.0
 """How long a process may be silent before its row is removed."""
+
+DAMAGED = -1
+"""The epoch of a row that cannot be understood: below every other."""
+
+_YEAR_10000 = 253_402_300_800.0
 
 _REGISTERED = select(processes.c.nonce).where((processes.c.nonce == bindparam("nonce")) & processes.c.left_at.is_(None))
 
@@ -22,8 +28,9 @@ _REGISTERED = select(processes.c.nonce).where((processes.c.nonce == bindparam("n
 class ProcessRow:
     """A process of a service. Moments are in seconds since the epoch.
 
-    `epoch` is the highest that it has read, `seen_at` the store's time of its last read, and `beat_at` the host's time
-    of the same read (of the row's writing, before the first read). `started` and `left_at` are by the host's clock.
+    `epoch` is the highest that it has read, `DAMAGED` where the row cannot be understood. `seen_at` is the store's time
+    of its last read, and `beat_at` the host's time of the same read (of the row's writing, before the first read).
+    `started` and `left_at` are by the host's clock.
     """
 
     nonce: str
@@ -57,13 +64,37 @@ def sign_off(connection: Connection, nonce: str, now: float) -> None:
 
 
 def fleet(connection: Connection, service: str) -> list[ProcessRow]:
-    """The processes of a service, those that signed off too, by host and start."""
+    """The processes of a service, those that signed off too, by host and start.
+
+    A row with a value that no version writes is one of a process that is there and has acknowledged nothing: its epoch
+    is `DAMAGED`, and what else of it is wrong is told as 0, as its own text, or as not known. One whose service is
+    wrong may be of any.
+    """
     order = (processes.c.host, processes.c.started, processes.c.nonce)
-    rows = connection.execute(select(processes).where(processes.c.service == service).order_by(*order))
-    return [ProcessRow(**row._mapping) for row in rows]
+    rows = [dict(row._mapping) for row in connection.execute(select(processes).order_by(*order))]
+    return [_process(row) for row in rows if row["service"] == service or not isinstance(row["service"], str)]
 
 
 def prune(connection: Connection, now: float) -> int:
     """Remove the rows of processes that have been silent for an hour; returns how many."""
     silent = processes.c.beat_at < now - PRUNED_SECONDS
     return connection.execute(delete(processes).where(silent)).rowcount
+
+
+def _process(row: dict[str, Any]) -> ProcessRow:
+    values = row.copy()
+    wrong = [column for column in processes.columns if not _is_sound(column, row[column.name])]
+    for column in wrong:
+        as_text = column.type.python_type is str
+        values[column.name] = str(row[column.name]) if as_text else None if column.nullable else 0
+    if wrong:
+        values |= {"epoch": DAMAGED, "left_at": None}
+    return ProcessRow(**values)
+
+
+def _is_sound(column: Column[Any], value: object) -> bool:
+    """Whether a value is of its column's type, and a moment one that a calendar has. SQLite keeps whatever it is given,
+    and PostgreSQL has infinite moments."""
+    if value is None:
+        return bool(column.nullable)
+    return isinstance(value, column.type.python_type) and (not isinstance(value, float) or 0 <= value < _YEAR_10000)

@@ -20,6 +20,10 @@ from suffice.store.database import insert_or_update
 from suffice.store.incarnation import SERVER_SQL, Standing, ask_server, make_incarnation, of_server, standing
 from suffice.store.schema import HEAD, words
 
+NO_WORD = "the store has no word of this service"
+"""Why nobody is adaptive where none was written yet."""
+
+_NAMELESS = "this store cannot say which one it is"
 _TXID = "SELECT pg_current_xact_id()::xid::text"
 _COLUMNS = tuple(column.name for column in words.columns)
 _KINDS = {
@@ -89,7 +93,7 @@ def write_word(connection: Connection, word: Word, now: float, *, at_least: int 
     make_incarnation(connection)
     told = standing(connection, now)
     if told.incarnation is None:
-        raise StoreError("this store cannot say which one it is: its functions are hidden, or it is a replica")
+        raise StoreError(f"{_NAMELESS}: its functions are hidden, or it is a replica")
     stored = _stored(connection, word.service)
     same = stored is not None and replace(word, epoch=stored.epoch, incarnation=told.incarnation) == stored
     epoch = stored.epoch if stored and same and stored.epoch >= at_least else max(_epoch(stored) + 1, at_least + 1)
@@ -150,7 +154,9 @@ def _damaged(told: Standing, service: str, error: Exception) -> WordRead:
 def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRead:
     obstacle = _obstacle_of(told)
     if row is None:
-        return WordRead(told, None, 0.0, obstacle or "the store has no word of this service")
+        # A SQLite store is given its number with its first word: without one it lacks nothing else.
+        unnamed = obstacle == _NAMELESS and told.position is None
+        return WordRead(told, None, 0.0, NO_WORD if unnamed else obstacle or NO_WORD)
     word = _word(row)
     if not obstacle and word.incarnation != told.incarnation:
         obstacle = "the word was written in another incarnation of the store"
@@ -162,11 +168,9 @@ def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRe
 def _obstacle_of(told: Standing) -> str:
     if not told.primary:
         return "a replica answered, not the primary"
-    if not told.incarnation:
-        return "this store cannot say which one it is"
     if not str(told.revision).isdecimal() or int(str(told.revision)) > int(HEAD):
         return f"the store's schema {told.revision} is newer than {HEAD}, which this version knows"
-    return ""
+    return "" if told.incarnation else _NAMELESS
 
 
 def _remaining(word: Word, until: float | None, at: float) -> float:
