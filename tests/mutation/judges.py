@@ -10,7 +10,6 @@ JUDGES = {
     "rollout/controller.py": ("rollout/test_controller.py",),
     "gates/outcome.py": ("gates/test_outcome.py",),
     "gates/wording.py": ("gates/test_gate_wording.py",),
-    "gates/e_process.py": ("gates/test_e_process.py", "gates/test_gate_disagreement.py"),
     "gates/configuration.py": ("gates/test_gate_configuration.py",),
     "gates/clocks.py": ("gates/test_buckets_and_clocks.py",),
     "gates/buckets.py": ("gates/test_buckets_and_clocks.py",),

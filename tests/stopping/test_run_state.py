@@ -12,6 +12,7 @@ import suffice
 from suffice.decision.binary_mean import BinaryMean
 from suffice.decision.mean import Mean
 from suffice.decision.monte_carlo_p import MonteCarloP
+from suffice.decision.rule import Decision
 from suffice.errors import RunError
 from suffice.stopping.run import Run
 
@@ -98,6 +99,16 @@ def edited(**changes: object) -> dict[str, object]:
     return {**run.to_dict(), **changes}
 
 
+CLOSED = {
+    "decision": Decision.ACCEPTED.value,
+    "n": 8,
+    "fixed_n": N,
+    "estimate": 1.0,
+    "reason": "REACHED_N",
+    "guarded": False,
+}
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
@@ -111,6 +122,9 @@ def edited(**changes: object) -> dict[str, object]:
         (edited(tally={"n": N, "successes": 3}), f"the run's state has {N} draws and no verdict; N is {N}"),
         (edited(tally=None), "the run's state lacks or garbles"),
         (edited(verdict={"decision": "maybe"}), "the run's state lacks or garbles"),
+        (edited(boundaries=3), "the run's state lacks or garbles"),
+        (edited(verdict={**CLOSED, "decision": "maybe"}), "the run's state lacks or garbles 'maybe' is not a valid"),
+        (edited(verdict={**CLOSED, "reason": "BOREDOM"}), "the run's state lacks or garbles 'BOREDOM'"),
     ],
 )
 def test_what_is_no_state_is_refused(content: dict[str, object], message: str) -> None:
