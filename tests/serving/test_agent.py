@@ -106,6 +106,31 @@ def test_it_acknowledges_the_epoch_that_it_has_read_and_signs_off(store: Store, 
     assert row.left_at == 1000.0
 
 
+def test_a_clock_that_is_set_back_makes_no_word_longer(tmp_path: Path) -> None:
+    """SQLite has no clock: an hour back, a word without a runner stood for an hour before."""
+    boot, now = [50.0], [1000.0]
+    place = tmp_path / "store.db"
+    with open_store(place) as opened:
+        word = written(opened, replace(WORD, length=120.0))
+        process = stepped(Agent, place, lambda: boot[0], lambda: now[0])
+        process.step_write()
+
+        def remaining(passed: float, set_by: float = 0.0) -> float:
+            boot[0] += passed
+            now[0] += passed + set_by
+            process.step_read()
+            assert process.read is not None
+            return process.read.remaining
+
+        assert [remaining(0.0), remaining(60.0), remaining(10.0, -3600.0)] == [120.0, 60.0, 50.0]
+        assert [remaining(49.0), remaining(2.0)] == [1.0, -1.0]
+        assert why_fixed(process) is WhyFixed.LAPSED
+        # A renewal counts from then on, and so does another word.
+        permitted.written(opened, word, now[0])
+        assert remaining(0.0) == 120.0
+        process.close()
+
+
 def test_a_process_that_was_pruned_or_signed_off_is_fixed_until_its_row_is_back(store: Store, place: Place) -> None:
     written(store)
     process = agent(place)

@@ -222,6 +222,32 @@ def test_a_provider_of_the_host_may_lower_and_never_raises(world: World) -> None
     assert asked(world, provider=only_first).why_fixed is WhyFixed.EXPOSURE
 
 
+@pytest.mark.parametrize("meanwhile", ["rolled back", "nothing read"])
+def test_a_provider_that_takes_its_time_is_no_last_word(world: World, meanwhile: str) -> None:
+    """It answered adaptive after the receipt before: the fence was asked first, and not again."""
+
+    def slow(_: str) -> bool:
+        if meanwhile == "rolled back":
+            world.write(replace(WORD, phase="RollingBack", exposure=None))
+            world.agent.step_read()
+        else:
+            world.boot[0] += LEASE_SECONDS + 1
+        return True
+
+    answer = asked(world, provider=Flags(slow))
+    assert answer.why_fixed is (WhyFixed.EXPOSURE if meanwhile == "rolled back" else WhyFixed.LAPSED)
+    assert answer.epoch == (2 if meanwhile == "rolled back" else 1)
+
+
+def test_a_provider_is_not_asked_in_a_transaction(world: World) -> None:
+    asked_for = list[str]()
+    permission = world.leased(provider=Flags(lambda target: bool(asked_for.append(target)) or True))
+    with world.store.write() as connection:
+        rollout, may = permission.within(connection, WORD.service, 1000.0)
+        assert (rollout, may(case(1))) == (WORD.rollout, True)
+    assert asked_for == []
+
+
 def test_a_target_is_adaptive_in_its_bucket_and_region_only(world: World) -> None:
     world.write(replace(WORD, exposure={"weight": 50, "salt": "salt", "regions": ["eu"]}))
     world.agent.step_read()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -547,22 +548,30 @@ def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None
         pid = os.fork()
         if pid == 0:
             try:
+                with ThreadPoolExecutor(4) as threads:
+                    # It waits for no word, and so may decide fixed at first; its threads are one process.
+                    list(threads.map(lambda i: process.verify(case(i, region="eu")), range(20, 28)))
+                while process.arm(case(2, region="eu")) is Arm.FIXED:
+                    time.sleep(0.01)
                 process.verify(case(2, region="eu"))
                 process.close()
-            finally:
                 os._exit(0)
-        os.waitpid(pid, 0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
         process.verify(case(3, region="eu"))
     with open_store(queue / "store.db") as opened:
-        rows = {row.key: row for row in Ledger(opened).rows("verifier-000001")}
+        rollouts = ("", "verifier-000001")
+        rows = {row.key: row for rollout in rollouts for row in Ledger(opened).rows(rollout)}
         with opened.read() as connection:
             seen = fleet(connection, "verifier")
-    assert sorted(rows) == ["k1", "k2", "k3"]
+    assert sorted(rows) == ["k1", "k2", *(f"k{i}" for i in range(20, 28)), "k3"]
     assert rows["k1"].process == rows["k3"].process != rows["k2"].process
-    assert {row.arm for row in rows.values()} == {Arm.ADAPTIVE}
+    assert {rows[f"k{i}"].process for i in range(20, 28)} == {rows["k2"].process}
+    assert {rows[key].arm for key in ("k1", "k2", "k3")} == {Arm.ADAPTIVE}
     assert len(seen) == 2 and all(row.left_at is not None for row in seen)
     assert {row.version for row in seen} == {suffice.__version__}
-    assert read(queue / "metrics.json").counts.decisions == 3
+    assert read(queue / "metrics.json").counts.decisions == 11
     assert list((queue / "spool").iterdir()) == []
 
 

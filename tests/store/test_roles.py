@@ -16,13 +16,14 @@ from suffice.store.database import Store, agents_store, open_store
 from suffice.store.events import ProvenanceEvent, append_provenance
 from suffice.store.journal import verify_journal
 from suffice.store.ledger import Ledger
-from suffice.store.processes import ProcessRow, fleet, prune, sign_off, write_process
+from suffice.store.processes import ProcessRow, Pruner, fleet, sign_off, write_process
 from suffice.store.rollouts import StoredRollout, create_rollout, save_rollout
 from suffice.store.schema import metadata
 from suffice.store.signs import note_sign
 from suffice.store.words import Word, lower_word, read_word, write_word
 
-WORD = Word("pump", "pump-000001", "plan", "Progressing", "canary", {}, 0.1, "salt", shadow=False, length=60.0)
+EXPOSURE = {"weight": 5, "salt": "pump-000001", "regions": []}
+WORD = Word("pump", "pump-000001", "plan", "Progressing", "canary", EXPOSURE, 0.1, "salt", shadow=False, length=60.0)
 ROLLOUT = StoredRollout("pump-000001", "pump", "Progressing", {}, {}, 1.0, 1.0)
 
 
@@ -55,7 +56,8 @@ def test_who_decides_registers_reads_the_word_and_writes_its_rows_and_records(ri
         with store.touch() as connection:
             write_process(connection, ProcessRow("n1", "pump", "host", 17, "1", 10.0, "plan", enabled=True))
             sign_off(connection, "n1", 9.0)
-            assert prune(connection, 1e9) == 1
+            pruner = Pruner()
+            assert (pruner.prune(connection, 0.0), pruner.prune(connection, 3600.0)) == (0, 1)
         with store.read() as connection:
             assert read_word(connection, "pump", 100.0).counts
         assert Ledger(store).append([replace(ROW, key="k1"), replace(ROW, key="k2")]) == 2

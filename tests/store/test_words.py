@@ -14,7 +14,7 @@ from store_places import Place
 from suffice.errors import DataError, MissingDataError, StoreError
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
-from suffice.store.processes import ProcessRow, fleet, is_registered, prune, sign_off, write_process
+from suffice.store.processes import ProcessRow, Pruner, fleet, is_registered, sign_off, write_process
 from suffice.store.schema import HEAD
 from suffice.store.words import Word, lower_word, read_word, write_word
 
@@ -187,9 +187,25 @@ def test_processes_register_acknowledge_sign_off_and_are_forgotten(store: Store)
         assert fleet(connection, "pump") == [seen]
         sign_off(connection, "n1", 160.0)
         assert not is_registered(connection, "n1")
-        assert prune(connection, 3701.0) == 1
-        assert prune(connection, 3752.0) == 1
-        assert fleet(connection, "pump") == []
+
+
+def test_a_process_is_pruned_when_whoever_watches_has_seen_it_silent_for_an_hour(store: Store) -> None:
+    """Whatever the clocks of hosts say: a receipt must know of everybody who may be adaptive."""
+    pruner = Pruner()
+    with store.touch() as connection:
+        for nonce, beat_at in (("dead", 2e9), ("alive", 5.0), ("gone", 5.0)):
+            write_process(connection, replace(PROCESS, nonce=nonce, beat_at=beat_at))
+        sign_off(connection, "gone", 6.0)
+        assert pruner.prune(connection, 100.0) == 0
+        for minute in range(1, 60):
+            write_process(connection, replace(PROCESS, nonce="alive", beat_at=5.0 + minute))
+            assert pruner.prune(connection, 100.0 + 60 * minute) == 0
+        write_process(connection, replace(PROCESS, nonce="alive", beat_at=1.0))
+        assert pruner.prune(connection, 3700.0) == 2
+        assert [row.nonce for row in fleet(connection, PROCESS.service)] == ["alive"]
+        alone = Pruner("alive")
+        assert (alone.prune(connection, 0.0), alone.prune(connection, 1e6)) == (0, 0), "nobody removes himself"
+        assert Pruner().prune(connection, 1e12) == 0, "who has just begun to watch has seen nobody silent"
 
 
 def test_a_folders_note_never_forgets_an_epoch_and_recognises_an_older_copy(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from suffice.serving.fence import BootClock, Read
 from suffice.store.bell import Bell
 from suffice.store.database import AGENT_SECONDS, Store, agents_store, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
-from suffice.store.processes import ProcessRow, is_registered, prune, sign_off, write_process
+from suffice.store.processes import ProcessRow, Pruner, is_registered, sign_off, write_process
 from suffice.store.words import WordRead, read_word
 
 POLL_SECONDS = 0.25
@@ -91,6 +91,9 @@ class Agent:
         self._note, self._noted = Note(), 0
         self._started = now()
         self._prepared, self._pruned, self._left_behind = False, float("-inf"), False
+        self._pruner = Pruner(self.nonce)
+        self._told: tuple[int, float] | None = None
+        self._ends = float("inf")
         self._wrong: dict[str, str] = {}
         self._threads: list[Thread] = []
         self._stop, self._due, self._changed = Event(), Event(), Condition()
@@ -100,7 +103,10 @@ class Agent:
     def obstacle(self) -> str:
         """Why no word counts here now, in one sentence."""
         wrong = next(iter(self._wrong.copy().values()), "")
-        return wrong or (self.read.obstacle if self.read else "the store has not been read yet")
+        read = self.read
+        if wrong or read is None:
+            return wrong or "the store has not been read yet"
+        return read.obstacle or ("" if read.registered else "this process is not registered yet")
 
     def read_within(self, connection: Connection, service: str, now: float) -> Read:
         """The word as a write transaction of this process reads it; it counts at age 0.
@@ -243,9 +249,18 @@ class Agent:
         elif read.word is not None:
             # A connection to a file that was replaced, or to an old primary, would never see the new one.
             self.store.close()
+        remaining = self._ends_at(read, began) - began
         return Read(
-            read.word, began, read.remaining, standing.at, standing.incarnation, standing.primary, registered, obstacle
+            read.word, began, remaining, standing.at, standing.incarnation, standing.primary, registered, obstacle
         )
+
+    def _ends_at(self, read: WordRead, began: float) -> float:
+        """When the word ends, on the boot clock. While nobody renews it, a clock that is set makes it no longer."""
+        told = None if read.word is None or read.until is None else (read.word.epoch, read.until)
+        ends = began + read.remaining
+        self._ends = min(ends, self._ends) if told is not None and told == self._told else ends
+        self._told = told
+        return self._ends
 
     def _take_note(self) -> None:
         """Learn what other processes of this host have seen."""
@@ -281,9 +296,10 @@ class Agent:
         try:
             with self.store.touch() as connection:
                 write_process(connection, row)
-                if now - self._pruned >= PRUNE_SECONDS:
-                    prune(connection, now)
-                    self._pruned = now
+                boot = self.boot()
+                if boot - self._pruned >= PRUNE_SECONDS:
+                    self._pruner.prune(connection, boot)
+                    self._pruned = boot
         except StoreError as error:
             # A store that answers so may be an empty one, in the place of one that was lost: it is made anew.
             self._prepared = isinstance(error, StoreTimeout)

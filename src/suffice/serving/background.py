@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 
 from suffice import __version__
 from suffice.flag.answer import Flag
@@ -26,6 +27,7 @@ class Background:
 
     The agent delivers `spool` to the ledger and `counters` to the metrics file of the folder `queue`, gives signs of
     life, takes up what dead processes left, and has further `duties`. `permission` is the one that its word gives.
+    `taken_over` is for the threads of a forked child: one of them opens what the child needs.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Background:
         self._enabled, self._clock, self._duties = enabled, clock, duties
         # The parent's is kept: collected, it would close what the parent still uses.
         self._parent, self._store, self._looked_at = parent, list[Store](), float("-inf")
+        self.taken_over = Lock()
         self.agent = Agent(
             where,
             service,
@@ -89,11 +92,11 @@ class Background:
         self.permission.plan_id = plan_id
         self.agent.decide_by(plan_id)
 
-    def start(self) -> None:
-        """Start the agent, and wait a moment for the first word."""
+    def start(self, *, patience: float = FIRST_WORD_SECONDS) -> None:
+        """Start the agent, and wait so long at most for the first word."""
         self.spool.prepare()
         self.agent.start()
-        self.agent.wait_until_registered(FIRST_WORD_SECONDS)
+        self.agent.wait_until_registered(patience)
 
     def open_store(self) -> Store:
         """The store for who works with it beside the decisions, opened once. Raises StoreError."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -63,6 +63,7 @@ class Permission(Protocol):
 class Leased:
     """Production's: the fence, on what the agent has read. Files of the host and a provider of its own only lower.
 
+    The fence is asked last: a provider may take its time, and a word may be taken back meanwhile.
     `blocked` says that nothing more can be noted: then decisions are fixed too.
     """
 
@@ -104,6 +105,15 @@ class Leased:
         return rollout, lambda case: self._why_fixed(case, read, 0.0, epoch) is None
 
     def _ask(self, case: Case, read: Read | None) -> Asked:
+        asked = self._fenced(case, read)
+        if asked.why_fixed is not None or self._provider is None:
+            return asked
+        lowered, failure = _guarded(lambda: self._lowered_by_provider(case))
+        if lowered is not None:
+            return replace(asked, why_fixed=lowered, failure=failure)
+        return self._fenced(case, self._agent.read)
+
+    def _fenced(self, case: Case, read: Read | None) -> Asked:
         now = self._agent.boot()
         word = read.known if read else None
         epoch = word.epoch if word else None
@@ -120,14 +130,12 @@ class Leased:
             forced=forced() or self._blocked(),
             exposed=lambda known: self._is_exposed(known, case),
         )
-        return WhyFixed.FORCED if why is None and self._is_lowered(case, epoch) else why
-
-    def _is_lowered(self, case: Case, epoch: int | None) -> bool:
-        """Whether the host lowers what the word permits."""
         lowering = self._agent.lowering
-        if lowering is not None and lowering.outranks(epoch):
-            return True
-        return self._provider is not None and (self._provider.ask(case.target, case.region).arm is not Arm.ADAPTIVE)
+        return WhyFixed.FORCED if why is None and lowering is not None and lowering.outranks(epoch) else why
+
+    def _lowered_by_provider(self, case: Case) -> WhyFixed | None:
+        assert self._provider is not None
+        return None if self._provider.ask(case.target, case.region).arm is Arm.ADAPTIVE else WhyFixed.FORCED
 
     def _is_exposed(self, word: Word, case: Case) -> bool:
         return word.exposure is not None and (

@@ -16,7 +16,7 @@ from suffice.errors import OutputError, PlanError, StoreError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.sampling.sampler import of_known_shape
-from suffice.serving.background import Background
+from suffice.serving.background import FIRST_WORD_SECONDS, Background
 from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import FORCE_FIXED, Asked, Permission, Told, forced
@@ -37,6 +37,7 @@ from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
+_TAKE_OVER_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -311,10 +312,19 @@ class Verifier:
                 _log.warning("ledger rows or counters wait: %s", error)
 
     def _notice_fork(self) -> None:
-        """A forked child opens what it needs."""
-        if self._background is not None and self._background.agent.forked:
-            self._ledger = None
-            self._run_beside(self._background.in_child())
+        """A forked child opens what it needs. It decides fixed until its agent has read the word, without waiting."""
+        before = self._background
+        if before is None or not before.agent.forked:
+            return
+        # Not for ever: who forks again meanwhile inherits a lock that nobody gives back.
+        mine = before.taken_over.acquire(timeout=_TAKE_OVER_SECONDS)
+        try:
+            if self._background is before:
+                self._ledger = None
+                self._run_beside(before.in_child(), patience=0.0)
+        finally:
+            if mine:
+                before.taken_over.release()
 
     def _read_plan(self, config: Config, folder: Path, stand_in: Plan) -> None:
         """Decide by the configured plan as soon as its file can be read. Raises PlanError."""
@@ -323,10 +333,12 @@ class Verifier:
             # Now, and no sooner: whoever is permitted to decide by this plan decides by it.
             self._background.decide_by(self.plan.id)
 
-    def _run_beside(self, background: Background) -> None:
-        self._background, self._permission = background, background.permission
+    def _run_beside(self, background: Background, *, patience: float = FIRST_WORD_SECONDS) -> None:
+        self._permission = background.permission
         self.counters, self._rows = background.counters, WaitingRows(background.spool, BATCH, time.monotonic)
-        background.start()
+        # Last: whoever finds it finds the others.
+        self._background = background
+        background.start(patience=patience)
 
 
 def _plan(config: Config, folder: Path) -> tuple[Plan, bool]:

@@ -75,10 +75,26 @@ def fleet(connection: Connection, service: str) -> list[ProcessRow]:
     return [_process(row) for row in rows if row["service"] == service or not isinstance(row["service"], str)]
 
 
-def prune(connection: Connection, now: float) -> int:
-    """Remove the rows of processes that have been silent for an hour; returns how many."""
-    silent = processes.c.beat_at < now - PRUNED_SECONDS
-    return connection.execute(delete(processes).where(silent)).rowcount
+class Pruner:
+    """Removes the rows of processes that have been silent for an hour, as whoever watches them has seen on its own boot
+    clock: no clock of another host, and none that can be set, decides that somebody is gone. Never `own`. For one
+    thread."""
+
+    def __init__(self, own: str = "") -> None:
+        self._own = own
+        self._unchanged: dict[tuple[str, float], float] = {}
+
+    def prune(self, connection: Connection, boot: float) -> int:
+        """Look at the rows at a moment of the boot clock (seconds); returns how many were removed."""
+        c = processes.c
+        others = select(c.nonce, c.beat_at).where(c.nonce != self._own)
+        seen = [(nonce, beat_at) for nonce, beat_at in connection.execute(others)]
+        self._unchanged = {row: self._unchanged.get(row, boot) for row in seen}
+        silent = [row for row, since in self._unchanged.items() if boot - since >= PRUNED_SECONDS]
+        return sum(
+            connection.execute(delete(processes).where((c.nonce == nonce) & (c.beat_at == beat_at))).rowcount
+            for nonce, beat_at in silent
+        )
 
 
 def _process(row: dict[str, Any]) -> ProcessRow:

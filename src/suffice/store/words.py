@@ -67,6 +67,7 @@ class WordRead:
     """One read of a service's word: what the store said of itself, and the word if there is one that counts.
 
     `remaining` is for how many seconds the word still stands, at most its length; infinite when it was released.
+    `until` is the moment at which it ends, by the store's clock; None for one that was released.
     `obstacle` is the sentence of why there is no word that counts, "" when there is one; `damaged` says that there is a
     row, which cannot be understood.
     """
@@ -76,6 +77,7 @@ class WordRead:
     remaining: float
     obstacle: str = ""
     damaged: bool = False
+    until: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -162,7 +164,8 @@ def _read(told: Standing, row: Mapping[str, Any] | None, *, own: bool) -> WordRe
         obstacle = "the word was written in another incarnation of the store"
     if not obstacle and not own:
         obstacle = "the word's row was not written by its own transaction: the store was restored"
-    return WordRead(told, word, _remaining(word, row["valid_until"], told.at), obstacle)
+    until = row["valid_until"]
+    return WordRead(told, word, _remaining(word, until, told.at), obstacle, until=until)
 
 
 def _obstacle_of(told: Standing) -> str:
