@@ -1,6 +1,7 @@
 """Rows that the ledger does not take block nothing behind them."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from store_places import ROW, Place
 from suffice.errors import OutputError, StoreError, StoreRefusal
+from suffice.serving import refused as refused_rows
 from suffice.serving.refused import FILE, FOLDER, Refused, deliver, put_aside
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.decision_row import DecisionRow
@@ -133,6 +135,27 @@ def test_what_is_nested_too_deeply_to_be_written_is_put_aside_by_its_beginning(t
     with open_store(tmp_path / "store.db") as store:
         put_aside(Ledger(store), tmp_path, [Refused(deep, "no row of Suffice", 1.0)])
     assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii"))["row"] == "[[[[[[[...]]]]]]]"
+
+
+def test_what_a_full_disk_took_a_part_of_is_not_counted_and_spoils_no_later_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that nobody reads takes a part of a line, as such a disk does."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    one = Refused("x" * 100_000, "no row of Suffice", 1.0)
+    with open_store(tmp_path / "store.db") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(refused_rows, "private_opener", lambda path, flags: writes)
+            with pytest.raises(OutputError, match=r"the disk took a part of it$"):
+                put_aside(Ledger(store), tmp_path, [one])
+        assert counted(store) == Irregularities()
+        (tmp_path / FOLDER / FILE).write_bytes(os.read(reads, 1000))
+        for _ in range(2):
+            put_aside(Ledger(store), tmp_path, [one])
+    os.close(reads)
+    torn, *whole = (tmp_path / FOLDER / FILE).read_text(encoding="ascii").splitlines()
+    assert len(torn) == 1000 and [json.loads(line)["row"] for line in whole] == [one.what] * 2
 
 
 def test_what_is_no_json_is_put_aside_as_its_text(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from time import time
 from typing import Any
@@ -73,7 +74,9 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # One write at the end of the file: several processes put aside here.
-            with open(folder / FILE, "ab", buffering=0, opener=private_opener) as file:
+            with open(folder / FILE, "a+b", buffering=0, opener=private_opener) as file:
+                if _is_torn(file):
+                    lines = b"\n" + lines
                 if file.write(lines) != len(lines):
                     raise OSError("the disk took a part of it")
                 os.fsync(file.fileno())
@@ -81,6 +84,14 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
             raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
     for one in refused:
         _log.warning("%s: a row was put aside: %s", folder / FILE, one.why)
+
+
+def _is_torn(file: FileIO) -> bool:
+    """Whether a full disk left a part of a line at the end."""
+    if os.fstat(file.fileno()).st_size == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def _plain(row: DecisionRow) -> Any:
