@@ -177,6 +177,7 @@ DAMAGES = {
     "a broken epoch": "epoch = 1e99",
     "no epoch": "epoch = NULL",
     "bytes for a host": "host = x'ff'",
+    "text that is none for a host": "host = CAST(x'ff' AS TEXT)",
     "bytes for an id": "nonce = x'ff'",
     "bytes for a plan": "plan_id = x'ff'",
     "bytes for a service": "service = x'ff'",

@@ -8,7 +8,7 @@ business of whoever waits, on a clock of its own.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, bindparam, delete, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, delete, select, update
 
 from suffice.store.database import insert_or_update
 from suffice.store.schema import processes
@@ -71,7 +71,7 @@ def fleet(connection: Connection, service: str) -> list[ProcessRow]:
     wrong may be of any.
     """
     order = (processes.c.host, processes.c.started, processes.c.nonce)
-    rows = [dict(row._mapping) for row in connection.execute(select(processes).order_by(*order))]
+    rows = _rows(connection, select(processes).order_by(*order))
     return [_process(row) for row in rows if row["service"] == service or not isinstance(row["service"], str)]
 
 
@@ -95,6 +95,25 @@ class Pruner:
             connection.execute(delete(processes).where((c.nonce == nonce) & (c.beat_at == beat_at))).rowcount
             for nonce, beat_at in silent
         )
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
+    """The rows of a query. Text that is no UTF-8 is its bytes: SQLite's driver would give up all of them for one."""
+    if connection.dialect.name != "sqlite":
+        return [dict(row._mapping) for row in connection.execute(query)]
+    driver: Any = connection.connection.driver_connection
+    usual, driver.text_factory = driver.text_factory, _text_or_bytes
+    try:
+        return [dict(row._mapping) for row in connection.execute(query)]
+    finally:
+        driver.text_factory = usual
+
+
+def _text_or_bytes(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _process(row: dict[str, Any]) -> ProcessRow:
