@@ -16,10 +16,12 @@ import pytest
 
 from suffice.cli import rollout, triage
 from suffice.cli.main import run
+from suffice.config import set_enabled
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.serving.agent import Agent
+from suffice.store.address import NOTE
 from suffice.store.schema import HEAD
 from suffice.verifier.arm import Arm
 
@@ -161,6 +163,32 @@ def test_dry_runs_store_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     code, foreseen, _ = asked(capsys, "rollout", "rollback", "--reason", "x", "--dry-run")
     assert (code, foreseen["phase"]) == (0, "RollingBack")
     assert asked(capsys, "rollout", "status")[1]["phase"] == "Progressing"
+
+
+@pytest.mark.parametrize("store", [(), ("--store", "sqlite:///elsewhere.db")], ids=["folder", "url"])
+def test_a_dry_run_and_a_refused_start_leave_nothing(
+    store: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    code, foreseen, _ = asked(capsys, "rollout", "start", "--dry-run", *store)
+    assert (code, foreseen["rollout"], foreseen["stage"]) == (0, "verifier-000001", "staging")
+    assert asked(capsys, "rollout", "start", "--waive", "disagreement", *store)[0] == 2
+    set_enabled(tmp_path / "config.json", enabled=False)
+    for dry in ((), ("--dry-run",)):
+        code, _, err = asked(capsys, "rollout", "start", *dry, *store)
+        assert code == 2 and "enabled is false" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_start_that_the_store_refuses_does_not_bind_the_folder_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ("--store", "sqlite:///elsewhere.db")
+    assert asked(capsys, "rollout", "start", *store)[0] == 0
+    assert (tmp_path / "TemporaryQueue" / NOTE).read_text(encoding="utf-8") == "elsewhere.db\n"
+    code, _, err = asked(capsys, "rollout", "start", "--queue", "another", *store)
+    assert code == 2 and "verifier-000001 is Progressing" in err
+    assert not (tmp_path / "another").exists()
 
 
 def test_a_second_cycle_waits_for_the_runner_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,12 +56,13 @@ def start(
     """
     from suffice.rollout.command_checks import check_of
     from suffice.rollout.operator import Start
+    from suffice.rollout.operator import start as start_rollout
 
     every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
     begin = Start(tuple(waive or ()), _stored_source(source), checks, enable)
-    with where.open(create=True) as operator:
-        return _answer(operator.start(act.by, begin, dry_run=act.dry_run))
+    report = start_rollout(where.place, lambda: where.open(create=not act.dry_run), act.by, begin, dry_run=act.dry_run)
+    return _answer(report)
 
 
 def status(
@@ -183,6 +184,7 @@ def run(
             if stop.is_set():
                 return ExitCode.HOLDS
             raise
+        operator.note_store()
         lease.start_beating()
         last = run_cycles(
             operator,

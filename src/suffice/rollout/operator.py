@@ -24,7 +24,7 @@ from suffice.rollout.cycle import Monitor
 from suffice.rollout.fleet import Member, members
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
-from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, phase_of, state_of
+from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, phase_of, rollout_id, state_of
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
 from suffice.rollout.wish import forget_wish, wish
@@ -89,8 +89,6 @@ class Operator:
         self.place = place
         self.store = store or open_store(place.store, create=create)
         self.clock = clock or clock_of(self.store)
-        if create and place.url:
-            note_store(place.queue, place.url)
         host_clock = time.time if clock is None else None
         self.world = World(
             place, self.store, self.clock, lambda: self.flag, corrections, rehearsed, patience, host_clock
@@ -158,8 +156,8 @@ class Operator:
         decision could become adaptive; ConfigError, PlanError. Nothing is stored then.
         """
         begin = begin or Start()
-        subject = Subject.read(self.place.config)
-        self._check_start(subject, begin)
+        subject = check_start(self.place, begin)
+        self._check_none_active()
         state = State(subject.config.rollout)
         rollout = self._next_id()
         if dry_run:
@@ -168,8 +166,14 @@ class Operator:
             set_enabled(self.place.config, enabled=True)
             subject = Subject.read(self.place.config)
         self._monitor = Monitor(self.world, rollout, self._about(subject, begin, rollout))
+        self.note_store()
         self._monitor.driver.create(state, self.place.service, dict(self._monitor.about))
         return self._monitor.handle(Started(), who)
+
+    def note_store(self) -> None:
+        """Note in the folder where its store is, when that is not in it. Raises OutputError."""
+        if self.place.url:
+            note_store(self.place.queue, self.place.url)
 
     def cycle(self, who: str = "runner", *, dry_run: bool = False) -> Report:
         """One monitoring pass: measure, judge every gate, act; and make good whatever a kill left undone.
@@ -272,25 +276,7 @@ class Operator:
         monitor.refuse_changes(command)
         return monitor.handle(Resumed(who), who, dry_run=dry_run)
 
-    def _check_start(self, subject: Subject, begin: Start) -> None:
-        config, last = subject.config, subject.config.rollout.stages[-1]
-        unknown = [name for name in begin.waived if name not in WAIVABLE]
-        if unknown:
-            raise RolloutError(f"gate {unknown[0]} cannot be waived; allowed: {', '.join(WAIVABLE)}")
-        expected = 1 - subject.plan.uniform_asn / subject.plan.n
-        check_net(last.audit_fraction, expected, config.rollout.acceptance.min_sample_reduction)
-        if not (config.verifier.adaptive_sampling.enabled or begin.enable):
-            raise RolloutError(
-                f"{self.place.config}: verifier.adaptive_sampling.enabled is false, so no decision could become "
-                "adaptive; set it to true (suffice promote does), or start with --enable"
-            )
-        self._check_none_active()
-
     def _check_none_active(self) -> None:
-        if wish(self.place.queue) is not None:
-            raise RolloutError(
-                f"{self.place.queue / ASKED_FILE}: a rollback was asked for; suffice rollout cycle carries it out"
-            )
         with self.store.read() as connection:
             stored = connection.execute(select(rollouts.c.id, rollouts.c.service, rollouts.c.phase)).all()
             states = {row.id: row.state for row in rollouts_of(connection, self.place.service)}
@@ -340,6 +326,47 @@ class Operator:
         with self.store.read() as connection:
             known = connection.execute(select(records.c.target).order_by(records.c.target).limit(SAMPLE)).scalars()
             return [*known, *MADE_UP]
+
+
+def start(place: Place, opened: Callable[[], Operator], who: str, begin: Start, *, dry_run: bool = False) -> Report:
+    """Start a rollout as `Operator.start` does, by the operator that `opened` gives.
+
+    A start that is refused for what no store tells opens none. A dry run needs none: `opened` may then raise
+    MissingDataError.
+    """
+    subject = check_start(place, begin)
+    try:
+        operator = opened()
+    except MissingDataError:
+        if not dry_run:
+            raise
+        return foreseen(rollout_id(place.service, 1), State(subject.config.rollout), Started(), time.time())
+    with operator:
+        return operator.start(who, begin, dry_run=dry_run)
+
+
+def check_start(place: Place, begin: Start) -> Subject:
+    """Check all that a start needs and no store tells, and return what the rollout would be about.
+
+    Raises RolloutError, ConfigError, PlanError.
+    """
+    subject = Subject.read(place.config)
+    config, last = subject.config, subject.config.rollout.stages[-1]
+    unknown = [name for name in begin.waived if name not in WAIVABLE]
+    if unknown:
+        raise RolloutError(f"gate {unknown[0]} cannot be waived; allowed: {', '.join(WAIVABLE)}")
+    expected = 1 - subject.plan.uniform_asn / subject.plan.n
+    check_net(last.audit_fraction, expected, config.rollout.acceptance.min_sample_reduction)
+    if not (config.verifier.adaptive_sampling.enabled or begin.enable):
+        raise RolloutError(
+            f"{place.config}: verifier.adaptive_sampling.enabled is false, so no decision could become "
+            "adaptive; set it to true (suffice promote does), or start with --enable"
+        )
+    if wish(place.queue) is not None:
+        raise RolloutError(
+            f"{place.queue / ASKED_FILE}: a rollback was asked for; suffice rollout cycle carries it out"
+        )
+    return subject
 
 
 def _patiently(act: Callable[[], T]) -> T:
