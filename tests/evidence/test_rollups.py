@@ -298,7 +298,7 @@ def test_a_row_that_cannot_be_counted_is_named_and_nothing_of_its_portion_is_kep
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE decisions SET n = 'NaN' WHERE key = 'bad'")
         reader = reader_of(store)
-        with pytest.raises(StoreError, match="decision bad of r cannot be counted"):
+        with pytest.raises(StoreError, match="decision 'bad' of rollout 'r': n is 'NaN'; allowed: an integer"):
             reader.catch_up()
         assert reader.stages == {}
         with store.write() as connection:

@@ -33,7 +33,8 @@ def test_from_every_phase_a_rollback_leads_to_rolled_back() -> None:
 
 def test_only_a_started_rollout_progresses_and_a_rolled_back_one_never_again() -> None:
     into_progressing = {phase for (phase, _), target in TRANSITIONS.items() if target is Phase.PROGRESSING}
-    assert into_progressing == {Phase.PENDING, Phase.PROGRESSING, Phase.PAUSED, Phase.HELD_BACK}
+    waiting = {Phase.PAUSED, Phase.AWAITING_APPROVAL, Phase.HELD_BACK}
+    assert into_progressing == {Phase.PENDING, Phase.PROGRESSING, *waiting}
     after = {target for (phase, _), target in TRANSITIONS.items() if phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)}
     assert after == {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
 

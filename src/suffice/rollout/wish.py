@@ -12,8 +12,13 @@ from suffice.flag.lowering import ASKED_FILE
 
 
 def leave_wish(folder: Path, who: str, reason: str) -> bool:
-    """Leave the wish for a rollback in the folder, where it lowers at once; returns whether it is there."""
+    """Leave the wish for a rollback in the folder, where it lowers at once; returns whether it is there.
+
+    No folder is made for it: where there is none, nothing was ever published.
+    """
     path = folder / ASKED_FILE
+    if not folder.is_dir():
+        return False
     try:
         # Whole from the start: a cycle that found it empty would store a rollback without its reason.
         write_atomically(path, json.dumps({"who": who, "reason": reason}) + "\n")

@@ -110,7 +110,11 @@ class Store:
             pooled = self._engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()
-        connection.autocommit = True
+        try:
+            connection.autocommit = True
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:
