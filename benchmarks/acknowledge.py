@@ -24,6 +24,7 @@ import psycopg
 from tests.permission.links import Proxy
 from tests.postgres_server import running
 
+from benchmarks.verify import CONFIG
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.word import store_word
 from suffice.rollout.world import Place
@@ -34,14 +35,6 @@ from suffice.store.words import Word, read_word
 
 PROCESSES, ROUNDS = 12, 20
 Watch: TypeAlias = "psycopg.Connection[Any]"
-CONFIG = {
-    "verifier": {
-        "rule": "proportion",
-        "n_samples": 100,
-        "adaptive_sampling": {"enabled": True, "max_disagreement": 0.01},
-    },
-    "rollout": {"stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}]},
-}
 
 
 def idle(folder: Path, name: str, url: str, *, notified: bool) -> int:

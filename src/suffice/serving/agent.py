@@ -256,9 +256,11 @@ class Agent:
 
     def _ends_at(self, read: WordRead, began: float) -> float:
         """When the word ends, on the boot clock. While nobody renews it, a clock that is set makes it no longer."""
-        told = None if read.word is None or read.until is None else (read.word.epoch, read.until)
         ends = began + read.remaining
-        self._ends = min(ends, self._ends) if told is not None and told == self._told else ends
+        if read.word is None or read.until is None:
+            return ends
+        told = read.word.epoch, read.until
+        self._ends = min(ends, self._ends) if told == self._told else ends
         self._told = told
         return self._ends
 

@@ -51,6 +51,7 @@ def deliver(ledger: Ledger, rows: Sequence[DecisionRow], refused: list[Refused])
             raise
         why = str(error)
     except Exception as error:
+        # One row may break anything on its way: halves of the batch tell whose fault it is.
         why = f"a row cannot be stored: {type(error).__name__}: {error}"
     if len(rows) == 1:
         [row] = rows
@@ -98,6 +99,7 @@ def _plain(row: DecisionRow) -> Any:
     try:
         return plain_row(row)
     except Exception:
+        # It is put aside because something is wrong with it; whatever that is, its text is kept.
         return repr(row)
 
 
