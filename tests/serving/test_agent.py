@@ -123,6 +123,12 @@ def test_a_clock_that_is_set_back_makes_no_word_longer(tmp_path: Path) -> None:
             return process.read.remaining
 
         assert [remaining(0.0), remaining(60.0), remaining(10.0, -3600.0)] == [120.0, 60.0, 50.0]
+        for service in ("another", word.service):
+            # For one read it is not there, and then as it was.
+            with opened.touch() as connection:
+                connection.execute(text("UPDATE words SET service = :service"), {"service": service})
+            seen = remaining(0.0)
+        assert seen == 50.0
         assert [remaining(49.0), remaining(2.0)] == [1.0, -1.0]
         assert why_fixed(process) is WhyFixed.LAPSED
         # A renewal counts from then on, and so does another word.
