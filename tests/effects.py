@@ -73,6 +73,8 @@ def count_effects(moment: Moment | None) -> Counter[Effect]:
                     signal.raise_signal(signal.SIGALRM)
 
     if moment and moment.interrupt:
+        # Where the tests run in the background, a shell has made them ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     _tell_of_statements(lambda: has(Effect.STATEMENT))
     _tell_of_files(lambda: has(Effect.FILE))

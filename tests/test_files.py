@@ -1,7 +1,9 @@
 """Whole files or none."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,23 @@ def test_writes_text_and_bytes_and_replaces(folder: Path) -> None:
     write_atomically(path, b"\x00\r\n")
     assert path.read_bytes() == b"\x00\r\n"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_an_interrupt_right_after_any_step_leaves_nothing_behind(
+    call: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(os, call)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        real(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(folder / "file.txt", "new")
+    assert [path.name for path in folder.iterdir() if path.name.endswith(".tmp")] == []
 
 
 @pytest.mark.parametrize("place", ["file/new.txt", "file/deep/new.txt", "taken"])

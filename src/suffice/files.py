@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from suffice.errors import OutputError
@@ -26,23 +26,20 @@ def write_atomically(
     """Replace `path` by `content`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
     Missing folders are made, and the mode of a file that is replaced is kept; a new one has `mode`, less what the
-    process's umask takes. `mtime_ns`, if given, is the new file's
-    modification time from its first instant. With `sync_folder` the replacement itself is on the disk when this
-    returns: for what a promise rests on.
+    process's umask takes. `mtime_ns`, if given, is the new file's modification time from its first instant. With
+    `sync_folder` the replacement itself is on the disk when this returns: for what a promise rests on.
     Raises OutputError, with nothing left behind, when it cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         # Not mkstemp, whose files nobody else may read: a flag or metrics file has readers of other accounts.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        # Made within this block: an interrupt right after would leave it behind.
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -54,11 +51,16 @@ def write_atomically(
         if sync_folder:
             _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
