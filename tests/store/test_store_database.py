@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import event, insert, inspect, select, text
 
 import suffice.store.migrations
 from store_places import Place, bare, store_at
@@ -137,6 +137,19 @@ def test_a_reader_sees_one_moment_while_another_writes(place: Place) -> None:
         before = reading.execute(select(store_meta)).all()
         put(store, "a")
         assert reading.execute(select(store_meta)).all() == before == []
+
+
+def test_a_store_that_is_closed_during_a_transaction_leaves_no_connection_open(place: Place) -> None:
+    """Seen: the agent's reader closes the store while its writer writes, and a connection was left to the collector."""
+    closed: list[Any] = []
+    with open_store(place) as store:
+        event.listen(store._engine, "close", lambda connection, _: closed.append(connection))
+        with store.read() as connection:
+            used = connection.connection.dbapi_connection
+            store.close()
+        assert closed == [used]
+        put(store, "a")
+        assert meta(store) == {"a": "x"}
 
 
 def test_processes_that_open_an_empty_store_at_once_all_succeed(place: Place) -> None:

@@ -118,7 +118,11 @@ class Store:
         return connection
 
     def close(self) -> None:
+        """Close the connections; one that is in use is closed when its transaction ends. A later use opens others."""
+        pool = self._engine.pool
         self._engine.dispose()
+        # What came back to the old pool before the new one took its place.
+        pool.dispose()
 
     def __enter__(self) -> "Store":
         return self
@@ -128,6 +132,7 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        pool = self._engine.pool
         try:
             with in_transaction(self.name):
                 yield
@@ -138,6 +143,9 @@ class Store:
             raise kind(f"{self.name}: {_one_line(error)}") from error
         except exc.TimeoutError as error:
             raise StoreTimeout(f"{self.name}: {_one_line(error)}") from error
+        finally:
+            if pool is not self._engine.pool:
+                pool.dispose()
 
 
 def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
