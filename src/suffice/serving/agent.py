@@ -339,4 +339,5 @@ def _forked() -> None:
         agent.forked = True
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -20,9 +20,11 @@ Between the last question and the moment somebody acts on a decision a process m
 close that gap; the epoch can. It goes with each decision, and whoever acts on one may compare it (`Served.epoch`).
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from suffice.store.decision_row import WhyFixed
 from suffice.store.words import Word
@@ -115,12 +117,18 @@ class BootClock:
         self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] | None = None
     ) -> None:
         self._monotonic, self._wall = monotonic, wall or time.time
-        self._kernel = wall is None and hasattr(time, "CLOCK_BOOTTIME")
+        self._kernel = _kernel_clock() if wall is None else None
         self._offset, self._slept = self._wall() - self._monotonic(), 0.0
 
     def __call__(self) -> float:
-        if self._kernel:
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self._kernel is not None:
+            return self._kernel()
         passed = self._monotonic()
         self._slept = max(self._slept, self._wall() - passed - self._offset)
         return passed + self._slept
+
+
+def _kernel_clock() -> Callable[[], float] | None:
+    if sys.platform != "linux":
+        return None
+    return partial(time.clock_gettime, time.CLOCK_BOOTTIME)

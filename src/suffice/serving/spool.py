@@ -46,6 +46,7 @@ from filelock import FileLock, Timeout
 
 from suffice.errors import DataError, OutputError, StoreError
 from suffice.files import private_opener
+from suffice.locks import process_lock
 from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.store.decision_row import DecisionRow, plain_row, row_of_plain
 from suffice.store.irregular import Irregular, note_irregular
@@ -366,7 +367,7 @@ def _dead(path: Path) -> Iterator[bool]:
 
 def _own(path: Path, patience: float = 0.0) -> FileLock:
     # Whichever thread closes the verifier lets go of the lock.
-    lock = FileLock(_lock_path(path), thread_local=False)
+    lock = process_lock(_lock_path(path), thread_local=False)
     lock.acquire(timeout=patience)
     return lock
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from suffice.errors import DataError, MissingDataError, OutputError
 from suffice.files import PRIVATE, remove_leftovers, write_atomically
+from suffice.locks import process_lock
 from suffice.telemetry.counters import Counter, Counters, Counts
 
 FORMAT = 1
@@ -128,8 +129,8 @@ def to_text(counts: Counts, source: str = PRODUCTION) -> str:
 @contextmanager
 def _locked(path: Path, patience: float) -> Iterator[None]:
     # A lock file of its own: the metrics file is replaced, and a lock on what is replaced guards nothing.
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=patience)
     try:
+        lock = process_lock(path.with_name(f"{path.name}.lock"), timeout=patience)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(poll_interval=_POLL_SECONDS)
     except Timeout as error:
