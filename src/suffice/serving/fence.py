@@ -129,6 +129,6 @@ class BootClock:
 
 
 def _kernel_clock() -> Callable[[], float] | None:
-    if sys.platform != "linux":
-        return None
-    return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if sys.platform == "linux" and hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return None
