@@ -21,6 +21,12 @@ BLOCKED_SECONDS = 1.0
 
 ROUNDING = 1e-6
 
+MOVES = (
+    *("start", "advance", "complete", "await approval", "approve", "resume"),
+    *("pause", "hold back", "roll back"),
+)
+"""What a journal says where a rollout moves; all else, as a cycle that judges, leaves it where it is."""
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -178,18 +184,25 @@ def _never_adaptive(campaign: Campaign) -> Iterable[Wrong]:
 
 
 def _shortened(campaign: Campaign) -> Iterable[Wrong]:
+    """A stage is watched from its start, from a person's resume, and from an approval that it waited for."""
     for books in campaign.books:
-        stage, held, since = 0, 0.0, None
+        stage, held, since, last, waits = 0, 0.0, None, "", False
         for at, action in books.journal:
+            if action not in MOVES:
+                continue
             if since is not None:
-                held += at - since
-                since = at
-            if action in ("advance", "complete"):
+                held, since = held + at - since, at
+            if action == "approve" and last != "await approval":
+                yield Wrong("an approval of a stage that waits for none", "")
+            elif action in ("advance", "complete"):
                 if held + ROUNDING < campaign.holds[stage]:
                     yield Wrong("a stage is shortened", "")
+                if waits:
+                    yield Wrong("a stage ends without its approval", "")
                 # A last stage that was put back to the baseline and resumed completes once more.
-                stage, held = min(stage + 1, len(campaign.holds) - 1), 0.0
-            elif action in ("start", "resume"):
-                since = at
-            elif action in ("pause", "hold back", "roll back"):
-                since = None
+                stage, held, waits = min(stage + 1, len(campaign.holds) - 1), 0.0, False
+            elif action in ("start", "resume", "approve"):
+                since, waits = at, waits and action != "approve"
+            else:
+                since, waits = None, waits or action == "await approval"
+            last = action
