@@ -15,9 +15,10 @@ from property_examples import LONG, SHORT
 from store_places import Place, Reused, reused_at
 
 # Children that are killed are forked from one process, which has imported what they need and has no thread.
-multiprocessing.get_context("forkserver").set_forkserver_preload(
-    ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.evidence.recompute", "suffice.rehearsal.report"]
-)
+if "forkserver" in multiprocessing.get_all_start_methods():
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["suffice.rollout.daemon", "suffice.runbook.sweep", "suffice.evidence.recompute", "suffice.rehearsal.report"]
+    )
 
 settings.register_profile("suffice", derandomize=True, deadline=None, max_examples=SHORT)
 # Other examples each time, for the campaign: `--hypothesis-profile long`.

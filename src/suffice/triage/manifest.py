@@ -15,7 +15,8 @@ MANIFEST = "MANIFEST"
 def freeze(bundle: Path, files: Mapping[str, str]) -> Path:
     """Write the files and their manifest as the folder `bundle`, whole or not at all; a bundle that is there stays.
 
-    The manifest has a line `SHA-256  name` for each file, as `sha256sum --check MANIFEST` reads it. Raises OutputError.
+    The manifest has a line `SHA-256  name` for each file, as `sha256sum --check MANIFEST` reads it, and as `certutil
+    -hashfile FILE SHA256` and `Get-FileHash FILE` print the hash. Raises OutputError.
     """
     if (bundle / MANIFEST).exists():
         return bundle
