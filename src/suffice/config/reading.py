@@ -6,17 +6,16 @@ What is nothing to refuse, and yet worth a look, is a note: a warning of this mo
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from sys import get_int_max_str_digits
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
+from suffice import strict_json
 from suffice.config.retired import without_retired
 from suffice.config.sections import Config, DeterminismConfig
 from suffice.config.types import Allowed
@@ -54,10 +53,7 @@ def parse(text: str, where: str) -> Config:
     systems had, and a key of the host in `determinism` that looks like one of ours, are passed over with a note.
     Raises ConfigError with one line: `where`, the path of the key, what was found, what is allowed.
     """
-    try:
-        return _validated(_decoded(text, where), where)
-    except RecursionError:
-        raise ConfigError(f"{where}: nested too deeply to be read") from None
+    return _validated(_decoded(text, where), where)
 
 
 def read(path: Path) -> str:
@@ -72,55 +68,16 @@ def read(path: Path) -> str:
         raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8; allowed: JSON in UTF-8") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Flaw:
-    """Stands in the decoded data where JSON says something that it must not."""
-
-    keys: tuple[str, ...]
-    sentence: str
-
-
 def _decoded(text: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(
-            text.removeprefix("\ufeff"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole
-        )
-        flaw = next(_flaws(data, ()), None)
+        data = strict_json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
-    if flaw is not None:
-        raise ConfigError(f"{where}: {flaw}")
+    except strict_json.NotStrict as error:
+        raise ConfigError(f"{where}: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: the file holds {_shown(data)}; allowed: an object")
     return data
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Flaw:
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            return _Flaw((key,), f"stands twice, the second time as {_shown(value)}; allowed: each key once")
-        values[key] = value
-    return values
-
-
-def _constant(name: str) -> _Flaw:
-    return _Flaw((), f"is {name}, which JSON does not have; allowed: finite numbers")
-
-
-def _whole(digits: str) -> int | _Flaw:
-    try:
-        return int(digits)
-    except ValueError:
-        return _Flaw((), f"has {len(digits)} digits; allowed: at most {get_int_max_str_digits()}")
-
-
-def _flaws(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
-    if isinstance(value, _Flaw):
-        yield f"{_dotted((*path, *value.keys)) or 'the file'} {value.sentence}"
-    elif isinstance(value, (dict, list)):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _flaws(part, (*path, key))
 
 
 def _validated(data: dict[str, Any], where: str) -> Config:

@@ -1,11 +1,11 @@
 """Cases of the ledger, rebuilt so that a fresh process can decide them again."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import select
 
+from suffice import strict_json
 from suffice.sources.correction import Correction, Estimate
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
@@ -36,7 +36,7 @@ def _written(store: Store, rows: Sequence[DecisionRow]) -> list[Correction]:
     query = select(c.correction_key, c.target, c.event, c.payload).where(c.correction_key.in_(keys))
     with store.read() as connection:
         events = connection.execute(query.where(c.event.in_(("classified", "proposed")))).all()
-    payloads = {(key, event): json.loads(payload) for key, _, event, payload in events}
+    payloads = {(key, event): strict_json.loads(payload) for key, _, event, payload in events}
     proposed = {key: payload for (key, event), payload in payloads.items() if event == "proposed"}
     recomputed = {key for key, payload in proposed.items() if payload["strategy"] == "recompute"}
     return [

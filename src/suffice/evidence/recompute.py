@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from suffice import strict_json
 from suffice.decision.rule import Decision
 from suffice.errors import DataError
 from suffice.sources.correction import Correction, Estimate
@@ -36,7 +37,7 @@ def differing(pairs: Sequence[tuple["DecisionRow", Correction]], plan: Plan) -> 
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise DataError(f"recorded decisions cannot be recomputed: {last}")
-    answers = [_read(answer) for answer in json.loads(done.stdout)]
+    answers = [_read(answer) for answer in strict_json.loads(done.stdout)]
     return [row.key for (row, _), answer in zip(pairs, answers, strict=True) if not _equal(row, answer)]
 
 
@@ -85,7 +86,7 @@ def _equal(row: "DecisionRow", answer: dict[str, Any]) -> bool:
 
 def main(lines: Iterable[str] = sys.stdin) -> None:
     """Decide what standard input asks for."""
-    sys.stdout.write(json.dumps(recompute(json.loads("".join(lines)))))
+    sys.stdout.write(json.dumps(recompute(strict_json.loads("".join(lines)))))
 
 
 if __name__ == "__main__":

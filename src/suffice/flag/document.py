@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from suffice import strict_json
 from suffice.errors import DataError
 from suffice.verifier.arm import Arm
 
@@ -82,7 +83,9 @@ def from_text(text: str, where: str = "flag document") -> Exposure | None:
     Raises DataError with the first place that differs.
     """
     try:
-        content = json.loads(text)
+        content = strict_json.loads(text)
+    except strict_json.NotStrict as error:
+        raise DataError(f"{where}: {error}") from error
     except ValueError as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     exposure = _exposure(content, where)
@@ -94,7 +97,7 @@ def from_text(text: str, where: str = "flag document") -> Exposure | None:
 def epoch_of(text: str) -> int | None:
     """The epoch of the word that a document was exported from, None where it names none or cannot be read."""
     try:
-        return _epoch(json.loads(text))
+        return _epoch(strict_json.loads(text))
     except ValueError:
         return None
 

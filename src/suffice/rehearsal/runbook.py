@@ -1,12 +1,12 @@
 """The runbook's checks of a rehearsal: once for each stage, in a process beside the traffic."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from suffice import strict_json
 from suffice.errors import OutputError
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
@@ -67,7 +67,7 @@ class Runbook:
             )
         self.end(stage)
         try:
-            answers = json.loads((self.folder / stage / _ANSWERS).read_text(encoding="utf-8"))["checks"]
+            answers = strict_json.loads((self.folder / stage / _ANSWERS).read_text(encoding="utf-8"))["checks"]
         except (OSError, ValueError, KeyError):
             trouble = self.folder / stage / _TROUBLE
             return _result(Outcome.ERROR, f"the checks did not end; see {trouble.name} (limit 0 failures)")

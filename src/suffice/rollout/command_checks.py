@@ -4,7 +4,6 @@ No gate waits for a check: a cycle starts those that are due, and judges the ans
 asked again answers as it did last until the new answer comes.
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
 
+from suffice import strict_json
 from suffice.errors import ExitCode, OutputError, RolloutError
 from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult, Outcome
@@ -161,6 +161,6 @@ def _begun(folder: Path, name: str) -> float | None:
 
 def _kept(path: Path) -> LastAnswer | None:
     try:
-        return LastAnswer(**json.loads(path.read_text(encoding="utf-8")))
+        return LastAnswer(**strict_json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

@@ -20,6 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from sqlalchemy import Connection
 
+from suffice import strict_json
 from suffice.errors import RolloutError
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
@@ -136,7 +137,7 @@ class TriageCommand:
         """The command of a JSON list of words. Raises RolloutError, naming what is wrong in it."""
         allowed = 'a JSON list like ["gh", "issue", "create", "--title", "{title}", "--body-file", "{body_file}"]'
         try:
-            words = json.loads(text)
+            words = strict_json.loads(text)
         except ValueError:
             words = None
         if not (isinstance(words, list) and words and all(isinstance(word, str) and word for word in words)):

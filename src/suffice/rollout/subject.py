@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from suffice import strict_json
 from suffice.config import Config, load, parse
 from suffice.errors import StoreError
 from suffice.stopping.cache import default_cache
@@ -56,7 +57,7 @@ def changes(identity: Mapping[str, Any], subject: Subject) -> list[str]:
 
 
 def _plain(config: Config) -> dict[str, Any]:
-    sections = dict(json.loads(config.model_dump_json()))
+    sections = dict(strict_json.loads(config.model_dump_json()))
     sections["determinism"] = {"seed": config.determinism.seed}
     return sections
 

@@ -6,6 +6,7 @@ While it is there it lowers on this host (`flag/lowering.py`), and the next cycl
 import json
 from pathlib import Path
 
+from suffice import strict_json
 from suffice.errors import OutputError
 from suffice.files import write_atomically
 from suffice.flag.lowering import ASKED_FILE
@@ -39,7 +40,7 @@ def wish(folder: Path) -> tuple[str, str] | None:
     if not path.exists():
         return None
     try:
-        left = json.loads(path.read_text(encoding="utf-8"))
+        left = strict_json.loads(path.read_text(encoding="utf-8"))
         return str(left["who"]), str(left["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return "somebody", "a rollback was asked for while the store did not answer"

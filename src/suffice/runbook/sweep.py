@@ -1,6 +1,5 @@
 """The sweep: many cells of many scenarios, each run once or more, each with a report of its own."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Any, TypeAlias
 
-from suffice import __version__
+from suffice import __version__, strict_json
 from suffice.comparison.workers import Failed, Pool, in_order
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, OutputError, SufficeError
@@ -133,7 +132,7 @@ def read_grid(path: Path, scenarios: Sequence[Scenario]) -> Grid:
     Raises DataError, with file, scenario and parameter, for anything that is not known or of another type.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a grid: {error}") from error
     known = {scenario.id: scenario for scenario in scenarios}
@@ -261,7 +260,7 @@ def _identity(task: Task, conditions: Conditions) -> dict[str, Any]:
     plan = conditions.plan
     return {
         "cell_id": task.name.cell,
-        "params": json.loads(files.canonical(task.params)),
+        "params": strict_json.loads(files.canonical(task.params)),
         "models": task.scenario.models,
         "expectation": task.scenario.expectation,
         "rule": plan.rule.name,
@@ -329,7 +328,7 @@ def _clear(folder: Path, wanted: Sequence[Task]) -> None:
 def _kept(folder: Path, task: Task, conditions: Conditions) -> Report | None:
     """The report of an interrupted sweep, if it is what would be made now."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        report = json.loads((folder / task.name.report_file).read_text(encoding="utf-8"))
+        report = strict_json.loads((folder / task.name.report_file).read_text(encoding="utf-8"))
         expected = {
             "scenario_id": task.scenario.id,
             "deterministic_mode": conditions.deterministic,

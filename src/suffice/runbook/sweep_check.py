@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from suffice import strict_json
 from suffice.runbook import sweep_files as files
 from suffice.runbook.sweep_files import COLUMNS, REPORT_KEYS, RESULTS, Name
 
@@ -99,7 +100,7 @@ def _row_flaw(row: Mapping[str, str]) -> str | None:
         if row[column] not in ("true", "false"):
             return f"{column} is {row[column]!r}; allowed: true or false"
     try:
-        params = json.loads(row["params"])
+        params = strict_json.loads(row["params"])
         canonical = files.canonical(params)
     except (ValueError, AttributeError, TypeError):
         return f"params is {row['params']!r}; allowed: a JSON object"
@@ -191,7 +192,7 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = strict_json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None, "is missing"
     except (OSError, ValueError) as error:

@@ -44,6 +44,7 @@ from time import time
 
 from filelock import FileLock, Timeout
 
+from suffice import strict_json
 from suffice.errors import DataError, OutputError, StoreError
 from suffice.files import private_opener
 from suffice.locks import process_lock
@@ -311,8 +312,8 @@ def _read_all(lines: Iterable[bytes], at: float, refused: list[Refused]) -> Iter
 def _read(line: bytes, at: float) -> DecisionRow | Refused | None:
     """The row of a line; None for an empty one, and for one that a kill cut off."""
     try:
-        plain = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        plain = strict_json.loads(line)
+    except ValueError as error:
         if not line or (line.startswith(b"{") and not line.endswith(b"}")):
             return None
         return Refused(line.decode("ascii", "backslashreplace"), f"no row of Suffice: {error}", at)

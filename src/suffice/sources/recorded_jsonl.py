@@ -1,12 +1,12 @@
 """Recorded samples as JSON lines: a line for each case."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from suffice import strict_json
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
 from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recording, check_columns, recording
@@ -31,8 +31,10 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
 
 def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = strict_json.loads(text)
+    except strict_json.NotStrict as error:
+        raise DataError(f"{place.at(line)}: {error}") from None
+    except ValueError as error:
         raise DataError(f"{place.at(line)}: is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise DataError(f"{place.at(line)}: is {type(content).__name__}; allowed: an object with case and samples")

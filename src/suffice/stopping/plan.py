@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from suffice import strict_json
 from suffice.decision.rule import Rule
 from suffice.decision.rules import rule_of
 from suffice.errors import PlanError
@@ -127,7 +128,7 @@ class Plan:
     def load(cls, path: str | Path) -> "Plan":
         """Read a saved plan. Raises PlanError when it cannot be read, is no plan, or was edited."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = strict_json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PlanError(f"{path}: cannot be read as a plan: {error}") from error
         if not isinstance(content, dict):

@@ -1,12 +1,12 @@
 """Provenance: the hash-chained log of what happened to records."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from suffice import strict_json
 from suffice.store import chain
 from suffice.store.chain import Verification
 from suffice.store.schema import provenance
@@ -48,6 +48,6 @@ def provenance_of(connection: Connection, *targets: str) -> list[ProvenanceEvent
     c = provenance.c
     query = select(c.at, c.target, c.event, c.payload, c.correction_key).where(c.target.in_(targets)).order_by(c.seq)
     return [
-        ProvenanceEvent(at, target, event, json.loads(payload), correction_key)
+        ProvenanceEvent(at, target, event, strict_json.loads(payload), correction_key)
         for at, target, event, payload, correction_key in connection.execute(query)
     ]

@@ -1,12 +1,12 @@
 """The journal: the hash-chained log of what people and the machine did to rollouts."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from suffice import strict_json
 from suffice.store import chain
 from suffice.store.actions import Action
 from suffice.store.chain import Verification
@@ -76,4 +76,4 @@ def last_event(connection: Connection, rollout: str, action: Action) -> JournalE
 
 
 def _event(row: Any) -> JournalEvent:
-    return JournalEvent(**{**row._mapping, "action": Action(row.action), "numbers": json.loads(row.numbers)})
+    return JournalEvent(**{**row._mapping, "action": Action(row.action), "numbers": strict_json.loads(row.numbers)})

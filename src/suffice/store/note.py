@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from suffice import strict_json
 from suffice.errors import DataError
 from suffice.files import write_atomically
 
@@ -50,7 +51,7 @@ def read_note(folder: Path) -> Note:
     """The note of a folder, an empty one where there is none. Raises DataError when it cannot be understood."""
     path = folder / NAME
     try:
-        return Note(**json.loads(path.read_text(encoding="utf-8")))
+        return Note(**strict_json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return Note()
     except (OSError, ValueError, TypeError) as error:

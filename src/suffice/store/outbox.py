@@ -1,12 +1,12 @@
 """Notifications that wait to be sent."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, literal, select, update
 
+from suffice import strict_json
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import insert_new
@@ -47,7 +47,7 @@ def enqueue_events(connection: Connection, actions: Iterable[Action], now: float
                     "who": event.who,
                     "why": event.why,
                     "at": event.at,
-                    "numbers": json.loads(event.numbers),
+                    "numbers": strict_json.loads(event.numbers),
                 }
             ),
             "idempotency_key": f"audit/{event.seq}",
@@ -69,7 +69,7 @@ def due(connection: Connection, now: float, horizon: float) -> list[Message]:
     ready = c.done_at.is_(None) & ((c.next_at <= now) | (c.next_at > now + horizon))
     columns = (c.id, c.rollout, c.kind, c.payload, c.idempotency_key, c.attempts, c.next_at)
     rows = connection.execute(select(*columns).where(ready).order_by(c.id))
-    return [Message(**{**row._mapping, "payload": json.loads(row.payload)}) for row in rows]
+    return [Message(**{**row._mapping, "payload": strict_json.loads(row.payload)}) for row in rows]
 
 
 def waiting(connection: Connection) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from suffice import strict_json
 from suffice.errors import StoreConflict
 from suffice.store.database import insert_all
 from suffice.store.schema import record_versions, records
@@ -110,7 +111,7 @@ def _expected(before: Record) -> dict[str, Any]:
 
 
 def _record(row: Any) -> Record:
-    inputs = json.loads(row["derived_from"]) if row["derived_from"] else []
+    inputs = strict_json.loads(row["derived_from"]) if row["derived_from"] else []
     changed = {"status": Status(row["status"]), "derived_from": tuple((target, weight) for target, weight in inputs)}
     return Record(**{**row, **changed})
 

@@ -1,12 +1,12 @@
 """Rollouts: desired state, changed by compare-and-swap."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from suffice import strict_json
 from suffice.errors import StoreConflict, StoreError
 from suffice.store.chain import canonical
 from suffice.store.database import insert_new
@@ -98,6 +98,6 @@ def _columns(rollout: StoredRollout) -> dict[str, Any]:
 def _rollout(row: Any) -> StoredRollout:
     """The rollout of a row. Raises StoreError for one that cannot be understood."""
     try:
-        return StoredRollout(**{**row, **{name: dict(json.loads(row[name])) for name in ("state", "config")}})
+        return StoredRollout(**{**row, **{name: dict(strict_json.loads(row[name])) for name in ("state", "config")}})
     except (TypeError, ValueError) as error:
         raise StoreError(f"rollout {row['id']} in the store cannot be understood: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, select, update
 
+from suffice import strict_json
 from suffice.errors import StoreConflict
 from suffice.store.database import insert_new, insert_or_update
 from suffice.store.schema import rollup_storms, rollup_targets, rollups
@@ -52,7 +53,7 @@ class StoredStorm:
 def load_rollup(connection: Connection, rollout: str) -> Rollup | None:
     """The roll-up of a rollout, None when nothing was counted yet."""
     row = connection.execute(select(rollups).where(rollups.c.rollout == rollout)).one_or_none()
-    return None if row is None else Rollup(**{**row._mapping, "counts": json.loads(row.counts)})
+    return None if row is None else Rollup(**{**row._mapping, "counts": strict_json.loads(row.counts)})
 
 
 def save_rollup(

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from suffice import strict_json
 from suffice.errors import StoreError
 from suffice.store.bell import ring
 from suffice.store.database import insert_or_update
@@ -207,7 +208,7 @@ def _word(row: Mapping[str, Any]) -> Word:
 
 
 def _exposure(text: str) -> Mapping[str, Any]:
-    exposure = dict(json.loads(text))
+    exposure = dict(strict_json.loads(text))
     for name, kind in {"weight": int, "salt": str, "regions": list}.items():
         if not isinstance(exposure.get(name), kind):
             raise TypeError(f"{name} of its exposure is {exposure.get(name)!r}")

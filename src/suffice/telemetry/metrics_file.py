@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from suffice import strict_json
 from suffice.errors import DataError, MissingDataError, OutputError
 from suffice.files import PRIVATE, remove_leftovers, write_atomically
 from suffice.locks import process_lock
@@ -145,7 +146,9 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
 
 def _parsed(text: str, path: Path) -> Metrics:
     try:
-        content = json.loads(text)
+        content = strict_json.loads(text)
+    except strict_json.NotStrict as error:
+        raise DataError(f"{path}: {error}") from error
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if isinstance(content, dict) and isinstance(content.get("metrics"), dict) and "format" not in content:

@@ -48,10 +48,13 @@ def check(bundle: Path) -> int:
         raise DataError(f"{bundle}: has no manifest that can be read: {error}") from error
     if not lines:
         raise DataError(f"{bundle / MANIFEST}: vouches for nothing")
-    listed = {}
+    listed: dict[str, str] = {}
     for line in lines:
         digest, _, name = line.partition("  ")
+        if name in listed:
+            raise DataError(f"{bundle / MANIFEST}: {name} stands twice; allowed: each file once")
         listed[name] = digest
+    for name, digest in listed.items():
         path = bundle / name
         if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
             raise DataError(f"{path}: is not what the manifest vouches for")

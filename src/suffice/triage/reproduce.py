@@ -1,11 +1,11 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
-import json
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from suffice import strict_json
 from suffice.errors import DataError
 from suffice.serving.served import Feed
 from suffice.sources.correction import Correction, Estimate
@@ -73,7 +73,7 @@ def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
         lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise DataError(f"{bundle}: is no triage bundle with decisions: {error.strerror}") from error
-    for asked in map(json.loads, lines):
+    for asked in map(strict_json.loads, lines):
         if key is None or asked["key"] == key:
             return dict(asked)
     if key is None:

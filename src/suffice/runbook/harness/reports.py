@@ -1,9 +1,9 @@
 """Cases about scenarios and their reports: shape, reproduction, and the storm policy in action."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
+from suffice import strict_json
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.harness.case import CaseFailed, Context
 from suffice.runbook.scenarios.catalogue import SCENARIOS
@@ -24,7 +24,7 @@ def report_shape(context: Context) -> str:
         report = make(task, context.conditions)
         if set(report) != set(REPORT_KEYS):
             raise CaseFailed(f"{task.name.run_id}: the keys are {', '.join(report)}; needed: {', '.join(REPORT_KEYS)}")
-        read: dict[str, Any] = json.loads(report_text(report))
+        read: dict[str, Any] = strict_json.loads(report_text(report))
         if read != report or not all(row_of(read).values()):
             raise CaseFailed(f"{task.name.run_id}: the report read back is not the one written")
     return f"{len(DECISIVE)} reports have their {len(REPORT_KEYS)} keys and a full row each"
