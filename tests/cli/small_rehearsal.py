@@ -24,7 +24,7 @@ def write(folder: Path, count: int = 240) -> None:
     (folder / "measurements.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")
     sampling = {"n0": 8, "n_min": 8, "look_every": 8}
     verifier = {"rule": "proportion", "n_samples": 64, "adaptive_sampling": sampling}
-    rollout = {"cycle": "6h", "stages": STAGES, "acceptance": {"max_disagreement_rate": 0.03}}
+    rollout = {"cycle": "6h", "checks": {"run": []}, "stages": STAGES, "acceptance": {"max_disagreement_rate": 0.03}}
     config = {"determinism": {"seed": 2}, "verifier": verifier, "rollout": rollout}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 

@@ -18,7 +18,11 @@ from suffice.store import database
 
 CONFIG = {
     "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
-    "rollout": {"cycle": "1s", "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}]},
+    "rollout": {
+        "cycle": "1s",
+        "checks": {"run": []},
+        "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}],
+    },
 }
 QUEUE = Path("TemporaryQueue")
 

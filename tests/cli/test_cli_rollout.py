@@ -35,6 +35,7 @@ CONFIG = {
     "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
     "rollout": {
         "cycle": "1s",
+        "checks": {"run": []},
         "stages": [
             {"name": "staging", "weight": 0, "shadow": True, "hold": "1s", "min_audits": 10},
             {"name": "full", "weight": 100, "audit_fraction": 0.1},

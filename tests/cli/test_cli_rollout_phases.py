@@ -19,6 +19,7 @@ CONFIG = {
     "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
     "rollout": {
         "cycle": "1s",
+        "checks": {"run": []},
         "stages": [
             {"name": "half", "weight": 50, "hold": "1h", "min_audits": 10, "approval": True},
             {"name": "full", "weight": 100, "audit_fraction": 0.1},

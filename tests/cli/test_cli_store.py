@@ -154,7 +154,7 @@ def test_two_runners_of_one_lease_and_the_first_is_killed(
 ) -> None:
     monkeypatch.setenv(STORE_URL, postgres.place())
     config = json.loads((here / "config.json").read_text(encoding="utf-8"))
-    config["rollout"] = {"cycle": "1s"}
+    config["rollout"] = {"cycle": "1s", "checks": {"run": []}}
     (here / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert asked(capsys, "rollout", "start")[0] == 0
     command = [sys.executable, "-m", "suffice.cli.main", "rollout", "run", "--json", "--lease", "1"]

@@ -29,6 +29,7 @@ CONFIG: dict[str, Any] = {
     },
     "rollout": {
         "cycle": "1h",
+        "checks": {"run": []},
         "lapse_cycles": 1,
         "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}],
     },
@@ -37,6 +38,7 @@ STAGED: dict[str, Any] = {
     **CONFIG,
     "rollout": {
         "cycle": "3s",
+        "checks": {"run": []},
         "lapse_cycles": 1,
         "inconclusive_limit": 1000,
         "consecutive_error_limit": 1000,

@@ -30,7 +30,7 @@ def exits(code: int, says: str = "said") -> str:
 def asked(folder: Path, text: str, now: float = BEGAN) -> tuple[Outcome, str]:
     """What one cycle is told."""
     check = check_of(text, 100.0)
-    (result,) = judge_checks([{"name": check.name, "command": check.command, "every": check.every}], folder, now)
+    (result,) = judge_checks([check], folder, now)
     return result.outcome, result.sentence
 
 
@@ -41,12 +41,12 @@ def judged(folder: Path, text: str, now: float = BEGAN) -> tuple[Outcome, str]:
     return asked(folder, text, now)
 
 
-def wait_for_answer(folder: Path) -> None:
+def wait_for_answer(folder: Path, name: str = "eval") -> None:
     """Until the check that was started last has written its answer."""
     for _ in range(2400):
         try:
-            begun = float((folder / "eval.begun").read_text(encoding="utf-8"))
-            if json.loads((folder / "eval.json").read_text(encoding="utf-8"))["at"] == begun:
+            begun = float((folder / f"{name}.begun").read_text(encoding="utf-8"))
+            if json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["at"] == begun:
                 return
         except (OSError, ValueError):
             pass
@@ -83,7 +83,7 @@ def test_a_command_and_all_that_it_started_end_with_their_wrapper(tmp_path: Path
     """Seen: a wrapper that was ended left the check running for its ten minutes."""
     code = f"import time; time.sleep(600)  # {tmp_path}"
     check = check_of(f"eval=sh -c '{PYTHON} -c \"{code}\" & wait'", 100.0)
-    judge_checks([{"name": check.name, "command": check.command, "every": check.every}], tmp_path, BEGAN)
+    judge_checks([check], tmp_path, BEGAN)
     for _ in range(2400):
         if len(sleepers(code)) == 2:  # The shell, and what it started.
             break
@@ -208,3 +208,62 @@ def test_a_check_is_a_gate_of_the_rollout(tmp_path: Path, code: int, phase: Phas
             bundle = production.place.queue / "triage" / production.operator.current.id
             assert check(bundle)
             assert (bundle / "checks" / "eval.out").read_text(encoding="utf-8") == "said\n"
+
+
+SUMMARY = {"run": ["metrics_summary"], "every": "10m"}
+"""The quickest of the runbook's checks."""
+
+
+def test_the_runbooks_checks_run_beside_the_cycles_and_the_next_cycle_judges_them(tmp_path: Path) -> None:
+    with producing(tmp_path, content(checks=SUMMARY)) as production:
+        kept = production.place.queue / "checks" / production.operator.current.id
+        production.traffic()
+        production.cycle()
+        assert production.judged("runbook")["outcome"] == "Inconclusive"
+        wait_for_answer(kept, "runbook")
+        production.cycle(passes=60)
+        judged = production.judged("runbook")
+        assert judged["sentence"] == "the runbook's checks ended with 0 (limit 0): 1 of 1 checks hold"
+        assert "120 decisions of the ledger" in (kept / "metrics_summary.out").read_text(encoding="utf-8")
+        assert production.said == []
+        production.disagreements(60, "staging")
+        # Each cycle asks anew, also the one that rolls back.
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        bundle = production.place.bundle(production.operator.current.id)
+        assert "stage staging" in (bundle / "checks" / "metrics_summary.out").read_text(encoding="utf-8")
+        wait_for_answer(kept, "runbook")
+
+
+def test_a_check_that_still_runs_is_not_asked_again_and_the_runner_says_so(tmp_path: Path) -> None:
+    with producing(tmp_path, content(checks=SUMMARY)) as production:
+        kept = production.place.queue / "checks" / production.operator.current.id
+        kept.mkdir(parents=True)
+        (kept / "runbook.begun").write_text(repr(BEGAN), encoding="utf-8")
+        production.cycle()
+        assert production.said == ["runbook is not asked again: the one asked 600 s ago still runs"]
+        assert float((kept / "runbook.begun").read_text(encoding="utf-8")) == BEGAN
+
+
+def test_a_check_of_the_runbooks_name_takes_its_place_and_an_empty_list_has_none(tmp_path: Path) -> None:
+    own = Start(waived=("determinism",), checks=(check_of(f"runbook={PYTHON} -c pass", 1e6),))
+    with producing(tmp_path, content(checks=SUMMARY), own) as production:
+        production.cycle()
+        kept = production.place.queue / "checks" / production.operator.current.id
+        wait_for_answer(kept, "runbook")
+        production.cycle()
+        assert f"`{PYTHON} -c pass` ended with 0" in production.judged("runbook")["sentence"]
+        assert not (kept / "metrics_summary.out").exists()
+    (tmp_path / "other").mkdir()
+    with producing(tmp_path / "other") as production:
+        production.cycle()
+        assert not (production.place.queue / "checks").exists()
+
+
+def test_the_service_finds_its_store_by_url_and_no_command_line_has_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.db"
+    with producing(tmp_path, content(checks=SUMMARY), url=url) as production:
+        production.cycle()
+        assert not [line for _, line in commands() if "check_worker" in line and "elsewhere.db" in line]
+        wait_for_answer(production.place.queue / "checks" / production.operator.current.id, "runbook")
+        production.cycle()
+        assert production.judged("runbook")["outcome"] == "Successful"

@@ -168,7 +168,8 @@ def test_the_shipped_stages_of_96_hours_complete_with_four_verifier_processes(tm
     than an hour then, for rows are written once a second; and the plan is a strict one, for a day has few audits."""
     shipped = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))["rollout"]
     shipped["stages"][1]["regions"] = ["eu"]
-    config = content() | {"rollout": {**shipped, "health": {"max_age": "2d", "max_silence": "2d"}}}
+    health = {"max_age": "2d", "max_silence": "2d"}
+    config = content() | {"rollout": {**shipped, "health": health, "checks": {"run": []}}}
     config["verifier"] |= {"n_samples": 128, "adaptive_sampling": {"enabled": True, "max_disagreement": 0.001}}
     clock = Clock(time.time(), AN_HOUR_A_SECOND)
     place = place_in(tmp_path, config)

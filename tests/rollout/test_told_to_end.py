@@ -28,7 +28,11 @@ from suffice.verifier.arm import Arm
 PATIENCE = 120.0
 CONFIG = {
     "verifier": {"rule": "proportion", "n_samples": 32, "adaptive_sampling": {"enabled": True}},
-    "rollout": {"cycle": "1s", "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1, "hold": "1h"}]},
+    "rollout": {
+        "cycle": "1s",
+        "checks": {"run": []},
+        "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1, "hold": "1h"}],
+    },
 }
 LEFT = "what was at work did not end within 4 s; it was left as by a kill"
 

@@ -1,13 +1,16 @@
 """`suffice metrics`: the counters, for people."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.errors import ConfigError
+from suffice.errors import ConfigError, MissingDataError, StoreError
+
+if TYPE_CHECKING:
+    from suffice.runbook.from_ledger import FromLedger
 
 ReportsDir = Annotated[Path, typer.Option("--reports-dir", help="The folder of the metrics file.")]
 MetricsFile = Annotated[Path, typer.Option("--metrics-file", help="The metrics file, relative to --reports-dir.")]
@@ -16,16 +19,39 @@ MetricsFile = Annotated[Path, typer.Option("--metrics-file", help="The metrics f
 def metrics(
     reports_dir: ReportsDir = Path("TemporaryQueue"),
     metrics_file: MetricsFile = Path("metrics.json"),
+    from_ledger: Annotated[
+        bool, typer.Option("--from-ledger", help="Count the ledger of the store instead: it is the truth.")
+    ] = False,
+    service: Annotated[str, typer.Option("--service", help="The service whose rollout is looked at.")] = "verifier",
     config: options.ConfigFile = None,
 ) -> Answer:
     """Show what has been counted: decisions by arm, draws, what was saved, audits, rollbacks, escalations, fallbacks.
 
-    Exits 3 when there is no metrics file or no decision has been counted, 2 when the file is damaged.
+    While a rollout is under way, beside it the same of its current stage, from the ledger; and where the metrics file
+    and the ledger differ. Exits 3 when there is no metrics file or no decision has been counted, 2 when the file is
+    damaged.
     """
     from suffice.runbook.metrics import show_metrics
     from suffice.telemetry.metrics_file import read
 
-    return show_metrics(read(reports_dir / metrics_file), _configured_n(config))
+    n = _configured_n(config)
+    if from_ledger:
+        ledger = _ledger(reports_dir, service)
+        return show_metrics(ledger.metrics, n, ledger)
+    counted = read(reports_dir / metrics_file)
+    try:
+        return show_metrics(counted, n, _ledger(reports_dir, service))
+    except MissingDataError:
+        # Nothing is recorded here: there was no rollout.
+        return show_metrics(counted, n)
+    except StoreError as error:
+        return show_metrics(counted, n, unread=str(error))
+
+
+def _ledger(queue: Path, service: str) -> "FromLedger":
+    from suffice.runbook.from_ledger import count_ledger
+
+    return count_ledger(queue, service)
 
 
 def _configured_n(config: Path | None) -> int | None:

@@ -9,6 +9,7 @@ from suffice.config.reading import CONFIG, NEAR_MISS, config_file, load, parse
 from suffice.config.sections import (
     AcceptanceConfig,
     AdaptiveSamplingConfig,
+    ChecksConfig,
     CiGateConfig,
     Config,
     DeterminismConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "AcceptanceConfig",
     "AdaptiveSamplingConfig",
     "Allowed",
+    "ChecksConfig",
     "CiGateConfig",
     "Config",
     "DeterminismConfig",

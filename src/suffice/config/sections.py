@@ -5,7 +5,7 @@ A value that gets past here is possible, and of the type that it says.
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticUndefined
@@ -29,6 +29,8 @@ from suffice.config.types import (
     Percent,
     Reaction,
     Rule,
+    RunbookCheckName,
+    RunbookChecks,
     SeedNumber,
     Share,
     Switch,
@@ -168,6 +170,18 @@ class HealthLimits(Section):
     mismatch: Reaction = "hold"
 
 
+class ChecksConfig(Section):
+    """The runbook's checks that run beside the cycles of a rollout, in one process that no cycle waits for.
+
+    They `run` in this order, in the first cycle after their last answer is older than `every`; each pass has the
+    `deadline`. None of them runs where the list is empty.
+    """
+
+    run: RunbookChecks = get_args(RunbookCheckName)
+    every: Duration = timedelta(minutes=10)
+    deadline: Duration = timedelta(minutes=30)
+
+
 class Stage(Section):
     """One step of the rollout: who is adaptive, how long at least, and how many audits at least.
 
@@ -217,6 +231,7 @@ class RolloutConfig(Section):
 
     acceptance: AcceptanceConfig = AcceptanceConfig()
     health: HealthLimits = HealthLimits()
+    checks: ChecksConfig = ChecksConfig()
     cycle: Duration = timedelta(minutes=15)
     failure_limit: Limit = 0
     inconclusive_limit: Limit = 4

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 RuleName = Literal["proportion", "paired_mean"]
 MethodName = Literal["optimal", "curtailed", "curtailed-exact", "margin", "fixed"]
 ReactionName = Literal["hold", "fail"]
+RunbookCheckName = Literal["pytest_adversarial", "run_eval", "metrics_summary", "verify_sweep"]
 
 _UNITS = {
     "d": timedelta(days=1),
@@ -93,6 +94,13 @@ def _names(value: Any) -> Any:
     return value
 
 
+def _runbook_checks(value: Any) -> Any:
+    names = _names(value)
+    if not isinstance(names, tuple) or not set(names) <= set(get_args(RunbookCheckName)):
+        raise ValueError("not a list of checks")
+    return names
+
+
 _MOST = 1_000_000_000
 DURATION = 'a duration like "90s", "15m", "24h" or "2d", at most 365 days'
 _MAX_DISAGREEMENT = 'a number from 0 to below 1, or {"accept": number, "reject": number}'
@@ -101,6 +109,11 @@ Switch = Annotated[bool, Allowed("true or false")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
 OptionalText = Annotated[str | None, Field(min_length=1), Allowed("a text that is not empty, or null")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of different names")]
+RunbookChecks = Annotated[
+    tuple[RunbookCheckName, ...],
+    BeforeValidator(_runbook_checks),
+    Allowed(f"a list of different names out of {', '.join(get_args(RunbookCheckName))}"),
+]
 SeedNumber = Annotated[int, Field(ge=-(2**63), lt=2**63), Allowed("a whole number of at most 63 bits")]
 """What the ledger can hold beside each decision."""
 Cycles = Annotated[int, Field(ge=1, le=1000), Allowed("a whole number from 1 to 1000")]

@@ -39,6 +39,10 @@ class Runbook:
             self.begin(stage)
         return (self.answer(stage, wait=self._may_end(state)),)
 
+    def skipped(self) -> Sequence[str]:
+        """None: each stage asks once."""
+        return ()
+
     def begin(self, stage: str) -> None:
         """Start the checks of a stage, unless they were. Raises OutputError."""
         folder = self.folder / stage

@@ -4,14 +4,15 @@ No gate waits for a check: a cycle starts those that are due, and judges the ans
 asked again answers as it did last until the new answer comes.
 """
 
-import re
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
 from suffice import strict_json
 from suffice.errors import ExitCode, OutputError, RolloutError
@@ -19,14 +20,12 @@ from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout import check_worker
 from suffice.rollout.controller import State
+from suffice.runbook.telling import telling_line
 
 TIMEOUT_SECONDS = 3600.0
 
 _OUTCOMES: dict[int, Outcome] = {ExitCode.HOLDS: Outcome.SUCCESSFUL, ExitCode.CANNOT_TELL: Outcome.ERROR}
 """What an exit code says; any other one is a failure."""
-
-_FAILING = re.compile(r"\b(FAIL|FAILED|ERROR|Error|error:|ABOVE THE LIMIT|not ok)\b|\w+(Error|Exception): ")
-"""How the runbook's commands, pytest, JUnit's kin and TAP begin what failed."""
 
 _GRACE_SECONDS = 60.0
 """After its deadline a check has had time to write its answer; without one it was killed."""
@@ -34,17 +33,30 @@ _GRACE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A command whose exit code is a gate's answer, asked again when its answer is `every` seconds old."""
+    """A command whose exit code is a gate's answer, asked again when its answer is `every` seconds old.
+
+    It is killed after `deadline` seconds. `shown` is what sentences call it, where that is not the command.
+    """
 
     name: str
     command: str
     every: float
+    deadline: float = TIMEOUT_SECONDS
+    shown: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.shown or f"`{self.command}`"
 
 
 class Checks(Protocol):
     """Gates of a cycle beside those that judge the ledger; nothing is run unless `ask`."""
 
     def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]: ...
+
+    def skipped(self) -> Sequence[str]:
+        """A sentence for each check that is due and not asked in this cycle, because the last asking still runs."""
+        ...
 
     def outputs(self, stage: str) -> Mapping[str, str]:
         """What the checks printed when they were asked last, as text by file name."""
@@ -53,14 +65,24 @@ class Checks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The checks that a rollout was started with; what they printed is kept in `folder`."""
+    """The checks of a rollout; what they printed is kept in `folder`. They have `environment` beside the runner's."""
 
-    checks: Sequence[Mapping[str, Any]]
+    checks: Sequence[Check]
     folder: Path
     clock: Callable[[], float]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]:  # noqa: ARG002
-        return judge_checks(self.checks, self.folder, self.clock(), ask=ask)
+        return judge_checks(self.checks, self.folder, self.clock(), ask=ask, environment=self.environment)
+
+    def skipped(self) -> Sequence[str]:
+        now = self.clock()
+        running = ((check, _running_since(check, self.folder, now)) for check in self.checks)
+        return [
+            f"{check.name} is not asked again: the one asked {now - since:,.0f} s ago still runs"
+            for check, since in running
+            if since is not None and since < now and _is_old(_kept(self.folder, check.name), check.every, now)
+        ]
 
     def outputs(self, stage: str) -> Mapping[str, str]:  # noqa: ARG002
         return outputs(self.folder)
@@ -85,40 +107,40 @@ def check_of(text: str, every: float) -> Check:
 
 
 def judge_checks(
-    checks: Iterable[Mapping[str, Any]], folder: Path, now: float, *, ask: bool = True
+    checks: Iterable[Check],
+    folder: Path,
+    now: float,
+    *,
+    ask: bool = True,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> list[GateResult]:
     """Each check's answer; those that are due are started first, unless `ask` is False. Waits for none."""
-    return [_judge(Check(**check), folder, now, ask=ask) for check in checks]
+    return [_judge(check, folder, now, environment if ask else None) for check in checks]
 
 
 def outputs(folder: Path) -> dict[str, str]:
     """What each check printed when it was asked last, as NAME.out; a check without an answer has none."""
-    kept = ((path, _kept(path)) for path in sorted(folder.glob("*.json")))
-    return {f"{path.stem}.out": answer.output for path, answer in kept if answer is not None}
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.out"))}
 
 
-def _judge(check: Check, folder: Path, now: float, *, ask: bool) -> GateResult:
-    path = folder / f"{check.name}.json"
-    answer, begun = _kept(path), _begun(folder, check.name)
-    if ask and _is_old(answer, check.every, now) and not _is_running(answer, begun, now):
+def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str] | None) -> GateResult:
+    """The answer of a check, which is started first where it is due; without an environment it is not."""
+    answer, begun = _kept(folder, check.name), _begun(folder, check.name)
+    due = _is_old(answer, check.every, now) and _running_since(check, folder, now) is None
+    if due and environment is not None:
         if begun is not None and (answer is None or begun > answer.at) and now >= begun:
-            answer = LastAnswer(begun, None, f"`{check.command}` gave no answer within {TIMEOUT_SECONDS:,.0f} s")
-        problem = _start(check, folder, now)
+            answer = LastAnswer(begun, None, f"{check.title} gave no answer within {check.deadline:,.0f} s")
+        problem = _start(check, folder, now, environment)
         answer = LastAnswer(now, None, problem) if problem else answer
     if answer is None:
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not answered yet (limit exit 0)", None, 0.0)
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
     outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
-    sentence = f"`{check.command}` ended with {answer.code} (limit 0): {_telling_line(answer)}"
+    sentence = (
+        f"{check.title} ended with {answer.code} (limit 0): {telling_line(answer.output, failed=bool(answer.code))}"
+    )
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
-
-
-def _telling_line(answer: LastAnswer) -> str:
-    """The first line that says what failed, where something did; else the last."""
-    lines = [line.strip() for line in answer.output.splitlines() if line.strip()] or ["nothing"]
-    failing = (line for line in lines if answer.code and _FAILING.search(line))
-    return next(failing, lines[-1])
 
 
 def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
@@ -126,27 +148,30 @@ def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
     return answer is None or not 0 <= now - answer.at < every
 
 
-def _is_running(answer: LastAnswer | None, begun: float | None, now: float) -> bool:
+def _running_since(check: Check, folder: Path, now: float) -> float | None:
+    """When the check was started that is still at work; None when none is."""
+    answer, begun = _kept(folder, check.name), _begun(folder, check.name)
     if begun is None or (answer is not None and answer.at == begun):
-        return False
-    return 0 <= now - begun < TIMEOUT_SECONDS + _GRACE_SECONDS
+        return None
+    return begun if 0 <= now - begun < check.deadline + _GRACE_SECONDS else None
 
 
-def _start(check: Check, folder: Path, now: float) -> str | None:
+def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str]) -> str | None:
     """Start a check; the sentence of what kept it from starting, None when nothing did."""
     worker = [sys.executable, "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
     try:
         write_atomically(folder / f"{check.name}.begun", repr(now))
         # A session of its own: who ends the runner does not end it, and its lease is not handed on.
         process = subprocess.Popen(
-            [*worker, repr(TIMEOUT_SECONDS), check.command],
+            [*worker, repr(check.deadline), check.command],
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
     except (OSError, OutputError) as error:
-        return f"`{check.command}` cannot be started: {error}"
+        return f"{check.title} cannot be started: {error}"
     # Or its end would leave a zombie, as long as the runner lives.
     Thread(target=process.wait, daemon=True).start()
     return None
@@ -159,8 +184,8 @@ def _begun(folder: Path, name: str) -> float | None:
         return None
 
 
-def _kept(path: Path) -> LastAnswer | None:
+def _kept(folder: Path, name: str) -> LastAnswer | None:
     try:
-        return LastAnswer(**strict_json.loads(path.read_text(encoding="utf-8")))
+        return LastAnswer(**strict_json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

@@ -16,13 +16,13 @@ from suffice.gates import buckets, clocks
 from suffice.gates.configuration import unreadable
 from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
-from suffice.rollout.command_checks import Commands
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, FlagAccess, Note
 from suffice.rollout.fleet import clocks_ahead, members, why_nobody_can
 from suffice.rollout.judging import Gates
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
+from suffice.rollout.runbook_check import commands
 from suffice.rollout.saved_state import plain_result, plain_state, result_of
 from suffice.rollout.settle import is_settled, settle
 from suffice.rollout.subject import Subject, changes, stored_config
@@ -60,7 +60,7 @@ class Monitor:
         self._config = stored_config(about, f"rollout {rollout}")
         policy = StormPolicy.of(self._config)
         plan = Plan.from_dict(about["table"])
-        self._checks = world.rehearsed.checks or Commands(about["checks"], self._outputs, world.clock)
+        self._checks = world.rehearsed.checks or commands(world, self._outputs, about, self._config.rollout.checks)
 
         def plan_of(stage: str) -> Plan:
             faulty = world.rehearsed.faulty(stage)
@@ -177,7 +177,7 @@ class Monitor:
         repair = None if dry_run else self.driver.reconcile
         results = (*self._gates.judge(state, measured.evidence, repair), *broken, *self._plumbing(state))
         self._last = judged = Judged(measured.evidence, results)
-        notes += measured.notes
+        notes += (*measured.notes, *(() if dry_run else self._checks.skipped()))
 
         def note(after: State) -> JournalEvent:
             return self._journal.event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))

@@ -1,13 +1,16 @@
-"""What the counters say together: averages, rates and what was saved."""
+"""What the counters say together: averages, rates and what was saved; in all, and in the stage of a rollout."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
-from suffice.errors import MissingDataError
+from suffice.errors import DataError, MissingDataError
+from suffice.runbook.from_ledger import LEDGER, FromLedger, count_ledger
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import OLDER, Metrics
-from suffice.terminal import percent, print_table
+from suffice.telemetry.metrics_file import OLDER, PRODUCTION, Metrics, read
+from suffice.terminal import percent, print_lines, print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Summary:
     disagreement_lower: float | None
     disagreement_upper: float | None
     invalid: int
-    rollbacks: int
-    escalations: int
+    rollbacks: int | None
+    escalations: int | None
     fallbacks: int
 
     @property
@@ -50,38 +53,73 @@ class Summary:
         return self.early_stops / self.adaptive.decisions if self.adaptive.decisions else None
 
 
-def show_metrics(metrics: Metrics, n: int | None) -> Answer:
+def show_metrics(metrics: Metrics, n: int | None, ledger: FromLedger | None = None, unread: str = "") -> Answer:
     """What a metrics file holds and what follows; `n` is the N of fixed decisions, where it is known.
 
-    Raises MissingDataError when no decisions have been counted.
+    Beside it what the `ledger` counts of the rollout's stage, and where file and ledger differ, or why the ledger is
+    `unread`. Raises MissingDataError when no decisions have been counted.
     """
-    summary = summarise(metrics, n)
-    arms = {
-        name: {"decisions": arm.decisions, "draws": arm.draws, "average_n": arm.average_n}
-        for name, arm in (("adaptive", summary.adaptive), ("fixed", summary.fixed))
-    }
+    if not metrics.has_decisions:
+        raise MissingDataError(f"{metrics.path}: no decisions have been counted yet")
+    summary, stage = summarise(metrics, n), ledger.stage if ledger else None
+    of_stage = summarise(stage.metrics, n) if stage else None
+    differs = _differing(metrics, ledger) if ledger else {}
     plain = {
         "metrics_file": metrics.path.as_posix(),
         "source": metrics.source,
-        "decisions": metrics.counts.decisions,
-        **arms,
-        "early_stops": summary.early_stops,
-        "early_stop_rate": summary.early_stop_rate,
-        **{name: value for name, value in asdict(summary).items() if name not in ("adaptive", "fixed", "early_stops")},
+        **_plain(metrics, summary),
         "counters": {counter.value: value for counter, value in metrics.counts.counters.items()},
+        "stage": {"rollout": stage.rollout, "stage": stage.name, **_plain(stage.metrics, of_stage)}
+        if stage and of_stage
+        else None,
+        "differs_from_ledger": {name: list(both) for name, both in differs.items()},
+        "ledger_unread": unread or None,
     }
-    return Answer(plain, lambda: _show(metrics, summary))
+
+    def show() -> None:
+        title = f"{metrics.counts.decisions:,} decisions of {metrics.source} in {metrics.path.as_posix()}"
+        rows: tuple[tuple[str, ...], ...] = _cells(summary)
+        columns: tuple[str, ...] = ("counted", "value")
+        if stage and of_stage:
+            columns = ("counted", "in all", f"stage {stage.name} of {stage.rollout}")
+            rows = tuple((*row, cell) for row, (_, cell) in zip(rows, _cells(of_stage), strict=True))
+        print_table(title, columns, rows)
+        if unread:
+            print_lines(f"the ledger cannot be read: {unread}")
+        if differs:
+            print_lines(
+                f"{metrics.path.name} and the ledger differ; --from-ledger shows what is recorded:",
+                *(
+                    f"- {name}: {counted:,}, in the ledger {recorded:,}"
+                    for name, (counted, recorded) in differs.items()
+                ),
+            )
+
+    return Answer(plain, show)
+
+
+def show_production(path: Path, queue: Path, service: str, n: int | None) -> Answer:
+    """What production has counted: its metrics file, or the ledger where there is none on this host.
+
+    No decision at all is an answer here: how long a service may be silent is judged by the gate health. Raises
+    MissingDataError when there is no store, StoreError.
+    """
+    ledger = count_ledger(queue, service)
+    try:
+        metrics = read(path)
+    except (DataError, MissingDataError):
+        metrics = ledger.metrics
+    if metrics.source != PRODUCTION or not metrics.has_decisions:
+        metrics = ledger.metrics
+    if not metrics.has_decisions:
+        return Answer({"decisions": 0}, lambda: print_lines("no decision has been counted yet"))
+    return show_metrics(metrics, n, ledger)
 
 
 def summarise(metrics: Metrics, n: int | None) -> Summary:
-    """`n` is the N of fixed decisions, where it is known.
-
-    Raises MissingDataError when no decisions have been counted.
-    """
+    """What follows from the counters; `n` is the N of fixed decisions, where it is known."""
     counts = {counter: metrics.counts.counters.get(counter, 0) for counter in Counter}
-    if not metrics.has_decisions:
-        raise MissingDataError(f"{metrics.path}: no decisions have been counted yet")
-    used = counts[Counter.ADAPTIVE_USED]
+    used, in_ledger = counts[Counter.ADAPTIVE_USED], metrics.source == LEDGER
     adaptive = ArmSummary(used, counts[Counter.ADAPTIVE_SAMPLES])
     told = None if metrics.source == OLDER else metrics.counts.decisions - used
     fixed = ArmSummary(told, counts[Counter.FIXED_SAMPLES])
@@ -98,39 +136,65 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
         disagreement_lower=interval[0],
         disagreement_upper=interval[1],
         invalid=counts[Counter.INVALID],
-        rollbacks=counts[Counter.ROLLBACKS],
-        escalations=counts[Counter.ESCALATIONS],
+        rollbacks=None if in_ledger else counts[Counter.ROLLBACKS],
+        escalations=None if in_ledger else counts[Counter.ESCALATIONS],
         fallbacks=counts[Counter.FALLBACKS],
     )
+
+
+def _differing(metrics: Metrics, ledger: FromLedger) -> dict[str, tuple[int, int]]:
+    """What production's file counts otherwise than the ledger: both numbers by name."""
+    if metrics.source != PRODUCTION:
+        return {}
+    counted, recorded = metrics.counts, ledger.metrics.counts
+    both = {"decisions": (counted.decisions, recorded.decisions)}
+    both |= {name.value: (counted.counters.get(name, 0), value) for name, value in recorded.counters.items()}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+def _plain(metrics: Metrics, summary: Summary) -> dict[str, Any]:
+    arms = {
+        name: {"decisions": arm.decisions, "draws": arm.draws, "average_n": arm.average_n}
+        for name, arm in (("adaptive", summary.adaptive), ("fixed", summary.fixed))
+    }
+    return {
+        "decisions": metrics.counts.decisions,
+        **arms,
+        "early_stops": summary.early_stops,
+        "early_stop_rate": summary.early_stop_rate,
+        **{name: value for name, value in asdict(summary).items() if name not in ("adaptive", "fixed", "early_stops")},
+    }
 
 
 def _saving(adaptive: float | None, fixed: float | None) -> float | None:
     return None if adaptive is None or not fixed else 1 - adaptive / fixed
 
 
-def _show(metrics: Metrics, summary: Summary) -> None:
+def _cells(summary: Summary) -> tuple[tuple[str, str], ...]:
     between = (
         f"{percent(summary.disagreement_lower)} … {percent(summary.disagreement_upper)}" if summary.audits else "–"
     )
-    rows = (
-        ("decisions, adaptive", f"{summary.adaptive.decisions:,}"),
-        ("decisions, fixed", "–" if summary.fixed.decisions is None else f"{summary.fixed.decisions:,}"),
-        ("draws, adaptive", f"{summary.adaptive.draws:,}"),
-        ("draws, fixed", f"{summary.fixed.draws:,}"),
+    return (
+        ("decisions, adaptive", _count(summary.adaptive.decisions)),
+        ("decisions, fixed", _count(summary.fixed.decisions)),
+        ("draws, adaptive", _count(summary.adaptive.draws)),
+        ("draws, fixed", _count(summary.fixed.draws)),
         ("average n, adaptive", _average(summary.adaptive.average_n)),
         ("average n, fixed", _average(summary.fixed.average_n)),
         ("draws saved", percent(summary.saving, 1)),
         ("stopped early", percent(summary.early_stop_rate, 1)),
-        ("audits", f"{summary.audits:,}"),
+        ("audits", _count(summary.audits)),
         ("disagreements", f"{summary.disagreements:,} = {percent(summary.disagreement_rate)}"),
         ("95 % interval", between),
-        ("invalid", f"{summary.invalid:,}"),
-        ("rollbacks", f"{summary.rollbacks:,}"),
-        ("escalations", f"{summary.escalations:,}"),
-        ("fallbacks", f"{summary.fallbacks:,}"),
+        ("invalid", _count(summary.invalid)),
+        ("rollbacks", _count(summary.rollbacks)),
+        ("escalations", _count(summary.escalations)),
+        ("fallbacks", _count(summary.fallbacks)),
     )
-    title = f"{metrics.counts.decisions:,} decisions of {metrics.source} in {metrics.path.as_posix()}"
-    print_table(title, ("counted", "value"), rows)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _average(value: float | None) -> str:

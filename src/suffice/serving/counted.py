@@ -7,20 +7,21 @@ from suffice.store.decision_row import DecisionRow
 from suffice.telemetry.counters import Counter, Counters
 
 
-def count(row: DecisionRow, counters: Counters) -> None:
-    """Count one decision, its arm and its audit."""
-    counters.decided()
+def count(row: DecisionRow, counters: Counters, times: int = 1) -> None:
+    """Count one decision, its arm and its audit; `times` of them, that are alike in all of this."""
+    counters.decided(times)
     if row.is_adaptive:
-        counters.add(Counter.ADAPTIVE_USED)
-        counters.add(Counter.ADAPTIVE_SAMPLES, row.n)
-        counters.add(Counter.ADAPTIVE_EARLY_STOP, int(row.n < row.fixed_n and row.decision is not Decision.INVALID))
+        stopped = row.n < row.fixed_n and row.decision is not Decision.INVALID
+        counters.add(Counter.ADAPTIVE_USED, times)
+        counters.add(Counter.ADAPTIVE_SAMPLES, row.n * times)
+        counters.add(Counter.ADAPTIVE_EARLY_STOP, int(stopped) * times)
     else:
-        counters.add(Counter.FIXED_SAMPLES, row.n)
-    counters.add(Counter.INVALID, int(row.invalid))
-    counters.add(Counter.FALLBACKS, int(row.fell_back))
+        counters.add(Counter.FIXED_SAMPLES, row.n * times)
+    counters.add(Counter.INVALID, int(row.invalid) * times)
+    counters.add(Counter.FALLBACKS, int(row.fell_back) * times)
     if row.is_audit:
-        counters.add(Counter.AUDITS)
-        counters.add(Counter.DISAGREEMENTS, int(not row.agrees))
+        counters.add(Counter.AUDITS, times)
+        counters.add(Counter.DISAGREEMENTS, int(not row.agrees) * times)
 
 
 def counters_of(rows: Iterable[DecisionRow]) -> Counters:

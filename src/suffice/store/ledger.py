@@ -134,6 +134,17 @@ class Ledger:
             [row_of_values(values) for values in connection.execute(audits)],
         )
 
+    def each_alike(self) -> list[tuple[DecisionRow, int]]:
+        """All decisions of every rollout: of those that differ in nothing that is counted one, with how many there are.
+
+        It stands for all of them as a row of `Portion.alike` does.
+        """
+        c = decisions.c
+        counted = [c[name] for name in _COUNTED]
+        query = select(c.rollout, *counted, func.min(c.key), func.max(c.at), func.count()).group_by(c.rollout, *counted)
+        with self.store.read() as connection:
+            return [_alike(*values) for values in connection.execute(query)]
+
     def disagreements(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
         return self._select(_within(rollout, stage) & DISAGREEING)

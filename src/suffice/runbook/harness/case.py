@@ -80,10 +80,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class EvalCase:
-    """A named case: `check` returns what it found when all is well, and raises otherwise."""
+    """A named case: `check` returns what it found when all is well, and raises otherwise.
+
+    `needs` is the optional package that it cannot run without, "" for none.
+    """
 
     name: str
     check: Callable[[Context], str]
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+"""The counters once more, from the ledger: of all decisions, and of the stage that a service's word is about."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from suffice.serving.counted import count
+from suffice.store.address import STORE_URL, store_of
+from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
+from suffice.store.words import read_word
+from suffice.telemetry.counters import Counter, Counters, Counts
+from suffice.telemetry.metrics_file import Metrics
+
+LEDGER = "the ledger"
+
+_ELSEWHERE = (Counter.ROLLBACKS, Counter.ESCALATIONS)
+"""What happened to records is counted where they are corrected; a decision's row says nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfStage:
+    """What is recorded of one stage."""
+
+    rollout: str
+    name: str
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class FromLedger:
+    """What is recorded of all decisions, and of the stage that is under way, if one is."""
+
+    metrics: Metrics
+    stage: OfStage | None
+
+
+def count_ledger(queue: Path, service: str) -> FromLedger:
+    """Count the ledger of the store of a queue folder, which the environment may name.
+
+    Raises MissingDataError when there is none, StoreError.
+    """
+    with open_store(store_of(queue, os.environ.get(STORE_URL)), create=False) as store:
+        with store.read() as connection:
+            word = read_word(connection, service, 0.0).word
+        every, of_stage = Counters(), Counters()
+        for row, times in Ledger(store).each_alike():
+            count(row, every, times)
+            if word is not None and (row.rollout, row.stage) == (word.rollout, word.stage):
+                count(row, of_stage, times)
+    stage = OfStage(word.rollout, word.stage, _metrics(queue, of_stage)) if word and word.stage else None
+    return FromLedger(_metrics(queue, every), stage)
+
+
+def _metrics(queue: Path, counters: Counters) -> Metrics:
+    counts = counters.snapshot()
+    known = {name: value for name, value in counts.counters.items() if name not in _ELSEWHERE}
+    return Metrics(queue, Counts(counts.decisions, known), LEDGER)
