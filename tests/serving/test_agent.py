@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 import permitted
 from permitted import WORD, stepped
+from postgres_server import Server
 from store_places import Place
 from suffice.errors import StoreError
 from suffice.flag.document import Exposure
@@ -298,6 +299,23 @@ def test_a_store_that_is_not_there_yet_is_made_and_until_then_nothing_counts(tmp
     process.wait_until_registered(PATIENCE)
     assert process.read is not None and process.read.registered
     process.close()
+
+
+def test_a_look_at_a_store_that_stands_still_keeps_the_writer_no_longer_than_anything_else(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = postgres.place()
+    with open_store(place) as store:
+        process, opened = agent(place), list[str]()
+        monkeypatch.setattr("suffice.serving.agent.open_store", opened.append)
+        with postgres.frozen():
+            process.step_write()
+        assert "the server has not answered" in process.obstacle
+        monkeypatch.undo()
+        process.step_write()
+        assert [row.nonce for row in rows(store)] == [process.nonce]
+        process.close()
+    assert opened == []
 
 
 def test_what_cannot_be_delivered_is_said_once_and_keeps_no_row_from_being_written(

@@ -35,7 +35,7 @@ from suffice.errors import DataError, StoreError, StoreTimeout, SufficeError
 from suffice.flag.lowering import Lowering, LoweringFiles
 from suffice.serving.fence import BootClock, Read
 from suffice.store.bell import Bell
-from suffice.store.database import AGENT_SECONDS, Store, agents_store, open_store
+from suffice.store.database import AGENT_SECONDS, Store, agents_store, is_current, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.processes import ProcessRow, Pruner, is_registered, sign_off, write_process
 from suffice.store.words import WordRead, read_word
@@ -273,10 +273,23 @@ class Agent:
             self._noted = changed
 
     def prepare(self) -> None:
-        """Make the store, or bring it to the current schema: the reader never does."""
+        """Make the store, or bring it to the current schema: the reader never does.
+
+        That has no deadline, for it takes as long as it takes. A look whether it is needed has.
+        """
         if not self._prepared:
-            open_store(self.where).close()
+            if not self._is_current():
+                open_store(self.where).close()
             self._prepared = True
+
+    def _is_current(self) -> bool:
+        try:
+            return is_current(self.store)
+        except StoreTimeout:
+            raise
+        except StoreError:
+            # Who opens it makes what is missing, or says what is wrong.
+            return False
 
     def _register(self) -> None:
         read, now = self.read, self._now()

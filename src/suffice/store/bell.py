@@ -52,7 +52,5 @@ class Bell:
                 connection.close()
 
     def _listens(self) -> bool:
-        self._connection = self._store.detached()
-        if self._connection is not None:
-            self._connection.execute(f"LISTEN {_CHANNEL}")
+        self._connection = self._store.listening(_CHANNEL)
         return self._connection is not None

@@ -34,6 +34,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal, StoreTimeout
 from suffice.files import private_opener
 from suffice.store.address import Address, address_of
+from suffice.store.deadline import left, within
 from suffice.store.forks import in_transaction, watch
 from suffice.store.schema import HEAD, metadata
 
@@ -51,9 +52,10 @@ SILENT_SECONDS = 5.0
 """How long a server may give no sign while an answer of it is waited for, until it is asked whether it is there."""
 
 AGENT_SECONDS = 2
-"""How long anything that an agent asks of the store may take: to connect, to answer, to give up a lock."""
+"""How long a transaction of an agent may wait for the store, in all: to connect, for answers, for locks."""
 
 _MOMENT_SECONDS = 0.25
+"""The server's own limits are so much shorter: its answer says more than ours."""
 
 WRITE_LOCK = 0x5375666669636500
 """PostgreSQL's number of the lock that a write transaction takes: "Suffice" in ASCII."""
@@ -62,8 +64,8 @@ WRITE_LOCK = 0x5375666669636500
 class Store:
     """An open store at the current schema. Safe to share between threads, and with a forked child (`forks`)."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, name: str, *, patience: float | None = None) -> None:
+        self._engine, self._patience = engine, patience
         self.name = name
         watch(engine)
 
@@ -102,19 +104,21 @@ class Store:
         ):
             yield connection
 
-    def detached(self) -> Any:
-        """A psycopg connection of its own that commits each statement, for the caller to close; None on SQLite."""
+    def listening(self, channel: str) -> Any:
+        """A psycopg connection of its own that listens on a channel and commits each statement, for the caller to
+        close; None on SQLite."""
         if self._engine.dialect.name != "postgresql":
             return None
         with self._translated():
-            pooled = self._engine.raw_connection()
-        connection: Any = pooled.driver_connection
-        pooled.detach()
-        try:
-            connection.autocommit = True
-        except BaseException:
-            connection.close()
-            raise
+            pooled = self._engine.connect()
+            connection: Any = pooled.connection.driver_connection
+            pooled.detach()
+            try:
+                connection.autocommit = True
+                connection.execute(f"LISTEN {channel}")
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         pool = self._engine.pool
         try:
-            with in_transaction(self.name):
+            with in_transaction(self.name), within(self._patience):
                 yield
         except exc.IntegrityError as error:
             raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
@@ -169,15 +173,20 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
 
 
 def agents_store(where: str | Path) -> Store:
-    """The store for the agent of a process: every wait has a deadline of `AGENT_SECONDS`.
+    """The store for the agent of a process: what a transaction waits for ends after `AGENT_SECONDS`, all together.
 
     It is opened without a look at the store, which may be frozen, gone or of another version, and is never migrated.
     Raises StoreError for an address that can be none.
     """
     address = address_of(where)
-    if address.file:
-        return Store(_file_engine(address, durable=True, patience=AGENT_SECONDS), address.name)
-    return Store(_server_engine(address, patience=AGENT_SECONDS), address.name)
+    make = partial(_file_engine, durable=True) if address.file else _server_engine
+    return Store(make(address, patience=AGENT_SECONDS), address.name, patience=AGENT_SECONDS)
+
+
+def is_current(store: Store) -> bool:
+    """Whether the store is at the schema of this version. Raises StoreError, also for one of a newer version."""
+    with store.read() as connection:
+        return _revision(connection, store.name) == HEAD
 
 
 def insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -256,7 +265,7 @@ def _file_engine(address: Address, *, durable: bool, patience: int | None = None
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", partial(_begin, patience=patience))
     return engine
 
 
@@ -265,10 +274,10 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
     # each row. A pool of connections before the server could not keep it either.
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if patience is not None:
-        milliseconds = 1000 * patience
-        limits = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        limit = _limit(patience)
+        limits = f"-c statement_timeout={limit} -c lock_timeout={limit}"
         options = f"{address.url.query.get('options', '')} {limits}".strip()
-        arguments |= {"connect_timeout": patience, "tcp_user_timeout": milliseconds, "options": options}
+        arguments |= {"connect_timeout": patience, "tcp_user_timeout": 1000 * patience, "options": options}
         # That limit is for what was sent. Who waits for an answer that was lost would wait for hours without these.
         arguments |= {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": patience}
     elif "connect_timeout" not in address.url.query:
@@ -281,9 +290,8 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
         raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
     from suffice.store import silence
 
-    # Where the server keeps the limit itself, its answer is a moment before ours, and says more.
-    limit = SILENT_SECONDS if patience is None else patience + _MOMENT_SECONDS
-    event.listen(engine, "do_connect", partial(silence.connect, seconds=limit, probe=patience is None))
+    silent = SILENT_SECONDS if patience is None else patience
+    event.listen(engine, "do_connect", partial(silence.connect, seconds=silent, probe=patience is None))
     event.listen(engine, "begin", partial(_begin_on_server, patience=patience))
     return engine
 
@@ -306,8 +314,10 @@ def _do_not_wait(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: Connection, patience: int | None) -> None:
     options = connection.get_execution_options()
+    if patience is not None:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * left():.0f}")
     writes = options.get("suffice_write", False) or options.get("suffice_touch", False)
     # A transaction that reads first and asks for the lock later fails at once when another wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -316,7 +326,7 @@ def _begin(connection: Connection) -> None:
 def _begin_on_server(connection: Connection, patience: int | None) -> None:
     options = connection.get_execution_options()
     if options.get("suffice_touch", False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{AGENT_SECONDS}s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_limit(AGENT_SECONDS)}")
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{AGENT_SECONDS}s'")
         return
     if not options.get("suffice_write", False):
@@ -328,7 +338,7 @@ def _begin_on_server(connection: Connection, patience: int | None) -> None:
     # silence does not count while the server waits for the rest of a message: there TCP asks whether anybody is there.
     idle = patience or IDLE_SECONDS
     limits = {
-        "lock_timeout": f"'{patience or BUSY_SECONDS}s'",
+        "lock_timeout": _limit(patience) if patience else f"'{BUSY_SECONDS}s'",
         "idle_in_transaction_session_timeout": f"'{idle}s'",
         "tcp_keepalives_idle": 1,
         "tcp_keepalives_interval": 1,
@@ -336,6 +346,11 @@ def _begin_on_server(connection: Connection, patience: int | None) -> None:
     }
     connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items()))
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+
+def _limit(seconds: int) -> int:
+    """A limit of the server's own, in milliseconds, for who waits so many seconds."""
+    return round(1000 * (seconds - _MOMENT_SECONDS))
 
 
 def _bring_to_head(store: Store, *, create: bool) -> None:

@@ -4,15 +4,19 @@ A server that is stopped, or on a machine that is suspended, keeps its connectio
 limit that it keeps itself ends a wait then, and none of TCP. So whoever waits here counts the time.
 """
 
-import time
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
 import psycopg
 
+from suffice.store import deadline
+
 PROBE_SECONDS = 2
 """How long a server that has fallen silent may take to accept another connection."""
+
+_LOOK_SECONDS = 0.1
+"""How often psycopg looks up from a wait. Whoever gives up at the last look before a deadline keeps it."""
 
 
 class Silent(psycopg.OperationalError):
@@ -20,35 +24,42 @@ class Silent(psycopg.OperationalError):
 
 
 class ImpatientConnection(psycopg.Connection[Any]):
-    """A connection whose waits end: after `seconds` without a sign of the server, unless it is `alive` elsewhere."""
+    """A connection whose waits end: with the thread's deadline, that for the connection itself too; and after `seconds`
+    without a sign of the server, unless it is `alive` elsewhere."""
 
     seconds = float("inf")
     alive: Callable[[], bool] = staticmethod(lambda: False)
 
+    @classmethod
+    def _connect_gen(cls, *arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
+        # libpq's own limit is never below 2 s, and begins anew for each host of a URL.
+        return (yield from _counted(super()._connect_gen(*arguments, **options), cls.seconds, cls.alive))
+
     def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **options: Any) -> Any:
         try:
-            return super().wait(self._counted(gen), *arguments, **options)
+            return super().wait(_counted(gen, self.seconds, self.alive), *arguments, **options)
         except Silent:
             # What becomes of the statement nobody knows; nothing more is to be asked here.
             self.pgconn.finish()
             raise
 
-    def _counted(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        since = time.monotonic()
-        try:
-            waits_for = next(gen)
-            while True:
-                ready = yield waits_for
-                now = time.monotonic()
-                if ready:
-                    since = now
-                elif now - since >= self.seconds:
-                    if not self.alive():
-                        raise Silent(f"the server has not answered for {now - since:.0f} s")
-                    since = time.monotonic()
-                waits_for = gen.send(ready)
-        except StopIteration as end:
-            return end.value
+
+def _counted(gen: Generator[Any, Any, Any], seconds: float, alive: Callable[[], bool]) -> Generator[Any, Any, Any]:
+    since = deadline.now()
+    try:
+        waits_for = next(gen)
+        while True:
+            ready = yield waits_for
+            now = deadline.now()
+            if ready:
+                since = now
+            elif deadline.left() < _LOOK_SECONDS or (now - since >= seconds and not alive()):
+                raise Silent(f"the server has not answered for {now - since:.0f} s")
+            elif now - since >= seconds:
+                since = deadline.now()
+            waits_for = gen.send(ready)
+    except StopIteration as end:
+        return end.value
 
 
 def connect(_: Any, __: Any, words: list[Any], options: dict[str, Any], *, seconds: float, probe: bool) -> Any:
