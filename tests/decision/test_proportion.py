@@ -42,13 +42,13 @@ def test_accepts_iff_the_count_reaches_the_threshold(outcomes: list[bool], perce
     assert (rule.effect(tally) > 0) == enough
 
 
-@pytest.mark.parametrize("draw", [2, -1, 0.5, 1.0000001, "1", None])
-def test_a_draw_that_is_no_outcome_is_refused_with_nothing_added(draw) -> None:
+@pytest.mark.parametrize("draw", [2, -1, 0.5, 1.0000001, "1", "True", b"1", None, [1], (), {}, np.array([1, 0])])
+def test_a_draw_that_is_no_outcome_is_refused_with_those_before_it_added(draw) -> None:
     tally = CountTally()
     tally.add([1, 0])
-    with pytest.raises((DataError, TypeError)):
+    with pytest.raises(DataError, match=r"^draw 4 is .*; a success is 1 or True, a failure 0 or False$"):
         tally.add([1, draw, 0])
-    assert (tally.n, tally.successes) == (2, 1)
+    assert (tally.n, tally.successes) == (3, 2)
 
 
 def test_the_refusal_names_the_draw() -> None:

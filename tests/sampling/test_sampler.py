@@ -77,7 +77,10 @@ def test_each_block_has_a_generator_of_its_own() -> None:
         (lambda rng, n: rng.random((n, 3)), r"sampler returned shape \(8, 3\); asked for 8 draws"),
         (lambda rng, n: rng.random((2, n)), r"sampler returned shape \(2, 8\); asked for 8 draws"),
         (lambda rng, n: None, "sampler returned"),
-        (lambda rng, n: ["a"] * n, "sampler returned something that is not an array of numbers"),
+        (lambda rng, n: [1.0, "1", *[1.0] * (n - 2)], "case 'wrong': draw 1 is '1.0'; allowed: a number"),
+        (lambda rng, n: [1.0] * (n - 1) + [None], "case 'wrong': draw 8 is None; allowed: a number"),
+        (lambda rng, n: [[1.0, 2.0]] * (n - 1) + [[1.0, None]], "case 'wrong': draw 8 is None; allowed: a number"),
+        (lambda rng, n: [{}] * n, "case 'wrong': draw 1 is {}; allowed: a number"),
         (lambda rng, n: [[1], [1, 2]], "sampler returned something that is not an array of numbers"),
     ],
 )
@@ -98,5 +101,6 @@ def test_what_a_sampler_raises_is_not_hidden() -> None:
     def broken(rng: Generator, n: int) -> np.ndarray:
         raise ZeroDivisionError("simulation diverged")
 
-    with pytest.raises(ZeroDivisionError, match="simulation diverged"):
+    with pytest.raises(ZeroDivisionError, match="simulation diverged") as raised:
         Draws(broken, Stream(42, "broken")).take(1)
+    assert raised.value.__notes__ == ["raised by the sampler of case 'broken' at draws 1 to 8"]

@@ -2,17 +2,25 @@
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from copy import copy
 from dataclasses import replace
-from math import inf, isnan, nan
+from decimal import Decimal
+from fractions import Fraction
+from itertools import count
+from math import inf, isnan, nan, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 import suffice
 from suffice.decision.rule import Decision, Rule
 from suffice.errors import DataError, RunError
+from suffice.stopping.guard import guard_of
 from suffice.stopping.run import Boundary, Run, StopReason, Verdict
 
 COUNTS = suffice.plan(suffice.Proportion(0.8), 40, 0.05)
@@ -165,11 +173,122 @@ def test_a_verdict_too_early_and_a_draw_too_late_are_refused() -> None:
         run.observe([1])
 
 
-def test_a_refused_draw_takes_nothing_of_its_look() -> None:
+def test_the_draws_before_a_refused_one_are_observed() -> None:
     run = Run(suffice.Proportion(0.5), 10, [Boundary(4, 0, 4)])
     with pytest.raises(DataError, match=r"^draw 7 is 0\.3; "):
         run.observe([1, 0, 1, 0, 1, 1, 0.3, 1])
-    assert (run.open, run.n, run.need) == (True, 4, 6)
+    assert (run.open, run.n, run.need) == (True, 6, 4)
+
+
+@pytest.mark.parametrize(
+    "draw", ["3", "x", b"3", None, True, np.True_, [1.0], np.array([1.0]), np.array([1.0, 2.0]), {}]
+)
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_mean_of_what_is_no_number_is_refused_with_the_draw(draw: Any, guarded: bool) -> None:
+    """Seen: text was taken as the number that it spells, None raised a TypeError."""
+    run, same = (Run(MEANS.rule, 40, (), guard_of(MEANS.rule, 40, guarded=guarded)) for _ in range(2))
+    with pytest.raises(DataError, match=r"^draw 3 is .*; allowed: a number$"):
+        run.observe([1.5, 2, draw, 1.0])
+    same.observe([1.5, 2])
+    assert run.to_dict() == same.to_dict()
+
+
+@pytest.mark.parametrize("draw", [Decimal("0.5"), Fraction(1, 2), np.float32(0.5), np.int64(2), np.array(0.5)])
+def test_any_kind_of_number_is_the_double_that_it_is(draw: Any) -> None:
+    run, same = MEANS.start(), MEANS.start()
+    run.observe([draw, 1.0, draw])
+    same.observe([float(draw), 1.0, float(draw)])
+    assert run.to_dict() == same.to_dict()
+
+
+def test_a_whole_number_beyond_a_double_is_infinite() -> None:
+    run = MEANS.start()
+    run.observe([1, 10**400])
+    assert (run.verdict.decision, run.n) == (Decision.INVALID, 2)
+
+
+class Broke(Exception):
+    """A trial timed out."""
+
+
+def breaking(outcomes: Iterable[float], breaks: set[int]) -> Iterator[Callable[[], float]]:
+    """The trial of each outcome; the calls with these numbers raise instead."""
+    source, calls = iter(outcomes), count(1)
+
+    def trial() -> float:
+        if next(calls) in breaks:
+            raise Broke
+        return next(source)
+
+    while True:
+        yield trial
+
+
+@pytest.mark.parametrize("stop", [Broke, KeyboardInterrupt])
+def test_draws_before_a_trial_that_raises_are_observed(stop: type[BaseException]) -> None:
+    """Seen: `run.n` was 0 after the sixth trial had raised."""
+
+    def trial() -> float:
+        if next(calls) == 6:
+            raise stop
+        return 1
+
+    calls, run = count(1), suffice.plan(suffice.Proportion(0.8), 100, 0.01).start()
+    with pytest.raises(stop):
+        while run.open:
+            run.observe(trial() for _ in range(run.need))
+    assert run.n == 5
+
+
+@given(OUTCOMES | DIFFERENCES, st.sets(st.integers(1, 60)))
+def test_a_run_whose_trials_break_ends_as_one_whose_trials_do_not(draws: list[float], breaks: set[int]) -> None:
+    """The README's own loop, tried again after each error."""
+    for plan in (COUNTS, MEANS) if set(draws) <= {0, 1} else (MEANS,):
+        whole = plan.start()
+        whole.observe(float(draw) for draw in draws)
+        run, trials = plan.start(), breaking(map(float, draws), breaks)
+        while run.open:
+            with suppress(Broke):
+                run.observe(next(trials)() for _ in range(run.need))
+        assert run.verdict == whole.verdict
+
+
+def test_decisions_of_trials_that_break_are_accepted_as_often_as_the_plan_says() -> None:
+    """Lists that are lost with their draws would raise the share: after a 0 the next trial breaks more often."""
+    share, runs, rng = 0.75, 3_000, np.random.default_rng(7)
+    last = 1.0
+
+    def trial() -> float:
+        nonlocal last
+        breaks, last = rng.random() < (0.02 if last else 0.4), float(rng.random() < share)
+        if breaks:
+            raise Broke
+        return last
+
+    def accepted(draw: Callable[[Run], Iterable[float]]) -> float:
+        decisions = []
+        for _ in range(runs):
+            run = COUNTS.start()
+            while run.open:
+                with suppress(Broke):
+                    run.observe(draw(run))
+            decisions.append(run.verdict.decision is Decision.ACCEPTED)
+        return sum(decisions) / runs
+
+    fixed = float(binom.sf(COUNTS.rule.critical(40) - 1, 40, share))
+    bound = 0.05 + 4 * sqrt(fixed * (1 - fixed) / runs)
+    assert abs(accepted(lambda run: (trial() for _ in range(run.need))) - fixed) < bound
+    assert accepted(lambda run: [trial() for _ in range(run.need)]) > fixed + bound
+
+
+def test_a_copy_is_a_run_of_its_own() -> None:
+    run = COUNTS.start()
+    run.observe([1] * 3)
+    other = copy(run)
+    other.observe([0] * 2)
+    assert (run.n, other.n) == (3, 5)
+    run.observe([1] * 37)
+    assert other.open and other.to_dict() != run.to_dict()
 
 
 @pytest.mark.parametrize("rule", [suffice.Proportion(0.5), suffice.PairedMean()])

@@ -3,11 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts
 from suffice.errors import DataError, RunError
+from suffice.sampling.draw import as_number, shown
 
 
 class CountRule(Rule):
@@ -51,20 +52,28 @@ class CountTally:
         self.successes = 0
 
     def add(self, draws: Sequence[float]) -> bool:
-        successes = draws.count(1)
-        if successes + draws.count(0) == len(draws):
+        try:
+            successes = draws.count(1)
+            failures = draws.count(0)
+        except ValueError:
+            # An array does not say whether it equals a number.
+            return self._add_until_invalid(draws)
+        if successes + failures == len(draws):
             self.n += len(draws)
             self.successes += successes
             return True
         return self._add_until_invalid(draws)
 
     def _add_until_invalid(self, draws: Sequence[float]) -> bool:
-        position = next(i for i, draw in enumerate(draws) if draw not in (0, 1))
-        if isfinite(draws[position]):
+        position = next(i for i, draw in enumerate(draws) if not _is_binary(draw))
+        self.n += position
+        self.successes += draws[:position].count(1)
+        number = as_number(draws[position])
+        if number is None or isfinite(number):
             raise DataError(
-                f"draw {self.n + position + 1} is {draws[position]!r}; a success is 1 or True, a failure 0 or False"
+                f"draw {self.n + 1} is {shown(draws[position])}; a success is 1 or True, a failure 0 or False"
             )
-        self.n += position + 1
+        self.n += 1
         return False
 
     @property
@@ -84,6 +93,10 @@ class CountTally:
         if successes > n:
             raise RunError(f"the state has {successes} successes of {n} draws; allowed: at most {n}")
         self.n, self.successes = n, successes
+
+
+def _is_binary(draw: Any) -> bool:
+    return not getattr(draw, "ndim", 0) and draw in (0, 1)
 
 
 class ZeroTally(CountTally):

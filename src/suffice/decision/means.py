@@ -1,14 +1,16 @@
 """Mean rules, and their tally: moments of the draws seen so far."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite, nan, sqrt
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts, numbers
 from suffice.decision.steps import large_enough, mean_estimate, mean_spread, shifted_sums, t_statistic
-from suffice.errors import PlanError
+from suffice.errors import DataError, PlanError
+from suffice.sampling.draw import as_number, shown
 
 if TYPE_CHECKING:
     from suffice.sampling.distributions import Floats
@@ -84,6 +86,18 @@ class MeanRule(Rule):
         return reject, accept
 
 
+def _numbers(draws: Iterable[Any]) -> Iterator[float]:
+    """The draws as doubles, up to the first that is no number."""
+    for draw in draws:
+        if (number := as_number(draw)) is None:
+            return
+        yield number
+
+
+# What needs no second look: `float` takes text and truth values, too.
+_PLAIN = frozenset((float, int))
+
+
 class MeanTally:
     """Count, sum and sum of squares of the differences from the first draw; t of the mean against `value`.
 
@@ -105,6 +119,17 @@ class MeanTally:
         self.squares = 0.0
 
     def add(self, draws: Sequence[float]) -> bool:
+        if _PLAIN.issuperset(map(type, draws)):
+            with suppress(OverflowError):
+                return self._add(draws)
+        numbers = list(_numbers(draws))
+        finite = self._add(numbers)
+        if finite and len(numbers) < len(draws):
+            raise DataError(f"draw {self.n + 1} is {shown(draws[len(numbers)])}; allowed: a number")
+        return finite
+
+    def _add(self, draws: Sequence[float]) -> bool:
+        """Add numbers."""
         if self.n == 0 and draws:
             self.first = float(draws[0])
         total, squares = shifted_sums(draws, self.first, self.total, self.squares)
@@ -168,10 +193,10 @@ class ShapeTally(MeanTally):
         self.cubes = self.fourths = 0.0
         self.low = self.high = 0.0
 
-    def add(self, draws: Sequence[float]) -> bool:
+    def _add(self, draws: Sequence[float]) -> bool:
         if self.n == 0 and draws:
             self.low = self.high = float(draws[0])
-        if not super().add(draws):
+        if not super()._add(draws):
             return False
         first, cubes, fourths = self.first, self.cubes, self.fourths
         for draw in draws:

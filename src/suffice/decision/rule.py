@@ -31,7 +31,7 @@ class Tally(Protocol):
     def add(self, draws: Sequence[float]) -> bool:
         """Add draws in order. False when one of them is NaN or infinite: `n` then counts up to that draw.
 
-        Raises DataError, with nothing added, when a draw has a value that the rule cannot have.
+        Raises DataError, with the draws before it added, when a draw has a value that the rule cannot have.
         """
         ...
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from suffice.errors import DataError
 from suffice.sampling.distributions import Distribution, Floats, Normal, SplitNormal
+from suffice.sampling.draw import as_number, shown
 from suffice.sampling.recorded import Recorded
 from suffice.sampling.streams import Stream
 
@@ -55,7 +56,8 @@ class Draws:
     def take(self, n: int) -> Floats:
         """The next n draws.
 
-        Raises DataError when a callable returns something else than it was asked for, or fewer recorded draws are left.
+        Raises DataError, naming the case, when a callable returns something else than it was asked for, or fewer
+        recorded draws are left. What a callable raises passes through, with a note that names the case.
         """
         if isinstance(self._sampler, Pair):
             return self._take_pairs(self._sampler, n)
@@ -76,7 +78,7 @@ class Draws:
     def _take_recorded(self, recorded: Recorded, n: int) -> Floats:
         left = recorded.in_order(self._stream) if self._kept is None else self._kept
         if n > len(left):
-            raise DataError(f"asked for {n} more draws; {len(left)} of {len(recorded.values)} recorded ones are left")
+            raise self._error(f"asked for {n} more draws; {len(left)} of {len(recorded.values)} recorded ones are left")
         self._kept = left[n:]
         return left[:n]
 
@@ -84,23 +86,38 @@ class Draws:
         kept = [] if self._kept is None else [self._kept]
         available = sum(map(len, kept))
         while available < n or not kept:
-            kept.append(_checked_block(sampler(self._stream.block(self._blocks), BLOCK)))
+            kept.append(self._block(sampler))
             self._blocks += 1
             available += BLOCK
         if len({block.shape[1:] for block in kept}) > 1:
-            raise DataError("sampler returned values in one block and pairs in another; it must keep to one")
+            raise self._error("sampler returned values in one block and pairs in another; it must keep to one")
         together = np.concatenate(kept)
         self._kept = together[n:]
         return together[:n]
 
+    def _block(self, sampler: Callable[[Generator, int], ArrayLike]) -> Floats:
+        first = self._blocks * BLOCK + 1
+        try:
+            returned = sampler(self._stream.block(self._blocks), BLOCK)
+        except Exception as error:
+            error.add_note(f"raised by the sampler of case {self._stream.case_key!r} at draws {first} to {first + 7}")
+            raise
+        try:
+            given = np.asarray(returned)
+        except ValueError as error:
+            raise self._error(f"sampler returned something that is not an array of numbers: {error}") from error
+        if given.shape not in ((BLOCK,), (BLOCK, 2)):
+            raise self._error(
+                f"sampler returned shape {given.shape}; asked for {BLOCK} draws, allowed: ({BLOCK},) or ({BLOCK}, 2)"
+            )
+        if given.dtype.kind not in "biuf":
+            # NumPy would read text as numbers, and None as NaN.
+            numbers = [as_number(draw) for draw in given.ravel().tolist()]
+            if None in numbers:
+                at = numbers.index(None)
+                draw = first + at // (given.size // BLOCK)
+                raise self._error(f"draw {draw} is {shown(given.ravel().tolist()[at])}; allowed: a number")
+        return given.astype(np.float64)  # a copy: samplers may reuse their buffer
 
-def _checked_block(returned: ArrayLike) -> Floats:
-    try:
-        block = np.array(returned, dtype=np.float64)  # a copy: samplers may reuse their buffer
-    except (TypeError, ValueError) as error:
-        raise DataError(f"sampler returned something that is not an array of numbers: {error}") from error
-    if block.shape not in ((BLOCK,), (BLOCK, 2)):
-        raise DataError(
-            f"sampler returned shape {block.shape}; asked for {BLOCK} draws, allowed: ({BLOCK},) or ({BLOCK}, 2)"
-        )
-    return block
+    def _error(self, sentence: str) -> DataError:
+        return DataError(f"case {self._stream.case_key!r}: {sentence}")

@@ -39,9 +39,10 @@ class Stream:
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
 
-    __slots__ = ("_key", "_normals", "_uniforms")
+    __slots__ = ("_key", "_normals", "_uniforms", "case_key")
 
     def __init__(self, seed: int, case_key: str) -> None:
+        self.case_key = case_key
         self._key = _Key(philox_key(seed, case_key))
         self._normals: Generator | None = None
         self._uniforms: Generator | None = None

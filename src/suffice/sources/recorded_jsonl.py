@@ -9,6 +9,7 @@ import numpy as np
 from suffice import strict_json
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
+from suffice.sampling.draw import shown
 from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recording, check_columns, recording
 
 _NUMBERS = {int, float}
@@ -76,10 +77,5 @@ def _numbers(place: RecordedFile, line: int, name: str, values: Any, columns: in
     else:
         bad = next(i for i, value in enumerate(values) if type(value) not in kinds)
     raise DataError(
-        f"{place.at(line, name)}: entry {bad + 1} is {_shown(values[bad])}; allowed: {place.allowed(columns)}"
+        f"{place.at(line, name)}: entry {bad + 1} is {shown(values[bad])}; allowed: {place.allowed(columns)}"
     )
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a whole number beyond all bounds"
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,7 +1,8 @@
 """The ask/tell run: executes a table of boundaries, draw by draw."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -88,6 +89,14 @@ class Run:
         state = f"needs {self.need} more" if closed is None else closed.decision.value
         return f"<Run {self._rule} {self.n} of {self._n} draws, {state}>"
 
+    def __copy__(self) -> "Run":
+        """A run of its own that has observed the same."""
+        other = object.__new__(type(self))
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other._tally = copy(self._tally)
+        return other
+
     @property
     def open(self) -> bool:
         """Whether more draws are needed."""
@@ -125,8 +134,9 @@ class Run:
     def observe(self, draws: Iterable[float]) -> int:
         """Take draws in order until the run closes or there are no more; returns how many were taken.
 
-        Draws after the closing one are not read. Raises RunError when the run was closed before, DataError (and takes
-        nothing of that look) when a draw has a value that the rule cannot have.
+        Draws after the closing one are not read. Raises RunError when the run was closed before, DataError when a draw
+        has a value that the rule cannot have. What the draws themselves raise passes through. In each case the draws
+        before that are observed: they were paid for.
         """
         if self._verdict is not None:
             raise RunError(f"the run is closed after {self.n} draws; start a new one")
@@ -139,9 +149,20 @@ class Run:
         # An array's own numbers are slow to add; as floats its values are the same.
         listed = getattr(draws, "tolist", None)
         source = iter(listed() if listed else draws)
-        while self._verdict is None and (block := list(islice(source, self.need))):
+        while self._verdict is None and (block := self._next(source)):
             self._take(block)
         return tally.n - before
+
+    def _next(self, source: Iterator[float]) -> list[float]:
+        """The draws to the next look, or as many as there are."""
+        block: list[float] = []
+        try:
+            block.extend(islice(source, self.need))
+        except BaseException:
+            if block:
+                self._take(block)
+            raise
+        return block
 
     def _take(self, block: list[float]) -> None:
         if not self._tally.add(block):

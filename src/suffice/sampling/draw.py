@@ -1,0 +1,30 @@
+"""What a single draw may be."""
+
+from math import inf
+from typing import Any
+
+_SHOWN, _ENDLESS = 60, 10**30
+
+
+def as_number(draw: Any) -> float | None:
+    """The draw as a double, infinite beyond its range; None for what is no number.
+
+    Text, None, truth values, and lists or arrays of any length are no numbers, though `float` takes some of them.
+    """
+    is_truth = isinstance(draw, bool) or getattr(getattr(draw, "dtype", None), "kind", None) == "b"
+    if is_truth or isinstance(draw, str | bytes | bytearray) or getattr(draw, "ndim", 0):
+        return None
+    try:
+        return float(draw)
+    except OverflowError:
+        return inf if draw > 0 else -inf
+    except (TypeError, ValueError):
+        return None
+
+
+def shown(value: Any) -> str:
+    """A value on one line, and not a long one."""
+    if isinstance(value, int) and abs(value) >= _ENDLESS:
+        return "a whole number beyond all bounds"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"
