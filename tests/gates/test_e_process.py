@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import beta, binom
+from scipy.special import logsumexp
+from scipy.stats import beta, betabinom, binom
 
 from property_examples import examples
-from suffice.gates.e_process import log_e_above, log_e_below, log_e_other, lower, reached, upper
+from suffice.gates.e_process import ALARM, log_e_above, log_e_below, log_e_other, lower, reached, upper
 
 rates = st.floats(0.001, 0.999)
 
@@ -27,7 +28,7 @@ def test_so_many_audits_prove_one_percent_and_one_less_does_not(k: int, n: int) 
     assert not reached(log_e_below(k, n - 1, 0.01), 0.95)
 
 
-@pytest.mark.parametrize("k, n", [(0, 0), (0, 367), (2, 881), (3, 40), (40, 60), (0, 1500)])
+@pytest.mark.parametrize("k, n", [(0, 0), (0, 367), (2, 881), (3, 40), (40, 60), (0, 1500), (40, 3000), (1990, 2000)])
 @pytest.mark.parametrize("p0", [0.005, 0.01, 0.3])
 def test_it_is_the_likelihood_ratio_mixed_over_the_prior_on_one_side(k: int, n: int, p0: float) -> None:
     nodes, weights = np.polynomial.legendre.leggauss(50)
@@ -36,9 +37,18 @@ def test_it_is_the_likelihood_ratio_mixed_over_the_prior_on_one_side(k: int, n: 
         edges = np.sqrt(np.linspace(start, end, 41))
         half = np.diff(edges)[:, None] / 2
         u = edges[:-1, None] + half * (nodes + 1)
-        ratio = np.exp(binom.logpmf(k, n, u * u) - binom.logpmf(k, n, p0))
-        mixed = (half * weights * ratio * prior.pdf(u * u) * 2 * u).sum()
-        assert log_e(k, n, p0) == pytest.approx(log(mixed / (prior.cdf(end) - prior.cdf(start))), abs=1e-6)
+        log_ratio = binom.logpmf(k, n, u * u) - binom.logpmf(k, n, p0)
+        mixed = logsumexp(log_ratio + prior.logpdf(u * u), b=half * weights * 2 * u)
+        assert log_e(k, n, p0) == pytest.approx(mixed - log(prior.cdf(end) - prior.cdf(start)), abs=1e-6)
+
+
+@pytest.mark.parametrize("k, n", [(0, 1), (1, 1), (3, 40), (40, 60), (200, 1500)])
+@pytest.mark.parametrize("p0", [0.01, 0.3, 0.95])
+def test_against_a_rate_in_both_directions_the_prior_has_its_mean_and_a_hundred_events(
+    k: int, n: int, p0: float
+) -> None:
+    witness = betabinom.logpmf(k, n, 100 * p0, 100 * (1 - p0)) - binom.logpmf(k, n, p0)
+    assert log_e_other(k, n, p0) == pytest.approx(witness, abs=1e-6)
 
 
 @given(counts(), rates)
@@ -92,6 +102,11 @@ def test_evidence_exactly_at_the_limit_is_enough(confidence: float) -> None:
     limit = -log1p(-confidence)
     assert reached(limit, confidence)
     assert not reached(nextafter(limit, 0), confidence)
+
+
+def test_an_alarm_takes_evidence_of_a_hundred() -> None:
+    assert reached(log(100.001), ALARM)
+    assert not reached(log(99.999), ALARM)
 
 
 def test_nothing_observed_says_nothing() -> None:

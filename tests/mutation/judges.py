@@ -13,6 +13,7 @@ JUDGES = {
     "gates/configuration.py": ("gates/test_gate_configuration.py",),
     "gates/clocks.py": ("gates/test_buckets_and_clocks.py",),
     "gates/buckets.py": ("gates/test_buckets_and_clocks.py",),
+    "gates/e_process.py": ("gates/test_e_process.py",),
     "gates/flag.py": ("gates/test_gate_flag.py",),
     "gates/health.py": ("gates/test_gate_health.py", GATES),
     "gates/escalation.py": ("gates/test_gate_escalation.py", GATES),

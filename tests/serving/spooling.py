@@ -1,5 +1,6 @@
-"""What other processes do to a spool in the tests: decide until they are killed, and take up."""
+"""Rows of a spool, and what other processes do to one in the tests: decide until they are killed, and take up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from serving_world import case, verifier
@@ -7,7 +8,7 @@ from serving_world import case, verifier
 from suffice.decision.rule import Decision
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
-from suffice.store.database import open_store
+from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
@@ -27,6 +28,23 @@ ROW = DecisionRow(
     rollout="r",
     stage="canary",
 )
+
+
+def kill(spool: Spool) -> None:
+    """What the operating system does to a killed process: it closes its files and frees its locks."""
+    held, spool._open, spool._sealed = [*spool._sealed, spool._open], None, []
+    for one in held:
+        if one is not None:
+            one.file.close()
+            one.lock.release()
+
+
+def rows(count: int) -> list[DecisionRow]:
+    return [replace(ROW, key=f"k{i}") for i in range(count)]
+
+
+def keys(store: Store, rollout: str = "r") -> list[str]:
+    return [row.key for row in Ledger(store).rows(rollout)]
 
 
 def decide(folder: Path, number: int) -> None:

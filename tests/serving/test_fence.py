@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import permitted
-from suffice.serving.fence import IN_FORCE, LEASE_SECONDS, BootClock, Read, may_be_adaptive
+from suffice.serving.fence import LEASE_SECONDS, BootClock, Read, may_be_adaptive
 from suffice.store.decision_row import WhyFixed
 
 WORD = replace(permitted.WORD, epoch=3, incarnation="here")
 READ = Read(WORD, began=100.0, remaining=60.0, store_time=1e9, incarnation="here", primary=True, registered=True)
+
+
+PERMITTING = ("Progressing", "Paused", "AwaitingApproval", "Completed", "Released")
 
 
 def asked(read: Read | None = READ, now: float = 101.0, **changes: Any) -> WhyFixed | None:
@@ -24,8 +27,9 @@ def with_word(**changes: Any) -> Read:
     return replace(READ, word=replace(WORD, **changes))
 
 
-def test_a_fresh_word_that_names_the_plan_and_the_target_permits() -> None:
-    assert asked() is None
+@pytest.mark.parametrize("phase", PERMITTING)
+def test_a_fresh_word_that_names_the_plan_and_the_target_permits_in_each_phase_in_force(phase: str) -> None:
+    assert asked(with_word(phase=phase)) is None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ READS = st.builds(
         replace,
         st.just(WORD),
         plan_id=st.sampled_from(["plan", "another"]),
-        phase=st.sampled_from([*IN_FORCE, "RolledBack", "RollingBack", "HeldBack", "Pending"]),
+        phase=st.sampled_from([*PERMITTING, "RolledBack", "RollingBack", "HeldBack", "Pending"]),
         exposure=st.sampled_from([None, WORD.exposure]),
         shadow=st.booleans(),
         incarnation=st.sampled_from(["here", "elsewhere"]),
@@ -115,7 +119,7 @@ def test_permission_is_the_conjunction_of_everything_that_it_needs(
         read is not None and read.primary and read.registered and not read.obstacle,
         read is not None and word is not None and word.incarnation == read.incarnation,
         word is not None and word.plan_id == "plan" and not word.shadow and word.exposure is not None,
-        word is not None and word.phase in ("Progressing", "Paused", "Completed", "Released"),
+        word is not None and word.phase in PERMITTING,
         exposed,
     )
     assert (why is None) is all(needed)

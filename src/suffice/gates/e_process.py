@@ -11,7 +11,7 @@ both, proof and alarm. Logarithms throughout, so that nothing overflows.
 """
 
 from collections.abc import Callable
-from math import inf, log, log1p
+from math import log, log1p
 
 from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
@@ -103,9 +103,7 @@ def _log_above(a: float, b: float, x: float) -> float:
 
 
 def _log_tail(a: float, b: float, x: float) -> float:
-    """Log of the regularised incomplete beta function far out, where it underflows (DLMF 8.17.8)."""
-    if x == 0:
-        return -inf
+    """Log of the regularised incomplete beta function far out, where it underflows (DLMF 8.17.8). x is above 0."""
     total = term = 1.0
     step = 0
     while term > 1e-17 * total:
