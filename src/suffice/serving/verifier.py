@@ -12,7 +12,7 @@ from typing import Self
 from sqlalchemy import Connection
 
 from suffice.config import Config, load
-from suffice.errors import OutputError, PlanError, StoreError
+from suffice.errors import OutputError, PlanError, StoreError, StoreTimeout
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.sampling.sampler import of_known_shape
@@ -235,10 +235,10 @@ class Verifier:
             return
         try:
             if background is not None and not background.agent.stop():
-                raise StoreError(
-                    f"{background.agent.store.name}: does not answer; {self.waiting} rows wait in the spool"
-                )
+                raise StoreTimeout(f"{background.agent.store.name}: does not answer")
             self.flush()
+        except StoreError as error:
+            raise type(error)(f"{error}; {self.waiting} rows wait in the spool") from error
         finally:
             if self._rows.spool is not None:
                 self._rows.spool.close()

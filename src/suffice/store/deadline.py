@@ -9,24 +9,32 @@ from contextlib import contextmanager
 from threading import local
 
 now = time.monotonic
-_thread = local()
+
+
+class _Thread(local):
+    given = until = float("inf")
+
+
+_thread = _Thread()
 
 
 @contextmanager
 def within(seconds: float | None) -> Iterator[None]:
     """What this thread waits for in here ends so many seconds from now, all together; None sets no end."""
-    before = _until()
-    _thread.until = float("inf") if seconds is None else now() + seconds
+    before = _thread.given, _thread.until
+    _thread.given = float("inf") if seconds is None else seconds
+    _thread.until = now() + _thread.given
     try:
         yield
     finally:
-        _thread.until = before
+        _thread.given, _thread.until = before
+
+
+def given() -> float:
+    """For how many seconds in all this thread may wait, infinite where it has no deadline."""
+    return _thread.given
 
 
 def left() -> float:
-    """Seconds until the deadline of this thread, infinite where it has none, 0 when it is over."""
-    return max(_until() - now(), 0.0)
-
-
-def _until() -> float:
-    return float(getattr(_thread, "until", float("inf")))
+    """How many of them are left, 0 when the deadline is over."""
+    return max(_thread.until - now(), 0.0)

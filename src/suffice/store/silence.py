@@ -53,9 +53,11 @@ def _counted(gen: Generator[Any, Any, Any], seconds: float, alive: Callable[[], 
             now = deadline.now()
             if ready:
                 since = now
-            elif deadline.left() < _LOOK_SECONDS or (now - since >= seconds and not alive()):
-                raise Silent(f"the server has not answered for {now - since:.0f} s")
+            elif deadline.left() < _LOOK_SECONDS:
+                raise Silent(f"the server has not answered within {deadline.given():g} s in all")
             elif now - since >= seconds:
+                if not alive():
+                    raise Silent(f"the server has not answered for {now - since:.0f} s")
                 since = deadline.now()
             waits_for = gen.send(ready)
     except StopIteration as end:
