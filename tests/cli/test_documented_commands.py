@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from command_words import resolved
 from suffice.cli import rollout, triage
-from suffice.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -46,16 +46,6 @@ def written() -> list[str]:
 
 def mentioned() -> list[str]:
     return sorted({command for page in PAGES for command in INLINE.findall(page.read_text(encoding="utf-8"))})
-
-
-def resolved(words: list[str]) -> tuple[typer.Context, list[str]]:
-    """The context of the command that the words begin with, not yet parsed, and the words that follow."""
-    command = typer.main.get_command(app)
-    context = command.context_class(command, info_name="suffice")
-    while hasattr(command, "resolve_command") and words:
-        name, command, words = command.resolve_command(context, words)
-        context = command.context_class(command, info_name=name, parent=context)
-    return context, words
 
 
 @pytest.mark.parametrize("line", written())

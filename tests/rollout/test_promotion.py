@@ -1,15 +1,19 @@
 """Promotion: a branch with one change and its evidence, or a refusal that leaves the tree as it was."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from command_words import resolved
 from suffice.config import load
 from suffice.errors import RolloutError
 from suffice.rollout.promotion import Promotion, Wanted, promote
 from suffice.sources.correction import Correction, Estimate
 from suffice.verifier.case import Case
+
+ROOT = Path(__file__).parents[2]
 
 CONFIG = """{
   "host": {"ratio": 0.10},
@@ -73,6 +77,48 @@ def test_the_body_says_what_with_which_evidence_and_how_to_undo_it(tree: Path) -
         assert needed in body
     note = (tree / done.changed[1]).read_text(encoding="utf-8")
     assert "SUFFICE_FORCE_FIXED=1" in note
+
+
+def block(body: str, language: str) -> list[str]:
+    """The commands of the monitoring section in this language."""
+    section = body.split("## Monitoring")[1]
+    return section.split(f"```{language}\n")[1].split("```")[0].splitlines()
+
+
+def test_the_body_has_the_monitoring_commands_of_a_repository_without_our_scripts(tree: Path) -> None:
+    body = promoted(tree).body.read_text(encoding="utf-8")
+    lines = [line.split(" | ")[0] for line in block(body, "sh")]
+    assert lines[0] == "python -m pytest --pyargs suffice.runbook.adversarial -q"
+    for line in lines[1:]:
+        program, *words = line.split()
+        context, words = resolved(words)
+        assert program == "suffice"
+        context.command.parse_args(context, words)
+    assert [line.split(" | ")[0] for line in block(body, "powershell")] == lines
+    kept = ["pytest_adversarial.out", "run_eval.out", "metrics_summary.out", "verify_sweep.out"]
+    assert [line.split(" | tee ")[1] for line in block(body, "sh") if "|" in line] == kept
+    assert [line.split(" | Tee-Object ")[1] for line in block(body, "powershell") if "|" in line] == kept
+    assert all(f"`{name}`" in body.split("## Artifacts to retain")[1] for name in kept)
+
+
+def test_where_the_scripts_are_the_body_has_the_lines_of_the_runbook(tree: Path) -> None:
+    (page,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "runbook.md").read_text("utf-8"), re.DOTALL)[:1]
+    for path in re.findall(r"python (\S+\.py)|pytest (\S+\.py)", page):
+        script = tree / next(filter(None, path))
+        script.parent.mkdir(exist_ok=True)
+        script.write_text("", encoding="utf-8")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "the runbook's scripts")
+    assert block(promoted(tree).body.read_text(encoding="utf-8"), "sh") == page.splitlines()
+
+
+def test_a_public_source_is_no_evidence_about_the_service_and_the_body_says_so(tree: Path) -> None:
+    public = promote(Wanted(tree / "config.json", tree.parent / "body.md"), "codata", cases())
+    assert "`codata` is a public source, not this service's" in public.body.read_text(encoding="utf-8")
+    git(tree, "switch", "--quiet", "main")
+    own = promoted(tree, branch="own").body.read_text(encoding="utf-8")
+    assert "public source" not in own
+    assert "| these | 100 |" in own
 
 
 def assert_untouched(tree: Path) -> None:

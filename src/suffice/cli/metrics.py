@@ -34,11 +34,10 @@ def metrics(
     from suffice.runbook.metrics import show_metrics
     from suffice.telemetry.metrics_file import read
 
-    n = _configured_n(config)
     if from_ledger:
         ledger = _ledger(reports_dir, service)
-        return show_metrics(ledger.metrics, n, ledger)
-    counted = read(reports_dir / metrics_file)
+        return show_metrics(ledger.metrics, _configured_n(config), ledger)
+    counted, n = read(reports_dir / metrics_file), _configured_n(config)
     try:
         return show_metrics(counted, n, _ledger(reports_dir, service))
     except MissingDataError:

@@ -80,7 +80,7 @@ def promote(wanted: Wanted, source: str, cases: Sequence[Case]) -> Promotion:
         changed = tuple(tree.relative(path) for path in (wanted.config, note))
         tree.git("add", "--", *changed)
         tree.git("commit", "--quiet", "-m", f"{title(subject)}\n\nPlan {subject.plan.id}")
-    write_atomically(wanted.body, pull_request(subject, summaries))
+    write_atomically(wanted.body, pull_request(subject, summaries, wanted.config))
     commit = tree.git("rev-parse", "HEAD")
     if wanted.push:
         tree.git("push", "--quiet", "--set-upstream", wanted.push, branch)
