@@ -28,7 +28,7 @@ def ask(app: typer.Typer, *arguments: str) -> int:
 
 def made(command: object) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None)
-    add(app, "ask", command)
+    add(app, "Commands", "ask", command)
     return app
 
 

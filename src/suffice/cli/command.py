@@ -7,6 +7,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from suffice.answer import Answer
 from suffice.cli.options import Json
@@ -14,13 +15,27 @@ from suffice.errors import ExitCode
 from suffice.terminal import print_error, print_json
 
 
-def add(app: typer.Typer, name: str, command: Callable[..., Answer | ExitCode]) -> None:
-    """Add `command` to `app` under `name`, with the option `--json`.
+class Grouped(TyperGroup):
+    """A group whose help lists its commands under headings, each with the whole first sentence of its own help."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.commands[name]
+            whole = command.get_short_help_str(limit=len(command.help or ""))
+            headings.setdefault(command.rich_help_panel or "Commands", []).append((name, whole))
+        for heading, rows in headings.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+def add(app: typer.Typer, heading: str, name: str, command: Callable[..., Answer | ExitCode]) -> None:
+    """Add `command` to `app` under `name`, with the option `--json`; help lists it under `heading`.
 
     A parameter that is a dataclass stands for a group of options: each of its fields is one. A command that shows
     something while it works takes a parameter `json` itself.
     """
-    app.command(name)(_printed(command))
+    app.command(name, rich_help_panel=heading)(_printed(command))
 
 
 def _printed(command: Callable[..., Answer | ExitCode]) -> Callable[..., ExitCode]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 class Cases:
     """The options that say where the cases come from."""
 
-    source: Annotated[str | None, typer.Option(help="pdg, codata or even [default: even].")] = None
-    records: Annotated[Path | None, typer.Option(help="Your records: CSV with key, value, u or u_plus, u_minus.")] = (
-        None
-    )
-    measurements: Annotated[Path | None, typer.Option(help="Your measurements of them, in the same form.")] = None
+    source: Annotated[Literal["pdg", "codata", "even"] | None, typer.Option(help="Known cases [default: even].")] = None
+    records: sources.Records = None
+    measurements: sources.Measurements = None
     samples: Annotated[
         Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
     ] = None
     order: Annotated[
-        str, typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given.")
+        Literal["keyed", "given"],
+        typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given."),
     ] = "keyed"
 
 
@@ -61,7 +60,8 @@ def compare(
     choice: options.RuleOptions,
     outputs: Outputs,
     method: Annotated[
-        str | None, typer.Option(help="One or more methods, like optimal,margin; the first is judged.")
+        str | None,
+        typer.Option(metavar="METHOD,METHOD", help="One or more methods, like optimal,margin; the first is judged."),
     ] = None,
     seed: options.Seed = None,
     workers: options.Workers = 1,
@@ -77,6 +77,8 @@ def compare(
     Exits 2 when the first method disagrees in a larger share than regression_gate.max_disagreement_rate, 3 when there
     is no case to judge (with --use-config: fewer than regression_gate.min_cases). With regression_gate.enabled false
     nothing is judged.
+
+    Example: suffice compare --source pdg --method optimal,margin
     """
     from suffice.comparison.view import answer
     from suffice.comparison.workers import pool
@@ -122,10 +124,8 @@ def _generated(given: Cases, setting: options.Setting, methods: list[str]) -> _G
 
 
 def _recorded(path: Path, order: str, setting: options.Setting, methods: list[str]) -> _Given:
-    from suffice.sources.recorded import ORDERS, Samples
+    from suffice.sources.recorded import Samples
 
-    if order not in ORDERS:
-        raise DataError(f"--order is {order!r}; allowed: {', '.join(ORDERS)}")
     samples = Samples(path, setting.rule, given_order=order == "given")
     # Nobody knows the shape of recorded draws.
     return _Given(

@@ -11,7 +11,9 @@ from suffice.cli.metrics import MetricsFile, ReportsDir
 
 
 def evaluate(
-    only: Annotated[str | None, typer.Option(help="Cases to run, like agreement_even,agreement_pdg.")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Cases to run, like agreement_even,agreement_pdg.")
+    ] = None,
     list_cases: Annotated[bool, typer.Option("--list", help="List the cases and run none.")] = False,
     summary: Annotated[Path, typer.Option(help="Where the summary is written.")] = Path("eval_summary.json"),
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here as well.")] = None,
@@ -25,6 +27,8 @@ def evaluate(
 
     Writes the counters of its reference workload to the metrics file where production has counted nothing. Exits 2
     when a case fails.
+
+    Example: suffice eval --only agreement_even --junit eval.xml
     """
     from suffice.runbook import evaluation
     from suffice.runbook.configured import read

@@ -22,7 +22,7 @@ def gate(
     use_config: options.UseConfig = False,
     reports_dir: ReportsDir = Path("TemporaryQueue"),
     metrics_file: MetricsFile = Path("metrics.json"),
-    service: Annotated[str, typer.Option("--service", help="The service whose rollout is looked at.")] = "verifier",
+    service: options.Service = "verifier",
     config: options.ConfigFile = None,
 ) -> Answer:
     """Compare the rollback-storm escalations that were counted with what is allowed.
@@ -32,6 +32,8 @@ def gate(
     SUFFICE_ESCALATION_GATE_ENABLED and SUFFICE_ESCALATION_GATE_MAX_ESCALATIONS stand above the configuration,
     --max-escalations above both. Exits 0 at or below the limit or when the gate is off, 2 above, 3 when no metrics can
     be read or they do not tell.
+
+    Example: suffice gate --use-config
     """
     from suffice.runbook.escalation_gate import configured, judge_escalations
 

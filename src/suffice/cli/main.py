@@ -1,5 +1,6 @@
 """The `suffice` command."""
 
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,35 +10,41 @@ import typer
 
 from suffice import __version__
 from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, runbook, sweep, triage
-from suffice.cli.command import add
+from suffice.cli.command import Grouped, add
 from suffice.cli.eval import evaluate
 from suffice.errors import ExitCode, SufficeError
 from suffice.terminal import print_error, spell_what_is_not_there
 
+NAME = "suffice"
+
 app = typer.Typer(
-    name="suffice",
+    name=NAME,
     help="Monte Carlo decisions with no more samples than they need, and the fixed-sample decision kept.\n\n"
     "Exit codes: 0 holds, 2 fails or bad input, 3 cannot tell because data is missing.",
+    cls=Grouped,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # Help texts are plain: Rich would take what stands in brackets, like [default: 8], for markup and swallow it.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-add(app, "plan", plan.plan)
-add(app, "compare", compare.compare)
-add(app, "rehearse", rehearse.rehearse)
-add(app, "promote", promote.promote)
-add(app, "resolve", resolve.resolve)
-add(app, "eval", evaluate)
-add(app, "sweep", sweep.sweep)
-add(app, "verify-sweep", sweep.verify_sweep)
-add(app, "metrics", metrics.metrics)
-add(app, "gate", gate.gate)
-add(app, "runbook", runbook.runbook)
-app.add_typer(rollout.app, name="rollout")
-app.add_typer(triage.app, name="triage")
+PLAN, ROLL_OUT, CHECK = "Plan and compare", "Roll out", "The runbook's checks"
+for _heading, _name, _command in (
+    (PLAN, "plan", plan.plan),
+    (PLAN, "compare", compare.compare),
+    (ROLL_OUT, "rehearse", rehearse.rehearse),
+    (ROLL_OUT, "promote", promote.promote),
+    (ROLL_OUT, "resolve", resolve.resolve),
+    (CHECK, "runbook", runbook.runbook),
+    (CHECK, "eval", evaluate),
+    (CHECK, "sweep", sweep.sweep),
+    (CHECK, "verify-sweep", sweep.verify_sweep),
+    (CHECK, "metrics", metrics.metrics),
+    (CHECK, "gate", gate.gate),
+):
+    add(app, _heading, _name, _command)
+app.add_typer(rollout.app, name="rollout", rich_help_panel=ROLL_OUT)
+app.add_typer(triage.app, name="triage", rich_help_panel=ROLL_OUT)
 
 
 def _print_version(show: bool) -> None:
@@ -55,6 +62,20 @@ def _suffice(
     pass
 
 
+_NO_CHOICE = re.compile(
+    r"Invalid value for '(?P<name>.+)': (?:Value error, )?(?P<value>.+) is not one of (?P<allowed>.+)\."
+)
+
+
+def _in_our_words(sentence: str) -> str:
+    """What the parser of command lines complains of: what it was, and what is allowed."""
+    told = _NO_CHOICE.fullmatch(sentence)
+    if told is None:
+        return f"{sentence.rstrip('.')} (suffice --help lists what is allowed)"
+    allowed = told["allowed"].replace("'", "")
+    return f"{told['name']} is {told['value']}; allowed: {allowed}"
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
@@ -62,12 +83,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     spell_what_is_not_there()
     try:
-        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name=NAME) or 0
+        # Typer's own 1: a shell whose completion it cannot install.
+        return ExitCode.FAILS if code == 1 else code
+    except SystemExit as done:  # So ends what has printed or installed the shell completion.
+        return int(done.code or 0)
     except SufficeError as error:
         print_error(error)
         return error.exit_code
     except typer.TyperException as error:
-        print_error(f"{error.format_message()} (suffice --help lists what is allowed)")
+        print_error(_in_our_words(error.format_message()))
         return ExitCode.FAILS
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("suffice: interrupted\n")

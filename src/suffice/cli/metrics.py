@@ -30,6 +30,8 @@ def metrics(
     While a rollout is under way, beside it the same of its current stage, from the ledger; and where the metrics file
     and the ledger differ. Exits 3 when there is no metrics file or no decision has been counted, 2 when the file is
     damaged.
+
+    Example: suffice metrics --reports-dir TemporaryQueue
     """
     from suffice.runbook.metrics import show_metrics
     from suffice.telemetry.metrics_file import read

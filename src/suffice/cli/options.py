@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,7 +25,8 @@ Queue = Annotated[
     Path, typer.Option("--queue", help="The folder of store.db, flag.json, metrics.json and triage bundles.")
 ]
 Who = Annotated[
-    str | None, typer.Option("--who", help="Who says so, for the journal [default: the user of this process].")
+    str | None,
+    typer.Option("--who", metavar="NAME", help="Who says so, for the journal [default: the user of this process]."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would follow, and change nothing.")]
 StoreUrl = Annotated[
@@ -40,11 +41,12 @@ StoreUrl = Annotated[
     ),
 ]
 RuleName = Annotated[
-    str | None, typer.Option("--rule", help="proportion, paired_mean, mean, binary_mean or monte_carlo_p.")
+    Literal["proportion", "paired_mean", "monte_carlo_p", "mean", "binary_mean"] | None,
+    typer.Option("--rule", help="The decision rule [default: as configured]."),
 ]
 Method = Annotated[
-    str | None,
-    typer.Option("--method", help="optimal, curtailed, curtailed-exact, margin or fixed [default: as configured]."),
+    Literal["optimal", "curtailed", "curtailed-exact", "margin", "fixed"] | None,
+    typer.Option("--method", help="How the plan is made [default: as configured]."),
 ]
 AtLeast = Annotated[
     float | None, typer.Option("--at-least", help="proportion: the share that must succeed; mean: the claim.")
@@ -55,14 +57,19 @@ MinEffect = Annotated[float | None, typer.Option("--min-effect", help="paired_me
 Draws = Annotated[int | None, typer.Option("--n", help="N, the draws of the fixed decision.")]
 MaxDisagreement = Annotated[
     str | None,
-    typer.Option("--max-disagreement", help="Bound on disagreement: 0.01, or accept=0.001,reject=0.01."),
+    typer.Option(
+        "--max-disagreement", metavar="BOUND", help="Bound on disagreement: 0.01, or accept=0.001,reject=0.01."
+    ),
 ]
 LookEvery = Annotated[int | None, typer.Option("--look-every", help="Draws between looks.")]
 FirstLook = Annotated[int | None, typer.Option("--n-min", help="Draws before the first look [default: --look-every].")]
 Workers = Annotated[int, typer.Option("--workers", help="Processes on this machine that share the work.")]
 Cluster = Annotated[
-    str | None, typer.Option("--cluster", help="Address of a running Dask scheduler, like tcp://10.0.0.1:8786.")
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="A running Dask scheduler, like tcp://10.0.0.1:8786."),
 ]
+Service = Annotated[str, typer.Option("--service", metavar="NAME", help="The service that the rollout is about.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal and the triage item.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
 
 

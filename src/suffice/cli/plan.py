@@ -16,7 +16,7 @@ def plan(
     *,
     choice: options.RuleOptions,
     method: options.Method = None,
-    looks: Annotated[str | None, typer.Option(help="The looks themselves, like 16,32,64.")] = None,
+    looks: Annotated[str | None, typer.Option(metavar="N,N,N", help="The looks themselves, like 16,32,64.")] = None,
     guarded: Annotated[bool, typer.Option("--guarded", help="t rules: for draws of unknown shape.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Every method at the same bound, side by side.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the plan to this .svg or .png file.")] = None,
@@ -27,6 +27,8 @@ def plan(
     """Make a stopping plan and print it: its looks, boundaries, worst disagreement and average sample number (ASN).
 
     It reads no configuration unless --use-config or --config asks for one.
+
+    Example: suffice plan --n 100 --at-least 0.8 --max-disagreement 0.01
     """
     configured = use_config or config is not None
     read = options.asked_config(config, use_config=use_config)

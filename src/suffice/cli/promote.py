@@ -21,7 +21,7 @@ def promote(
     *,
     source: SourceOptions,
     branch: Annotated[
-        str | None, typer.Option(help="The new branch [default: suffice/promote- and the plan's id].")
+        str | None, typer.Option(metavar="NAME", help="The new branch [default: suffice/promote- and the plan's id].")
     ] = None,
     body: Annotated[Path, typer.Option(help="Where the text of the pull request is written.")] = Path(
         "TemporaryQueue/promotion/pull-request.md"
@@ -35,6 +35,8 @@ def promote(
 
     It measures on the even set and on the source, which is pdg unless another is named. Exits 2 when a gate fails on
     one of them, when the work tree is dirty, or when the service is enabled already. It pushes nothing unless asked to.
+
+    Example: suffice promote --push origin --pr
     """
     from suffice.rollout.promotion import Wanted, measure
     from suffice.rollout.promotion import promote as make_promotion

@@ -20,7 +20,10 @@ def rehearse(
     source: SourceOptions,
     fault: Annotated[
         str | None,
-        typer.Option(help="STAGE:KIND; kinds: margin, biased-sampler, nan, no-metrics, storm."),
+        typer.Option(
+            metavar="STAGE:KIND",
+            help="Break the adaptive path in a stage; kinds: margin, biased-sampler, nan, no-metrics, storm.",
+        ),
     ] = None,
     rule: options.RuleName = None,
     method: options.Method = None,
@@ -40,6 +43,8 @@ def rehearse(
 
     The corrections are those of pdg unless others are named. Exits 0 when the rollout completes, 2 when it was rolled
     back, 3 when it paused, and 130 when it was interrupted.
+
+    Example: suffice rehearse --fault canary:margin
     """
     from suffice.extras import require
 

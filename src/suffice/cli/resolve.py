@@ -29,6 +29,8 @@ def resolve(
 
     You can stop it at any moment and start it again: it applies each correction once. With --verify-chain it exits 0
     when the chain is intact, and 2 when it is not.
+
+    Example: suffice resolve --records records.csv --measurements new.csv
     """
     if verify_chain:
         return _verified(where.address)

@@ -10,7 +10,7 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles
-from suffice.cli.command import add, print_answer
+from suffice.cli.command import Grouped, add, print_answer
 from suffice.cli.rollout_options import ActOptions, NoWait, RunnerOptions, ServiceOptions
 from suffice.cli.sources import SourceOptions
 from suffice.errors import ExitCode, MissingDataError, RolloutError
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="The staged switch of a service from fixed to adaptive, in production.\n\n"
     "Exit codes: 0 it goes on or is done; 2 it was or is being rolled back, or what was asked is not possible; 3 it is "
     "paused, awaits approval, or there is no rollout.",
+    cls=Grouped,
     no_args_is_help=True,
 )
 
@@ -34,7 +35,9 @@ def start(
     source: SourceOptions,
     waive: Annotated[
         list[str] | None,
-        typer.Option(help="Go without this gate: determinism, where only the service can build its cases."),
+        typer.Option(
+            metavar="GATE", help="Go without this gate: determinism, where only the service can build its cases."
+        ),
     ] = None,
     check: Annotated[
         list[str] | None,
@@ -43,7 +46,9 @@ def start(
             help="A command that is a gate too: exit 0 holds, 3 cannot tell, any other fails. May stand several times.",
         ),
     ] = None,
-    check_every: Annotated[str, typer.Option(help="How old an answer of --check may get.")] = "6h",
+    check_every: Annotated[
+        str, typer.Option(metavar="DURATION", help="How old an answer of --check may get, like 90s, 15m or 6h.")
+    ] = "6h",
     enable: Annotated[bool, typer.Option("--enable", help="Set verifier.adaptive_sampling.enabled first.")] = False,
     act: ActOptions,
     where: ServiceOptions,
@@ -53,6 +58,8 @@ def start(
     It is refused in three cases: another rollout is active, the last stage cannot keep the required benefit net of its
     audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source; without one,
     those that suffice resolve made are recomputed from its provenance.
+
+    Example: suffice rollout start --source pdg --dry-run
     """
     from suffice.rollout.command_checks import check_of
     from suffice.rollout.operator import Start
@@ -76,6 +83,8 @@ def status(
 
     It reads what the last cycle saw; it measures and changes nothing. Exits 2 when the rollout was or is being rolled
     back, or that was asked for, 3 when it is paused or awaits approval, or there is none.
+
+    Example: suffice rollout status --watch 60
     """
     from suffice.cli.rollout_view import print_short, print_status
 
@@ -92,7 +101,10 @@ def status(
 
 
 def explain(*, where: ServiceOptions) -> Answer:
-    """Say what status says, and what each gate saw last, with its numbers."""
+    """Say what status says, and what each gate saw last, with its numbers.
+
+    Example: suffice rollout explain
+    """
     from suffice.cli.rollout_view import print_explanation
 
     with where.open() as operator:
@@ -101,11 +113,14 @@ def explain(*, where: ServiceOptions) -> Answer:
 
 def history(
     *,
-    rollout: Annotated[str | None, typer.Option(help="Which rollout [default: the newest].")] = None,
+    rollout: Annotated[str | None, typer.Option(metavar="ID", help="Which rollout [default: the newest].")] = None,
     every: Annotated[bool, typer.Option("--all", help="Also the cycles that changed nothing.")] = False,
     where: ServiceOptions,
 ) -> Answer:
-    """Say who did what, when and why, from the journal. Exits 2 when the journal's chain of hashes is broken."""
+    """Say who did what, when and why, from the journal. Exits 2 when the journal's chain of hashes is broken.
+
+    Example: suffice rollout history --all
+    """
     from suffice.cli.rollout_view import print_history
     from suffice.store.actions import Action
     from suffice.store.journal import journal_head, verify_journal
@@ -131,7 +146,10 @@ def cycle(
     act: ActOptions,
     where: ServiceOptions,
 ) -> Answer:
-    """Make one monitoring pass, for cron: measure, judge every gate, act, notify."""
+    """Make one monitoring pass, for cron: measure, judge every gate, act, notify.
+
+    Example: suffice rollout cycle --wait 5
+    """
     from suffice.rollout.lease import Lease
     from suffice.rollout.notify import deliver
 
@@ -165,6 +183,8 @@ def run(
 
     The cycle at work then ends as it should; after 4 s it is left as by a kill, and the exit code is 3. A second daemon
     waits until the first ends or dies. Each cycle prints a line, or with --json an object.
+
+    Example: suffice rollout run --webhook https://example.org/hook
     """
     from suffice.cli.signals import told_to_end
     from suffice.rollout.daemon import run as run_cycles
@@ -201,29 +221,38 @@ def run(
 
 def pause(
     *,
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+    reason: options.Reason = "",
     act: ActOptions,
     where: ServiceOptions,
 ) -> Answer:
-    """Hold the stage as it is. Gates are still judged, and a failed one still rolls back."""
+    """Hold the stage as it is. Gates are still judged, and a failed one still rolls back.
+
+    Example: suffice rollout pause --reason "the host is released today"
+    """
     report = _told(where, act, "pause", reason)
     # What was asked for has happened, so the pause is no failure here.
     return _answer(report, ExitCode.HOLDS)
 
 
 def resume(*, act: ActOptions, where: ServiceOptions) -> Answer:
-    """Let a paused rollout go on. Refused when plan or configuration have changed since its start."""
+    """Let a paused rollout go on. Refused when plan or configuration have changed since its start.
+
+    Example: suffice rollout resume
+    """
     return _answer(_told(where, act, "resume"))
 
 
 def approve(*, act: ActOptions, where: ServiceOptions) -> Answer:
-    """Approve a stage that has passed and waits for it."""
+    """Approve a stage that has passed and waits for it.
+
+    Example: suffice rollout approve --who ann
+    """
     return _answer(_told(where, act, "approve"))
 
 
 def rollback(
     *,
-    reason: Annotated[str, typer.Option(help="Why; it opens the triage item.")],
+    reason: options.Reason,
     old_primary_is_gone: Annotated[
         bool, typer.Option("--old-primary-is-gone", help="The server of the store's old incarnation runs no more.")
     ] = False,
@@ -234,6 +263,8 @@ def rollback(
     """Go back to fixed: lower word and file, wait for the fleet, keep the receipt, switch off, freeze the evidence.
 
     Exits 0 when the baseline was observed, and 2 when it was not yet. Then `suffice rollout cycle` or `run` goes on.
+
+    Example: suffice rollout rollback --reason "latency has doubled"
     """
     from suffice.rollout.phases import Phase
     from suffice.rollout.rollback import roll_back
@@ -252,19 +283,24 @@ def rollback(
 
 def release(
     *,
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")],
+    reason: options.Reason,
     act: ActOptions,
     where: ServiceOptions,
 ) -> Answer:
     """Let a completed rollout stand without a runner, for this plan, configuration and store.
 
     Without it everybody is fixed some minutes after the last cycle. A failover ends it, and release renews it.
+
+    Example: suffice rollout release --reason "a month without a rollback"
     """
     return _answer(_told(where, act, "release", reason))
 
 
 def fleet(*, where: ServiceOptions) -> Answer:
-    """List the processes of the service: which word each has seen, and how long it may still act on it."""
+    """List the processes of the service: which word each has seen, and how long it may still act on it.
+
+    Example: suffice rollout fleet --json
+    """
     from suffice.cli.rollout_view import print_fleet
     from suffice.rollout.fleet import plain_member
 
@@ -274,30 +310,23 @@ def fleet(*, where: ServiceOptions) -> Answer:
 
 
 def advance(*, act: ActOptions, where: ServiceOptions) -> Answer:
-    """Judge now rather than at the next cycle, and end the stage if it is proven. It skips no hold and no proof."""
+    """Judge now rather than at the next cycle, and end the stage if it is proven. It skips no hold and no proof.
+
+    Example: suffice rollout advance --dry-run
+    """
     with where.open() as operator:
         return _answer(operator.advance(act.by, dry_run=act.dry_run))
 
 
-COMMANDS: tuple[Callable[..., Answer | ExitCode], ...] = (
-    start,
-    status,
-    explain,
-    history,
-    cycle,
-    run,
-    pause,
-    resume,
-    approve,
-    release,
-    rollback,
-    fleet,
-    advance,
-    rollout_prune.prune,
-    rollout_roles.roles,
-)
-for _command in COMMANDS:
-    add(app, _command.__name__, _command)
+COMMANDS: dict[str, tuple[Callable[..., Answer | ExitCode], ...]] = {
+    "See": (status, explain, history, fleet),
+    "Run": (start, cycle, run),
+    "Decide": (pause, resume, approve, advance, release, rollback),
+    "Keep the store": (rollout_prune.prune, rollout_roles.roles),
+}
+for _heading, _commands in COMMANDS.items():
+    for _command in _commands:
+        add(app, _heading, _command.__name__, _command)
 
 
 def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = "") -> "Report":

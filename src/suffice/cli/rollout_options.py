@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ServiceOptions(options.StoreOptions):
     """The options that name a service, its store and its configuration."""
 
-    service: Annotated[str, typer.Option("--service", help="The service that the rollout is about.")] = "verifier"
+    service: options.Service = "verifier"
     config: options.ConfigFile = None
 
     @property
@@ -69,6 +69,7 @@ class RunnerOptions:
     webhook: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="Send notifications to this URL [default: $SUFFICE_WEBHOOK].",
             envvar="SUFFICE_WEBHOOK",
             show_envvar=False,

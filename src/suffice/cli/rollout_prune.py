@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def prune(
-    older_than: Annotated[str, typer.Option(help='The age from which decisions go: "90d", "24h".')],
+    older_than: Annotated[str, typer.Option(metavar="DURATION", help='The age from which decisions go: "90d", "24h".')],
     where: options.StoreOptions,
     dry_run: options.DryRun = False,
 ) -> Answer:
@@ -23,6 +23,8 @@ def prune(
 
     Decisions of a rollout that is not over, or whose triage item is open, stay. So do roll-ups, the journal and
     bundles. It takes the store's lock for a short time only, again and again.
+
+    Example: suffice rollout prune --older-than 90d --dry-run
     """
     from suffice.store.database import open_store
     from suffice.store.retention import prune as prune_store

@@ -11,14 +11,22 @@ from suffice.terminal import print_lines
 
 def roles(
     where: options.StoreOptions,
-    decide: Annotated[str | None, typer.Option(help="The role of processes that decide.", show_default=False)] = None,
-    run: Annotated[str | None, typer.Option(help="The role of runner and operator.", show_default=False)] = None,
-    read: Annotated[str | None, typer.Option(help="The role of whoever looks.", show_default=False)] = None,
+    decide: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="The role of processes that decide.", show_default=False)
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="The role of runner and operator.", show_default=False)
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="The role of whoever looks.", show_default=False)
+    ] = None,
     dry_run: options.DryRun = False,
 ) -> Answer:
     """Give roles of the database server their rights on the store, after bringing it to the current schema.
 
     Said by the role that owns the tables, and again after each migration. The roles exist already: CREATE ROLE.
+
+    Example: suffice rollout roles --decide app --run runner --read viewer
     """
     from suffice.errors import StoreError
     from suffice.store.database import open_store

@@ -27,6 +27,8 @@ def runbook(
 
     What each check printed is kept as NAME.out, the exit codes in runbook.json. Exits 2 when a check fails, 3 when none
     fails but one cannot tell.
+
+    Example: suffice runbook --budget 40
     """
     from suffice.runbook.checks import Cycle, run_checks
     from suffice.runbook.configured import read

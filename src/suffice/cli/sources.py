@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,7 +28,7 @@ Measurements = Annotated[
 class SourceOptions:
     """The options that name where corrections come from."""
 
-    source: Annotated[str | None, typer.Option("--source", help="Known corrections: pdg or codata.")] = None
+    source: Annotated[Literal["pdg", "codata"] | None, typer.Option("--source", help="Known corrections.")] = None
     records: Records = None
     measurements: Measurements = None
 

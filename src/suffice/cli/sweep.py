@@ -14,7 +14,9 @@ def sweep(
         "TemporaryQueue/adversarial_sweep"
     ),
     budget: Annotated[int | None, typer.Option(help="The most runs, spread over the scenarios.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Scenarios to run, like small_noise,heavy_tail.")] = None,
+    scenarios: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Scenarios to run, like small_noise,heavy_tail.")
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Runs of each cell, each with draws of its own.")] = 1,
     grid_file: Annotated[Path | None, typer.Option(help="JSON: {scenario: {parameter: [values]}}.")] = None,
     seed: options.Seed = None,
@@ -28,6 +30,8 @@ def sweep(
     """Run the adversarial scenarios over their grids, fixed and adaptive, and write a report for each run.
 
     Started again after a kill, it continues. Exits 2 when an expectation fails, or a run cannot be made.
+
+    Example: suffice sweep --budget 40 --deterministic
     """
     from suffice.runbook.configured import read
     from suffice.runbook.sweep_run import Wanted, run_sweep
@@ -47,6 +51,8 @@ def verify_sweep(
     """Verify what a sweep wrote: complete, canonical, and its reports agree with its table.
 
     Compared sweeps, or folders of reports, must be equal but for report_file. Exits 2 with a line for each finding.
+
+    Example: suffice verify-sweep --sweep-dir sweep_a --compare-dir sweep_b
     """
     from suffice.runbook.sweep_run import verify_sweep as verified
 

@@ -9,7 +9,7 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.cli.command import add
+from suffice.cli.command import Grouped, add
 from suffice.errors import ExitCode
 from suffice.terminal import print_lines, print_table
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="What was rolled back: the items, their frozen evidence, and a difference that happens again.",
+    cls=Grouped,
     no_args_is_help=True,
 )
 
-Item = Annotated[str, typer.Argument(help="The item's id, as `suffice triage list` prints it.")]
+Item = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id, as `suffice triage list` prints it.")]
 ItemOrBundle = Annotated[Path, typer.Argument(metavar="ITEM", help="An item's id, or a bundle's folder.")]
 
 
@@ -32,7 +33,10 @@ def list_items(
     every: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
     where: options.StoreOptions,
 ) -> Answer:
-    """The open items, one for each rollout that was rolled back."""
+    """The open items, one for each rollout that was rolled back.
+
+    Example: suffice triage list --all
+    """
     from suffice.store.rollouts import load_rollout
     from suffice.store.triage import items
 
@@ -66,7 +70,10 @@ def _moment(at: float) -> str:
 
 
 def show(item: Item, *, where: options.StoreOptions) -> Answer:
-    """An item: why, which gates failed, where its evidence is, and the commands to begin with."""
+    """An item: why, which gates failed, where its evidence is, and the commands to begin with.
+
+    Example: suffice triage show verifier-000001
+    """
     chosen = _item(item, where)
     file = Path(chosen.bundle) / "TRIAGE.md"
     text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else None
@@ -81,11 +88,14 @@ def show(item: Item, *, where: options.StoreOptions) -> Answer:
 def close(
     item: Item,
     *,
-    note: Annotated[str, typer.Option(help="What it was, and what was done about it.")],
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What it was, and what was done about it.")],
     who: options.Who = None,
     where: options.StoreOptions,
 ) -> Answer:
-    """Close an item, with what it was. The bundle stays; from then on retention may remove the rollout's old rows."""
+    """Close an item, with what it was. The bundle stays; from then on retention may remove the rollout's old rows.
+
+    Example: suffice triage close verifier-000001 --note "a biased sampler"
+    """
     import time
 
     from suffice.triage.items import close as close_item
@@ -97,7 +107,10 @@ def close(
 
 
 def check(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
-    """Check every file of a bundle against its manifest. Exits 2 when one was changed, added or removed."""
+    """Check every file of a bundle against its manifest. Exits 2 when one was changed, added or removed.
+
+    Example: suffice triage check verifier-000001
+    """
     from suffice.triage.manifest import check as checked
 
     bundle = _bundle(item, where)
@@ -111,12 +124,14 @@ def check(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
 def reproduce(
     item: ItemOrBundle,
     *,
-    key: Annotated[str | None, typer.Option(help="The decision [default: the bundle's first].")] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="The decision [default: the bundle's first].")] = None,
     where: options.StoreOptions,
 ) -> Answer:
     """Decide a disagreeing decision of a bundle again from its seed, and print both paths look by look.
 
     Exits 0 when the difference is seen again, 2 when it is not.
+
+    Example: suffice triage reproduce verifier-000001
     """
     from suffice.rehearsal.faults import feed_of
     from suffice.triage.reproduce import reproduce as reproduced
@@ -141,7 +156,7 @@ for _name, _command in (
     ("check", check),
     ("reproduce", reproduce),
 ):
-    add(app, _name, _command)
+    add(app, "Commands", _name, _command)
 
 
 def _open(where: options.StoreOptions) -> "Store":

@@ -13,7 +13,6 @@ from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recordin
 from suffice.verifier.case import Case
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
-ORDERS = ("keyed", "given")
 
 
 @dataclass(frozen=True, slots=True)
