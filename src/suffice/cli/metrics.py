@@ -22,7 +22,7 @@ def metrics(
     from_ledger: Annotated[
         bool, typer.Option("--from-ledger", help="Count the ledger of the store instead: it is the truth.")
     ] = False,
-    service: Annotated[str, typer.Option("--service", help="The service whose rollout is looked at.")] = "verifier",
+    service: options.Service = "verifier",
     config: options.ConfigFile = None,
 ) -> Answer:
     """Show what has been counted: decisions by arm, draws, what was saved, audits, rollbacks, escalations, fallbacks.
