@@ -17,7 +17,7 @@ from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.serving import refused as refused_rows
 from suffice.serving.refused import FILE, FOLDER, Refused, deliver, put_aside
 from suffice.store.database import Store, agents_store, open_store
-from suffice.store.decision_row import DecisionRow
+from suffice.store.decision_row import LONGEST, DecisionRow
 from suffice.store.irregular import Irregular, Irregularities, irregular_of
 from suffice.store.ledger import Ledger
 
@@ -50,6 +50,13 @@ def test_a_store_that_is_out_of_reach_refuses_nothing(tmp_path: Path) -> None:
     assert refused == []
 
 
+def test_where_nothing_waits_no_store_is_asked_and_no_folder_made(tmp_path: Path) -> None:
+    with agents_store(tmp_path / "none" / "store.db") as store:
+        assert deliver(Ledger(store), [], []) == 0
+        put_aside(Ledger(store), tmp_path / "spool", [])
+    assert list(tmp_path.iterdir()) == []
+
+
 class Strange(Ledger):
     """A ledger that one row breaks, in a way that nobody thought of, or for which the process has no memory or disk."""
 
@@ -79,6 +86,14 @@ def test_whatever_a_row_raises_is_that_rows_and_blocks_no_other(tmp_path: Path, 
     assert "a row cannot be stored: " in why and "Error: " in why
 
 
+def test_a_row_that_has_no_json_is_put_aside_as_its_text(tmp_path: Path) -> None:
+    strange = replace(ROW, estimate="high")  # type: ignore[arg-type]
+    with open_store(tmp_path / "store.db") as store:
+        refused = list[Refused]()
+        assert deliver(Ledger(store), [strange, replace(ROW, key="k2")], refused) == 1
+    assert [one.what for one in refused] == [repr(strange)]
+
+
 @pytest.mark.parametrize("error", [MemoryError, OSError, StoreError])
 def test_what_the_process_or_the_store_lacks_is_no_fault_of_a_row(tmp_path: Path, error: type[Exception]) -> None:
     with open_store(tmp_path / "store.db") as store:
@@ -89,7 +104,7 @@ def test_what_the_process_or_the_store_lacks_is_no_fault_of_a_row(tmp_path: Path
     assert refused == []
 
 
-@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e300, "yesterday", None])
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e15, 1e17, 1e300, "yesterday", None])
 def test_what_was_decided_at_no_moment_is_put_aside_as_of_now(tmp_path: Path, at: Any) -> None:
     with open_store(tmp_path / "store.db") as store:
         before = time()
@@ -103,6 +118,17 @@ def test_a_rollout_whose_name_cannot_be_stored_is_nobody_knows_which(tmp_path: P
     with open_store(tmp_path / "store.db") as store:
         put_aside(Ledger(store), tmp_path, [Refused({"rollout": rollout, "stage": "s"}, "no row", 1.0)])
         assert counted(store, "another") == Irregularities(1, 1.0)
+
+
+@pytest.mark.parametrize("length, known", [(LONGEST // 4, True), (LONGEST // 4 + 1, False)])
+def test_a_name_as_long_as_the_ledger_takes_is_known_whatever_its_letters(
+    tmp_path: Path, length: int, known: bool
+) -> None:
+    name = "\N{GRINNING FACE}" * length
+    with open_store(tmp_path / "store.db") as store:
+        put_aside(Ledger(store), tmp_path, [Refused({"rollout": name, "stage": "s"}, "no row", 1.0)])
+        assert counted(store, name) == Irregularities(1, 1.0)
+        assert (counted(store, "another") == Irregularities()) is known
 
 
 def counted(store: Store, rollout: str = "r", stage: str = "s") -> Irregularities:
@@ -128,13 +154,32 @@ def test_what_names_no_stage_is_counted_for_all_of_them(
     assert caplog.messages == [f"{file}: a row was put aside: no row of Suffice"] * 2
 
 
-def test_what_is_nested_too_deeply_to_be_written_is_put_aside_by_its_beginning(tmp_path: Path) -> None:
+def nested() -> list[Any]:
     deep: list[Any] = []
     for _ in range(200_000):
         deep = [deep]
+    return deep
+
+
+def holding_itself() -> list[Any]:
+    itself: list[Any] = []
+    itself.append(itself)
+    return itself
+
+
+@pytest.mark.parametrize(
+    "what, beginning",
+    [(nested(), "[[[[[[[...]]]]]]]"), (holding_itself(), "[[[[[[[...]]]]]]]"), ({("a", "b"): 1}, "{('a', 'b'): 1}")],
+    ids=["nested too deeply", "holds itself", "a key that is no text"],
+)
+def test_what_cannot_be_written_is_put_aside_by_its_beginning(tmp_path: Path, what: Any, beginning: str) -> None:
     with open_store(tmp_path / "store.db") as store:
-        put_aside(Ledger(store), tmp_path, [Refused(deep, "no row of Suffice", 1.0)])
-    assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii"))["row"] == "[[[[[[[...]]]]]]]"
+        put_aside(Ledger(store), tmp_path, [Refused(what, "no row of Suffice", 1.0)])
+    assert json.loads((tmp_path / FOLDER / FILE).read_text(encoding="ascii")) == {
+        "why": "no row of Suffice",
+        "at": "1970-01-01T00:00:01+00:00",
+        "row": beginning,
+    }
 
 
 def test_what_a_full_disk_took_a_part_of_is_not_counted_and_spoils_no_later_line(
