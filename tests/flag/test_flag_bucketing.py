@@ -97,6 +97,15 @@ def test_a_flag_that_answers_as_recorded_misplaces_nobody():
     assert misplaced(sample, Exposure(30, "s1", ("eu",)), OnPaper(set()), region="us") == ()
 
 
+def test_a_target_is_adaptive_from_the_weight_above_its_bucket_on():
+    sample = record("s1", ["pump-7"])
+    bucket = sample.buckets["pump-7"]
+    for weight, adaptive in ((bucket, ()), (bucket + 1, ("pump-7",))):
+        assert inside(Exposure(weight, "s1"), ["pump-7"]) == adaptive
+        assert misplaced(sample, Exposure(weight, "s1"), OnPaper(set(adaptive))) == ()
+        assert misplaced(sample, Exposure(weight, "s1", ("eu", "us")), OnPaper(set(adaptive)), region="us") == ()
+
+
 def test_a_flag_that_buckets_otherwise_is_noticed():
     sample = record("s1", TARGETS[:200])
     others = set(inside(Exposure(30, "s2"), TARGETS[:200]))

@@ -21,6 +21,7 @@ JUDGES = {
     "gates/plan.py": ("gates/test_gate_plan.py", GATES),
     "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
+    "flag/bucketing.py": ("flag/test_flag_bucketing.py",),
     "flag/document.py": ("flag/test_flag_document.py",),
     "flag/evaluation.py": ("flag/test_flag_lowering.py",),
     "flag/file.py": ("flag/test_flag_file.py",),
