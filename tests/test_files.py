@@ -1,16 +1,22 @@
 """Whole files or none."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from socket import AF_UNIX, socket
+from threading import Thread
 from typing import Any
 
 import pytest
 
+import suffice
 from store_places import ROW
-from suffice.errors import OutputError
-from suffice.files import write_atomically
+from suffice.errors import DataError, OutputError
+from suffice.files import check_writable, replacing, write_atomically
+from suffice.flag.document import Exposure
 from suffice.flag.file import publish
+from suffice.locks import process_lock
 from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.serving.spool import Spool
 from suffice.store.database import open_store
@@ -97,3 +103,108 @@ def test_what_holds_or_steers_decisions_is_made_for_owner_and_group_and_keeps_it
     files = [*spools.glob("*.jsonl"), spools / "refused" / "rows.jsonl"]
     spool.close()
     assert [path.stat().st_mode & 0o777 for path in files] == [0o640] * 2
+
+
+def linked(folder: Path, name: str) -> tuple[Path, Path]:
+    """A link, and the file in another folder that it leads to by way of a second link."""
+    shared, second, link = folder / "shared" / name, folder / f"second-{name}", folder / "here" / name
+    shared.parent.mkdir(exist_ok=True)
+    second.symlink_to(shared)
+    link.symlink_to(second)
+    return link, shared
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "a flag": lambda path: publish(path, Exposure(50, "salt", ())),
+    "metrics": lambda path: flush(Counters(), path),
+    "a plan": suffice.plan(suffice.Proportion(0.5), 10, 0.01).save,
+    "long results": lambda path: replaced(path, "text"),
+}
+
+
+def replaced(path: Path, text: str) -> None:
+    check_writable(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("there", [True, False], ids=["a file", "nothing yet"])
+def test_a_link_stays_a_link_and_what_it_leads_to_is_written(
+    there: bool, write: Callable[[Path], object], tmp_path: Path, folder: Path
+) -> None:
+    """Seen: a rollback replaced the link, and the service that reads the shared file stayed adaptive."""
+    link, shared = linked(tmp_path, "file.json")
+    plain = folder / "plain.json"
+    if there:
+        for path in (plain, shared):
+            write(path)
+            path.chmod(0o604)
+    write(plain)
+    write(link)
+    assert link.is_symlink() and (tmp_path / "second-file.json").is_symlink()
+    assert shared.read_bytes() == plain.read_bytes()
+    assert shared.stat().st_mode == plain.stat().st_mode
+    assert {path.name for path in shared.parent.iterdir()} <= {"file.json", "file.json.lock"}
+
+
+def test_processes_that_count_through_different_links_share_one_lock(tmp_path: Path, folder: Path) -> None:
+    link, shared = linked(tmp_path, "metrics.json")
+    held = process_lock(shared.with_name("metrics.json.lock"))
+    with held, pytest.raises(OutputError, match="locked by another process"):
+        flush(Counters(), link, patience=0.1)
+
+
+def test_links_in_a_circle_are_refused_in_one_line(folder: Path) -> None:
+    (folder / "a").symlink_to(folder / "b")
+    (folder / "b").symlink_to(folder / "a")
+    for write in (lambda path: write_atomically(path, "new"), lambda path: replaced(path, "new")):
+        with pytest.raises(OutputError, match="a: cannot be written: "):
+            write(folder / "a")
+    assert (folder / "a").is_symlink()
+
+
+def test_a_file_of_another_owner_keeps_its_owner_and_mode(folder: Path) -> None:
+    """Where we are not root there is only one owner to keep."""
+    path = folder / "file.txt"
+    write_atomically(path, "old")
+    owner = (65534, 65533) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(path, *owner)
+    path.chmod(0o2640)
+    for write in (lambda: write_atomically(path, "new"), lambda: replaced(path, "newer")):
+        write()
+        there = path.stat()
+        assert ((there.st_uid, there.st_gid), there.st_mode & 0o7777) == (owner, 0o2640)
+    assert path.read_text(encoding="utf-8") == "newer"
+
+
+def test_a_pipe_and_a_device_are_written_to_and_never_replaced(folder: Path) -> None:
+    """Seen: `--csv FIFO` made a regular file of it."""
+    pipe, came = folder / "pipe", []
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: came.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    replaced(pipe, "rows\n" * 3)
+    reader.join()
+    assert came == ["rows\n" * 3]
+    assert pipe.is_fifo()
+    (folder / "null").symlink_to("/dev/null")
+    for path in (Path("/dev/null"), folder / "null"):
+        replaced(path, "rows")
+        write_atomically(path, "text")
+        assert path.is_char_device()
+    assert (folder / "null").is_symlink()
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_what_is_no_plain_file_is_left_as_it_is(write: Callable[[Path], object], folder: Path) -> None:
+    with socket(AF_UNIX) as bound:
+        bound.bind(str(folder / "s"))
+        with pytest.raises(OutputError, match="s: cannot be written: it is no plain file"):
+            write(folder / "s")
+        assert (folder / "s").is_socket()
+    os.mkfifo(folder / "pipe")
+    if write is not WRITERS["long results"]:
+        with pytest.raises((OutputError, DataError)):
+            write(folder / "pipe")
+        assert (folder / "pipe").is_fifo()

@@ -3,11 +3,11 @@
 import glob
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_IMODE, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 
 from suffice.errors import OutputError
 
@@ -20,22 +20,38 @@ def private_opener(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE)
 
 
+def followed(path: Path) -> Path:
+    """The file that a path means, where its links lead. Raises OSError for links that lead in a circle."""
+    if not path.is_symlink():
+        return path
+    with suppress(FileNotFoundError):
+        path.stat()
+    return Path(os.path.realpath(path))
+
+
 def write_atomically(
     path: Path, content: str | bytes, *, mtime_ns: int | None = None, sync_folder: bool = False, mode: int = 0o666
 ) -> None:
     """Replace `path` by `content`; a reader, or a kill at any instant, finds the old file or the new one, never a part.
 
-    Missing folders are made, and the mode of a file that is replaced is kept; a new one has `mode`, less what the
-    process's umask takes. `mtime_ns`, if given, is the new file's modification time from its first instant. With
-    `sync_folder` the replacement itself is on the disk when this returns: for what a promise rests on.
-    Raises OutputError, with nothing left behind, when it cannot be written.
+    A link stays a link: what it leads to is replaced. Missing folders are made. The mode of a file that is replaced is
+    kept, and its owner as far as the system lets us; a new one has `mode`, less what the process's umask takes.
+    `mtime_ns`, if given, is the new file's modification time from its first instant. With `sync_folder` the replacement
+    itself is on the disk when this returns: for what a promise rests on. A character device is written to.
+    Raises OutputError, with nothing left behind, when it cannot be written, or is a pipe, a socket or a disk.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
+        target = followed(path)
+        there = _standing(target)
+        if there is not None and not S_ISREG(there.st_mode):
+            if not S_ISCHR(there.st_mode):
+                raise OSError("it is no plain file")
+            target.write_bytes(data)
+            return
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
         # Not mkstemp, whose files nobody else may read: a flag or metrics file has readers of other accounts.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         # Made within this block: an interrupt right after would leave it behind.
@@ -43,13 +59,12 @@ def write_atomically(
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
+        _keep_rights(there, temporary)
         if mtime_ns is not None:
             os.utime(temporary, ns=(mtime_ns, mtime_ns))
-        temporary.replace(path)
+        temporary.replace(target)
         if sync_folder:
-            _sync_folder(path.parent)
+            _sync_folder(target.parent)
     except OSError as error:
         _remove(temporary)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -58,9 +73,35 @@ def write_atomically(
         raise
 
 
-def _remove(temporary: Path) -> None:
-    with suppress(OSError):
-        temporary.unlink(missing_ok=True)
+def _standing(target: Path) -> os.stat_result | None:
+    """What stands at a path now, None for nothing. Raises OSError for a folder."""
+    try:
+        there = target.stat()
+    except FileNotFoundError:
+        return None
+    if S_ISDIR(there.st_mode):
+        raise IsADirectoryError("it is a folder")
+    return there
+
+
+def _keep_rights(there: os.stat_result | None, temporary: Path) -> None:
+    """Give the file that is to replace another one that one's owner and mode."""
+    if there is None:
+        return
+    made = temporary.stat()
+    if (there.st_uid, there.st_gid) != (made.st_uid, made.st_gid) and hasattr(os, "chown"):
+        for uid, gid in ((there.st_uid, there.st_gid), (-1, there.st_gid)):
+            with suppress(PermissionError):
+                os.chown(temporary, uid, gid)
+                break
+    # After the owner, whose change takes some bits away.
+    temporary.chmod(S_IMODE(there.st_mode))
+
+
+def _remove(temporary: Path | None) -> None:
+    if temporary is not None:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -77,33 +118,54 @@ def _sync_folder(folder: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write a long result to; when the block ends well, that file replaces `path`.
 
-    When it does not, nothing is left, and `path` is as it was. Raises OutputError when it cannot be written.
+    When it does not, nothing is left, and `path` is as it was. A link stays a link, and rights are kept, as
+    `write_atomically` does. A pipe or a character device is written to as it stands. Raises OutputError when it cannot
+    be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target = followed(path)
+        there = _standing(target)
+        if there is not None and _takes_writing(there):
+            yield target
+            return
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
+        _keep_rights(there, temporary)
+        temporary.replace(target)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def check_writable(path: Path) -> None:
-    """Raises OutputError when `write_atomically` could not write here; for use before long work. Leaves no file."""
+    """Raises OutputError when `replacing` could not write here; for use before long work. Leaves no file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        tempfile.TemporaryFile(dir=path.parent).close()
+        target = followed(path)
+        there = _standing(target)
+        if there is not None and _takes_writing(there):
+            if not os.access(target, os.W_OK):
+                raise PermissionError("it may not be written")
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _takes_writing(there: os.stat_result) -> bool:
+    """Whether what stands there is written to, and not replaced. Raises OSError for what is neither."""
+    if S_ISREG(there.st_mode):
+        return False
+    if S_ISCHR(there.st_mode) or S_ISFIFO(there.st_mode):
+        return True
+    raise OSError("it is no plain file")
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of writing `path`. Only for who knows that nobody is writing it now."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    target = followed(path)
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from stat import S_IMODE
 
 from suffice.config.reading import parse, read
 from suffice.files import write_atomically
@@ -22,10 +21,7 @@ def set_enabled(path: Path, enabled: bool) -> None:  # noqa: FBT001
     text = read(path)
     if parse(text, str(path)).verifier.adaptive_sampling.enabled is enabled:
         return
-    target = path.resolve()
-    mode = S_IMODE(target.stat().st_mode)
-    write_atomically(target, _with_enabled(text, "true" if enabled else "false"), sync_folder=True)
-    target.chmod(mode)
+    write_atomically(path, _with_enabled(text, "true" if enabled else "false"), sync_folder=True)
 
 
 def _with_enabled(text: str, value: str) -> str:

@@ -16,7 +16,7 @@ from filelock import Timeout
 
 from suffice import strict_json
 from suffice.errors import DataError, MissingDataError, OutputError
-from suffice.files import PRIVATE, remove_leftovers, write_atomically
+from suffice.files import PRIVATE, followed, remove_leftovers, write_atomically
 from suffice.locks import process_lock
 from suffice.telemetry.counters import Counter, Counters, Counts
 
@@ -104,6 +104,9 @@ def stand_in(counts: Counts, path: Path, source: str) -> bool:
 
 
 def _stored(path: Path) -> Counts:
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for.
+        raise OutputError(f"{path}: cannot be written: it is no plain file")
     try:
         stored = read(path)
     except MissingDataError:
@@ -129,10 +132,12 @@ def to_text(counts: Counts, source: str = PRODUCTION) -> str:
 
 @contextmanager
 def _locked(path: Path, patience: float) -> Iterator[None]:
-    # A lock file of its own: the metrics file is replaced, and a lock on what is replaced guards nothing.
+    # A lock file of its own: the metrics file is replaced, and a lock on what is replaced guards nothing. Whoever comes
+    # by a link meets the others at the file itself.
     try:
-        lock = process_lock(path.with_name(f"{path.name}.lock"), timeout=patience)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target = followed(path)
+        lock = process_lock(target.with_name(f"{target.name}.lock"), timeout=patience)
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(poll_interval=_POLL_SECONDS)
     except Timeout as error:
         raise OutputError(f"{path}: locked by another process for more than {patience:.0f} s") from error
