@@ -29,13 +29,17 @@ PLANS = {
     "paired_mean, min_effect": suffice.plan(suffice.PairedMean(min_effect=0.4), N, 0.1, look_every=4),
     "paired_mean, guarded": suffice.plan(suffice.PairedMean(), N, 0.2, look_every=4, guarded=True),
     "mean, guarded": suffice.plan(Mean(at_least=0.5), N, 0.2, look_every=4, guarded=True),
+    "proportion, 5/6": suffice.plan(suffice.Proportion((5, 6)), 36, 0.05, look_every=4),
+    "monte_carlo_p, 1/7": suffice.plan(MonteCarloP((1, 7)), 34, 0.05, look_every=4),
 }
 
 
 def draws_for(plan: Plan, rng: np.random.Generator) -> list[list[float]]:
     """Clear ones, close ones, equal ones, and one with a draw that is not finite."""
     if hasattr(plan.rule, "threshold"):
-        samples = [(rng.random(N) < p).astype(int).tolist() for p in (0.0, 0.02, 0.3, 0.75, 0.8, 0.98, 1.0)]
+        samples = [(rng.random(plan.n) < p).astype(int).tolist() for p in (0.0, 0.02, 0.3, 0.75, 0.8, 0.98, 1.0)]
+        # Exactly five ones of six, and a p-value of exactly 1/7.
+        samples += [[int(i % 6 != 0) for i in range(plan.n)], [int(i % 9 == 0) for i in range(plan.n)]]
     else:
         shapes = [rng.standard_normal(N) + effect for effect in (0.0, 0.1, 0.4, 0.9, -0.9, 1.5)]
         shapes += [rng.standard_exponential(N), 0.5 - rng.standard_exponential(N), np.ones(N), np.zeros(N)]

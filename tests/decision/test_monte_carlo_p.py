@@ -27,6 +27,22 @@ def test_accepts_iff_the_p_value_is_at_most_alpha(digits: str, n: int) -> None:
         assert (n - exceedances >= rule.threshold(n)) == accepts
 
 
+def test_every_p_value_is_at_most_itself() -> None:
+    for n in range(2, 101):
+        for exceedances in range(n):
+            for alpha in ((1 + exceedances) / (n + 1), (1 + exceedances, n + 1), Fraction(1 + exceedances, n + 1)):
+                if float(Fraction(1 + exceedances, n + 1)) < 1:
+                    assert MonteCarloP(alpha).threshold(n) == n - exceedances
+
+
+def test_a_level_needs_as_many_draws_as_its_p_value_does() -> None:
+    for n in range(1, 1001):
+        MonteCarloP(1 / (n + 1)).check_n(n)
+        if n > 1:
+            with pytest.raises(PlanError, match=f"allowed: at least {n} draws"):
+                MonteCarloP(1 / (n + 1)).check_n(n - 1)
+
+
 def test_a_run_counts_exceedances_against_acceptance() -> None:
     plan = suffice.plan(MonteCarloP(0.05), 99, 0.01)
     assert plan.guarantee == "exact"

@@ -1,7 +1,9 @@
-"""Proportion: at least ⌈at_least·N⌉ of N, in decimal arithmetic."""
+"""Proportion: k of N are accepted when k/N, as the nearest double, is at least the given share."""
 
 from decimal import ROUND_CEILING, Decimal
-from math import inf, nan
+from fractions import Fraction
+from math import ceil, inf, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from suffice.decision.counts import CountTally
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
+from suffice.decision.share import share_in
 from suffice.errors import DataError, PlanError
 
 
@@ -26,6 +29,56 @@ def test_the_threshold_is_the_ceiling_of_the_decimal_product() -> None:
         for n in (1, 2, 3, 7, 10, 64, 100, 256, 999, 1000, 10_000):
             expected = int((digits * n).to_integral_value(ROUND_CEILING))
             assert Proportion(float(digits)).threshold(n) == expected
+
+
+def test_every_share_of_n_is_reached_by_its_own_count() -> None:
+    """Seen: 2,002 of these 5,050 shares asked for one more."""
+    for n in range(1, 101):
+        for k in range(1, n + 1):
+            assert Proportion(k / n).threshold(n) == Proportion((k, n)).threshold(n) == k
+            assert Proportion(Fraction(k, n)).threshold(n) == k
+    assert Proportion((5, 6)).threshold(6) == 5
+    assert Proportion((5, 6)).threshold(6_000_000) == 5_000_000
+
+
+@given(st.floats(0, 1), st.integers(1, 300))
+def test_the_threshold_is_the_least_count_whose_share_reaches_the_given_one(share: float, n: int) -> None:
+    assert Proportion(share).threshold(n) == next(k for k in range(n + 2) if k / n >= share)
+
+
+@given(st.integers(1, 10**8).flatmap(lambda b: st.tuples(st.integers(0, b), st.just(b))), st.integers(1, 10**7))
+def test_a_fraction_asks_for_the_count_that_exact_arithmetic_gives(pair: tuple[int, int], n: int) -> None:
+    assert Proportion(pair).threshold(n) == ceil(Fraction(*pair) * n)
+
+
+def test_a_share_of_32_bits_is_what_it_is_written_as() -> None:
+    assert Proportion(np.float32(0.8)).threshold(100) == 80
+
+
+@pytest.mark.parametrize(
+    ("share", "sentence"),
+    [
+        (80, "at_least is 80; allowed: 0 to 1; 80 % is 0.8"),
+        (-0.1, "at_least is -0.1; allowed: 0 to 1"),
+        (nan, "at_least is nan; allowed: 0 to 1"),
+        ("0.8", "at_least is '0.8'; allowed: a number like 0.8, or a fraction like (5, 6)"),
+        ((5, 0), "allowed: a number, or (k, n) with n from 1 to 100000000"),
+        ((1, 10**9), "allowed: a number, or (k, n) with n from 1 to 100000000"),
+        ((5.0, 6), "allowed: a number, or (k, n)"),
+        ((7, 6), "at_least is (7, 6); allowed: 0 to 1"),
+    ],
+)
+def test_what_is_no_share_is_refused(share: Any, sentence: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        Proportion(share)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("5/6", 5 / 6), ("80%", 0.8), ("80 %", 0.8), (" 0.8 ", 0.8), ("99.5%", 0.995), ("1", 1.0)]
+)
+def test_what_a_person_writes_is_read_as_a_share(text: str, share: float) -> None:
+    assert share_in(text) == share
 
 
 def test_all_and_none() -> None:

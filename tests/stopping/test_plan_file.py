@@ -120,3 +120,16 @@ def test_the_id_does_not_depend_on_process_and_hash_seed() -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == PLANS["split"].id
+
+
+def test_a_table_that_was_made_for_another_count_is_refused(tmp_path: Path) -> None:
+    """An earlier version asked for 31 of 36 where the share is 5/6."""
+    path = tmp_path / "plan.json"
+    for count, refused in ((31, True), (30, False)):
+        made = suffice.plan(suffice.Proportion((count, 36)), 36, 0.05)
+        replace(made, rule=suffice.Proportion(5 / 6)).save(path)
+        if refused:
+            with pytest.raises(PlanError, match="made for 31 of 36 by an earlier version, and its rule asks for 30"):
+                Plan.load(path)
+        else:
+            assert Plan.load(path).boundaries == made.boundaries

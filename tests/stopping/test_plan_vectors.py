@@ -109,9 +109,9 @@ def final(plan: dict[str, Any], seen: list[float]) -> str:
     if plan["rule"] in ("paired_mean", "mean"):
         accepts = t > critical(plan) and abs(fmean(seen)) > plan["parameters"].get("min_effect", -1.0)
     elif plan["rule"] == "proportion":
-        accepts = sum(seen) >= plan["parameters"]["at_least"] * n - 1e-9
+        accepts = sum(seen) / n >= plan["parameters"]["at_least"]
     elif plan["rule"] == "monte_carlo_p":
-        accepts = (1 + sum(seen)) / (n + 1) <= plan["parameters"]["alpha"] + 1e-9
+        accepts = (1 + sum(seen)) / (n + 1) <= plan["parameters"]["alpha"]
     else:
         value, sign = claim(plan)
         witness = stats.ttest_1samp(seen, value, alternative="greater" if sign > 0 else "less")

@@ -40,6 +40,18 @@ StoreUrl = Annotated[
         show_envvar=False,
     ),
 ]
+
+
+def _share(text: str) -> float:
+    """The number that a person writes as 0.8, 5/6 or 80 %."""
+    from suffice.decision.share import share_in
+
+    try:
+        return share_in(text)
+    except (ValueError, ZeroDivisionError):
+        raise typer.BadParameter(f"{text!r} is no number; allowed: a number like 0.8, 5/6 or 80%") from None
+
+
 RuleName = Annotated[
     Literal["proportion", "paired_mean", "monte_carlo_p", "mean", "binary_mean"] | None,
     typer.Option("--rule", help="The decision rule [default: as configured]."),
@@ -49,10 +61,15 @@ Method = Annotated[
     typer.Option("--method", help="How the plan is made [default: as configured]."),
 ]
 AtLeast = Annotated[
-    float | None, typer.Option("--at-least", help="proportion: the share that must succeed; mean: the claim.")
+    float | None,
+    typer.Option(
+        "--at-least", parser=_share, help="proportion: the share that must succeed, 0.8, 5/6 or 80%; mean: the claim."
+    ),
 ]
 AtMost = Annotated[float | None, typer.Option("--at-most", help="mean, binary_mean: the claim.")]
-Alpha = Annotated[float | None, typer.Option("--alpha", help="The level of a test [default: p_threshold].")]
+Alpha = Annotated[
+    float | None, typer.Option("--alpha", parser=_share, help="The level of a test [default: p_threshold].")
+]
 MinEffect = Annotated[float | None, typer.Option("--min-effect", help="paired_mean: the least |mean difference|.")]
 Draws = Annotated[int | None, typer.Option("--n", help="N, the draws of the fixed decision.")]
 MaxDisagreement = Annotated[

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 from suffice.decision.counts import CountRule, ZeroTally
 from suffice.decision.rule import check_level
+from suffice.decision.share import Share, greatest_count, share_of
 from suffice.errors import PlanError
 
 if TYPE_CHECKING:
@@ -31,24 +32,29 @@ class MonteCarloP(CountRule):
     A draw is 1 when the simulated statistic is an exceedance (at least as extreme as the observed one), else 0; a pair
     is (observed, simulated), an exceedance when simulated ≥ observed. With simulated statistics exchangeable with the
     observed one under the null hypothesis, P(ACCEPTED) ≤ alpha there. Plans count the draws that are *not* exceedances,
-    so that, as under every count rule, many successes accept. The product alpha·(N + 1) is taken in decimal arithmetic.
+    so that, as under every count rule, many successes accept. The p-value is the nearest double, as programs divide;
+    a level may be given as (1, 20).
     Raises PlanError when alpha is not in (0, 1).
 
     Source: Davison & Hinkley 1997, "Bootstrap Methods and their Application", ch. 4; Phipson & Smyth 2010.
     """
 
-    alpha: float = 0.05
+    alpha: Share = 0.05
     name: ClassVar[str] = "monte_carlo_p"
 
     def __post_init__(self) -> None:
-        check_level(self.alpha)
+        alpha = share_of("alpha", self.alpha)
+        check_level(alpha)
+        object.__setattr__(self, "alpha", alpha)
 
     @property
     def parameters(self) -> Mapping[str, float]:
-        return {"alpha": float(self.alpha)}
+        return {"alpha": float(self._alpha)}
 
     def check_n(self, n: int) -> None:
-        least = ceil(1 / self._alpha) - 1
+        least = ceil(1 / Fraction(self._alpha)) - 1
+        if least > 1 and 1 / least <= self._alpha:
+            least -= 1
         if n < max(least, 1):
             raise PlanError(
                 f"n is {n}; allowed: at least {max(least, 1)} draws, fewer cannot reach alpha = {self.alpha}"
@@ -56,7 +62,7 @@ class MonteCarloP(CountRule):
 
     def threshold(self, n: int) -> int:
         """The least number of draws without exceedance among n that is ACCEPTED."""
-        return n - floor(self._alpha * (n + 1)) + 1
+        return n - greatest_count(self._alpha, n + 1) + 1
 
     def tally(self) -> ExceedanceTally:
         return ExceedanceTally()
@@ -67,5 +73,6 @@ class MonteCarloP(CountRule):
         return np.where(np.isfinite(pairs).all(axis=1), pairs[:, 1] >= pairs[:, 0], np.nan)
 
     @property
-    def _alpha(self) -> Fraction:
-        return Fraction(str(self.alpha))
+    def _alpha(self) -> float:
+        assert not isinstance(self.alpha, tuple)
+        return self.alpha

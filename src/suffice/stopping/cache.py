@@ -13,7 +13,7 @@ from suffice.files import write_atomically
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Request
 
-SOLVER = 1
+SOLVER = 2
 """Raised whenever a method would make another table for the same request, so that old entries are not found any
 more."""
 

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from suffice.stopping.operating import Operating
 
 SCHEMA = 1
+
+_ROUNDING = 1e-9
 
 Guarantee = Literal["exact", "asymptotic", "none"]
 
@@ -104,7 +108,7 @@ class Plan:
         if content.get("id") != _hash({key: value for key, value in content.items() if key != "id"}):
             raise PlanError("the plan's id is not the hash of its content: it was edited or damaged; make it anew")
         try:
-            return cls(
+            plan = cls(
                 rule=rule_of(content["rule"], content["parameters"]),
                 n=content["n"],
                 method=content["method"],
@@ -119,6 +123,23 @@ class Plan:
             )
         except (KeyError, TypeError) as error:
             raise PlanError(f"the plan lacks or garbles {error}") from error
+        plan._check_count()
+        return plan
+
+    def _check_count(self) -> None:
+        """Earlier versions took at_least·N in decimal arithmetic. At shares like 5/6, whose double is written a little
+        above them, that asks for one success more: such a table is for another decision."""
+        written = self.rule.parameters
+        if self.rule.name == "proportion":
+            before = ceil(Fraction(str(written["at_least"])) * self.n)
+        elif self.rule.name == "monte_carlo_p":
+            before = self.n + 1 - floor(Fraction(str(written["alpha"])) * (self.n + 1))
+        else:
+            return
+        now = int(self.rule.critical(self.n))
+        if before != now and self.operating.worst()[0] > self.worst_disagreement + _ROUNDING:
+            made = f"the plan was made for {before} of {self.n} by an earlier version"
+            raise PlanError(f"{made}, and its rule asks for {now}; make it anew")
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON. Raises OutputError."""

@@ -1,0 +1,52 @@
+"""Shares as counts: a share is reached when k/n, as the nearest double, is at least the given number.
+
+So 28 of 100 reach 0.28, and 5 of 6 reach 5/6, in whatever way the number was made: `k/n` in any language with IEEE 754
+doubles says the same. A fraction a/b is its nearest double. Where b·n < 2⁵¹, no other k/n is as near to it, so that the
+counts are those of the fraction itself.
+"""
+
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any, TypeAlias
+
+from suffice.errors import PlanError
+
+Share: TypeAlias = float | tuple[int, int]
+"""A number, or (numerator, denominator)."""
+
+LARGEST = 10**8
+"""The largest denominator of a fraction that is given as such."""
+
+
+def share_of(name: str, value: Any) -> float:
+    """The double of a share that was given as a number, a `Fraction` or a pair. Raises PlanError naming it."""
+    if isinstance(value, Fraction):
+        value = value.numerator, value.denominator
+    if isinstance(value, tuple):
+        if len(value) != 2 or not all(type(part) is int for part in value) or not 0 < value[1] <= LARGEST:
+            raise PlanError(f"{name} is {value}; allowed: a number, or (k, n) with n from 1 to {LARGEST}")
+        return float(value[0] / value[1])
+    if isinstance(value, bool | str):
+        raise PlanError(f"{name} is {value!r}; allowed: a number like 0.8, or a fraction like (5, 6)")
+    # By its digits: a NumPy value of 32 bits is written 0.8, and is not the double 0.8.
+    return float(value if isinstance(value, int | float) else str(value))
+
+
+def share_in(text: str) -> float:
+    """The share that a person writes: 0.8, 5/6 or 80 %. Raises ValueError."""
+    words = text.strip()
+    if words.endswith("%"):
+        return float(Fraction(words[:-1].strip()) / 100)
+    return float(Fraction(words)) if "/" in words else float(words)
+
+
+def least_count(share: float, n: int) -> int:
+    """The least k with k/n ≥ share as doubles; n + 1 when there is none."""
+    k = ceil(Fraction(share) * n)
+    return k - 1 if k > 0 and (k - 1) / n >= share else k
+
+
+def greatest_count(share: float, n: int) -> int:
+    """The greatest k with k/n ≤ share as doubles."""
+    k = floor(Fraction(share) * n)
+    return k + 1 if (k + 1) / n <= share else k
