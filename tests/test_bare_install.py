@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -16,6 +17,7 @@ import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runbook_table import CHECKS, Row, until_answered, wait_for_checks
 from suffice.cli.main import app
 from suffice.extras import EXTRA_OF
 
@@ -83,7 +85,7 @@ COMMANDS = (
 LINES = [asked.line for asked in COMMANDS]
 
 ASK = """
-import contextlib, io, json, sys, traceback
+import contextlib, io, json, shlex, sys, traceback
 from suffice.cli.main import run
 
 answers = []
@@ -91,7 +93,7 @@ for line in json.load(sys.stdin):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            code = run(line.split())
+            code = run(shlex.split(line))
         except BaseException:
             code = traceback.print_exc()
     answers.append((code, said.getvalue()))
@@ -185,7 +187,9 @@ def test_it_has_no_package_of_an_extra(bare: Bare) -> None:
 def test_every_command_works_or_names_the_extra(bare: Bare, tmp_path: Path) -> None:
     every = set(commands(typer.main.get_command(app)))
     assert every == {" ".join(words[: 1 + (words[0] in ("rollout", "triage"))]) for words in map(str.split, LINES)}
-    (tmp_path / "config.json").write_text((ROOT / "config.json").read_text("utf-8"), "utf-8")
+    config = json.loads((ROOT / "config.json").read_text("utf-8"))
+    config["rollout"]["checks"] = {"run": []}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     answers = json.loads(bare.run(ASK, tmp_path, input=json.dumps(LINES)))
     wrong = [
         (asked, code, stderr)
@@ -193,3 +197,50 @@ def test_every_command_works_or_names_the_extra(bare: Bare, tmp_path: Path) -> N
         if code != asked.code or asked.said not in stderr or "Traceback" in stderr
     ]
     assert wrong == []
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with our configuration and nothing else of ours."""
+    tree = tmp_path / "stranger"
+    tree.mkdir()
+    for name, value in {"GLOBAL": str(tmp_path / "gitconfig"), "NOSYSTEM": "1"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    shutil.copy(ROOT / "config.json", tree)
+    for words in (
+        ("init", "--quiet", "--initial-branch", "main"),
+        ("config", "user.name", "Ann"),
+        ("config", "user.email", "ann@example.org"),
+        ("add", "."),
+        ("commit", "--quiet", "-m", "as it was"),
+    ):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    return tree
+
+
+def test_the_runbook_sentence_by_sentence_in_a_strangers_repository(bare: Bare, stranger: Path) -> None:
+    """The checks beside the cycles come from the wheel, and say what they leave out without an extra."""
+    wrong, printed = list[tuple[Row, int | None, str]](), dict[str, str]()
+    for part in until_answered():
+        lines = [row.command for row in part if row.command.startswith("suffice ")]
+        answers = iter(json.loads(bare.run(ASK, stranger, input=json.dumps([line[8:] for line in lines]))))
+        for row in part:
+            is_file = row.command.startswith("cat ")
+            code, said = (HOLDS, (stranger / row.command[4:]).read_text("utf-8")) if is_file else next(answers)
+            printed[row.command] = said
+            if code != HOLDS or not row.is_shown(said):
+                wrong.append((row, code, said))
+        wait_for_checks(stranger)
+    assert wrong == []
+    assert (
+        "without agreement_pdg, which needs pdg: pip install 'suffice[data]'" in printed[f"cat {CHECKS}/run_eval.out"]
+    )
+    bundle = stranger / "TemporaryQueue" / "triage" / "verifier-000001" / "checks"
+    assert {path.name for path in bundle.iterdir()} == {path.name for path in (stranger / CHECKS).glob("*.out")}
+
+
+def test_a_sentence_that_is_not_shown_would_be_found() -> None:
+    row = Row("x", "suffice x", ("runbook", "Successful"))
+    assert row.is_shown("gate\nthe runbook is Successful, really")
+    assert not row.is_shown("runbook\nSuccessful")
+    assert not row.is_shown("Successful runbook")

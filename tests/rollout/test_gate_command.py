@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from production import Production, content, producing
+from production import Production, content, producing, situation_in
 
 from suffice.cli.main import run
 from suffice.decision.rule import Decision
+from suffice.rollout.phases import Phase
+from suffice.sources.correction import Correction, Estimate
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
@@ -71,6 +73,39 @@ def test_what_the_baseline_escalates_too_is_no_harm_of_the_rollout(
         # Without the rollout the 599 are all that there is to see.
         assert asked(production, capsys)[0] == 2
         assert asked(production, capsys, "--use-config", "--max-escalations", "0")[0] == 2
+
+
+def baselines_own_storms(production: Production, targets: int = 40) -> None:
+    """Claims that the noise cannot support, four for each target: three rejections of the baseline make a storm."""
+    was, measured = Estimate(0.0, 1.0, 1.0), Estimate(0.1, 1.0, 1.0)
+    stage = production.state.current.name
+    with production.process(situation_in(production.store)) as verifier:
+        for claim in range(4 * targets):
+            key, target = f"{stage} storm {claim}", f"stormy {claim % targets}"
+            verifier.verify(Correction(key, target, was, measured, region=("eu", "us")[claim % 2]).case())
+
+
+def test_a_healthy_service_with_many_escalations_of_the_baseline_completes(tmp_path: Path) -> None:
+    """Seen: the baseline's own escalations rolled a healthy service back in its first cycle."""
+    with producing(tmp_path, content(acceptance={"max_disagreement_rate": 0.1})) as production:
+        for stage in ("staging", "canary", "full"):
+            production.until(stage)
+            baselines_own_storms(production)
+        production.traffic()
+        assert production.cycle().phase is Phase.COMPLETED, production.state.why
+        rows = Ledger(production.store).rows(production.operator.current.id)
+        rejected = [row for row in rows if row.target.startswith("stormy") and row.decision is Decision.REJECTED]
+        assert len(rejected) > 0.9 * 3 * 4 * 40
+
+
+@pytest.mark.parametrize("stage", ["canary", "full"])
+def test_a_service_that_escalates_because_of_the_adaptive_arm_is_rolled_back(tmp_path: Path, stage: str) -> None:
+    with producing(tmp_path, strict()) as production:
+        production.until(stage)
+        production.traffic(10)
+        storms(production, 30, adaptive=Decision.REJECTED, baseline=Decision.ACCEPTED)
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        assert "excess_escalations" in [result.gate for result in production.state.failed]
 
 
 def test_escalations_of_the_adaptive_arm_alone_fail_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

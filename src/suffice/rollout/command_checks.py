@@ -55,7 +55,7 @@ class Checks(Protocol):
     def judge(self, state: State, *, ask: bool) -> Sequence[GateResult]: ...
 
     def skipped(self) -> Sequence[str]:
-        """A sentence for each check that is due and not asked in this cycle, because the last asking still runs."""
+        """A sentence for each check that is due and will not be asked, because the last asking still runs."""
         ...
 
     def outputs(self, stage: str) -> Mapping[str, str]:
@@ -81,7 +81,7 @@ class Commands:
         return [
             f"{check.name} is not asked again: the one asked {now - since:,.0f} s ago still runs"
             for check, since in running
-            if since is not None and since < now and _is_old(_kept(self.folder, check.name), check.every, now)
+            if since is not None and _is_old(_kept(self.folder, check.name), check.every, now)
         ]
 
     def outputs(self, stage: str) -> Mapping[str, str]:  # noqa: ARG002

@@ -175,9 +175,11 @@ class Monitor:
             state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
         repair = None if dry_run else self.driver.reconcile
+        # Before the gates are asked: what this cycle starts is not skipped.
+        notes += () if dry_run else self._checks.skipped()
         results = (*self._gates.judge(state, measured.evidence, repair), *broken, *self._plumbing(state))
         self._last = judged = Judged(measured.evidence, results)
-        notes += (*measured.notes, *(() if dry_run else self._checks.skipped()))
+        notes += measured.notes
 
         def note(after: State) -> JournalEvent:
             return self._journal.event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))

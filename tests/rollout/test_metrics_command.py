@@ -1,0 +1,96 @@
+"""`suffice metrics` beside a rollout: the current stage beside the totals, and whether file and ledger agree."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from production import Production, producing
+
+from suffice.cli.main import run
+from suffice.serving.counted import counters_of
+from suffice.store.ledger import Ledger
+from suffice.telemetry.counters import Counter, Counters
+from suffice.telemetry.metrics_file import flush
+
+
+def asked(production: Production, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(said(production, capsys, "--json", *more))
+    return answer
+
+
+def said(production: Production, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    place = production.place
+    assert run(["metrics", "--reports-dir", str(place.queue), "--config", str(place.config), *more]) == 0
+    return capsys.readouterr().out
+
+
+def counted(production: Production) -> Counters:
+    """What the service counted, as its ledger says."""
+    return counters_of(Ledger(production.store).each_row(production.operator.current.id))
+
+
+def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with producing(tmp_path) as production:
+        production.until("canary")
+        production.traffic()
+        production.disagreements(2, "canary")
+        flush(counted(production), production.place.queue / "metrics.json")
+        rows = Ledger(production.store).rows(production.operator.current.id)
+        answer = asked(production, capsys)
+        stage = answer["stage"]
+        of_stage = [row for row in rows if row.stage == "canary"]
+        assert (stage["rollout"], stage["stage"]) == ("verifier-000001", "canary")
+        assert (answer["decisions"], stage["decisions"]) == (len(rows), len(of_stage))
+        assert stage["adaptive"]["decisions"] == sum(row.is_adaptive for row in of_stage) > 0
+        assert stage["adaptive"]["draws"] == sum(row.n for row in of_stage if row.is_adaptive)
+        assert stage["disagreement_rate"] == 2 / sum(row.is_audit for row in of_stage)
+        assert answer["disagreement_rate"] == 2 / sum(row.is_audit for row in rows) < stage["disagreement_rate"]
+        assert (answer["differs_from_ledger"], stage["rollbacks"]) == ({}, None)
+        shown = said(production, capsys)
+        assert "stage canary of verifier-000001" in " ".join(shown.split())
+        assert "differ" not in shown.split("fallbacks")[1]
+
+
+def test_a_file_that_says_otherwise_than_the_ledger_is_told_and_the_ledger_can_be_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with producing(tmp_path) as production:
+        production.traffic(40)
+        counters = counted(production)
+        counters.decided(5)
+        counters.add(Counter.AUDITS, 3)
+        flush(counters, production.place.queue / "metrics.json")
+        answer = asked(production, capsys)
+        audits = answer["audits"]
+        assert answer["differs_from_ledger"] == {"decisions": [45, 40], "verifier_audits_total": [audits, audits - 3]}
+        assert "- decisions: 45, in the ledger 40" in said(production, capsys)
+        truth = asked(production, capsys, "--from-ledger")
+        assert (truth["source"], truth["decisions"], truth["audits"]) == ("the ledger", 40, audits - 3)
+        assert (truth["differs_from_ledger"], truth["escalations"]) == ({}, None)
+
+
+def test_counters_of_an_evaluation_are_not_held_against_the_ledger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with producing(tmp_path) as production:
+        production.traffic(40)
+        options = ["--only", "reference_workload", "--metrics-file", str(production.place.queue / "metrics.json")]
+        assert run(["eval", *options, "--config", str(production.place.config)]) == 0
+        capsys.readouterr()
+        answer = asked(production, capsys)
+        assert (answer["source"], answer["differs_from_ledger"]) == ("run_eval", {})
+        assert answer["stage"]["decisions"] == 40
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_counters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with producing(tmp_path) as production:
+        production.traffic(40)
+        flush(counted(production), production.place.queue / "metrics.json")
+        production.opened.close()
+        (production.place.queue / "store.db").write_bytes(b"no store")
+        answer = asked(production, capsys)
+        assert answer["decisions"] == 40
+        assert "store.db" in answer["ledger_unread"]
+        assert "the ledger cannot be read: " in said(production, capsys)
