@@ -266,6 +266,20 @@ def test_its_threads_register_see_each_word_acknowledge_and_end(store: Store, pl
     assert rows(store)[0].left_at == 1000.0
 
 
+def test_between_two_beats_words_are_acknowledged_and_nothing_else_is_done(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suffice.serving.agent.BEAT_SECONDS", 100 * PATIENCE)
+    delivered = list[int]()
+    process = Agent(place, "pump", plan_id="plan", enabled=True, duties={"deliver": lambda _: delivered.append(1)})
+    process.start()
+    for phase in ("Progressing", "Paused", "RollingBack"):
+        epoch = written(store, replace(WORD, phase=phase)).epoch
+        until(lambda epoch=epoch: [row.epoch for row in rows(store)] == [epoch])  # type: ignore[misc]
+    assert len(delivered) == 1
+    process.close()
+
+
 def test_on_postgresql_a_word_that_changes_is_read_without_waiting_for_the_next_poll(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ that both change:
 - `step_read` looks at the host's files and reads the word, whether the process's own row is committed, and the time: in
   one transaction that changes nothing. Only it replaces `read`. Decisions look at `read` and wait for nothing.
 - `step_write` brings the process's row up to date, notes on the host what was seen, and delivers what waits: ledger
-  rows, counters, signs of life. Each of these may fail by itself; it is said once, and tried again.
+  rows, counters, signs of life. Each of these may fail by itself; it is said once, and tried again. Between two steps
+  a word that changes is acknowledged and noted at once, and nothing else.
 
 Production calls them from two threads, so that nothing that a write waits for delays a read. A rehearsal calls them
 itself, at the moments that it simulates. A read that fails leaves the last one, whose lease then runs out. One that
@@ -170,12 +171,17 @@ class Agent:
 
     def step_write(self) -> None:
         """Register or acknowledge, note what was seen, deliver what waits. Raises nothing."""
+        if self._acknowledge():
+            for name, duty in self._duties.items():
+                self._try(name, partial(duty, self.store))
+
+    def _acknowledge(self) -> bool:
+        """Bring the row up to date, and the note; whether the store is there at all."""
         if not self._try("prepare", self.prepare):
-            return
+            return False
         self._try("register", self._register)
         self._try("note", self._keep_note)
-        for name, duty in self._duties.items():
-            self._try(name, partial(duty, self.store))
+        return True
 
     def decide_by(self, plan_id: str) -> None:
         """From now on the process decides by this plan, and its row is to say so."""
@@ -217,7 +223,11 @@ class Agent:
         while not self._stop.is_set():
             self._due.clear()
             self.step_write()
-            self._due.wait(BEAT_SECONDS)
+            beat = self.boot() + BEAT_SECONDS
+            # A whole fleet acknowledges a word at once, often on few processors: all else waits for the next beat.
+            while (left := beat - self.boot()) > 0 and self._due.wait(left) and not self._stop.is_set():
+                self._due.clear()
+                self._acknowledge()
         self._let_go()
 
     def _let_go(self) -> None:

@@ -196,8 +196,7 @@ def insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]])
     it no limit of the server ends the transaction of a process that has fallen silent.
     """
     if rows:
-        statement, values = _insert(connection, table, rows)
-        connection.execute(statement, values)
+        connection.execute(_insert(connection.dialect.name, table, tuple(rows[0])), _values(connection, rows))
 
 
 def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows: list[dict[str, Any]]) -> int:
@@ -207,8 +206,9 @@ def insert_new(connection: Connection, table: Table, unique: Sequence[str], rows
     """
     if not rows:
         return 0
-    statement, values = _insert(connection, table, rows)
+    statement = _insert(connection.dialect.name, table, tuple(rows[0]))
     ignoring = statement.on_conflict_do_nothing(index_elements=list(unique))
+    values = _values(connection, rows)
     return connection.execute(ignoring.execution_options(preserve_rowcount=True), values).rowcount
 
 
@@ -217,32 +217,40 @@ def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, 
 
     All rows have the same columns, and no key comes twice.
     """
-    if not rows:
-        return
-    statement, values = _insert(connection, table, rows)
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
+    if rows:
+        connection.execute(_insert_or_update(connection.dialect.name, table, tuple(rows[0])), _values(connection, rows))
 
 
 def add_to(connection: Connection, table: Table, row: dict[str, Any], *, counts: str, latest: str) -> None:
     """Insert a row, or add its `counts` to the one with its primary key, whose `latest` becomes the later one."""
-    statement, values = _insert(connection, table, [row])
+    statement = _insert(connection.dialect.name, table, tuple(row))
     old, new = table.c[latest], statement.excluded[latest]
     changed = {counts: table.c[counts] + statement.excluded[counts], latest: case((old > new, old), else_=new)}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), values)
+    updating = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    connection.execute(updating, _values(connection, [row]))
 
 
-def _insert(
-    connection: Connection, table: Table, rows: list[dict[str, Any]]
-) -> tuple[sqlite.Insert | postgresql.Insert, Any]:
-    """A statement that inserts rows, and what it is to be executed with."""
-    if connection.dialect.name != "postgresql":
-        return sqlite.insert(table), rows
+# Made once for each table: making one takes longer than executing it.
+@cache
+def _insert(database: str, table: Table, names: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    """A statement that inserts rows of these columns, given their `_values`."""
+    if database != "postgresql":
+        return sqlite.insert(table)
     # One statement with one value: a statement a row, or a value a cell, takes many times as long.
-    names = list(rows[0])
     records = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
     source = records.table_valued(*(column(name, table.c[name].type) for name in names)).render_derived(with_types=True)
-    return postgresql.insert(table).from_select(names, select(*source.c)), {"rows": json.dumps(rows)}
+    return postgresql.insert(table).from_select(names, select(*source.c))
+
+
+@cache
+def _insert_or_update(database: str, table: Table, names: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    statement = _insert(database, table, names)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+
+def _values(connection: Connection, rows: list[dict[str, Any]]) -> Any:
+    return {"rows": json.dumps(rows)} if connection.dialect.name == "postgresql" else rows
 
 
 def _check_file(address: Address, *, create: bool) -> None:
@@ -326,8 +334,7 @@ def _begin(connection: Connection, patience: int | None) -> None:
 def _begin_on_server(connection: Connection, patience: int | None) -> None:
     options = connection.get_execution_options()
     if options.get("suffice_touch", False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_limit(AGENT_SECONDS)}")
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{AGENT_SECONDS}s'")
+        _set(connection, lock_timeout=_limit(AGENT_SECONDS), idle_in_transaction_session_timeout=f"'{AGENT_SECONDS}s'")
         return
     if not options.get("suffice_write", False):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -337,15 +344,20 @@ def _begin_on_server(connection: Connection, patience: int | None) -> None:
     # A process that is stopped, or a machine that vanishes without a word, would hold the lock for hours. The limit for
     # silence does not count while the server waits for the rest of a message: there TCP asks whether anybody is there.
     idle = patience or IDLE_SECONDS
-    limits = {
-        "lock_timeout": _limit(patience) if patience else f"'{BUSY_SECONDS}s'",
-        "idle_in_transaction_session_timeout": f"'{idle}s'",
-        "tcp_keepalives_idle": 1,
-        "tcp_keepalives_interval": 1,
-        "tcp_keepalives_count": max(round(idle) - 1, 1),
-    }
-    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items()))
+    _set(
+        connection,
+        lock_timeout=_limit(patience) if patience else f"'{BUSY_SECONDS}s'",
+        idle_in_transaction_session_timeout=f"'{idle}s'",
+        tcp_keepalives_idle=1,
+        tcp_keepalives_interval=1,
+        tcp_keepalives_count=max(round(idle) - 1, 1),
+    )
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+
+def _set(connection: Connection, **limits: object) -> None:
+    """Set what the server keeps for this transaction, in one question."""
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items()))
 
 
 def _limit(seconds: int) -> int:
