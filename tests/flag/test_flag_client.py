@@ -1,8 +1,6 @@
 """The flag through the real OpenFeature client and its real file provider."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -56,6 +54,78 @@ def domain_of(provider, domain):
         api.set_provider_and_wait(NoOpProvider(), domain)
 
 
+def test_any_provider_can_be_asked():
+    flag = InMemoryFlag("on", {"on": "adaptive"}), InMemoryFlag("adaptive", {"adaptive": "adaptive"})
+    for one, resolved in zip(flag, (False, True), strict=True):
+        with domain_of(InMemoryProvider({FLAG: one}), "memory") as bound:
+            answer = FlagClient(bound).ask("pump-1")
+            assert answer == FlagAnswer(Arm.ADAPTIVE, resolved=resolved, reason=Reason.STATIC)
+    with domain_of(InMemoryProvider({}), "memory") as bound:
+        assert FlagClient(bound).ask("pump-1").reason.startswith("FLAG_NOT_FOUND")
+
+
+def test_nobody_answers_fixed_and_is_not_taken_for_the_flag():
+    assert FlagClient(api.get_client("nobody")).ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="DEFAULT")
+
+
+def test_an_answer_says_where_it_comes_from(path):
+    publish(path, EVERYBODY)
+    with FlagClient.from_file(path) as client:
+        assert client.ask("pump-1") == FlagAnswer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
+    publish(path, None)
+    with FlagClient.from_file(path) as client:
+        assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
+
+
+def test_without_a_target_the_answer_is_fixed_even_if_the_host_application_has_one(path):
+    publish(path, EVERYBODY)
+    with FlagClient.from_file(path) as client:
+        api.set_evaluation_context(EvaluationContext("somebody", {"region": "eu-west-1"}))
+        try:
+            assert client.ask("") == FlagAnswer(Arm.FIXED, resolved=False, reason="there is no target to choose by")
+        finally:
+            api.set_evaluation_context(EvaluationContext())
+
+
+def test_the_region_of_a_case_is_not_taken_from_the_host_application(path):
+    publish(path, Exposure(100, "s1", ("eu-west-1",)))
+    with FlagClient.from_file(path) as client:
+        api.set_evaluation_context(EvaluationContext(None, {"region": "eu-west-1"}))
+        try:
+            assert client.arm("pump-1") is Arm.FIXED
+            assert client.arm("pump-1", "eu-west-1") is Arm.ADAPTIVE
+        finally:
+            api.set_evaluation_context(EvaluationContext())
+
+
+def test_clients_do_not_touch_one_another_nor_the_default_provider(tmp_path):
+    default = api.get_provider_metadata().name
+    publish(tmp_path / "a.json", EVERYBODY)
+    publish(tmp_path / "b.json", None)
+    with FlagClient.from_file(tmp_path / "b.json") as b:
+        with FlagClient.from_file(tmp_path / "a.json") as a:
+            assert (a.arm("pump-1"), b.arm("pump-1")) == (Arm.ADAPTIVE, Arm.FIXED)
+        assert b.ask("pump-1").resolved
+        assert api.get_provider_metadata().name == default
+
+
+def test_a_closed_client_answers_fixed_and_leaves_no_thread(path):
+    publish(path, EVERYBODY)
+    before = set(threading.enumerate())
+    client = FlagClient.from_file(path)
+    assert set(threading.enumerate()) != before
+    client.close()
+    client.close()
+    assert within_reason(lambda: set(threading.enumerate()) <= before)
+    assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
+
+
+def test_a_client_that_never_had_a_file_leaves_no_thread_either(path):
+    before = set(threading.enumerate())
+    FlagClient.from_file(path).close()
+    assert within_reason(lambda: set(threading.enumerate()) <= before)
+
+
 def test_arms_are_those_of_the_document(path):
     exposure = Exposure(30, "s1", ("eu-west-1",))
     publish(path, exposure)
@@ -66,15 +136,6 @@ def test_arms_are_those_of_the_document(path):
         assert misplaced(record("s1", TARGETS), exposure, client, "eu-west-1") == ()
         assert {client.arm(target, "us-east-1") for target in TARGETS} == {Arm.FIXED}
         assert {client.arm(target) for target in TARGETS} == {Arm.FIXED}
-
-
-def test_an_answer_says_where_it_comes_from(path):
-    publish(path, EVERYBODY)
-    with FlagClient.from_file(path) as client:
-        assert client.ask("pump-1") == FlagAnswer(Arm.ADAPTIVE, resolved=True, reason="TARGETING_MATCH")
-    publish(path, None)
-    with FlagClient.from_file(path) as client:
-        assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=True, reason="STATIC")
 
 
 def test_publications_are_seen_in_both_directions(path):
@@ -93,29 +154,6 @@ def test_a_publication_is_seen_when_the_clock_went_back(path):
         assert client.arm("pump-1") is Arm.ADAPTIVE
         publish(path, None, now_ns=lambda: 0)
         assert becomes(client, Arm.FIXED)
-
-
-def test_a_publication_during_the_start_is_not_lost(path):
-    """The provider reads the file, then its time: here the file changes in between, seen from the first poll."""
-    path.write_text(to_text(EVERYBODY))
-    os.utime(path, ns=(10**18, 10**18))
-    with FlagClient.from_file(path, poll_ms=1_500) as client:
-        path.write_text(to_text(None))
-        os.utime(path, ns=(10**18, 10**18))
-        assert becomes(client, Arm.FIXED)
-
-
-def test_the_trap_an_equal_time_is_never_seen(path):
-    """Why `publish` insists on a newer time."""
-    publish(path, EVERYBODY)
-    with FlagClient.from_file(path, poll_ms=POLL_MS) as client:
-        seen = publish(path, None)
-        assert becomes(client, Arm.FIXED)
-        time.sleep(10 * POLL_MS / 1_000)
-        path.write_text(to_text(EVERYBODY))
-        os.utime(path, ns=(seen.mtime_ns, seen.mtime_ns))
-        time.sleep(10 * POLL_MS / 1_000)
-        assert client.arm("pump-1") is Arm.FIXED
 
 
 def test_without_a_file_the_answer_is_fixed_until_one_appears(path):
@@ -179,128 +217,3 @@ def test_the_trap_the_bare_provider_keeps_its_last_state(path):
         assert within_reason(lambda: bare.get_provider_status() is ProviderStatus.ERROR)
         assert bare.get_string_value(FLAG, "fixed", EvaluationContext("pump-1")) == "adaptive"
         assert FlagClient(bare).ask("pump-1").reason == "the flag's provider is not ready: ERROR"
-
-
-def test_without_a_target_the_answer_is_fixed_even_if_the_host_application_has_one(path):
-    publish(path, EVERYBODY)
-    with FlagClient.from_file(path) as client:
-        api.set_evaluation_context(EvaluationContext("somebody", {"region": "eu-west-1"}))
-        try:
-            assert client.ask("") == FlagAnswer(Arm.FIXED, resolved=False, reason="there is no target to choose by")
-        finally:
-            api.set_evaluation_context(EvaluationContext())
-
-
-def test_the_region_of_a_case_is_not_taken_from_the_host_application(path):
-    publish(path, Exposure(100, "s1", ("eu-west-1",)))
-    with FlagClient.from_file(path) as client:
-        api.set_evaluation_context(EvaluationContext(None, {"region": "eu-west-1"}))
-        try:
-            assert client.arm("pump-1") is Arm.FIXED
-            assert client.arm("pump-1", "eu-west-1") is Arm.ADAPTIVE
-        finally:
-            api.set_evaluation_context(EvaluationContext())
-
-
-def test_clients_do_not_touch_one_another_nor_the_default_provider(tmp_path):
-    default = api.get_provider_metadata().name
-    publish(tmp_path / "a.json", EVERYBODY)
-    publish(tmp_path / "b.json", None)
-    with FlagClient.from_file(tmp_path / "b.json") as b:
-        with FlagClient.from_file(tmp_path / "a.json") as a:
-            assert (a.arm("pump-1"), b.arm("pump-1")) == (Arm.ADAPTIVE, Arm.FIXED)
-        assert b.ask("pump-1").resolved
-        assert api.get_provider_metadata().name == default
-
-
-def test_a_closed_client_answers_fixed_and_leaves_no_thread(path):
-    publish(path, EVERYBODY)
-    before = set(threading.enumerate())
-    client = FlagClient.from_file(path)
-    assert set(threading.enumerate()) != before
-    client.close()
-    client.close()
-    assert within_reason(lambda: set(threading.enumerate()) <= before)
-    assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
-
-
-def test_a_client_that_never_had_a_file_leaves_no_thread_either(path):
-    before = set(threading.enumerate())
-    FlagClient.from_file(path).close()
-    assert within_reason(lambda: set(threading.enumerate()) <= before)
-
-
-def test_any_provider_can_be_asked():
-    flag = InMemoryFlag("on", {"on": "adaptive"}), InMemoryFlag("adaptive", {"adaptive": "adaptive"})
-    for one, resolved in zip(flag, (False, True), strict=True):
-        with domain_of(InMemoryProvider({FLAG: one}), "memory") as bound:
-            answer = FlagClient(bound).ask("pump-1")
-            assert answer == FlagAnswer(Arm.ADAPTIVE, resolved=resolved, reason=Reason.STATIC)
-    with domain_of(InMemoryProvider({}), "memory") as bound:
-        assert FlagClient(bound).ask("pump-1").reason.startswith("FLAG_NOT_FOUND")
-
-
-def test_nobody_answers_fixed_and_is_not_taken_for_the_flag():
-    assert FlagClient(api.get_client("nobody")).ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="DEFAULT")
-
-
-FORK = """
-import os, sys
-from pathlib import Path
-from suffice.flag.client import FlagClient
-client = FlagClient.from_file(Path(sys.argv[1]))
-print(client.ask("pump-1").arm, flush=True)
-child = os.fork()
-if child == 0:
-    print(client.ask("pump-1").arm, "not watched" in client.ask("pump-1").reason, flush=True)
-    os._exit(0)
-os.waitpid(child, 0)
-client.close()
-"""
-
-
-def test_a_forked_process_has_no_watcher_and_answers_fixed(path):
-    publish(path, EVERYBODY)
-    done = subprocess.run([sys.executable, "-c", FORK, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["adaptive", "fixed True"]
-
-
-SHUT_DOWN = """
-import sys
-from pathlib import Path
-from openfeature import api
-from suffice.flag.client import FlagClient
-client = FlagClient.from_file(Path(sys.argv[1]))
-print(client.arm("pump-1"))
-api.shutdown()
-print(client.arm("pump-1"))
-client.close()
-"""
-
-
-def test_the_host_application_shutting_openfeature_down_leaves_fixed(path):
-    publish(path, EVERYBODY)
-    done = subprocess.run([sys.executable, "-c", SHUT_DOWN, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["adaptive", "fixed"]
-
-
-MISSING = """
-import sys, time
-from pathlib import Path
-from suffice.flag.client import FlagClient
-with FlagClient.from_file(Path(sys.argv[1]), poll_ms=10) as client:
-    time.sleep(0.2)
-"""
-
-
-def test_a_missing_file_prints_no_tracebacks(path):
-    done = subprocess.run([sys.executable, "-c", MISSING, str(path)], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
-
-
-LOGGED = "import logging\nlogging.basicConfig(level=logging.ERROR)\n" + MISSING
-
-
-def test_a_host_application_that_logs_gets_the_error_once(path):
-    done = subprocess.run([sys.executable, "-c", LOGGED, str(path)], capture_output=True, text=True, check=True)
-    assert done.stderr.count("Provided file path not valid") == 1

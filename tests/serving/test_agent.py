@@ -315,7 +315,7 @@ def test_a_store_that_is_not_there_yet_is_made_and_until_then_nothing_counts(tmp
     process.close()
 
 
-def test_a_look_at_a_store_that_stands_still_keeps_the_writer_no_longer_than_anything_else(
+def test_a_look_at_a_postgresql_store_that_stands_still_keeps_the_writer_no_longer_than_anything_else(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = postgres.place()

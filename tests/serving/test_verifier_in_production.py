@@ -1,0 +1,259 @@
+"""The verifier that a configuration describes, with its agent: words, files, forks, stores that are away."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serving_world
+from serving_world import PLAN, Flags, N, case
+from sqlalchemy import text
+
+import permitted
+import suffice
+from store_places import Place
+from suffice.config.switch import set_enabled
+from suffice.errors import StoreError
+from suffice.flag.document import Exposure
+from suffice.flag.file import publish
+from suffice.serving.counted import counters_of
+from suffice.serving.permission import FORCE_FIXED
+from suffice.serving.verifier import Verifier
+from suffice.store.address import STORE_URL
+from suffice.store.database import open_store
+from suffice.store.decision_row import WhyFixed
+from suffice.store.ledger import Ledger
+from suffice.store.processes import fleet
+from suffice.store.words import Word
+from suffice.telemetry.metrics_file import read
+from suffice.verifier.arm import Arm
+
+PATIENCE = 60.0
+CONFIG = {
+    "verifier": {
+        "rule": "proportion",
+        "n_samples": 64,
+        "adaptive_sampling": {"enabled": True, "n_min": 8, "look_every": 8, "n0": 8},
+    }
+}
+
+
+def raised(queue: Path, weight: int = 100, **changes: Any) -> Word:
+    """What a rollout writes: a word that puts this weight of the targets of `eu` on the adaptive arm."""
+    exposure = {"weight": weight, "salt": "salt", "regions": ["eu"]}
+    word = replace(permitted.OF_VERIFIER, plan_id=PLAN.id, exposure=exposure, audit_fraction=0.3)
+    return permitted.written_at(queue / "store.db", word, time.time(), **changes)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    (tmp_path / "queue").mkdir()
+    return tmp_path / "queue"
+
+
+def production(queue: Path, **changes: Any) -> Verifier:
+    return Verifier.from_config(queue.parent / "config.json", queue=queue, **changes)
+
+
+def becomes(process: Verifier, arm: Arm) -> bool:
+    """Looks again and again, for as long as a loaded machine may need."""
+    pause = threading.Event()
+    for _ in range(6000):
+        if process.arm(case(1, region="eu")) is arm:
+            return True
+        pause.wait(0.01)
+    return False
+
+
+def test_from_config_two_processes_decide_by_the_word_and_lose_no_count(queue: Path) -> None:
+    word = raised(queue, 50)
+    program = [sys.executable, str(Path(serving_world.__file__)), str(queue.parent)]
+    started = [subprocess.Popen([*program, str(first), "150"], stdout=subprocess.PIPE) for first in (0, 150)]
+    for process in started:
+        process.communicate()
+        assert process.returncode == 0
+    with open_store(queue / "store.db") as opened:
+        rows = Ledger(opened).rows("verifier-000001")
+    assert len(rows) == 300
+    adaptive = [row for row in rows if row.is_adaptive]
+    assert 100 < len(adaptive) < 200
+    assert len({row.process for row in rows}) == 2
+    assert {row.epoch for row in rows} == {word.epoch}
+    assert {row.why_fixed for row in rows if not row.is_adaptive} == {WhyFixed.EXPOSURE}
+    assert {row.why_fixed for row in adaptive} == {None}
+    assert read(queue / "metrics.json").counts == counters_of(rows).snapshot()
+    assert not [path for path in queue.iterdir() if path.suffix == ".tmp"]
+
+
+def test_from_config_a_file_and_no_rollout_means_fixed_and_metrics_come_before_the_end(queue: Path) -> None:
+    """A flag file that an earlier rollout left, or a hand raised, permits nothing."""
+    publish(queue / "flag.json", Exposure(100, "salt"))
+    with production(queue) as process:
+        served = process.verify(case(1, region="eu"))
+        assert (served.arm, served.why_fixed, served.epoch) == (Arm.FIXED, WhyFixed.NO_WORD, None)
+        process.flush()
+        assert read(queue / "metrics.json").counts.decisions == 1
+        assert process.store.name == str(queue / "store.db")
+    assert process.verify(case(2)).arm is Arm.FIXED
+    process.close()
+    with open_store(queue / "store.db") as opened:
+        assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
+
+
+def test_from_config_a_word_that_is_taken_back_wins_over_a_file_that_still_raises(queue: Path) -> None:
+    raised(queue)
+    publish(queue / "flag.json", Exposure(100, "salt", ("eu",)))
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        raised(queue, phase="RolledBack", exposure=None)
+        assert becomes(process, Arm.FIXED)
+        served = process.verify(case(1, region="eu"))
+        assert (served.why_fixed, served.epoch) == (WhyFixed.EXPOSURE, 2)
+
+
+@pytest.mark.parametrize("name", ["flag.json", "rollback.asked"])
+def test_from_config_a_file_lowers_and_its_end_raises_again(queue: Path, name: str) -> None:
+    raised(queue)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        (queue / name).write_text("whatever it says", encoding="ascii")
+        assert becomes(process, Arm.FIXED)
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.FORCED
+        (queue / name).unlink()
+        assert becomes(process, Arm.ADAPTIVE)
+
+
+def test_from_config_a_provider_of_the_host_may_lower_and_not_raise(queue: Path) -> None:
+    some = Flags(lambda target: target == "t1")
+    with production(queue, provider=some) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.NO_WORD
+        raised(queue)
+        assert becomes(process, Arm.ADAPTIVE)
+        assert process.verify(case(2, region="eu")).why_fixed is WhyFixed.FORCED
+        some.adaptive = None
+        served = process.verify(case(1, region="eu"))
+        assert (served.why_fixed, served.fallback) == (WhyFixed.FALLBACK, "RuntimeError: the flag broke")
+
+
+def test_from_config_a_word_about_another_plan_or_a_disabled_process_is_fixed_and_says_why(queue: Path) -> None:
+    raised(queue, plan_id="another")
+    with production(queue) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.FOREIGN_PLAN
+    set_enabled(queue.parent / "config.json", enabled=False)
+    raised(queue)
+    with production(queue) as process:
+        assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.DISABLED
+
+
+def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
+    queue: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (queue / "store.db").write_bytes(b"no database at all" * 100)
+    for forced, why in ((False, WhyFixed.NO_WORD), (True, WhyFixed.FORCED)):
+        if forced:
+            monkeypatch.setenv(FORCE_FIXED, "1")
+        process = production(queue)
+        served = process.verify(case(1))
+        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, why)
+        assert process.obstacle
+        with pytest.raises(StoreError):
+            process.close()
+    assert str(queue / "store.db") in caplog.text
+    (queue / "store.db").unlink()
+    monkeypatch.delenv(FORCE_FIXED)
+    raised(queue)
+    with open_store(queue / "store.db") as store, store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    process = production(queue)
+    served = process.verify(case(1, region="eu"))
+    assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
+    assert "newer" in process.obstacle
+    with pytest.raises(StoreError, match="newer"):
+        process.close()
+
+
+def registered(queue: Path) -> list[str]:
+    """The plans that the processes of the service have registered with."""
+    with open_store(queue / "store.db") as store, store.read() as connection:
+        return [row.plan_id for row in fleet(connection, "verifier")]
+
+
+def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed_and_is_tried_again(
+    queue: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised(queue)
+    content = json.loads((queue.parent / "config.json").read_text(encoding="utf-8"))
+    content["verifier"]["adaptive_sampling"]["plan_file"] = "plan.json"
+    (queue.parent / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    (queue.parent / "plan.json").write_text("{", encoding="utf-8")
+    with production(queue) as process:
+        served = process.verify(case(1, region="eu"))
+        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, WhyFixed.FOREIGN_PLAN)
+        assert "plan.json" in caplog.text
+        PLAN.save(queue.parent / "plan.json")
+        assert becomes(process, Arm.ADAPTIVE)
+        assert "plan.json" not in process.obstacle
+        process.verify(case(2, region="eu"))
+        waited = time.monotonic()
+        while registered(queue) != [PLAN.id]:
+            assert time.monotonic() - waited < PATIENCE
+            time.sleep(0.01)
+    with open_store(queue / "store.db") as store:
+        plans = {row.key: (row.arm, row.plan_id) for row in Ledger(store).rows("verifier-000001")}
+    assert plans["k2"] == (Arm.ADAPTIVE, PLAN.id)
+    assert plans["k1"][0] is Arm.FIXED and plans["k1"][1] != PLAN.id
+
+
+def test_from_config_a_forked_child_is_a_process_of_its_own(queue: Path) -> None:
+    raised(queue)
+    with production(queue) as process:
+        process.verify(case(1, region="eu"))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with ThreadPoolExecutor(4) as threads:
+                    # It waits for no word, and so may decide fixed at first; its threads are one process.
+                    list(threads.map(lambda i: process.verify(case(i, region="eu")), range(20, 28)))
+                while process.arm(case(2, region="eu")) is Arm.FIXED:
+                    time.sleep(0.01)
+                process.verify(case(2, region="eu"))
+                process.close()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        process.verify(case(3, region="eu"))
+    with open_store(queue / "store.db") as opened:
+        rollouts = ("", "verifier-000001")
+        rows = {row.key: row for rollout in rollouts for row in Ledger(opened).rows(rollout)}
+        with opened.read() as connection:
+            seen = fleet(connection, "verifier")
+    assert sorted(rows) == ["k1", "k2", *(f"k{i}" for i in range(20, 28)), "k3"]
+    assert rows["k1"].process == rows["k3"].process != rows["k2"].process
+    assert {rows[f"k{i}"].process for i in range(20, 28)} == {rows["k2"].process}
+    assert {rows[key].arm for key in ("k1", "k2", "k3")} == {Arm.ADAPTIVE}
+    assert len(seen) == 2 and all(row.left_at is not None for row in seen)
+    assert {row.version for row in seen} == {suffice.__version__}
+    assert read(queue / "metrics.json").counts.decisions == 11
+    assert list((queue / "spool").iterdir()) == []
+
+
+def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    url = place if isinstance(place, str) else f"sqlite:///{place}"
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue", store=url) as process:
+        process.verify(case(1))
+    monkeypatch.setenv(STORE_URL, url)
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as process:
+        process.verify(case(2))
+    with open_store(place) as opened:
+        assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
+    assert not (tmp_path / "queue" / "store.db").exists()
