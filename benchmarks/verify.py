@@ -49,7 +49,7 @@ CONFIG = {
         "n_samples": 100,
         "adaptive_sampling": {"enabled": True, "max_disagreement": 0.01},
     },
-    "rollout": {"stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}]},
+    "rollout": {"checks": {"run": []}, "stages": [{"name": "full", "weight": 100, "audit_fraction": 0.1}]},
 }
 
 

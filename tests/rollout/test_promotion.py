@@ -9,6 +9,7 @@ import pytest
 from command_words import resolved
 from suffice.config import load
 from suffice.errors import RolloutError
+from suffice.rollout.monitoring_commands import monitoring, posix, powershell
 from suffice.rollout.promotion import Promotion, Wanted, promote
 from suffice.sources.correction import Correction, Estimate
 from suffice.verifier.case import Case
@@ -99,6 +100,15 @@ def test_the_body_has_the_monitoring_commands_of_a_repository_without_our_script
     assert [line.split(" | tee ")[1] for line in block(body, "sh") if "|" in line] == kept
     assert [line.split(" | Tee-Object ")[1] for line in block(body, "powershell") if "|" in line] == kept
     assert all(f"`{name}`" in body.split("## Artifacts to retain")[1] for name in kept)
+
+
+def test_the_runbooks_page_has_the_same_commands_for_both_shells() -> None:
+    """Our own parse of PowerShell: in these lines no letter has a meaning of its own but the pipe."""
+    page, lines = (ROOT / "docs" / "runbook.md").read_text("utf-8"), monitoring(ROOT, "config.json")
+    assert re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0].splitlines() == posix(lines)
+    assert re.findall(r"```powershell\n(.*?)```", page, re.DOTALL)[0].splitlines() == powershell(lines)
+    plain = re.compile(r"python (-m pytest )?[\w./]+( -{1,2}[\w-]+( [\w./]+)?)*( \| Tee-Object \w+\.out)?")
+    assert [line for line in powershell(lines) if not plain.fullmatch(line)] == []
 
 
 def test_where_the_scripts_are_the_body_has_the_lines_of_the_runbook(tree: Path) -> None:
