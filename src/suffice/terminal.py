@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 _WIDTH_OF_A_FILE = 132
 _SPELLING = "suffice"
+_DAYS_FROM = 3
+COLOURS = {"Successful": "green", "Inconclusive": "yellow", "Error": "magenta", "Failed": "red"}
+"""How the answers of gates are coloured."""
 _SPELT = {
     "≤": "<=",
     "≥": ">=",
@@ -119,6 +122,19 @@ def print_lines(*lines: str) -> None:
     sys.stdout.writelines(f"{visible(line)}\n" for line in lines)
 
 
+def print_marked(line: str, word: str, colour: str) -> None:
+    """A line in one piece; on a terminal that shows colours the word's first place in it is coloured."""
+    if not sys.stdout.isatty():
+        print_lines(line)
+        return
+    from rich.text import Text
+
+    text = Text(visible(line))
+    at = text.plain.find(word)
+    text.stylize(colour, at, at + len(word))
+    out().print(text, soft_wrap=True)
+
+
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *, left: int = 1) -> None:
     """A table with its first `left` columns left and the others right.
 
@@ -154,7 +170,7 @@ def _table(heads: list[str], rows: list[list[str]], widths: list[int], left: int
     for i, (head, width) in enumerate(zip(heads, widths, strict=True)):
         table.add_column(head, justify="left" if i < left else "right", width=width)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
     return table
 
 
@@ -170,6 +186,18 @@ def _paragraphs(heads: list[str], rows: list[list[str]]) -> "Text":
 def percent(share: float | None, digits: int = 2) -> str:
     """A share as a percentage; a dash for what is not known."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """So many seconds by their two largest units, like `3 h 12 min`; days from three of them on."""
+    rest, words = round(max(seconds, 0.0)), list[str]()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if unit == "d" and rest < _DAYS_FROM * size:
+            continue
+        count, rest = divmod(rest, size)
+        words.append(f"{count} {unit}" if count else "")
+    begun = next((i for i, word in enumerate(words) if word), len(words) - 1)
+    return " ".join(filter(None, words[begun : begun + 2])) or "0 s"
 
 
 def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:

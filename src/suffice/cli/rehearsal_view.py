@@ -10,14 +10,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from suffice.terminal import out, percent, print_lines, print_table
+from suffice.rollout.report import watched_only
+from suffice.terminal import COLOURS, out, percent, print_lines, print_table
 
 if TYPE_CHECKING:
     from suffice.gates.outcome import GateResult
     from suffice.rehearsal.rehearse import Moment
     from suffice.rehearsal.setup import Setup
-
-_COLOURS = {"Successful": "green", "Inconclusive": "yellow", "Error": "magenta", "Failed": "red"}
 
 
 @contextmanager
@@ -63,7 +62,7 @@ def _gates(results: "tuple[GateResult, ...]") -> Table:
     table = Table.grid(padding=(0, 2))
     for result in results:
         outcome = result.outcome.value
-        table.add_row(Text(f" {result.gate}"), Text(outcome, _COLOURS[outcome]), Text(result.sentence))
+        table.add_row(Text(f" {result.gate}"), Text(outcome, COLOURS[outcome]), Text(result.sentence))
     return table
 
 
@@ -78,7 +77,10 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
         f"Gates of stage {last['name']}", ("gate", "outcome", "what was seen, and what is allowed"), gates, left=3
     )
     saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
+    stage = next(stage for stage in setup.config.rollout.stages if stage.name == last["name"])
+    note = watched_only(stage, [gate["outcome"] for gate in last["gates"]])
     lines = [
+        *([note] if note else []),
         f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
         f"{summary['draws']:,} draws where fixed takes "
         f"{summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",

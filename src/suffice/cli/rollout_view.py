@@ -4,14 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from suffice.errors import ExitCode
 from suffice.rollout.daemon import Pass
 from suffice.rollout.fleet import Member
-from suffice.rollout.report import Report
+from suffice.rollout.report import Report, exit_code_of, watched_only
 from suffice.rollout.saved_state import plain_result
 from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
 from suffice.store.journal import JournalEvent
 from suffice.store.processes import DAMAGED
-from suffice.terminal import print_lines, print_table
+from suffice.terminal import duration, print_lines, print_marked, print_table
+
+_COLOURS = {ExitCode.HOLDS: "green", ExitCode.FAILS: "red", ExitCode.CANNOT_TELL: "yellow"}
+"""How a phase is coloured, by the exit code of `status`."""
 
 
 def plain_report(report: Report) -> dict[str, Any]:
@@ -62,16 +66,21 @@ def print_status(status: Status, now: float) -> None:
     where = ", ".join(plain["regions"]) or "all regions"
     shadow = " in the shadow" if plain["shadow"] else ""
     print_lines(*filter(None, [status.rollback_asked]))
+    headline = f"{plain['rollout']}: {plain['phase']}, stage {plain['stage']} ({_position(status)}){shadow}"
+    print_marked(headline, plain["phase"], _COLOURS[exit_code_of(status.state.phase)])
     print_lines(
-        f"{plain['rollout']}: {plain['phase']}, stage {plain['stage']} ({_position(status)}){shadow}",
         f"{plain['percent']} % of targets in {where} may be adaptive; flag: {plain['flag']}",
-        f"now: {plain['permitted']}{_until(plain['permitted_until'])}",
+        f"now: {plain['permitted']}{_until(plain['permitted_until'], now)}",
         f"why: {plain['why']}",
     )
     _print_list("this stage ends when all of this has come:", advances_when(status))
     _print_list("it is rolled back when:", rolls_back_when(status))
+    outcomes = [gate["outcome"] for gate in status.gates]
+    print_lines(*filter(None, [watched_only(status.state.current, outcomes)]))
     print_lines(*(f"note: {note}" for note in status.notes))
-    print_lines(f"{_ago(plain['judged_at'], now)}; runner: {plain['runner'] or 'none at work'}")
+    print_lines(
+        f"{_ago(plain['judged_at'], now)}{_due(status.next_cycle_at, now)}; runner: {plain['runner'] or 'none at work'}"
+    )
     if plain["notifications_waiting"]:
         print_lines(f"notifications that wait to be sent: {plain['notifications_waiting']}")
     if plain["bundle"]:
@@ -88,8 +97,10 @@ def print_short(status: Status, _: float) -> None:
 
 
 def print_explanation(status: Status, now: float) -> None:
-    """The status, and what each gate saw last."""
+    """The status, what the last cycle saw otherwise than the one before it, and what each gate saw last."""
     print_status(status, now)
+    if status.gates or status.changed:
+        _print_list("the last cycle, beside the one before it:", status.changed or ["nothing but the time has changed"])
     if status.gates:
         print_lines("")
         _print_gates(status.gates)
@@ -159,9 +170,18 @@ def _position(status: Status) -> str:
     return f"{status.state.stage + 1} of {len(status.state.rollout.stages)}"
 
 
-def _until(at: float | None) -> str:
-    return "" if at is None else f", until {datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC unless it is renewed"
+def _until(at: float | None, now: float) -> str:
+    if at is None:
+        return ""
+    return f", until {datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC ({duration(at - now)} left) unless it is renewed"
 
 
 def _ago(at: float | None, now: float) -> str:
-    return "no cycle has judged this stage yet" if at is None else f"judged {max(now - at, 0):,.0f} s ago"
+    return "no cycle has judged this stage yet" if at is None else f"judged {duration(now - at)} ago"
+
+
+def _due(at: float | None, now: float) -> str:
+    if at is None:
+        return ""
+    late = f"a cycle was due {duration(now - at)} ago"
+    return f"; the next cycle is due in {duration(at - now)}" if at > now else f"; {late}"

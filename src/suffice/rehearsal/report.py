@@ -12,6 +12,7 @@ from suffice.rehearsal.rehearse import Ending
 from suffice.rehearsal.setup import Setup
 from suffice.reports.page import Table, allowed, inline, page, percent
 from suffice.resolution.judge import Outcome
+from suffice.rollout.report import NO_PROOF
 
 _SHARED = ("pdg", "codata")
 
@@ -45,6 +46,7 @@ def report_html(setup: Setup, ending: Ending, summary: dict[str, Any]) -> str:
         proven=_at_most(stage["disagreement_upper"]),
         headline=headline(ending, summary),
         why=why(ending, summary),
+        no_proof=NO_PROOF,
         guarantee=guarantee(setup),
         parameters=", ".join(f"{name} = {value:g}" for name, value in setup.plan.rule.parameters.items()),
         stages=_stages(summary),

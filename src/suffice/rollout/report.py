@@ -1,11 +1,13 @@
 """What an operator is told about an event, and what an operator may tell a rollout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suffice.config import Stage
 from suffice.errors import ExitCode
 from suffice.flag.document import in_words
-from suffice.gates.outcome import GateResult
+from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import (
     Command,
     Event,
@@ -77,6 +79,18 @@ def reported(rollout: str, state: State, **more: Any) -> Report:
     cycle = state.rollout.cycle_seconds
     pause = min(cycle, RETRY_SECONDS) if undone else cycle
     return Report(rollout, state.phase, state.current.name, state.why, legal_commands(state), pause, **more)
+
+
+NO_PROOF = (
+    "A stage without hold and least audits, as the last one often is, needs no proof of its own: it is watched, and "
+    "guardrails can still roll it back."
+)
+
+
+def watched_only(stage: Stage, outcomes: Sequence[str]) -> str | None:
+    """Why a stage is not held up by gates that did not succeed; None where it is, or all did."""
+    unproven = any(outcome != Outcome.SUCCESSFUL.value for outcome in outcomes)
+    return NO_PROOF if unproven and not stage.needs_proof else None
 
 
 def legal_commands(state: State) -> tuple[str, ...]:

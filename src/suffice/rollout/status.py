@@ -23,6 +23,7 @@ from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
 from suffice.store.words import read_word
+from suffice.terminal import duration
 
 _FAR = 100_000
 """Audits up to which the proof's distance is looked for."""
@@ -42,6 +43,7 @@ class Status:
     notes: Sequence[str]
     judged_at: float | None
     updated_at: float
+    changed: Sequence[str]
     confidence: float
     rollback_asked: str | None
     extra: Mapping[str, Any]
@@ -50,6 +52,13 @@ class Status:
     def possible(self) -> tuple[str, ...]:
         """What an operator may say next."""
         return ("rollback",) if self.rollback_asked else legal_commands(self.state)
+
+    @property
+    def next_cycle_at(self) -> float | None:
+        """When the next cycle is due (seconds since the epoch); None where none is waited for, or none was yet."""
+        last = self.state.last_cycle
+        waits = last is not None and self.state.phase is not Phase.RELEASED
+        return last + self.state.rollout.cycle_seconds if waits and last is not None else None
 
     @property
     def percent(self) -> int:
@@ -63,7 +72,8 @@ def status_of(operator: Operator) -> Status:
     stored = operator.current
     state = state_of(stored.state)
     wanted = state.exposure(Salts.of(stored.id).arm)
-    judged = operator.world.journal(stored.id).last(Action.JUDGE)
+    judged, before = operator.world.journal(stored.id).last_two(Action.JUDGE)
+    changed = changed_since(before.numbers, judged.numbers) if before and judged else []
     with operator.store.read() as connection:
         lease = read_lease(connection, operator.place.service)
         permitted, until = permission(read_word(connection, operator.place.service, operator.clock()))
@@ -90,6 +100,7 @@ def status_of(operator: Operator) -> Status:
         (*numbers.get("notes", ()), *sentences(irregular), *_waits_for(operator, state)),
         judged.at if judged else None,
         stored.updated_at,
+        changed,
         stored_config(stored.config, stored.id).rollout.acceptance.confidence,
         operator.rollback_asked,
         extra,
@@ -132,6 +143,8 @@ def plain_status(status: Status) -> dict[str, Any]:
         "notes": list(status.notes),
         "judged_at": status.judged_at,
         "updated_at": status.updated_at,
+        "next_cycle_at": status.next_cycle_at,
+        "changed": list(status.changed),
         "advances_when": advances_when(status),
         "rolls_back_when": rolls_back_when(status),
         **status.extra,
@@ -159,6 +172,23 @@ def advances_when(status: Status) -> list[str]:
     return ["the next cycle: the stage is approved"] if state.approved and not missing else missing
 
 
+def changed_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What one cycle saw otherwise than the one before it, a sentence each."""
+    if now["stage"] != before["stage"]:
+        return [f"stage {now['stage']} follows {before['stage']}: it has gates and evidence of its own"]
+    changed = [f"{name}: {before[name]}, then {now[name]}" for name in ("phase", "weight") if now[name] != before[name]]
+    earlier = {gate["gate"]: gate for gate in before["gates"]}
+    for gate in now["gates"]:
+        was = earlier.pop(gate["gate"], None)
+        if was is None:
+            changed.append(f"{gate['gate']} is asked now: {gate['outcome']}")
+        elif gate["outcome"] != was["outcome"]:
+            changed.append(f"{gate['gate']}: {was['outcome']}, then {gate['outcome']}: {gate['sentence']}")
+        elif gate["sentence"] != was["sentence"]:
+            changed.append(f"{gate['gate']}: {was['sentence']}; then {gate['sentence']}")
+    return [*changed, *(f"{gate} is not asked any more" for gate in earlier)]
+
+
 def rolls_back_when(status: Status) -> list[str]:
     """What would roll back, a sentence each."""
     state = status.state
@@ -182,7 +212,7 @@ def _missing(status: Status) -> list[str]:
     missing = []
     if state.held < stage.hold_seconds:
         rest = stage.hold_seconds - state.held
-        missing.append(f"{rest:,.0f} s more of watched time ({state.held:,.0f} of {stage.hold_seconds:,.0f} s)")
+        missing.append(f"the hold of {duration(stage.hold_seconds)} is over: {duration(rest)} of watched time left")
     audits = _audits(status)
     if audits is None or audits < stage.min_audits:
         missing.append(f"audits: {'none measured' if audits is None else format(audits, ',')} of {stage.min_audits:,}")

@@ -13,7 +13,7 @@ from suffice.sources.correction import Correction
 from suffice.store.actions import Action
 from suffice.store.address import store_of
 from suffice.store.database import Store
-from suffice.store.journal import JournalEvent, append_journal, last_event
+from suffice.store.journal import JournalEvent, append_journal, last_event, last_events
 from suffice.triage.bundle import Faulty as Faulty
 
 RUNNER = "runner"
@@ -82,6 +82,13 @@ class Journal:
         with self.store.read() as connection:
             events = (last_event(connection, self.rollout, action) for action in actions)
             return next((event for event in events if event), None)
+
+    def last_two(self, action: Action) -> tuple[JournalEvent | None, JournalEvent | None]:
+        """The newest event of this action and the one before it, None where there is none."""
+        with self.store.read() as connection:
+            events = last_events(connection, self.rollout, action, 2)
+        newest, before, *_ = *events, None, None
+        return newest, before
 
     def write(self, action: Action, why: str) -> None:
         """Append an event."""

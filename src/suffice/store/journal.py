@@ -69,10 +69,14 @@ def journal_knows(connection: Connection, rollout: str) -> bool:
 
 def last_event(connection: Connection, rollout: str, action: Action) -> JournalEvent | None:
     """The newest event of an action, None when there is none; for rollouts whose journal has become long."""
+    return next(iter(last_events(connection, rollout, action, 1)), None)
+
+
+def last_events(connection: Connection, rollout: str, action: Action, count: int) -> list[JournalEvent]:
+    """The newest events of an action, at most so many, the newest first."""
     c = journal.c
     query = select(*_COLUMNS).where((c.rollout == rollout) & (c.action == action.value))
-    row = connection.execute(query.order_by(c.seq.desc()).limit(1)).one_or_none()
-    return None if row is None else _event(row)
+    return [_event(row) for row in connection.execute(query.order_by(c.seq.desc()).limit(count))]
 
 
 def _event(row: Any) -> JournalEvent:
