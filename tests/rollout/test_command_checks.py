@@ -152,6 +152,34 @@ def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, 
     assert (tmp_path / "eval.out").read_text(encoding="utf-8") == "because\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("by", ["itself", "its shell"])
+def test_a_signal_is_no_measurement(tmp_path: Path, number: signal.Signals, by: str) -> None:
+    itself, shell = tmp_path / "itself.sh", tmp_path / "shell.sh"
+    itself.write_text(f"kill -{number.value} $$\n", encoding="utf-8")
+    shell.write_text(f"sh {itself}; exit $?\n", encoding="utf-8")
+    seen, sentence = judged(tmp_path, f"eval=sh {itself if by == 'itself' else shell}")
+    assert seen is Outcome.ERROR
+    assert f"gave no answer: a signal ended it ({number.name})" in sentence
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5])
+def test_of_pytests_exit_codes_only_one_says_that_tests_failed(tmp_path: Path, code: int) -> None:
+    """An interrupted run, an internal error, a wrong use and no tests at all measure nothing."""
+    bodies = {1: "assert False", 2: "raise KeyboardInterrupt", 3: "pass", 4: "pass", 5: "pass"}
+    (tmp_path / "test_it.py").write_text(f"def test_it():\n    {bodies[code]}\n", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("def pytest_runtest_protocol(item):\n    raise OSError\n", encoding="utf-8")
+    words = {3: "-p broken", 4: "--no-such-option", 5: "-k nothing"}.get(code, "")
+    command = f"{PYTHON} -m pytest -c /dev/null --rootdir {tmp_path} -p no:cacheprovider {words} {tmp_path}/test_it.py"
+    seen, sentence = judged(tmp_path, f"eval=env PYTHONPATH={tmp_path} {command}")
+    assert seen is (Outcome.FAILED if code == 1 else Outcome.ERROR), sentence
+    assert f"ended with {code}" in sentence or f"(pytest's {code})" in sentence or code == 3
+
+
+def test_another_commands_exit_code_two_is_a_failure(tmp_path: Path) -> None:
+    assert judged(tmp_path, exits(2, "pytester"))[0] is Outcome.FAILED
+
+
 EVALUATED = "- agreement_even: PASS\n- agreement_pdg: FAIL\n  3 of 100 disagree\n24 of 25 cases pass\n"
 TESTED = "collected 3 items\nFAILED tests/test_x.py::test_y - assert 1 == 2\n1 failed, 2 passed in 0.1s\n"
 CRASHED = "Traceback (most recent call last):\n  File x\nValueError: no plan\n"

@@ -19,7 +19,9 @@ from production import corrections
 
 from postgres_server import Server
 from suffice.cli.main import run
+from suffice.gates.outcome import Outcome
 from suffice.rollout.operator import Operator
+from suffice.rollout.phases import Phase
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
 from suffice.store.journal import verify_journal
@@ -46,10 +48,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def runner(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
+def runner(*arguments: str, in_a_group: bool = False) -> "Iterator[subprocess.Popen[str]]":
     """A runner whose first cycle is over."""
     command = [sys.executable, "-m", "suffice.cli.main", "rollout", "run", "--json", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=in_a_group
+    )
     try:
         yield process
     finally:
@@ -120,6 +124,28 @@ def test_while_a_check_runs() -> None:
     assert len(workers) == 1
     os.kill(workers[0], signal.SIGKILL)
     until(lambda: not any(seconds in words for _, words in commands()))
+
+
+def test_ctrl_c_on_the_terminal_while_a_check_runs_judges_nothing() -> None:
+    """Seen: the check ended with -2 as the runner did, and production was rolled back. The terminal asks the group."""
+    done = Path("done")
+    command = f"until [ -e {done.absolute()} ]; do sleep 0.05; done"
+    assert run(["rollout", "start", "--check", f'smoke=sh -c "{command}"']) == 0
+    with runner(in_a_group=True) as process:
+        first_cycle(process)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    done.touch()
+    with Operator(Place(Path("config.json"))) as operator:
+        until(lambda: "smoke" in successful(operator))
+        assert operator.state.phase is Phase.PROGRESSING
+    check_whole()
+
+
+def successful(operator: Operator) -> set[str]:
+    """The gates that hold in the cycle that is made now."""
+    return {result.name for result in operator.cycle().results if result.outcome is Outcome.SUCCESSFUL}
 
 
 def test_while_a_webhook_drips() -> None:

@@ -5,6 +5,8 @@ asked again answers as it did last until the new answer comes.
 """
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +27,14 @@ from suffice.runbook.telling import telling_line
 TIMEOUT_SECONDS = 3600.0
 
 _OUTCOMES: dict[int, Outcome] = {ExitCode.HOLDS: Outcome.SUCCESSFUL, ExitCode.CANNOT_TELL: Outcome.ERROR}
-"""What an exit code says; any other one is a failure."""
+"""What an exit code says; any other one is a failure, unless the command never came to an answer (`_cut_off`)."""
+
+_PYTEST = re.compile(r"""(^|[\s/'"])(pytest|py\.test)(\.exe)?([\s'"]|$)""")
+_PYTEST_UNANSWERED = {2: "it was interrupted", 3: "an internal error", 4: "a wrong use", 5: "no tests were found"}
+"""https://docs.pytest.org/en/stable/reference/exit-codes.html"""
+
+_SHELL_SIGNALS = range(129, 160)
+"""What a shell ends with for a command that a signal ended: 128 and the signal's number."""
 
 _GRACE_SECONDS = 60.0
 """After its deadline a check has had time to write its answer; without one it was killed."""
@@ -136,11 +145,29 @@ def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not answered yet (limit exit 0)", None, 0.0)
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
+    if cut_off := _cut_off(check.command, answer.code):
+        sentence = f"{check.title} gave no answer: {cut_off} (limit exit 0)"
+        return GateResult(check.name, Outcome.ERROR, sentence, None, 0.0)
     outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
     sentence = (
         f"{check.title} ended with {answer.code} (limit 0): {telling_line(answer.output, failed=bool(answer.code))}"
     )
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
+
+
+def _cut_off(command: str, code: int) -> str:
+    """What kept a command from an answer, "" when its exit code is one: a signal measures nothing."""
+    if code < 0 or code in _SHELL_SIGNALS:
+        return f"a signal ended it ({_signal(-code if code < 0 else code - _SHELL_SIGNALS.start + 1)})"
+    unanswered = _PYTEST_UNANSWERED.get(code) if _PYTEST.search(command) else None
+    return f"{unanswered} (pytest's {code})" if unanswered else ""
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
