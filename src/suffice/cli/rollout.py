@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,6 @@ from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error, redraw
 
 if TYPE_CHECKING:
-    from suffice.rollout.daemon import Pass
     from suffice.rollout.operator import Operator
     from suffice.rollout.report import Report
 
@@ -175,6 +174,9 @@ def run(
         bool, typer.Option("--until-done", help="End when the rollout has completed, or is rolled back and settled.")
     ] = False,
     runner: RunnerOptions,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option("--log-format", help="What a line of the log is.")
+    ] = "text",
     dry_run: options.DryRun = False,
     where: ServiceOptions,
     json: options.Json = False,
@@ -182,10 +184,12 @@ def run(
     """Run as a daemon: a cycle at the configured pace, until SIGTERM or Ctrl-C.
 
     The cycle at work then ends as it should; after 4 s it is left as by a kill, and the exit code is 3. A second daemon
-    waits until the first ends or dies. Each cycle prints a line, or with --json an object.
+    waits until the first ends or dies. A cycle that says something new prints a line with time, level, service, rollout
+    and stage, or an object with --log-format json; with --json each cycle prints that object.
 
     Example: suffice rollout run --webhook https://example.org/hook
     """
+    from suffice.cli.runner_log import RunnerLog
     from suffice.cli.signals import told_to_end
     from suffice.rollout.daemon import run as run_cycles
     from suffice.rollout.lease import Lease
@@ -206,14 +210,8 @@ def run(
             raise
         operator.note_store()
         lease.start_beating()
-        last = run_cycles(
-            operator,
-            lease,
-            stop,
-            sinks=sinks,
-            until_done=until_done,
-            seen=lambda one: _print_pass(one, json=json),
-        )
+        log = RunnerLog(where.service, operator.clock, as_json=json or log_format == "json", every=json)
+        last = run_cycles(operator, lease, stop, sinks=sinks, until_done=until_done, seen=log.tell)
         if lease.lost and not stop.is_set():
             raise RolloutError("the lease was lost to another runner; this one ends")
     return last.report.exit_code if until_done and last and last.report else ExitCode.HOLDS
@@ -360,15 +358,3 @@ def _answer(report: "Report", code: ExitCode | None = None) -> Answer:
     from suffice.cli.rollout_view import plain_report, print_report
 
     return Answer(plain_report(report), lambda: print_report(report), report.exit_code if code is None else code)
-
-
-def _print_pass(one: "Pass", *, json: bool) -> None:
-    from suffice.cli.rollout_view import pass_line, plain_pass
-
-    if json:
-        import json as json_module
-
-        sys.stdout.write(json_module.dumps(plain_pass(one), allow_nan=False) + "\n")
-    else:
-        sys.stdout.write(pass_line(one) + "\n")
-    sys.stdout.flush()

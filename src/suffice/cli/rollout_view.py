@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suffice.errors import ExitCode
-from suffice.rollout.daemon import Pass
 from suffice.rollout.fleet import Member
 from suffice.rollout.report import Report, exit_code_of, watched_only
 from suffice.rollout.saved_state import plain_result
@@ -31,25 +30,6 @@ def plain_report(report: Report) -> dict[str, Any]:
         "would": list(report.commands),
         "possible": list(report.possible),
     }
-
-
-def plain_pass(one: Pass) -> dict[str, Any]:
-    """One pass of the daemon as plain JSON values."""
-    report = plain_report(one.report) if one.report else None
-    return {
-        "report": report,
-        "error": one.error,
-        "delivered": one.delivered,
-        "undelivered": list(one.undelivered),
-    }
-
-
-def pass_line(one: Pass) -> str:
-    """One pass of the daemon as a line."""
-    waiting = [f"a notification waits: {problem}" for problem in one.undelivered]
-    if one.report is None:
-        return "; ".join([f"error: {one.error}", *waiting])
-    return "; ".join([_headline(one.report), *one.report.notes, *waiting])
 
 
 def print_report(report: Report) -> None:
