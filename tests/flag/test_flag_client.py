@@ -64,6 +64,32 @@ def test_any_provider_can_be_asked():
         assert FlagClient(bound).ask("pump-1").reason.startswith("FLAG_NOT_FOUND")
 
 
+class Hiding:
+    """A client that fails as OpenFeature 0.10 does, with what it hides behind its own error."""
+
+    def __init__(self, hidden):
+        self.hidden = hidden
+
+    def get_provider_status(self):
+        return ProviderStatus.READY
+
+    def get_string_details(self, *_):
+        try:
+            if self.hidden is not None:
+                raise self.hidden
+        finally:
+            raise UnboundLocalError("details")
+
+
+@pytest.mark.parametrize(
+    "hidden, raised",
+    [(KeyboardInterrupt(), KeyboardInterrupt), (ValueError(), UnboundLocalError), (None, UnboundLocalError)],
+)
+def test_an_interrupt_comes_out_from_behind_openfeatures_own_error(hidden, raised):
+    with pytest.raises(raised):
+        FlagClient(Hiding(hidden)).ask("pump-1")
+
+
 def test_nobody_answers_fixed_and_is_not_taken_for_the_flag():
     assert FlagClient(api.get_client("nobody")).ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="DEFAULT")
 

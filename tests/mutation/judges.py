@@ -22,6 +22,8 @@ JUDGES = {
     "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
     "flag/bucketing.py": ("flag/test_flag_bucketing.py",),
+    "flag/client.py": ("flag/test_flag_client.py",),
+    "flag/watched_file.py": ("flag/test_watched_file.py", "flag/test_flag_client.py"),
     "flag/document.py": ("flag/test_flag_document.py",),
     "flag/evaluation.py": ("flag/test_flag_lowering.py",),
     "flag/file.py": ("flag/test_flag_file.py",),
