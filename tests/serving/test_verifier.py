@@ -28,6 +28,7 @@ from suffice.stopping.make import plan
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.ledger import Ledger
+from suffice.store.signs import last_sign
 from suffice.telemetry.counters import Counter
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
@@ -377,3 +378,17 @@ def test_a_key_that_no_ledger_takes_is_decided_by_the_baseline(store: Store) -> 
 def test_a_verifier_without_a_ledger_has_no_store() -> None:
     with pytest.raises(StoreError, match="keeps no ledger"):
         _ = verifier().store
+
+
+def test_a_beat_is_a_sign_of_life_and_writes_what_waits(store: Store) -> None:
+    process = verifier(store)
+    process.verify(case(1))
+    assert (process.waiting, Ledger(store).rows("r")) == (1, [])
+    process.beat("pump")
+    assert (process.waiting, len(Ledger(store).rows("r"))) == (0, 1)
+    with store.read() as connection:
+        assert last_sign(connection, "pump") == 1.0
+        assert last_sign(connection, "verifier") is None
+    process.beat()
+    with store.read() as connection:
+        assert last_sign(connection, "verifier") == 1.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import serving_world
-from serving_world import PLAN, Flags, N, case
+from serving_world import PLAN, SEED, Flags, N, case
 from sqlalchemy import text
 
 import permitted
@@ -25,7 +25,9 @@ from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import counters_of
 from suffice.serving.permission import FORCE_FIXED
+from suffice.serving.served import Served
 from suffice.serving.verifier import Verifier
+from suffice.stopping.run import Run
 from suffice.store.address import STORE_URL
 from suffice.store.database import open_store
 from suffice.store.decision_row import WhyFixed
@@ -34,6 +36,7 @@ from suffice.store.processes import fleet
 from suffice.store.words import Word
 from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
+from suffice.verifier.loop import observations
 
 PATIENCE = 60.0
 CONFIG = {
@@ -153,31 +156,51 @@ def test_from_config_a_word_about_another_plan_or_a_disabled_process_is_fixed_an
         assert process.verify(case(1, region="eu")).why_fixed is WhyFixed.DISABLED
 
 
-def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
-    queue: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (queue / "store.db").write_bytes(b"no database at all" * 100)
-    for forced, why in ((False, WhyFixed.NO_WORD), (True, WhyFixed.FORCED)):
-        if forced:
-            monkeypatch.setenv(FORCE_FIXED, "1")
-        process = production(queue)
-        served = process.verify(case(1))
-        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, why)
-        assert process.obstacle
-        with pytest.raises(StoreError):
-            process.close()
-    assert str(queue / "store.db") in caplog.text
-    (queue / "store.db").unlink()
-    monkeypatch.delenv(FORCE_FIXED)
-    raised(queue)
-    with open_store(queue / "store.db") as store, store.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    process = production(queue)
-    served = process.verify(case(1, region="eu"))
-    assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
-    assert "newer" in process.obstacle
-    with pytest.raises(StoreError, match="newer"):
-        process.close()
+def test_a_decision_may_be_acted_on_while_the_word_of_that_transaction_stands(queue: Path) -> None:
+    word = raised(queue)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        decided = [(one, process.verify(one)) for one in (case(1, region="eu"), case(2), case(3, region="eu"))]
+        assert [served.arm for _, served in decided] == [Arm.ADAPTIVE, Arm.FIXED, Arm.ADAPTIVE]
+
+        def taken_back() -> list[str]:
+            with process.store.write() as connection:
+                return process.taken_back(connection, decided)
+
+        assert taken_back() == []
+        raised(queue, exposure=None)
+        assert taken_back() == ["k1", "k3"]
+        raised(queue, exposure=word.exposure)
+        assert taken_back() == []
+        raised(queue, rollout="verifier-000002")
+        assert taken_back() == ["k1", "k3"], "it is another rollout's word now"
+        decided = decided[1:2]
+        assert taken_back() == []
+
+
+def test_a_decision_that_is_made_anew_takes_the_place_of_the_first_in_ledger_and_counters(queue: Path) -> None:
+    word = raised(queue)
+    with production(queue, clock=lambda: 7.0) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        one = case(1, 0.97, region="eu")
+        before = process.verify(one)
+        assert before.arm is Arm.ADAPTIVE and before.n < N
+        process.verify(case(2))
+        after = process.decide_anew(case(1, 0.97, region="eu"), before)
+        baseline = Run(PLAN.rule, N, ())
+        baseline.observe(observations(case(1, 0.97), PLAN.rule, N, SEED))
+        expected = Served(baseline.verdict, Arm.FIXED, why_fixed=WhyFixed.FENCED)
+        assert after == replace(expected, epoch=word.epoch, rollout=word.rollout)
+        process.flush()
+        with process.store.write() as connection:
+            process.replace_row(connection, one, after)
+        process.count_anew(one, after, before=before)
+        rows = {row.key: row for row in Ledger(process.store).rows(word.rollout)}
+        row = rows["k1"]
+        assert (row.arm, row.n, row.why_fixed, row.at) == (Arm.FIXED, N, WhyFixed.FENCED, 7.0)
+        assert (row.process, row.plan_id, row.seed) == (rows["k2"].process, PLAN.id, SEED)
+        assert row.process is not None
+    assert read(queue / "metrics.json").counts == counters_of(rows.values()).snapshot()
 
 
 def registered(queue: Path) -> list[str]:
@@ -257,3 +280,30 @@ def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypat
     with open_store(place) as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
     assert not (tmp_path / "queue" / "store.db").exists()
+
+
+def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
+    queue: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (queue / "store.db").write_bytes(b"no database at all" * 100)
+    for forced, why in ((False, WhyFixed.NO_WORD), (True, WhyFixed.FORCED)):
+        if forced:
+            monkeypatch.setenv(FORCE_FIXED, "1")
+        process = production(queue)
+        served = process.verify(case(1))
+        assert (served.arm, served.n, served.why_fixed) == (Arm.FIXED, N, why)
+        assert process.obstacle
+        with pytest.raises(StoreError):
+            process.close()
+    assert str(queue / "store.db") in caplog.text
+    (queue / "store.db").unlink()
+    monkeypatch.delenv(FORCE_FIXED)
+    raised(queue)
+    with open_store(queue / "store.db") as store, store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    process = production(queue)
+    served = process.verify(case(1, region="eu"))
+    assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
+    assert "newer" in process.obstacle
+    with pytest.raises(StoreError, match="newer"):
+        process.close()
