@@ -145,7 +145,7 @@ def test_ctrl_c_on_the_terminal_while_a_check_runs_judges_nothing() -> None:
 
 def successful(operator: Operator) -> set[str]:
     """The gates that hold in the cycle that is made now."""
-    return {result.name for result in operator.cycle().results if result.outcome is Outcome.SUCCESSFUL}
+    return {result.gate for result in operator.cycle().results if result.outcome is Outcome.SUCCESSFUL}
 
 
 def test_while_a_webhook_drips() -> None:
