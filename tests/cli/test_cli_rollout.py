@@ -120,6 +120,7 @@ def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> N
     assert (code, err) == (2, "suffice: approve is not possible while Paused; possible: resume, rollback")
     code, back, _ = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
     assert (code, back["phase"], back["why"]) == (0, "RolledBack", "no appetite")
+    assert back["notes"][0].startswith("no process has registered; 20 of 20 probes answer fixed, after ")
     assert asked(capsys, "rollout", "cycle")[0] == 2
     code, history, _ = asked(capsys, "rollout", "history")
     assert (code, history["intact"]) == (0, True)
@@ -380,9 +381,13 @@ def test_the_fleet_is_listed_and_a_receipt_that_is_not_waited_for_is_finished_by
         agent.step_write()
         code, report, _ = asked(capsys, "rollout", "cycle")
         assert (code, report["phase"]) == (2, "RolledBack")
+        (line,) = report["notes"]
         events = asked(capsys, "rollout", "history")[1]["events"]
         receipt = next(event for event in events if event["action"] == "receipt")
         assert receipt["why"].startswith("observed by 1 of 1 processes: 1 acknowledged; ")
+        assert line == receipt["why"]
+        assert run(["rollout", "status"]) == 2
+        assert f"note: {line}" in capsys.readouterr().out
         counts = {"processes": 1, "acknowledged": 1, "fenced": 0, "gone": 0, "not_covered": 0}
         assert receipt["numbers"].items() >= counts.items()
     finally:

@@ -206,8 +206,9 @@ def test_the_first_change_of_a_store_may_lie_before_the_clock_began() -> None:
 def test_a_word_that_stands_for_ever_waits_for_a_person(before: dict[str, object], told: bool) -> None:
     state, _ = advance(in_phase(Phase.RELEASED, **before), StoreChanged("restored", 500.0, told), 10.0)
     assert (state.old_primary, state.released) == (True, False), "the old word is no word of this store"
-    gone, commands = advance(state, OldPrimaryGone(), 20.0)
-    assert gone == replace(state, old_primary=False)
+    gone, commands = advance(state, OldPrimaryGone(505.5), 20.0)
+    assert gone == replace(state, old_primary=False, old_words_until=505.5)
+    assert advance(state, OldPrimaryGone(25.5), 20.0)[0].old_words_until == 500.0
     assert commands == (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
 
 

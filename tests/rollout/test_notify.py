@@ -33,7 +33,8 @@ def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append((self.headers["Idempotency-Key"], body))
-            self.send_response(left.pop(0) if left else 200)
+            anybody = self.path != "/hugo" or self.headers["Authorization"] == "Basic aHVnbzpwOkBzcw=="
+            self.send_response((left.pop(0) if left else 200) if anybody else 401)
             if self.path == "/moved":
                 self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
@@ -250,6 +251,17 @@ def test_killed_between_the_answer_and_its_note_it_is_sent_again_with_the_same_k
 def test_the_pause_grows_to_a_limit() -> None:
     assert [wait(n) for n in range(4)] == [5.0, 10.0, 20.0, 40.0]
     assert wait(1_000_000) == LONGEST_WAIT
+
+
+def test_user_and_password_of_an_address_are_sent_and_not_shown() -> None:
+    message = Message(1, "verifier-000001", "event", {}, "key", 0, 0.0)
+    with webhook() as (url, got):
+        host = url.removeprefix("http://").partition("/")[0]
+        sink, other = Webhook.of(f"http://hugo:p%3A%40ss@{host}/hugo"), Webhook.of(f"http://hugo:other@{host}/hugo")
+        assert (sink.send(message), other.send(message)) == (None, f"http://{host} answered 401")
+        assert len(got) == 2
+    assert "cannot be reached" in (sink.send(message) or "")
+    assert not any(word in f"{sink.send(message)} {sink!r}" for word in ("p%3A", "p:@ss", "hugo"))
 
 
 def test_what_is_no_address_is_refused() -> None:

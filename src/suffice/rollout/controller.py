@@ -163,7 +163,10 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class OldPrimaryGone:
-    """A person says that the primary of the old incarnation is gone."""
+    """A person says that the primary of the old incarnation is gone. Whoever read it before may act on that until then,
+    by the clock of the store."""
+
+    old_words_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +266,9 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
             return replace(moved, released=True), (Write(Action.RELEASE, reason), PublishStage(moved.current))
         case Reopened(sentence):
             return _move(state, Signal.REOPEN, state.why), (PublishBaseline(), Write(Action.REOPEN, sentence))
-        case OldPrimaryGone():
-            return replace(state, old_primary=False), (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
+        case OldPrimaryGone(until):
+            gone = replace(state, old_primary=False, old_words_until=max(until, state.old_words_until or until))
+            return gone, (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
         case Renewed():
             return state, ()
 

@@ -144,7 +144,10 @@ class Monitor:
         return self._reported(after)
 
     def _reported(self, state: State) -> Report:
-        """The report of a state; of a rollback that is not done, why it is not."""
+        """The report of a state; of a rollback its receipt, or why there is none yet."""
+        if state.phase is Phase.ROLLED_BACK:
+            receipt = self._journal.last(Action.RECEIPT)
+            return reported(self.rollout, state, notes=(receipt.why,) if receipt else ())
         if state.phase is not Phase.ROLLING_BACK:
             return reported(self.rollout, state)
         stuck = self._journal.last(Action.NOT_OBSERVED)

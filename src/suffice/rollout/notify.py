@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from string import Formatter
 from threading import Thread
 from typing import Protocol
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from sqlalchemy import Connection
@@ -103,7 +104,8 @@ class Webhook:
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> str | None:
         try:
-            request = Request(self.url, body, dict(headers), method="POST")
+            address, own = self._without_user()
+            request = Request(address, body, {**headers, **own}, method="POST")
             with build_opener(_NoRedirect).open(request, timeout=WEBHOOK_SECONDS) as answer:
                 status = answer.status
         except HTTPError as error:
@@ -115,6 +117,13 @@ class Webhook:
             # Its text may hold the address.
             return f"{self._shown} answered no HTTP ({type(error).__name__})"
         return None if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES else f"{self._shown} answered {status}"
+
+    def _without_user(self) -> tuple[str, dict[str, str]]:
+        """The address that a request goes to, and the header for the user and password that stand in ours."""
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        header = {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode('ascii')}"} if at else {}
+        return parts._replace(netloc=host).geturl(), header
 
     @property
     def _shown(self) -> str:

@@ -21,7 +21,7 @@ from suffice.rollout.baseline import MADE_UP, settle_without_rollout
 from suffice.rollout.command_checks import Check
 from suffice.rollout.controller import OldPrimaryGone, Paused, Released, Resumed, Started, State
 from suffice.rollout.cycle import Monitor
-from suffice.rollout.fleet import Member, members
+from suffice.rollout.fleet import LATE_SECONDS, Member, members
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
 from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, phase_of, rollout_id, state_of
@@ -247,7 +247,7 @@ class Operator:
             raise RolloutError(
                 f"rollout {self.current.id}: no old primary is waited for; leave out --old-primary-is-gone"
             )
-        self.monitor.driver.handle(OldPrimaryGone(), who)
+        self.monitor.driver.handle(OldPrimaryGone(self.clock() + LATE_SECONDS), who)
 
     @property
     def monitor(self) -> Monitor:

@@ -108,9 +108,13 @@ def status_of(operator: Operator) -> Status:
 
 
 def _waits_for(operator: Operator, state: State) -> list[str]:
-    """What keeps a rollback from its receipt, or would."""
+    """The receipt of a rollback; what keeps it from one, or would."""
+    journal = operator.world.journal(operator.current.id)
+    if state.phase is Phase.ROLLED_BACK:
+        receipt = journal.last(Action.RECEIPT)
+        return [receipt.why] if receipt else []
     if state.phase is Phase.ROLLING_BACK:
-        stuck = operator.world.journal(operator.current.id).last(Action.NOT_OBSERVED)
+        stuck = journal.last(Action.NOT_OBSERVED)
         return [f"the baseline is not observed yet: {stuck.why}"] if stuck else []
     return [f"a rollback would wait: {OLD_PRIMARY}"] if state.old_primary else []
 
