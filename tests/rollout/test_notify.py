@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from production import producing
+import typer
+from production import WAIVED, producing
 
+from suffice.cli.main import app
+from suffice.config import set_enabled
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
 from suffice.rollout import baseline, notify
-from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, Webhook, deliver, wait
+from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, TELLING, Webhook, deliver, wait
 from suffice.rollout.phases import Phase
+from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.outbox import Message, waiting
 from suffice.store.triage import receipt_of
@@ -70,8 +74,61 @@ def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> No
             "at": production.clock(),
             "numbers": {},
             "idempotency_key": got[1][0],
+            "service": "verifier",
+            "stage": "staging",
+            "severity": "warning",
+            "sentence": "verifier-000001 is paused in stage staging: lunch (ann)",
+            "command": "suffice rollout explain",
         }
         assert len({key for key, _ in got}) == 6
+
+
+def test_a_notification_names_the_stage_of_its_moment_however_late_it_is_sent(tmp_path: Path) -> None:
+    with producing(tmp_path) as production, webhook() as (url, got):
+        production.operator.tell("pause", "ann", "lunch")
+        production.operator.tell("resume", "ann")
+        production.until("canary")
+        production.operator.tell("rollback", "ann", "no appetite")
+        deliver(production.store, production.clock, [Webhook(url)])
+        stages = {body["action"]: body["stage"] for _, body in got}
+        assert (stages["start"], stages["pause"], stages["advance"]) == ("staging", "staging", "canary")
+        (asked,) = [body for _, body in got if body["action"] == "roll back"]
+        assert (asked["severity"], asked["stage"]) == ("critical", "canary")
+        assert asked["sentence"] == "verifier-000001 is being rolled back in stage canary: no appetite (ann)"
+        assert got[-1][1]["command"] == "suffice triage show verifier-000001"
+
+
+def test_each_event_that_people_are_told_of_has_a_command_that_the_program_takes() -> None:
+    assert set(Action) - set(TELLING) == {Action.JUDGE, Action.OBSERVED, Action.CLOSE}
+    groups = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for _, _, command in TELLING.values():
+        group, name = command.split()
+        assert name in groups[group].commands
+
+
+def test_without_a_webhook_nothing_piles_up_and_the_first_one_is_told_what_happened(tmp_path: Path) -> None:
+    with producing(tmp_path) as production, webhook() as (url, got):
+        for _ in range(3):
+            production.operator.tell("pause", "ann", "lunch")
+            production.operator.tell("resume", "ann")
+            assert deliver(production.store, production.clock, []) == (0, [])
+        assert waiting_in(production.store) == 0
+        assert deliver(production.store, production.clock, [Webhook(url)]) == (7, [])
+        assert [body["action"] for _, body in got] == ["start", *["pause", "resume"] * 3]
+
+
+def test_nobody_is_told_of_what_is_older_than_the_rollout_that_counts(tmp_path: Path) -> None:
+    with producing(tmp_path) as production, webhook(500) as (url, got):
+        deliver(production.store, production.clock, [Webhook(url)])
+        assert waiting_in(production.store) == 1
+        production.operator.tell("rollback", "ann", "no appetite")
+        set_enabled(production.place.config, enabled=True)
+        production.operator.start("ann", WAIVED)
+        got.clear()
+        production.clock.now += LONGEST_WAIT
+        assert deliver(production.store, production.clock, [Webhook(url)]) == (1, [])
+        assert [(body["rollout"], body["action"]) for _, body in got] == [("verifier-000002", "start")]
+        assert waiting_in(production.store) == 0
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def test_a_command_that_fails_is_told_waits_and_is_run_again_with_the_same_key(t
             taken, (problem,) = deliver(production.store, production.clock, [command])
             assert taken == 0
             assert problem.endswith("ended with 7: the tracker is away")
-            assert plain_status(status_of(production.operator))["notifications_waiting"] == waits + 6
+            assert plain_status(status_of(production.operator))["notifications_waiting"] == waits + 1
             production.clock.now += pause - 1
             assert deliver(production.store, production.clock, [command]) == (0, [])
             production.clock.now += 1

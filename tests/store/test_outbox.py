@@ -6,9 +6,13 @@ import pytest
 
 from store_places import Place
 from suffice.store.actions import Action
-from suffice.store.database import Store, open_store
+from suffice.store.database import Store, insert_new, open_store
 from suffice.store.journal import JournalEvent, append_journal, last_event
-from suffice.store.outbox import due, enqueue_events, put_off, sent, waiting
+from suffice.store.outbox import drop_overtaken, due, enqueue_events, put_off, sent, waiting
+from suffice.store.rollouts import StoredRollout, create_rollout
+from suffice.store.schema import outbox
+
+WAITS = {"attempts": 0, "next_at": 1.0, "done_at": None}
 
 
 @pytest.fixture
@@ -73,3 +77,25 @@ def test_what_was_put_off_before_the_clock_went_back_is_due(store: Store) -> Non
     with store.write() as connection:
         put_off(connection, 1, 1e9)
     assert ready(store, 10.0) == [("start", "audit/1", 1)]
+
+
+def test_what_a_later_rollout_of_the_service_has_overtaken_is_not_told(store: Store) -> None:
+    with store.write() as connection:
+        for rollout, service in (("a-000001", "a"), ("a-000002", "a"), ("a-b-000001", "a-b"), ("a_b-000001", "a_b")):
+            create_rollout(connection, StoredRollout(rollout, service, "Progressing", {}, {}, 1.0, 1.0))
+            append_journal(connection, [JournalEvent(1.0, rollout, "ann", Action.PAUSE, "", {})])
+        insert_new(
+            connection,
+            outbox,
+            ["idempotency_key"],
+            [
+                {"rollout": "a-000001", "kind": kind, "payload": "{}", "idempotency_key": kind, **WAITS}
+                for kind in ("pause", "kept")
+            ],
+        )
+        assert drop_overtaken(connection, "kept", 10.0) == 1
+    assert ready(store, 10.0) == [("kept", "kept", 0)]
+    assert enqueued(store, "pause") == 3
+    with store.read() as connection:
+        told_of = [message.rollout for message in due(connection, 10.0, 900.0) if message.kind == "pause"]
+    assert told_of == ["a-000002", "a-b-000001", "a_b-000001"]

@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from string import Formatter
@@ -23,16 +24,49 @@ from sqlalchemy import Connection
 
 from suffice import strict_json
 from suffice.errors import RolloutError
+from suffice.rollout.saved_state import state_of
+from suffice.serving.situation import SERVICE
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import Store, insert_new
-from suffice.store.journal import journal_head
-from suffice.store.outbox import Message, drop_oldest, due, enqueue_events, put_off, sent
+from suffice.store.journal import JournalEvent, count_before, journal_head
+from suffice.store.outbox import Message, drop_oldest, drop_overtaken, due, enqueue_events, put_off, sent
+from suffice.store.rollouts import load_rollout
 from suffice.store.schema import outbox
 from suffice.store.triage import TriageItem, items
 
-ACTIONS = tuple(action for action in Action if action not in (Action.JUDGE, Action.OBSERVED, Action.CLOSE))
-"""The journal events that people are told of; the pass of a cycle is not one."""
+
+class Severity(StrEnum):
+    """How much of a hurry there is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+STATUS, EXPLAIN, FLEET, SHOW = "rollout status", "rollout explain", "rollout fleet", "triage show"
+
+TELLING: Mapping[Action, tuple[Severity, str, str]] = {
+    Action.START: (Severity.INFO, "was started", STATUS),
+    Action.ADVANCE: (Severity.INFO, "began its next stage", STATUS),
+    Action.PAUSE: (Severity.WARNING, "is paused", EXPLAIN),
+    Action.AWAIT: (Severity.WARNING, "waits for approval", "rollout approve"),
+    Action.APPROVE: (Severity.INFO, "is approved", STATUS),
+    Action.RESUME: (Severity.INFO, "goes on", STATUS),
+    Action.COMPLETE: (Severity.INFO, "is completed", STATUS),
+    Action.ROLL_BACK: (Severity.CRITICAL, "is being rolled back", STATUS),
+    Action.NOT_OBSERVED: (Severity.CRITICAL, "is not seen at the baseline by all", FLEET),
+    Action.RECEIPT: (Severity.INFO, "is seen at the baseline", FLEET),
+    Action.TRIAGE: (Severity.WARNING, "waits to be looked into", SHOW),
+    Action.SETTLE: (Severity.INFO, "is rolled back and settled", SHOW),
+    Action.REOPEN: (Severity.CRITICAL, "was adaptive after its receipt", FLEET),
+    Action.HOLD_BACK: (Severity.CRITICAL, "is held back", EXPLAIN),
+    Action.RELEASE: (Severity.INFO, "is released", STATUS),
+    Action.OLD_PRIMARY_GONE: (Severity.INFO, "waits for no old primary any more", STATUS),
+    Action.REPAIR: (Severity.WARNING, "had its flag published again", EXPLAIN),
+}
+"""The journal events that people are told of: how bad each is, what it says of the rollout, and the command to run
+next. The pass of a cycle is none of them."""
 
 KIND = "triage command"
 """Of messages that the triage command is for, not the webhook."""
@@ -190,12 +224,16 @@ def deliver(
 
     It ends after `DELIVERY_SECONDS` with what remains waiting, and a sink that failed is asked no more in this pass. Of
     more than `MOST_WAITING` messages the oldest are dropped, which is said; the journal has what they told.
-    A message without a sink waits in the outbox; open triage items are put there for a command only. Killed between
+    Without a webhook no event is put into the outbox, nor an open triage item without a command; the first pass with
+    one tells what happened to the rollout until then. What is older than the rollout that counts is told to nobody.
+    Killed between
     the answer and the note of it, a message is sent, or the command run, twice, with the same key. Raises StoreError.
     """
     now = clock()
     with store.write() as connection:
-        enqueue_events(connection, ACTIONS, now)
+        drop_overtaken(connection, KIND, now)
+        if any(isinstance(sink, Webhook) for sink in sinks):
+            enqueue_events(connection, TELLING, now, lambda seq, event: _for_people(connection, seq, event))
         if any(isinstance(sink, TriageCommand) for sink in sinks):
             _enqueue_items(connection, now)
         dropped = drop_oldest(connection, MOST_WAITING, now)
@@ -231,6 +269,26 @@ class _NoRedirect(HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         return None
+
+
+def _for_people(connection: Connection, seq: int, event: JournalEvent) -> Mapping[str, str]:
+    """Whose rollout an event is about, in which stage, how bad it is, a sentence, and the command to run next."""
+    stored = load_rollout(connection, event.rollout)
+    service, stage = event.rollout.rpartition("-")[0], ""
+    if stored is not None:
+        stages = state_of(stored.state).rollout.stages
+        begun = count_before(connection, event.rollout, Action.ADVANCE, seq)
+        service, stage = stored.service, stages[min(begun, len(stages) - 1)].name
+    severity, verb, command = TELLING[event.action]
+    where = f" in stage {stage}" if stage else ""
+    about = f" {event.rollout}" if command == SHOW else f" --service {service}" if service != SERVICE else ""
+    return {
+        "service": service,
+        "stage": stage,
+        "severity": severity.value,
+        "sentence": f"{event.rollout} {verb}{where}: {event.why or 'no reason was given'} ({event.who})",
+        "command": f"suffice {command}{about}",
+    }
 
 
 def _enqueue_items(connection: Connection, now: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from suffice import strict_json
 from suffice.store import chain
@@ -59,6 +59,13 @@ def journal_of(connection: Connection, rollout: str) -> list[JournalEvent]:
     """Everything that was done to a rollout, in order."""
     query = select(*_COLUMNS).where(journal.c.rollout == rollout).order_by(journal.c.seq)
     return [_event(row) for row in connection.execute(query)]
+
+
+def count_before(connection: Connection, rollout: str, action: Action, seq: int) -> int:
+    """How often an action was done to a rollout, up to the event of this number."""
+    c = journal.c
+    query = select(func.count()).where((c.rollout == rollout) & (c.action == action.value) & (c.seq <= seq))
+    return int(connection.execute(query).scalar_one())
 
 
 def journal_knows(connection: Connection, rollout: str) -> bool:

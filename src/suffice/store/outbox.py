@@ -1,16 +1,17 @@
 """Notifications that wait to be sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Text, cast, exists, func, literal, select, update
 
 from suffice import strict_json
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import insert_new
-from suffice.store.schema import journal, outbox
+from suffice.store.journal import JournalEvent
+from suffice.store.schema import journal, outbox, rollouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,29 @@ class Message:
     next_at: float
 
 
-def enqueue_events(connection: Connection, actions: Iterable[Action], now: float) -> int:
+def _overtaken(rollout: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a later rollout of the same service has begun. Ids are `SERVICE-` and a number of equal length."""
+    later = (rollouts.c.id > rollout) & (func.length(rollouts.c.id) == func.length(rollout))
+    return exists().where(later & rollout.startswith(rollouts.c.service + "-"))
+
+
+def enqueue_events(
+    connection: Connection,
+    actions: Iterable[Action],
+    now: float,
+    more: Callable[[int, JournalEvent], Mapping[str, Any]] = lambda _, __: {},
+) -> int:
     """Put the journal events of these actions that are not there yet into the outbox, and return how many were new.
 
-    One transaction writes an event and what it tells, so nothing is lost however late this is called.
+    One transaction writes an event and what it tells, so nothing is lost however late this is called. Events of a
+    rollout that a later one has followed are not put there: who learns of them now is misled. `more` gives further
+    fields of what is told, for the event's number in the journal and the event.
     """
     c, key = journal.c, literal("audit/") + cast(journal.c.seq, Text)
     known = select(outbox.c.id).where(outbox.c.idempotency_key == key).exists()
     query = select(c.seq, c.rollout, c.at, c.who, c.action, c.why, c.numbers)
     asked = c.action.in_([action.value for action in actions])
-    new_events = connection.execute(query.where(asked & ~known).order_by(c.seq)).all()
+    new_events = connection.execute(query.where(asked & ~known & ~_overtaken(c.rollout)).order_by(c.seq)).all()
     rows = [
         {
             "rollout": event.rollout,
@@ -48,6 +62,7 @@ def enqueue_events(connection: Connection, actions: Iterable[Action], now: float
                     "why": event.why,
                     "at": event.at,
                     "numbers": strict_json.loads(event.numbers),
+                    **more(event.seq, _event(event)),
                 }
             ),
             "idempotency_key": f"audit/{event.seq}",
@@ -58,6 +73,18 @@ def enqueue_events(connection: Connection, actions: Iterable[Action], now: float
         for event in new_events
     ]
     return insert_new(connection, outbox, ["idempotency_key"], rows)
+
+
+def _event(row: Any) -> JournalEvent:
+    return JournalEvent(row.at, row.rollout, row.who, Action(row.action), row.why, strict_json.loads(row.numbers))
+
+
+def drop_overtaken(connection: Connection, kept: str, now: float) -> int:
+    """Take waiting notifications of rollouts that a later one has followed for done, but for those of the kind `kept`;
+    returns how many."""
+    c = outbox.c
+    old = c.done_at.is_(None) & (c.kind != kept) & _overtaken(c.rollout)
+    return connection.execute(update(outbox).where(old).values(done_at=now)).rowcount
 
 
 def due(connection: Connection, now: float, horizon: float) -> list[Message]:
