@@ -30,7 +30,9 @@ class Message:
 def _overtaken(rollout: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a later rollout of the same service has begun. Ids are `SERVICE-` and a number of equal length."""
     later = (rollouts.c.id > rollout) & (func.length(rollouts.c.id) == func.length(rollout))
-    return exists().where(later & rollout.startswith(rollouts.c.service + "-"))
+    # Not LIKE, to which a service's "_" is any letter.
+    same = func.substr(rollout, 1, func.length(rollouts.c.service) + 1) == rollouts.c.service + "-"
+    return exists().where(later & same)
 
 
 def enqueue_events(
