@@ -44,7 +44,8 @@ _GRACE_SECONDS = 60.0
 class Check:
     """A command whose exit code is a gate's answer, asked again when its answer is `every` seconds old.
 
-    It is killed after `deadline` seconds. `shown` is what sentences call it, where that is not the command.
+    It is killed after `deadline` seconds. `shown` is what sentences call it, where that is not the command. `answers`
+    are the exit codes that it has as an answer, where we know: with any other one it broke.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Check:
     every: float
     deadline: float = TIMEOUT_SECONDS
     shown: str = ""
+    answers: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
@@ -145,7 +147,7 @@ def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str
         return GateResult(check.name, Outcome.INCONCLUSIVE, "has not answered yet (limit exit 0)", None, 0.0)
     if answer.code is None:
         return GateResult(check.name, Outcome.ERROR, f"{answer.output} (limit exit 0)", None, 0.0)
-    if cut_off := _cut_off(check.command, answer.code):
+    if cut_off := _cut_off(check, answer.code, answer.output):
         sentence = f"{check.title} gave no answer: {cut_off} (limit exit 0)"
         return GateResult(check.name, Outcome.ERROR, sentence, None, 0.0)
     outcome = _OUTCOMES.get(answer.code, Outcome.FAILED)
@@ -155,11 +157,13 @@ def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str
     return GateResult(check.name, outcome, sentence, float(answer.code), 0.0)
 
 
-def _cut_off(command: str, code: int) -> str:
+def _cut_off(check: Check, code: int, output: str) -> str:
     """What kept a command from an answer, "" when its exit code is one: a signal measures nothing."""
     if code < 0 or code in _SHELL_SIGNALS:
         return f"a signal ended it ({_signal(-code if code < 0 else code - _SHELL_SIGNALS.start + 1)})"
-    unanswered = _PYTEST_UNANSWERED.get(code) if _PYTEST.search(command) else None
+    if check.answers and code not in check.answers:
+        return f"it broke with {code}: {telling_line(output, failed=True)}"
+    unanswered = _PYTEST_UNANSWERED.get(code) if _PYTEST.search(check.command) else None
     return f"{unanswered} (pytest's {code})" if unanswered else ""
 
 

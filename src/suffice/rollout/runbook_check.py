@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.config import ChecksConfig
+from suffice.errors import ExitCode
 from suffice.rollout.command_checks import Check, Commands
 from suffice.rollout.world import World
 from suffice.runbook import production
@@ -40,4 +41,5 @@ def _runbook(world: World, folder: Path, section: ChecksConfig) -> Check:
         section.every.total_seconds(),
         section.deadline.total_seconds(),
         "the runbook's checks",
+        tuple(ExitCode),
     )
