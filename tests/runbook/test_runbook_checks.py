@@ -63,6 +63,8 @@ def test_what_a_check_shows_is_kept_with_its_problem(cycle: Cycle) -> None:
         (MissingDataError("nothing was counted"), ExitCode.CANNOT_TELL, "suffice: nothing was counted\n"),
         (DataError("damaged"), ExitCode.FAILS, "suffice: damaged\n"),
         (ZeroDivisionError("by zero"), ExitCode.FAILS, "ZeroDivisionError: by zero\n"),
+        (OSError(28, "No space left"), ExitCode.CANNOT_TELL, "suffice: OSError: [Errno 28] No space left\n"),
+        (MemoryError("too much"), ExitCode.CANNOT_TELL, "suffice: MemoryError: too much\n"),
     ],
 )
 def test_a_check_that_raises_answers_with_its_reason_and_hides_no_other(

@@ -127,6 +127,10 @@ def _asked(check: Check, cycle: Cycle, path: Path) -> ExitCode:
         except SufficeError as error:
             file.write(f"suffice: {error}\n")
             return error.exit_code
+        except (OSError, MemoryError) as error:
+            # What the host lacks says nothing about decisions.
+            file.write(f"suffice: {type(error).__name__}: {error}\n")
+            return ExitCode.CANNOT_TELL
         except Exception:
             # A check that is broken fails; the others still answer, and its traceback is in its file.
             traceback.print_exc()
