@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NoReturn
 
 DEPTH = 100
@@ -26,8 +27,8 @@ class NotStrict(ValueError):
     """The text is JSON to some readers. Says the place, what stands there, and what is allowed."""
 
 
-def loads(text: str | bytes) -> Any:
-    """What the text says. Bytes are UTF-8; a byte order mark is passed over.
+def loads(text: str | bytes, *, exact: bool = False) -> Any:
+    """What the text says. Bytes are UTF-8; a byte order mark is passed over. With `exact` decimals are `Decimal`.
 
     Raises NotStrict for a key that stands twice, NaN, a whole number beyond Python's limit of digits, too much text and
     too much depth; JSONDecodeError for what is no JSON, UnicodeDecodeError for what is no UTF-8: each is a ValueError.
@@ -40,7 +41,8 @@ def loads(text: str | bytes) -> Any:
     if text.count("{") + text.count("[") > DEPTH:
         _check_depth(text)
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refused)
+        decimal = Decimal if exact else None
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refused, parse_float=decimal)
     except json.JSONDecodeError:
         raise
     except ValueError:

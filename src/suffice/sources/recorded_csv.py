@@ -1,14 +1,28 @@
 """Recorded samples as CSV: a row for each draw."""
 
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from math import isfinite, nan
 
 import numpy as np
 
 from suffice.errors import DataError
 from suffice.sources.csv_rows import Rows, csv_rows, number
-from suffice.sources.recording import SLICES, ReadSoFar, RecordedFile, Recording, check_columns, recording
+from suffice.sources.recording import (
+    LONG,
+    SLICES,
+    Exact,
+    ReadSoFar,
+    RecordedFile,
+    Recording,
+    check_columns,
+    exact_pairs,
+    recording,
+)
 
+_LONG_TEXT = 16
+_WHOLE = re.compile(r"[-+]?[0-9]+")
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
@@ -44,9 +58,27 @@ def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recor
         if None in row:
             i = at[row.index(None)]
             raise DataError(f"{place.at(line, header[i])}: is {cells[i]!r}; allowed: {place.allowed(len(draws))}")
-        values.append(row)
+        values.append(_exactly(place, [cells[i].strip() for i in at], row, place.at(line, header[at[0]])))
     if lines:
         yield _closed(place, names, lines, values)
+
+
+def _exactly(place: RecordedFile, texts: list[str], row: list[float | None], where: str) -> list[float | None]:
+    """The row's draws; of a pair whose digits doubles would lose, 0 and its difference."""
+    if not any(len(text) >= _LONG_TEXT and (LONG.search(text) or _WHOLE.fullmatch(text)) for text in texts):
+        return row
+    written = [_written(text) for text in texts]
+    if len(written) == 1:
+        place.check_whole(written[0], where)
+        return row
+    return list(exact_pairs(written[:1], written[1:])[0].tolist())
+
+
+def _written(text: str) -> Exact | None:
+    if not text:
+        return None
+    decimal = Decimal(text)
+    return int(decimal) if decimal == decimal.to_integral_value() else decimal
 
 
 def _closed(place: RecordedFile, names: list[str], lines: list[int], values: list[list[float | None]]) -> Recording:

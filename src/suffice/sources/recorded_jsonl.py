@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,20 @@ from suffice import strict_json
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
 from suffice.sampling.draw import shown
-from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recording, check_columns, recording
+from suffice.sources.recording import (
+    LONG,
+    LeftOut,
+    ReadSoFar,
+    RecordedFile,
+    Recording,
+    check_columns,
+    exact_pairs,
+    may_lose_digits,
+    recording,
+)
 
-_NUMBERS = {int, float}
-_BINARY = {int, float, bool}
+_NUMBERS = {int, float, Decimal}
+_BINARY = {int, float, Decimal, bool}
 
 
 def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
@@ -32,7 +43,7 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
 
 def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     try:
-        content = strict_json.loads(text)
+        content = strict_json.loads(text, exact=LONG.search(text.decode("latin-1")) is not None)
     except strict_json.NotStrict as error:
         raise DataError(f"{place.at(line)}: {error}") from None
     except ValueError as error:
@@ -47,9 +58,22 @@ def _recording(place: RecordedFile, line: int, content: dict[str, Any]) -> Recor
     draws = [_numbers(place, line, name, content[name], len(columns)) for name in columns]
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
-    values = draws[0] if len(draws) == 1 else np.stack(draws, axis=1) if even else np.empty((0, 2))
+    values = _values(place, line, [content[name] for name in columns], draws) if even else np.empty((0, 2))
     case = recording(place, names, lambda _: line, values)
     return case if even else replace(case, left_out=LeftOut.UNEVEN)
+
+
+def _values(place: RecordedFile, line: int, written: list[list[Any]], draws: list[Floats]) -> Floats:
+    """The draws as a rule takes them; where doubles would lose digits, pairs are compared as they were written."""
+    plain = draws[0] if len(draws) == 1 else np.stack(draws, axis=1)
+    suspects = {Decimal, int} if any(map(may_lose_digits, draws)) else {Decimal}
+    if all(suspects.isdisjoint(map(type, values)) for values in written):
+        return plain
+    if len(draws) == 2:
+        return exact_pairs(*written)
+    for i, value in enumerate(written[0]):
+        place.check_whole(value, f"{place.at(line, 'samples')}: entry {i + 1}")
+    return plain
 
 
 def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) -> str:

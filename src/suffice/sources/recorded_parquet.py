@@ -8,7 +8,16 @@ import numpy as np
 from suffice.errors import DataError
 from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
-from suffice.sources.recording import SLICES, ReadSoFar, RecordedFile, Recording, check_columns, recording
+from suffice.sources.recording import (
+    SLICES,
+    ReadSoFar,
+    RecordedFile,
+    Recording,
+    check_columns,
+    exact_pairs,
+    may_lose_digits,
+    recording,
+)
 
 with imported_for("reading Parquet"):
     import pyarrow as pa
@@ -94,7 +103,7 @@ def _next(place: RecordedFile, batches: Iterator[Any], done: int) -> Any:
 def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     texts = [_texts(place, batch, name, done) for name in names]
     values = [_numbers(place, batch.column(name), name, done, len(draws)) for name in draws]
-    table = values[0] if len(values) == 1 else np.stack(values, axis=1)
+    table = _table(place, batch, draws, done, values)
     ends = np.unique(np.concatenate([pc.run_end_encode(text).run_ends.to_numpy() for text in texts]))
     starts = np.concatenate(([0], ends[:-1]))
     at_starts = {name: text.take(pa.array(starts)).to_pylist() for name, text in zip(names, texts, strict=True)}
@@ -102,6 +111,21 @@ def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draw
     keys = zip(at_starts["case"], *(at_starts.get(name, missing) for name in SLICES), strict=True)
     for key, start, end in zip(keys, starts.tolist(), ends.tolist(), strict=True):
         yield _Part(key, done + start + 1, table[start:end])
+
+
+def _table(place: RecordedFile, batch: Any, draws: tuple[str, ...], done: int, values: list[Floats]) -> Floats:
+    """The draws as a rule takes them; where doubles would lose digits, pairs are compared as they are stored."""
+    plain = values[0] if len(values) == 1 else np.stack(values, axis=1)
+    columns = [batch.column(name) for name in draws]
+    decimal = any(pa.types.is_decimal(column.type) for column in columns)
+    if not decimal and (all(pa.types.is_floating(c.type) for c in columns) or not any(map(may_lose_digits, values))):
+        return plain
+    written = [column.to_pylist() for column in columns]
+    if len(written) == 2:
+        return exact_pairs(*written)
+    for i, value in enumerate(written[0]):
+        place.check_whole(value, place.at(done + i + 1, draws[0]))
+    return plain
 
 
 def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:

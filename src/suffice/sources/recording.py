@@ -1,10 +1,15 @@
 """What the readers of recorded samples share: the recording of one case, and what they allow."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
+from fractions import Fraction
+from math import inf, nan
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +18,12 @@ from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
 
 SLICES = ("target", "region")
+Exact: TypeAlias = int | float | Decimal
+"""A number as it was written, or stored."""
+
+WHOLE = 2**53
+"""Up to here a double holds every whole number."""
+
 ReadSoFar = Callable[[float], None]
 """Is told the share of the file that was read so far, from 0 to 1."""
 
@@ -56,6 +67,12 @@ class RecordedFile:
         """Whether a cell must hold 0 or 1 where there are so many columns of draws."""
         return self.binary and columns == 1
 
+    def check_whole(self, value: Exact | None, where: str) -> None:
+        """Raises DataError for a single whole number that its double is not. Decimals are rounded to the nearest."""
+        if isinstance(value, int) and abs(value) > WHOLE and value != int(float(value)):
+            allowed = "whole numbers up to 2**53, or pairs (before, after)"
+            raise DataError(f"{where} is {value}, which loses digits as a double; allowed: {allowed}")
+
     def allowed(self, columns: int) -> str:
         """What a cell may hold."""
         return "0 or 1, true or false" if self.only_binary(columns) else "a finite number"
@@ -89,6 +106,31 @@ def _left_out(place: RecordedFile, row_of: Callable[[int], int], values: Floats)
             raise DataError(f"{place.at(row, 'value')}: is empty, and the case has other draws; allowed: a number")
         return LeftOut.UNEVEN
     return LeftOut.ONE_DRAW if len(values) == 1 else None
+
+
+LONG = re.compile(r"[1-9](?:\.?[0-9]){17,}")
+"""A number with more digits than a double needs to be told from every other one."""
+
+
+def may_lose_digits(draws: Floats) -> bool:
+    """Whether whole numbers that these are the doubles of may have been others."""
+    return bool(draws.size) and bool(np.nanmax(np.abs(draws), initial=0.0) >= WHOLE)
+
+
+def exact_pairs(before: Iterable[Exact | None], after: Iterable[Exact | None]) -> Floats:
+    """Pairs (0, after − before), shape (n, 2), each difference exact and then rounded; NaN where a number is missing.
+
+    A rule takes no more of a pair than its difference. Of nanoseconds since 1970 a double keeps but steps of 256.
+    """
+    differences = [nan if a is None or b is None else _difference(a, b) for a, b in zip(before, after, strict=True)]
+    return np.stack((np.zeros(len(differences)), np.array(differences)), axis=1)
+
+
+def _difference(before: Exact, after: Exact) -> float:
+    try:
+        return float(Fraction(after) - Fraction(before))
+    except (OverflowError, ValueError):
+        return inf  # Beyond a double, or one of them is: what is allowed is finite.
 
 
 def check_key(place: RecordedFile, row: int, key: str) -> None:
