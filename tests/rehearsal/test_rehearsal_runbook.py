@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rehearsing import config_text, rehearsed, setup
+from rehearsing import Done, config_text, rehearsed, setup
 
 from suffice.cli.main import run
 from suffice.gates.outcome import Outcome
@@ -63,6 +63,14 @@ def test_a_rolled_back_rehearsal_has_the_outputs_of_the_failing_stage_in_its_bun
     answers = json.loads((bundle / "checks" / "runbook.json").read_text(encoding="utf-8"))
     assert set(answers["checks"].values()) == {0}
     assert [gate["gate"] for gate in summary["stages"][0]["gates"]][-1] == "runbook"
+
+
+def test_without_checks_none_is_asked_production_s_neither(completed: Done) -> None:
+    """Seen: a rehearsal without checks asked production's, whose answer depends on the speed of the machine."""
+    gates = {gate["gate"] for stage in completed.summary["stages"] for gate in stage["gates"]}
+    assert "disagreement" in gates
+    assert "runbook" not in gates
+    assert not (completed.setup.directory / "checks").exists()
 
 
 def test_a_plan_that_breaks_decisions_fails_the_checks_and_each_says_so_in_its_own_output(

@@ -21,6 +21,7 @@ from suffice.rehearsal.setup import CHECKS, PLAN, SERVICE, Setup, begin_anew, pi
 from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
 from suffice.resolution.resolve import Resolver, Summary
 from suffice.resolution.storm import StormPolicy
+from suffice.rollout.command_checks import Commands
 from suffice.rollout.controller import State
 from suffice.rollout.cycle import Monitor
 from suffice.rollout.lease import Lease
@@ -116,13 +117,12 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
     clock = _Clock(setup.start)
     with ExitStack() as stack:
         store = _open(setup)
-        path, runbook = _Path(setup), None
-        if setup.checks:
-            runbook = Runbook(setup.file(CHECKS), setup.file("config.json"), lambda state: _may_end(operator, state))
-            stack.callback(runbook.close)
+        path, checks = _Path(setup), _checks(setup, clock, lambda state: _may_end(operator, state))
+        if isinstance(checks, Runbook):
+            stack.callback(checks.close)
         agent = _agent(setup, clock)
         stack.callback(agent.close)
-        rehearsed = Rehearsed(_scope, runbook, path.faulty, lambda: _step(agent))
+        rehearsed = Rehearsed(_scope, checks, path.faulty, lambda: _step(agent))
         place = Place(setup.file("config.json"), setup.directory, SERVICE, mark=f"-{setup.digest}")
         operator = stack.enter_context(Operator(place, clock=clock, store=store, rehearsed=rehearsed))
         lease = stack.enter_context(_leased(setup, store))
@@ -131,6 +131,13 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
             begin_anew(setup, store)
         verifier = stack.enter_context(_verifier(setup, operator, clock, path, agent))
         return _Rehearsal(setup, clock, operator, verifier, path, lease, agent).run(go_on=go_on, seen=seen)
+
+
+def _checks(setup: Setup, clock: "_Clock", may_end: Callable[[State], bool]) -> Runbook | Commands:
+    """The runbook's, once a stage, or none at all: production's are asked at the pace of its own clock."""
+    if setup.checks:
+        return Runbook(setup.file(CHECKS), setup.file("config.json"), may_end)
+    return Commands((), setup.file(CHECKS), clock)
 
 
 def _open(setup: Setup) -> Store:
