@@ -1,5 +1,6 @@
 """`suffice metrics`: the counters, for people."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,9 @@ def metrics(
 
 
 def _ledger(queue: Path, service: str) -> "FromLedger":
+    if not any(queue.glob("store.*")) and not os.environ.get("SUFFICE_STORE_URL"):
+        # Known without the libraries of a store, which take a while to load.
+        raise MissingDataError(f"{queue}: there is no store")
     from suffice.runbook.from_ledger import count_ledger
 
     return count_ledger(queue, service)

@@ -10,9 +10,7 @@ from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
 from suffice.store.words import read_word
 from suffice.telemetry.counters import Counter, Counters, Counts
-from suffice.telemetry.metrics_file import Metrics
-
-LEDGER = "the ledger"
+from suffice.telemetry.metrics_file import LEDGER, Metrics
 
 _ELSEWHERE = (Counter.ROLLBACKS, Counter.ESCALATIONS)
 """What happened to records is counted where they are corrected; a decision's row says nothing of it."""

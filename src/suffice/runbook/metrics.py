@@ -2,15 +2,17 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import DataError, MissingDataError
-from suffice.runbook.from_ledger import LEDGER, FromLedger, count_ledger
 from suffice.telemetry.counters import Counter
-from suffice.telemetry.metrics_file import OLDER, PRODUCTION, Metrics, read
+from suffice.telemetry.metrics_file import LEDGER, OLDER, PRODUCTION, Metrics, read
 from suffice.terminal import percent, print_lines, print_table
+
+if TYPE_CHECKING:
+    from suffice.runbook.from_ledger import FromLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Summary:
         return self.early_stops / self.adaptive.decisions if self.adaptive.decisions else None
 
 
-def show_metrics(metrics: Metrics, n: int | None, ledger: FromLedger | None = None, unread: str = "") -> Answer:
+def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = None, unread: str = "") -> Answer:
     """What a metrics file holds and what follows; `n` is the N of fixed decisions, where it is known.
 
     Beside it what the `ledger` counts of the rollout's stage, and where file and ledger differ, or why the ledger is
@@ -104,6 +106,8 @@ def show_production(path: Path, queue: Path, service: str, n: int | None) -> Ans
     No decision at all is an answer here: how long a service may be silent is judged by the gate health. Raises
     MissingDataError when there is no store, StoreError.
     """
+    from suffice.runbook.from_ledger import count_ledger
+
     ledger = count_ledger(queue, service)
     try:
         metrics = read(path)
@@ -142,7 +146,7 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
     )
 
 
-def _differing(metrics: Metrics, ledger: FromLedger) -> dict[str, tuple[int, int]]:
+def _differing(metrics: Metrics, ledger: "FromLedger") -> dict[str, tuple[int, int]]:
     """What production's file counts otherwise than the ledger: both numbers by name."""
     if metrics.source != PRODUCTION:
         return {}

@@ -21,7 +21,7 @@ from suffice.locks import process_lock
 from suffice.telemetry.counters import Counter, Counters, Counts
 
 FORMAT = 1
-PRODUCTION, OLDER = "production", "an older system"
+PRODUCTION, OLDER, LEDGER = "production", "an older system", "the ledger"
 _KEYS = ("format", "decisions", "counters", "source")
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.002
