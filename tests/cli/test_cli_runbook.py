@@ -124,8 +124,16 @@ def test_the_runbook_works_line_by_line_in_a_fresh_clone(tmp_path: Path, monkeyp
     for line in block.splitlines():
         done = shell(line)
         assert (done.returncode, done.stderr) == (0, ""), (line, done.stdout)
-    for name in ("pytest_adversarial.out", "run_eval.out", "metrics_summary.out", "verify_sweep.out"):
-        assert (clone / name).read_text(encoding="utf-8")
+    kept = [
+        clone / name for name in ("pytest_adversarial.out", "run_eval.out", "metrics_summary.out", "verify_sweep.out")
+    ]
+    for file in kept:
+        assert file.read_text(encoding="utf-8")
+        file.unlink()
+    # All of it again, as a person pastes it into the plainest shell.
+    done = subprocess.run(["sh", "-e"], input=block, cwd=clone, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(file.read_text(encoding="utf-8") for file in kept)
     for part in until_answered():
         for row in part:
             done = shell(row.command)
