@@ -173,12 +173,12 @@ def test_tables_csv_and_report_are_made(capsys: pytest.CaptureFixture[str], tmp_
 
 BAD = [
     ("x.jsonl", b'{"case": "a", "samples": [1, 0]}\n{"case": "b", "sam', "line 2: is not JSON", 2),
-    ("x.jsonl", b'{"case": "a", "samples": [1, "yes"]}\n', "line 1, column samples: entry 2 is 'yes'", 2),
-    ("x.jsonl", b'{"case": "a", "samples": [1, NaN]}\n', "line 1, column samples: entry 2 is nan", 2),
+    ("x.jsonl", b'{"case": "a", "samples": [1, "maybe"]}\n', "line 1, column samples: entry 2 is 'maybe'", 2),
+    ("x.jsonl", b'{"case": "a", "samples": [1, NaN]}\n', "line 1: samples[1] is NaN, which JSON does not have", 2),
     ("x.jsonl", b'{"case": "a", "sampels": [1, 0]}\n', "line 1: column 'sampels' is not known", 2),
     ("x.csv", b"case,value\na,1\na,maybe\n", "line 3, column value: is 'maybe'", 2),
     ("x.csv", b"case,value\na,1\na,nan\n", "line 3, column value: is 'nan'", 2),
-    ("x.csv", b"case,worth\na,1\n", "line 1: column 'worth' is not known", 2),
+    ("x.csv", b"case,worth\na,1\n", "line 1: found no draws; allowed: value, or before and after", 2),
     ("x.parquet", b"PAR1 and then nothing", "no row of it can be read", 2),
     ("x.jsonl", b'{"case": "a", "samples": [1]}\n', "has no case that can be decided: one draw", 3),
     ("x.txt", b"1\n", "ends in '.txt'", 2),

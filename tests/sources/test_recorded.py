@@ -21,7 +21,7 @@ from suffice.errors import DataError, MissingDataError
 from suffice.sampling.recorded import Recorded
 from suffice.sampling.sampler import Draws
 from suffice.sampling.streams import Stream
-from suffice.sources import keys_once
+from suffice.sources import keys_once, recorded_parquet
 from suffice.sources.recorded import Samples, Unusable
 from suffice.sources.recording import LeftOut
 from suffice.verifier.case import Case
@@ -260,6 +260,77 @@ def test_bad_text_gets_one_line_with_file_and_row(
     assert str(raised.value).startswith(str(path))
     assert culprit in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+WORDED = {
+    "words.csv": "case,value\na,pass\na,Fail\na,TRUE\na,false\na,yes\na,no\n",
+    "tabs.csv": "case\tvalue\na\t1\na\t0\na\t1\na\t0\na\t1\na\t0\n",
+    "semicolons.csv": "case;value\na;1\na;0\na;1\na;0\na;1\na;0\n",
+    "others.csv": "model,case,value,seconds\nx,a,1,3\nx,a,0,3\nx,a,1,3\nx,a,0,3\ny,a,1,3\ny,a,0,3\n",
+    "words.jsonl": '{"case": "a", "samples": ["passed", "failed", true, false, "success", "failure"]}',
+    "others.jsonl": '{"case": "a", "samples": [1, 0, 1, 0, 1, 0], "model": {"name": "x"}}',
+}
+
+
+@pytest.mark.parametrize("name", WORDED)
+def test_tables_as_people_write_them_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(WORDED[name], encoding="utf-8")
+    (case,) = read(path)
+    assert values(case).tolist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_columns_of_somebody_else_are_passed_over_with_one_line_a_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "others.jsonl"
+    path.write_text("".join(f'{{"case": "{i}", "samples": [1, 0], "model": 1, "at": 2}}\n' for i in range(5)))
+    assert len(read(path)) == 5
+    assert caplog.messages == [f"{path}: passed over: column model, at"]
+
+
+def test_the_index_that_pandas_writes_along_is_passed_over_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {
+        "case": ["a"] * 4 + ["b"] * 3,
+        "value": [1, 0, 1, 1, 0, 0, 1],
+        "__index_level_0__": [3, 1, 0, 2, 6, 5, 4],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    assert [len(values(case)) for case in read(tmp_path / "x.parquet")] == [4, 3]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.large_list(pa.float64()), pa.list_(pa.bool_())], ids=str)
+def test_of_a_column_of_lists_each_row_is_a_case(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded_parquet, "_LISTS", 2)
+    listed = [[True, False, True], [False, True], None, [], [True] * 4]
+    pq.write_table(pa.table({"case": list("abcde"), "value": pa.array(listed).cast(kind)}), tmp_path / "x.parquet")
+    a, b, c, d, e = read(tmp_path / "x.parquet")
+    assert [values(case).tolist() for case in (a, b, e)] == [[1, 0, 1], [0, 1], [1] * 4]
+    assert (c, d) == (Unusable("c", LeftOut.EMPTY), Unusable("d", LeftOut.EMPTY))
+
+
+def test_lists_of_pairs_are_cases_too(tmp_path: Path) -> None:
+    before, after = [[1.5, 2.0], [1.0]], [[2.5, 2.0], [1.0, 2.0]]
+    pq.write_table(pa.table({"case": ["a", "b"], "before": before, "after": after}), tmp_path / "x.parquet")
+    a, b = read(tmp_path / "x.parquet", MEANS)
+    assert values(a).tolist() == [[1.5, 2.5], [2.0, 2.0]]
+    assert b == Unusable("b", LeftOut.UNEVEN)
+    before, after = [[2**60, 2**60 + 1]], [[2**60 + 1, 2**60]]
+    pq.write_table(pa.table({"case": ["a"], "before": before, "after": after}), tmp_path / "y.parquet")
+    (case,) = read(tmp_path / "y.parquet", MEANS)
+    assert values(case).tolist() == [[0.0, 1.0], [0.0, -1.0]]
+
+
+def test_a_bad_entry_of_a_list_is_named_with_its_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"case": ["a", "b"], "value": [[1, 0], [1, 2]]}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"row 2, column value: is 2; allowed: 0 or 1"):
+        read(tmp_path / "x.parquet")
+    pq.write_table(pa.table({"case": ["a"], "before": [[1, 0]], "after": [1]}), tmp_path / "y.parquet")
+    with pytest.raises(DataError, match="one of before and after holds lists"):
+        read(tmp_path / "y.parquet", MEANS)
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])

@@ -29,6 +29,9 @@ def csv_rows(path: Path) -> Iterator[tuple[list[str], Rows, Callable[[], float]]
     with path.open("rb") as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, strict=True)
         try:
+            delimiter = _delimiter(text.readline())
+            text.seek(0)
+            reader = csv.reader(text, strict=True, delimiter=delimiter)
             header = next(reader, None)
             if header is None:
                 raise MissingDataError(f"{path}: is empty; needed: a header line and at least one row")
@@ -40,6 +43,11 @@ def csv_rows(path: Path) -> Iterator[tuple[list[str], Rows, Callable[[], float]]
             # Text is decoded in blocks, long before its rows are read; the block ends where the file was read to.
             line = _line_at(file, file.tell() - len(error.object) + error.start)
             raise DataError(f"{path}, line {line}: is not UTF-8; allowed: CSV in UTF-8") from error
+
+
+def _delimiter(header: str) -> str:
+    """What stands between the cells: the comma, or what a header without one has in its place."""
+    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
 
 def check_there(path: Path) -> None:

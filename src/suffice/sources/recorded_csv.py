@@ -12,6 +12,7 @@ from suffice.sources.csv_rows import Rows, csv_rows, number
 from suffice.sources.recording import (
     LONG,
     SLICES,
+    WORDS,
     Exact,
     ReadSoFar,
     RecordedFile,
@@ -23,7 +24,6 @@ from suffice.sources.recording import (
 
 _LONG_TEXT = 16
 _WHOLE = re.compile(r"[-+]?[0-9]+")
-_WORDS = {"true": 1.0, "false": 0.0}
 
 
 def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
@@ -39,7 +39,7 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
 
 
 def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recording]:
-    draws = check_columns(place.at(1), header, "value")
+    draws = check_columns(place, place.at(1), header, "value")
     at, binary = [header.index(name) for name in draws], place.only_binary(len(draws))
     of = [header.index(name) if name in header else None for name in ("case", *SLICES)]
     names: list[str] = []
@@ -93,5 +93,5 @@ def _value(text: str, binary: bool) -> float | None:  # noqa: FBT001
     value = number(text)
     if not binary:
         return value if value is not None and isfinite(value) else None
-    value = _WORDS.get(text.lower()) if value is None else value
+    value = WORDS.get(text.lower()) if value is None else value
     return value if value in (0, 1) else None

@@ -13,6 +13,7 @@ from suffice.sampling.distributions import Floats
 from suffice.sampling.draw import shown
 from suffice.sources.recording import (
     LONG,
+    WORDS,
     LeftOut,
     ReadSoFar,
     RecordedFile,
@@ -54,7 +55,7 @@ def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
 
 
 def _recording(place: RecordedFile, line: int, content: dict[str, Any]) -> Recording:
-    columns = check_columns(place.at(line), list(content), "samples")
+    columns = check_columns(place, place.at(line), list(content), "samples")
     draws = [_numbers(place, line, name, content[name], len(columns)) for name in columns]
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
@@ -88,6 +89,8 @@ def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) ->
 def _numbers(place: RecordedFile, line: int, name: str, values: Any, columns: int) -> Floats:
     if not isinstance(values, list):
         raise DataError(f"{place.at(line, name)}: is {type(values).__name__}; allowed: a list of numbers")
+    if place.only_binary(columns) and str in map(type, values):
+        values = [WORDS.get(value.lower(), value) if isinstance(value, str) else value for value in values]
     kinds = _BINARY if place.only_binary(columns) else _NUMBERS
     if set(map(type, values)) <= kinds:
         try:

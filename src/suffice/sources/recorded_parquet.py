@@ -1,6 +1,7 @@
 """Recorded samples as Parquet: a row for each draw."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
 from suffice.sources.recording import (
     SLICES,
+    LeftOut,
     ReadSoFar,
     RecordedFile,
     Recording,
@@ -25,18 +27,25 @@ with imported_for("reading Parquet"):
     import pyarrow.parquet as pq
 
 BATCH = 1 << 16
+_LISTS = 1 << 10
 
 
 def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
-    """Each case of a file with the columns that a CSV file has; null is a draw that is not there.
+    """Each case of a file with the columns that a CSV file has; null is a draw that is not there. Where the columns of
+    draws hold lists, each row is a case, as in JSON lines.
 
     Holds one batch of 65,536 rows, what Arrow buffers of a row group, and one case. Raises DataError with the row.
     """
     with _opened(place) as file:
-        draws = check_columns(place.at(0).replace(" row 0", " schema"), file.schema_arrow.names, "value")
+        draws = check_columns(place, place.at(0).replace(" row 0", " schema"), file.schema_arrow.names, "value")
         _check_types(place, file.schema_arrow, draws)
         names = [name for name in ("case", *SLICES) if name in file.schema_arrow.names]
         total = max(file.metadata.num_rows, 1)
+        if _is_list(file.schema_arrow.field(draws[0]).type):
+            for case in _of_lists(place, file, names, draws):
+                told(case.row / total)
+                yield case
+            return
         last: _Part | None = None
         for part in _parts(place, file, names, draws):
             told(part.row / total)
@@ -75,13 +84,49 @@ def _opened(place: RecordedFile) -> pq.ParquetFile:
 
 
 def _check_types(place: RecordedFile, schema: pa.Schema, draws: tuple[str, ...]) -> None:
-    for name in draws:
-        kind = schema.field(name).type
+    types = [schema.field(name).type for name in draws]
+    if len(set(map(_is_list, types))) > 1:
+        raise DataError(f"{place.at(1, draws[0])}: one of before and after holds lists; allowed: both, or neither")
+    for name, of in zip(draws, types, strict=True):
+        kind = of.value_type if _is_list(of) else of
         # A column of nulls only has a type of its own: cases without draws.
         kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
         number = any(fits(kind) for fits in kinds)
         if not (number or (pa.types.is_boolean(kind) and place.only_binary(len(draws)))):
             raise DataError(f"{place.at(1, name)}: has the type {kind}; allowed: {place.allowed(len(draws))}")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _of_lists(
+    place: RecordedFile, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]
+) -> Iterator[Recording]:
+    """A case a row."""
+    done, batches = 0, file.iter_batches(_LISTS, columns=[*names, *draws])
+    while (batch := _next(place, batches, done)) is not None:
+        texts = {name: _texts(place, batch, name, done).to_pylist() for name in names}
+        for i in range(len(batch)):
+            of = [texts[name][i] if name in texts else "" for name in ("case", *SLICES)]
+            yield _listed(place, done + i + 1, of, [_cell(batch.column(name), i) for name in draws], draws)
+        done += len(batch)
+
+
+def _listed(place: RecordedFile, row: int, of: list[str], columns: list[Any], draws: tuple[str, ...]) -> Recording:
+    def row_of(_: int) -> int:
+        return row
+
+    values = [_numbers(place, column, name, row_of, len(draws)) for name, column in zip(draws, columns, strict=True)]
+    even = len(set(map(len, columns))) == 1
+    case = recording(place, of, row_of, _table(place, columns, draws, row_of, values) if even else np.empty((0, 2)))
+    return case if even else replace(case, left_out=LeftOut.UNEVEN)
+
+
+def _cell(column: Any, i: int) -> Any:
+    """The list of a row as an array; an empty one for null."""
+    listed = column[i].values
+    return column.values.slice(0, 0) if listed is None else listed
 
 
 def _parts(place: RecordedFile, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
@@ -102,8 +147,12 @@ def _next(place: RecordedFile, batches: Iterator[Any], done: int) -> Any:
 
 def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     texts = [_texts(place, batch, name, done) for name in names]
-    values = [_numbers(place, batch.column(name), name, done, len(draws)) for name in draws]
-    table = _table(place, batch, draws, done, values)
+    columns = [batch.column(name) for name in draws]
+    values = [
+        _numbers(place, column, name, lambda i: done + i + 1, len(draws))
+        for name, column in zip(draws, columns, strict=True)
+    ]
+    table = _table(place, columns, draws, lambda i: done + i + 1, values)
     ends = np.unique(np.concatenate([pc.run_end_encode(text).run_ends.to_numpy() for text in texts]))
     starts = np.concatenate(([0], ends[:-1]))
     at_starts = {name: text.take(pa.array(starts)).to_pylist() for name, text in zip(names, texts, strict=True)}
@@ -113,10 +162,11 @@ def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draw
         yield _Part(key, done + start + 1, table[start:end])
 
 
-def _table(place: RecordedFile, batch: Any, draws: tuple[str, ...], done: int, values: list[Floats]) -> Floats:
+def _table(
+    place: RecordedFile, columns: list[Any], draws: tuple[str, ...], row_of: Callable[[int], int], values: list[Floats]
+) -> Floats:
     """The draws as a rule takes them; where doubles would lose digits, pairs are compared as they are stored."""
     plain = values[0] if len(values) == 1 else np.stack(values, axis=1)
-    columns = [batch.column(name) for name in draws]
     decimal = any(pa.types.is_decimal(column.type) for column in columns)
     if not decimal and (all(pa.types.is_floating(c.type) for c in columns) or not any(map(may_lose_digits, values))):
         return plain
@@ -124,7 +174,7 @@ def _table(place: RecordedFile, batch: Any, draws: tuple[str, ...], done: int, v
     if len(written) == 2:
         return exact_pairs(*written)
     for i, value in enumerate(written[0]):
-        place.check_whole(value, place.at(done + i + 1, draws[0]))
+        place.check_whole(value, place.at(row_of(i), draws[0]))
     return plain
 
 
@@ -136,7 +186,7 @@ def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:
     return texts.fill_null("")
 
 
-def _numbers(place: RecordedFile, column: Any, name: str, done: int, columns: int) -> Floats:
+def _numbers(place: RecordedFile, column: Any, name: str, row_of: Callable[[int], int], columns: int) -> Floats:
     """The column as floats, NaN for null; a NaN or infinity of its own is refused."""
     draws: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     fits = place.fits(draws, columns)
@@ -145,7 +195,7 @@ def _numbers(place: RecordedFile, column: Any, name: str, done: int, columns: in
     if not fits.all():
         bad = int(np.argmin(fits))
         value = column[bad].as_py()
-        raise DataError(f"{place.at(done + bad + 1, name)}: is {value!r}; allowed: {place.allowed(columns)}")
+        raise DataError(f"{place.at(row_of(bad), name)}: is {value!r}; allowed: {place.allowed(columns)}")
     return draws
 
 

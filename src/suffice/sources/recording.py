@@ -1,5 +1,6 @@
 """What the readers of recorded samples share: the recording of one case, and what they allow."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from math import inf, nan
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +25,17 @@ Exact: TypeAlias = int | float | Decimal
 
 WHOLE = 2**53
 """Up to here a double holds every whole number."""
+
+WORDS = {
+    **dict.fromkeys(("true", "pass", "passed", "success", "yes"), 1.0),
+    **dict.fromkeys(("false", "fail", "failed", "failure", "no"), 0.0),
+}
+"""What people write for 1 and 0."""
+
+_INDEX = "__index_level_"
+"""How pandas names the index that it writes along."""
+
+_log = logging.getLogger(__name__)
 
 ReadSoFar = Callable[[float], None]
 """Is told the share of the file that was read so far, from 0 to 1."""
@@ -75,7 +88,7 @@ class RecordedFile:
 
     def allowed(self, columns: int) -> str:
         """What a cell may hold."""
-        return "0 or 1, true or false" if self.only_binary(columns) else "a finite number"
+        return "0 or 1, true or false, pass or fail" if self.only_binary(columns) else "a finite number"
 
     def fits(self, values: Floats, columns: int) -> NDArray[np.bool_]:
         """Which values are allowed."""
@@ -143,10 +156,10 @@ def check_key(place: RecordedFile, row: int, key: str) -> None:
         raise DataError(f"{place.at(row, 'case')}: {key!r} is not valid Unicode") from None
 
 
-def check_columns(where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
+def check_columns(place: RecordedFile, where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
     """The columns that hold draws: the one called `single`, or before and after. Raises DataError for a header that has
-    neither or both, lacks case, or has a column that is not known."""
-    check_names(where, names, ("case", single, "before", "after", *SLICES))
+    neither or both, lacks case, or has a column that is misspelt."""
+    check_names(place.path, where, names, ("case", single, "before", "after", *SLICES))
     if "case" not in names:
         raise DataError(f"{where}: column 'case' is missing")
     columns = tuple(name for name in (single, "before", "after") if name in names)
@@ -155,12 +168,25 @@ def check_columns(where: str, names: Sequence[str], single: str) -> tuple[str, .
     return columns
 
 
-def check_names(where: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Raises DataError for a column that is not known, or stands twice."""
+def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """Columns that nobody asked for are passed over, and told once.
+
+    Raises DataError for a column that stands twice, or that looks like one of ours which is not there.
+    """
+    others = tuple(name for name in names if name not in known)
+    for name in others:
+        meant = get_close_matches(name.lower(), [one for one in known if one not in names], n=1)
+        if meant:
+            raise DataError(f"{where}: column {name!r} is not known; did you mean {meant[0]}?")
     for name in names:
-        if name not in known:
-            meant = get_close_matches(name.lower(), known, n=1)
-            hint = f"did you mean {meant[0]}?" if meant else f"allowed: {', '.join(known)}"
-            raise DataError(f"{where}: column {name!r} is not known; {hint}")
         if list(names).count(name) > 1:
             raise DataError(f"{where}: column {name!r} stands twice")
+    told = tuple(name for name in others if not name.startswith(_INDEX))
+    if told:
+        _pass_over(path, told)
+
+
+@lru_cache(maxsize=4096)
+def _pass_over(path: Path, names: tuple[str, ...]) -> None:
+    # Once for each file, which may have them in every line.
+    _log.warning("%s: passed over: column %s", path, ", ".join(names))
