@@ -51,6 +51,7 @@ rollout cycle
 rollout status
 rollout history
 rollout run --until-done --lease 1
+rollout run --until-done --lease 1 --log-format json
 rollout prune --older-than 90d
 rollout roles
 triage list

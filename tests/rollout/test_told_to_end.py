@@ -24,7 +24,9 @@ from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
+from suffice.store.actions import Action
 from suffice.store.journal import verify_journal
+from suffice.store.leases import read_lease
 from suffice.verifier.arm import Arm
 
 PATIENCE = 120.0
@@ -86,6 +88,39 @@ def check_whole(url: str | None = None) -> None:
         with operator.store.read() as connection:
             assert verify_journal(connection).intact
         assert operator.cycle().phase is operator.state.phase
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_while_it_waits_for_its_next_cycle(here: Path, signal_: signal.Signals) -> None:
+    """The next cycle is an hour away: whoever ends before it has not waited, and nothing happened after the signal."""
+    rollout = {**CONFIG["rollout"], "cycle": "1h"}
+    (here / "config.json").write_text(json.dumps({**CONFIG, "rollout": rollout}), encoding="utf-8")
+    assert run(["rollout", "start"]) == 0
+    with runner() as process:
+        first_cycle(process)
+        process.send_signal(signal_)
+        said, problem = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said, problem) == (0, "", "")
+    with Operator(Place(Path("config.json"))) as operator:
+        last = operator.history()[-1]
+        with operator.store.read() as connection:
+            lease = read_lease(connection, "verifier")
+    assert last.action is Action.JUDGE
+    assert lease is not None and not lease.holder
+    check_whole()
+
+
+def test_while_it_waits_for_another_runner() -> None:
+    assert run(["rollout", "start"]) == 0
+    with runner("--lease", "600") as first:
+        first_cycle(first)
+        with runner("--lease", "600") as second:
+            assert second.stderr is not None
+            assert "waiting until it ends" in second.stderr.readline()
+            second.send_signal(signal.SIGINT)
+            assert second.communicate(timeout=PATIENCE) == ("", "")
+            assert second.returncode == 0
+        assert told_to_end(first) == (0, "")
 
 
 def test_while_its_server_stands_still(postgres: Server) -> None:
