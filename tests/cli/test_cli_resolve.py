@@ -105,7 +105,8 @@ def test_only_sources_that_a_command_takes_are_recommended(
     here: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     assert run([*command, "--source", "even"]) == 2
-    assert capsys.readouterr().err == "suffice: --source is 'even'; allowed: pdg, codata\n"
+    allowed = "allowed: pdg, codata, or --records with --measurements"
+    assert capsys.readouterr().err == f"suffice: --source is 'even'; {allowed}\n"
 
 
 def test_a_damaged_metrics_file_stops_before_anything_is_applied(

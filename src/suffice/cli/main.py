@@ -73,7 +73,9 @@ def _in_our_words(sentence: str) -> str:
     if told is None:
         return f"{sentence.rstrip('.')} (suffice --help lists what is allowed)"
     allowed = told["allowed"].replace("'", "")
-    return f"{told['name']} is {told['value']}; allowed: {allowed}"
+    # Whoever has a source of their own names it by other options, wherever there is this one.
+    own = ", or --records with --measurements" if told["name"] == "--source" else ""
+    return f"{told['name']} is {told['value']}; allowed: {allowed}{own}"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
