@@ -192,7 +192,7 @@ def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str
     worker = [sys.executable, "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
     try:
         write_atomically(folder / f"{check.name}.begun", repr(now))
-        # A session of its own: who ends the runner does not end it, and its lease is not handed on.
+        # A session of its own, on Windows a group: who ends the runner does not end it, and its lease is not handed on.
         process = subprocess.Popen(
             [*worker, repr(check.deadline), check.command],
             env={**os.environ, **environment},
@@ -200,6 +200,7 @@ def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     except (OSError, OutputError) as error:
         return f"{check.title} cannot be started: {error}"
