@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 NARROWED = """
@@ -50,17 +48,19 @@ def in_a_process(program: str, folder: Path) -> "subprocess.CompletedProcess[str
 
 
 def test_every_module_is_imported_without_what_only_posix_has(tmp_path: Path) -> None:
-    program = "sys.platform = 'win32'\nimport suffice\nfor name in every_module():\n    __import__(name)\n"
+    program = """
+for line in ("import fcntl", "signal.SIGKILL", "os.register_at_fork(after_in_child=print)", "os.fork"):
+    try:
+        exec(line)
+    except (ImportError, AttributeError):
+        continue
+    raise SystemExit(f"a module with this line would not be found: {line}")
+sys.platform = "win32"
+for name in every_module():
+    __import__(name)
+"""
     done = in_a_process(NARROWED + program, tmp_path)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    "line", ["import fcntl", "signal.SIGKILL", "os.register_at_fork(after_in_child=print)", "os.fork"]
-)
-def test_a_module_that_asks_for_it_would_be_found(line: str, tmp_path: Path) -> None:
-    done = in_a_process(NARROWED + line, tmp_path)
-    assert done.returncode == 1 and "Error" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_counters_are_refused_in_a_line_where_no_lock_ends_with_its_process(tmp_path: Path) -> None:
