@@ -23,11 +23,12 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_loader
 from math import inf
 from pathlib import Path
+from random import Random
 from types import CodeType, ModuleType
 
 import pytest
 from hypothesis import Phase, settings
-from tests.mutation.judges import EQUIVALENT, JUDGES
+from tests.mutation.judges import EQUIVALENT, JUDGES, SAMPLED
 from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,13 @@ class Mutated(MetaPathFinder, SourceFileLoader):
         return self._code
 
 
+def mutants_to_judge(module: str) -> list[Mutant]:
+    """The mutants of a module; of one that takes long a sample. A name draws for itself: an edit moves no other."""
+    path, share = SOURCES / module, SAMPLED.get(module, 1.0)
+    every = mutants_of(path.read_text(encoding="utf-8"), str(path))
+    return [mutant for mutant in every if Random(mutant.name).random() < share]
+
+
 class Forks:
     """A plug-in of pytest that collects and runs the tests once for each mutant, in a fork of its own.
 
@@ -80,7 +88,7 @@ class Forks:
         self._folder = folder
         self.in_fork = False
         self.unknown: str | None = "pytest did not come to its collection"
-        self.mutants = list(mutants_of(self._path.read_text(encoding="utf-8"), str(self._path)))
+        self.mutants = mutants_to_judge(module)
         self.survivors: list[Mutant] = []
 
     @pytest.hookimpl(trylast=True)

@@ -32,12 +32,18 @@ JUDGES = {
     "serving/fence.py": ("serving/test_fence.py",),
     "serving/permission.py": ("serving/test_permission.py",),
     "serving/refused.py": ("serving/test_refused.py",),
+    "serving/spool.py": ("serving/test_spool.py",),
+    "serving/agent.py": ("serving/test_agent.py",),
+    "serving/verifier.py": ("serving/test_verifier.py", "serving/test_verifier_in_production.py"),
     "serving/situation.py": ("serving/test_situation.py",),
     "serving/counted.py": ("serving/test_counted.py",),
     "serving/served.py": ("serving/test_served.py",),
     "stopping/run.py": ("stopping/test_run.py", "stopping/test_run_state.py", "stopping/test_guard.py"),
 }
 """The few fast files of `tests/` that are about a module of `src/suffice/`, those first that notice most."""
+
+SAMPLED = {"serving/spool.py": 0.25, "serving/agent.py": 0.25, "serving/verifier.py": 0.25}
+"""The share of mutants that is judged in modules whose tests wait for threads, disks and processes."""
 
 EQUIVALENT: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_name("equivalent.toml").read_text(encoding="utf-8")

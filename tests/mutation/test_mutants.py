@@ -4,8 +4,8 @@ import ast
 from pathlib import Path
 
 import pytest
-from tests.mutation.__main__ import main
-from tests.mutation.judges import EQUIVALENT, JUDGES
+from tests.mutation.__main__ import main, mutants_to_judge
+from tests.mutation.judges import EQUIVALENT, JUDGES, SAMPLED
 from tests.mutation.mutants import mutants_of
 
 ROOT = Path(__file__).parents[2]
@@ -75,11 +75,19 @@ def test_every_mutant_of_a_module_compiles_and_leaves_the_others_as_they_are() -
 
 @pytest.mark.parametrize("module", JUDGES)
 def test_what_is_named_equivalent_is_a_mutant_and_has_a_reason(module: str) -> None:
-    path = ROOT / "src" / "suffice" / module
-    known = {mutant.name for mutant in mutants_of(path.read_text(encoding="utf-8"), str(path))}
+    known = {mutant.name for mutant in mutants_to_judge(module)}
     assert set(EQUIVALENT.get(module, {})) <= known
     assert all(reason.endswith(".") for reason in EQUIVALENT.get(module, {}).values())
     assert all((ROOT / "tests" / file).is_file() for file in JUDGES[module])
+
+
+@pytest.mark.parametrize("module, share", SAMPLED.items())
+def test_a_sample_is_about_its_share_of_a_module_and_the_same_each_time(module: str, share: float) -> None:
+    every = list(mutants_of((ROOT / "src" / "suffice" / module).read_text(encoding="utf-8"), module))
+    sample = [mutant.name for mutant in mutants_to_judge(module)]
+    assert abs(len(sample) - share * len(every)) < 4 * (share * (1 - share) * len(every)) ** 0.5
+    assert sample == [mutant.name for mutant in mutants_to_judge(module)]
+    assert set(sample) < {mutant.name for mutant in every}
 
 
 def test_a_module_that_nothing_judges_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

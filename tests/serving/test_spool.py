@@ -7,7 +7,6 @@ import logging
 import math
 import re
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -67,32 +66,6 @@ def test_the_lock_of_a_spool_that_is_not_there_is_swept_away_unless_somebody_hol
         assert [path.name for path in tmp_path.glob("*.lock")] == [held.name]
     take_up(tmp_path, Ledger(store))
     assert list(tmp_path.glob("*.lock")) == []
-
-
-def test_spools_that_are_made_while_others_sweep_keep_their_rows_and_their_locks(store: Store, tmp_path: Path) -> None:
-    ledger, stop = Ledger(store), threading.Event()
-
-    def sweep() -> None:
-        while not stop.is_set():
-            take_up(tmp_path, ledger)
-
-    sweeping = [threading.Thread(target=sweep) for _ in range(2)]
-    for thread in sweeping:
-        thread.start()
-    try:
-        for i in range(200):
-            spool = Spool(tmp_path)
-            spool.add(replace(ROW, key=f"k{i}"))
-            assert spool.path is not None and spool.waiting == 0
-            assert spool.path.exists() and spool.path.with_suffix(".lock").exists()
-            spool.close()
-    finally:
-        stop.set()
-        for thread in sweeping:
-            thread.join()
-    take_up(tmp_path, ledger)
-    assert len(ledger.rows(ROW.rollout)) == 200
-    assert list(tmp_path.glob("*.jsonl")) == list(tmp_path.glob("*.lock")) == []
 
 
 def test_a_closed_spool_leaves_its_rows_and_an_empty_one_nothing(store: Store, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""Whatever is killed, and whatever cannot be written, each decision that was returned is in the ledger once."""
+"""Whatever is killed, swept or cannot be written, each decision that was returned is in the ledger once."""
 
 import errno
 import multiprocessing
 import random
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import FileIO
@@ -19,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from serving_world import case, verifier
-from spooling import keys, kill, noted, rows
+from spooling import ROW, keys, kill, noted, rows
 from sqlalchemy import Connection
 
 from property_examples import examples
@@ -28,11 +29,43 @@ from suffice.serving import spool as spool_module
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool, take_up
 from suffice.serving.verifier import Verifier
-from suffice.store.database import open_store
+from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.ledger import Ledger
 
 PROCESSES = multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "store.db") as opened:
+        yield opened
+
+
+def test_spools_that_are_made_while_others_sweep_keep_their_rows_and_their_locks(store: Store, tmp_path: Path) -> None:
+    ledger, stop = Ledger(store), threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            take_up(tmp_path, ledger)
+
+    sweeping = [threading.Thread(target=sweep) for _ in range(2)]
+    for thread in sweeping:
+        thread.start()
+    try:
+        for i in range(200):
+            spool = Spool(tmp_path)
+            spool.add(replace(ROW, key=f"k{i}"))
+            assert spool.path is not None and spool.waiting == 0
+            assert spool.path.exists() and spool.path.with_suffix(".lock").exists()
+            spool.close()
+    finally:
+        stop.set()
+        for thread in sweeping:
+            thread.join()
+    take_up(tmp_path, ledger)
+    assert len(ledger.rows(ROW.rollout)) == 200
+    assert list(tmp_path.glob("*.jsonl")) == list(tmp_path.glob("*.lock")) == []
 
 
 class Disk:
