@@ -64,6 +64,14 @@ def test_any_provider_can_be_asked():
         assert FlagClient(bound).ask("pump-1").reason.startswith("FLAG_NOT_FOUND")
 
 
+def test_a_client_of_the_host_application_stays_its_own_when_ours_is_closed():
+    with domain_of(InMemoryProvider({FLAG: InMemoryFlag("adaptive", {"adaptive": "adaptive"})}), "theirs") as bound:
+        with FlagClient(bound) as client:
+            assert client.arm("pump-1") is Arm.ADAPTIVE
+        assert client.arm("pump-1") is Arm.FIXED
+        assert FlagClient(bound).arm("pump-1") is Arm.ADAPTIVE
+
+
 class Hiding:
     """A client that fails as OpenFeature 0.10 does, with what it hides behind its own error."""
 

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -115,6 +116,14 @@ def test_numbers_of_numpy_are_numbers(store: Store, tmp_path: Path) -> None:
     spool.add(replace(ROW, n=np.int64(8), seed=np.uint32(42), estimate=np.float32(0.5)))  # type: ignore[arg-type]
     assert spool.deliver(Ledger(store)) == 1
     assert [(row.n, row.seed, row.estimate) for row in Ledger(store).rows("r")] == [(8, 42, 0.5)]
+    spool.close()
+
+
+def test_what_is_no_number_is_its_text(store: Store, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.add(replace(ROW, target=UUID(int=1)))  # type: ignore[arg-type]
+    assert spool.deliver(Ledger(store)) == 1
+    assert [row.target for row in Ledger(store).rows("r")] == [str(UUID(int=1))]
     spool.close()
 
 
