@@ -149,6 +149,7 @@ def test_a_closed_client_answers_fixed_and_leaves_no_thread(path):
     client = FlagClient.from_file(path)
     assert set(threading.enumerate()) != before
     client.close()
+    assert not [thread for thread in set(threading.enumerate()) - before if "FileWatcher" in thread.name]
     client.close()
     assert within_reason(lambda: set(threading.enumerate()) <= before)
     assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
