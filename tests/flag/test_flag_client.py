@@ -155,6 +155,17 @@ def test_a_closed_client_answers_fixed_and_leaves_no_thread(path):
     assert client.ask("pump-1") == FlagAnswer(Arm.FIXED, resolved=False, reason="the flag client is closed")
 
 
+def test_a_forked_process_has_no_watcher_and_answers_fixed(path):
+    publish(path, EVERYBODY)
+    with FlagClient.from_file(path) as client:
+        pid = os.fork()
+        if pid == 0:
+            answer = client.ask("pump-1")
+            os._exit(0 if answer.arm is Arm.FIXED and "not watched" in answer.reason else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert client.arm("pump-1") is Arm.ADAPTIVE
+
+
 def test_a_client_that_never_had_a_file_leaves_no_thread_either(path):
     before = set(threading.enumerate())
     FlagClient.from_file(path).close()

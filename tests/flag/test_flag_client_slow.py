@@ -1,4 +1,4 @@
-"""The flag's client where it takes seconds: slow looks at the file, and processes that fork, shut down or log."""
+"""The flag's client where it takes seconds: slow looks at the file, and processes that shut down or log."""
 
 import os
 import subprocess
@@ -55,27 +55,6 @@ def test_the_trap_an_equal_time_is_never_seen(path):
         os.utime(path, ns=(seen.mtime_ns, seen.mtime_ns))
         time.sleep(10 * POLL_MS / 1_000)
         assert client.arm("pump-1") is Arm.FIXED
-
-
-FORK = """
-import os, sys
-from pathlib import Path
-from suffice.flag.client import FlagClient
-client = FlagClient.from_file(Path(sys.argv[1]))
-print(client.ask("pump-1").arm, flush=True)
-child = os.fork()
-if child == 0:
-    print(client.ask("pump-1").arm, "not watched" in client.ask("pump-1").reason, flush=True)
-    os._exit(0)
-os.waitpid(child, 0)
-client.close()
-"""
-
-
-def test_a_forked_process_has_no_watcher_and_answers_fixed(path):
-    publish(path, EVERYBODY)
-    done = subprocess.run([sys.executable, "-c", FORK, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["adaptive", "fixed True"]
 
 
 SHUT_DOWN = """

@@ -33,7 +33,7 @@ JUDGES = {
     "serving/permission.py": ("serving/test_permission.py",),
     "serving/refused.py": ("serving/test_refused.py",),
     "serving/spool.py": ("serving/test_spool.py",),
-    "serving/agent.py": ("serving/test_agent.py",),
+    "serving/agent.py": ("serving/test_agent.py", "serving/test_permission.py"),
     "serving/verifier.py": ("serving/test_verifier.py", "serving/test_verifier_in_production.py"),
     "serving/situation.py": ("serving/test_situation.py",),
     "serving/counted.py": ("serving/test_counted.py",),

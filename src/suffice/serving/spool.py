@@ -127,7 +127,7 @@ class Spool:
 
     def prepare(self) -> None:
         """Make the file, so that the first row need not. Raises nothing."""
-        with suppress(OSError, Timeout), self._lock:
+        with suppress(OSError), self._lock:
             self._opened()
 
     def add(self, row: DecisionRow) -> None:
@@ -196,7 +196,7 @@ class Spool:
                 return
         try:
             fresh = self._created()
-        except (OSError, Timeout):
+        except OSError:
             fresh = None  # The next row tries again.
         with self._lock:
             if self._open is not None:
@@ -219,7 +219,7 @@ class Spool:
                 self._waiting.popleft()
                 opened.rows += 1
             self._failing = False
-        except (OSError, Timeout) as error:
+        except OSError as error:
             if not self._failing:
                 _log.warning("%s: ledger rows are kept in memory only: %s", self._folder, _reason(error))
             self._failing = True
@@ -319,7 +319,7 @@ def _read(line: bytes, at: float) -> DecisionRow | Refused | None:
         return Refused(line.decode("ascii", "backslashreplace"), f"no row of Suffice: {error}", at)
     try:
         return row_of_plain(plain)
-    except (StoreError, TypeError, AttributeError) as error:
+    except (StoreError, TypeError) as error:
         return Refused(plain, f"a row of another version of Suffice: {error}", at)
 
 
