@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, active_count
+from threading import enumerate as enumerate_threads
 
 import pytest
 from sqlalchemy import text
@@ -17,8 +18,8 @@ from store_places import Place
 from suffice.errors import StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
-from suffice.serving.agent import Agent
-from suffice.serving.fence import may_be_adaptive
+from suffice.serving.agent import OLDER_COPY, Agent
+from suffice.serving.fence import Read, may_be_adaptive
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import WhyFixed
 from suffice.store.note import Note, read_note, write_note
@@ -230,6 +231,147 @@ def test_a_damaged_note_keeps_the_host_fixed_and_is_said(store: Store, place: Pl
     assert why_fixed(process) is WhyFixed.NO_WORD
     (tmp_path / "store.note").unlink()
     until(lambda: why_fixed(process) is None)
+    process.close()
+
+
+def test_a_write_transaction_reads_the_word_as_it_stands_and_knows_what_process_and_host_have_seen(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "store.db"
+    with open_store(place) as opened:
+        first, second = written(opened, replace(WORD, phase="Paused")), written(opened)
+        process = agent(place, folder=tmp_path)
+
+        def within(**columns: object) -> Read:
+            with opened.write() as connection:
+                for name, value in columns.items():
+                    connection.execute(text(f"UPDATE words SET {name} = :value"), {"value": value})
+                return process.read_within(connection, "pump", 1000.0)
+
+        as_it_stands = Read(second, 0.0, 120.0, 1000.0, second.incarnation, primary=True, registered=True)
+        assert within() == as_it_stands
+        assert "another incarnation" in within(incarnation="elsewhere").obstacle
+        assert within(incarnation=second.incarnation).obstacle == ""
+        process.step_read()
+        assert within(epoch=first.epoch).obstacle == OLDER_COPY, "the process has seen more"
+        assert within(epoch=second.epoch).obstacle == ""
+        write_note(tmp_path, Note(second.incarnation, second.epoch + 1))
+        assert within().obstacle == OLDER_COPY, "the host has seen more"
+        (tmp_path / "store.note").write_text("{", encoding="utf-8")
+        assert "store.note" in within().obstacle
+        process.close()
+
+
+def test_a_note_that_an_older_one_replaced_takes_nothing_from_what_the_process_has_seen(tmp_path: Path) -> None:
+    place = tmp_path / "store.db"
+    with open_store(place) as opened:
+        first, _ = written(opened, replace(WORD, phase="Paused")), written(opened)
+        process = agent(place, folder=tmp_path)
+        process.step_write()
+        process.step_read()
+        assert why_fixed(process) is None
+        write_note(tmp_path, Note(first.incarnation, first.epoch))
+        with opened.write() as connection:
+            connection.execute(text("UPDATE words SET epoch = :epoch"), {"epoch": first.epoch})
+        process.step_read()
+        assert process.obstacle == OLDER_COPY
+        process.close()
+
+
+def test_a_process_that_is_not_registered_any_more_writes_at_once(store: Store, place: Place) -> None:
+    written(store)
+    process = agent(place)
+    process.step_write()
+    process.step_read()
+    process.step_read()
+    process._due.clear()
+    process.step_read()
+    assert not process._due.is_set()
+    with store.touch() as connection:
+        connection.execute(text("DELETE FROM processes"))
+    process.step_read()
+    assert process._due.is_set()
+    process.close()
+
+
+class Counting(Agent):
+    """An agent that counts its reads, and rows that it writes."""
+
+    reads = 0
+    writes = 0
+
+    def step_read(self) -> None:
+        self.reads += 1
+        super().step_read()
+
+    def _register(self) -> None:
+        self.writes += 1
+        super()._register()
+
+
+def test_its_threads_rest_between_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread without its pause takes thousands of steps in this time."""
+    monkeypatch.setattr("suffice.serving.agent.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("suffice.serving.agent.BEAT_SECONDS", 0.1)
+    process, duties = Counting(tmp_path / "store.db", "pump", plan_id="plan", enabled=True), list[Store]()
+    process._duties = {"deliver": duties.append}
+    began = process.boot()
+    process.start()
+    assert {"suffice-reader", "suffice-writer"} <= {thread.name for thread in enumerate_threads()}
+    process.wait_until_registered(PATIENCE)
+    Event().wait(0.5)
+    process.close()
+    most = 2 * ((process.boot() - began) / 0.1 + 2)
+    assert 1 < process.reads < most and 1 < process.writes < most and 1 < len(duties) < most
+
+
+class Standing(Agent):
+    """An agent one of whose threads waits for a store that does not answer."""
+
+    def __init__(self, place: Place, waits: str) -> None:
+        self.waits, self.waiting, self.answered = waits, Event(), Event()
+        super().__init__(place, "pump", plan_id="plan", enabled=True, now=lambda: 1000.0)
+
+    def step_read(self) -> None:
+        self._wait("reader")
+        super().step_read()
+
+    def step_write(self) -> None:
+        self._wait("writer")
+        super().step_write()
+
+    def _wait(self, which: str) -> None:
+        if which == self.waits:
+            self.waiting.set()
+            self.answered.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("waits", ["reader", "writer"])
+def test_a_thread_that_waits_at_the_end_lets_go_of_the_store_when_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    monkeypatch.setattr("suffice.serving.agent.AGENT_SECONDS", 0.05)
+    process, closed = Standing(tmp_path / "store.db", waits), Event()
+    process.start()
+    assert process.waiting.wait(PATIENCE)
+    monkeypatch.setattr(process.store, "close", closed.set)
+    process.close()
+    assert not closed.is_set()
+    process.answered.set()
+    assert closed.wait(PATIENCE)
+    for thread in process._threads:
+        thread.join()
+    monkeypatch.undo()
+    process.store.close()
+
+
+def test_nothing_is_delivered_to_a_store_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "queue").write_text("a file where the folder should be", encoding="utf-8")
+    delivered = list[Store]()
+    duties = {"deliver": delivered.append}
+    process = Agent(tmp_path / "queue" / "store.db", "pump", plan_id="plan", enabled=True, duties=duties)
+    process.step_write()
+    assert process.obstacle and not delivered
     process.close()
 
 
