@@ -214,7 +214,9 @@ def test_a_backup_that_is_moved_into_place_ends_every_word_and_the_new_ones_are_
     assert why_fixed(process) is WhyFixed.NO_WORD
     assert "another incarnation" in process.obstacle
     with open_store(place) as store:
-        written(store, at_least=1)
+        word = written(store, at_least=1)
+        process.step_read()
+        assert process.read is not None and process.read.word == word
         process.step_write()
         process.step_read()
         assert why_fixed(process) is None

@@ -375,7 +375,8 @@ def test_a_key_that_no_ledger_takes_is_decided_by_the_baseline(store: Store) -> 
     assert verifier(store).verify(case(1, 0.97)).arm is Arm.ADAPTIVE
 
 
-def test_a_verifier_without_a_ledger_has_no_store() -> None:
+def test_a_verifier_without_a_ledger_has_no_store_and_no_obstacle() -> None:
+    assert verifier().obstacle == ""
     with pytest.raises(StoreError, match="keeps no ledger"):
         _ = verifier().store
 

@@ -20,7 +20,7 @@ import permitted
 import suffice
 from store_places import Place
 from suffice.config.switch import set_enabled
-from suffice.errors import StoreError
+from suffice.errors import PlanError, StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
 from suffice.serving.counted import counters_of
@@ -280,6 +280,24 @@ def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypat
     with open_store(place) as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
     assert not (tmp_path / "queue" / "store.db").exists()
+
+
+def test_from_config_a_plan_that_the_configuration_itself_makes_impossible_is_refused(queue: Path) -> None:
+    sampling = {"enabled": True, "method": "curtailed-exact"}
+    content = {"verifier": {"rule": "paired_mean", "n_samples": 64, "adaptive_sampling": sampling}}
+    (queue.parent / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(PlanError, match="method curtailed-exact is not made for rule paired_mean"):
+        production(queue)
+
+
+def test_from_config_who_closes_while_a_thread_waits_for_the_store_learns_how_many_rows_wait(
+    queue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = production(queue)
+    process.verify(case(1))
+    monkeypatch.setattr("suffice.serving.agent.AGENT_SECONDS", 0)
+    with pytest.raises(StoreError, match=r"store\.db: does not answer; \d rows wait in the spool$"):
+        process.close()
 
 
 def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
