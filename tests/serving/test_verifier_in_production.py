@@ -282,6 +282,17 @@ def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypat
     assert not (tmp_path / "queue" / "store.db").exists()
 
 
+def test_from_config_a_fault_that_is_rehearsed_is_met_by_the_baseline(queue: Path) -> None:
+    def broken(_: list[float]) -> list[float]:
+        raise ZeroDivisionError("rehearsed")
+
+    raised(queue)
+    with production(queue, fault=lambda situation: replace(situation, feed=broken)) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        served = process.verify(case(1, region="eu"))
+        assert (served.arm, served.fallback) == (Arm.FIXED, "ZeroDivisionError: rehearsed")
+
+
 def test_from_config_a_plan_that_the_configuration_itself_makes_impossible_is_refused(queue: Path) -> None:
     sampling = {"enabled": True, "method": "curtailed-exact"}
     content = {"verifier": {"rule": "paired_mean", "n_samples": 64, "adaptive_sampling": sampling}}
