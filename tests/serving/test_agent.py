@@ -296,6 +296,31 @@ def test_a_process_that_is_not_registered_any_more_writes_at_once(store: Store, 
     process.close()
 
 
+def test_its_row_is_as_of_the_read_however_late_it_is_written(tmp_path: Path) -> None:
+    boot, now, place = [50.0], [1000.0], tmp_path / "store.db"
+    with open_store(place) as opened:
+        process = stepped(Agent, place, lambda: boot[0], lambda: now[0])
+        process.step_read()
+        boot[0], now[0] = boot[0] + 2.0, now[0] + 2.0
+        process.step_write()
+        (row,) = rows(opened)
+        assert (row.seen_at, row.beat_at) == (1000.0, 1000.0)
+        process.close()
+
+
+def test_a_process_that_has_been_silent_for_more_than_an_hour_is_forgotten(store: Store, place: Place) -> None:
+    silent, boot = agent(place), Boot()
+    silent.step_write()
+    process = agent(place, boot=boot)
+    for _ in range(8):
+        process.step_write()
+        boot.now += 601.0
+    assert [row.nonce for row in rows(store)] == [process.nonce]
+    process.close()
+    silent.stop()
+    silent.store.close()
+
+
 class Counting(Agent):
     """An agent that counts its reads, and rows that it writes."""
 

@@ -229,6 +229,10 @@ def test_from_config_a_plan_file_that_cannot_be_read_starts_fixed_and_is_tried_a
         while registered(queue) != [PLAN.id]:
             assert time.monotonic() - waited < PATIENCE
             time.sleep(0.01)
+        (queue.parent / "plan.json").write_text("{", encoding="utf-8")
+        assert process._background is not None
+        process._background.agent.step_write()
+        assert "plan.json" not in process.obstacle, "it is read once"
     with open_store(queue / "store.db") as store:
         plans = {row.key: (row.arm, row.plan_id) for row in Ledger(store).rows("verifier-000001")}
     assert plans["k2"] == (Arm.ADAPTIVE, PLAN.id)
@@ -280,6 +284,22 @@ def test_the_store_is_where_the_url_says(place: Place, tmp_path: Path, monkeypat
     with open_store(place) as opened:
         assert [row.key for row in Ledger(opened).rows("")] == ["k1", "k2"]
     assert not (tmp_path / "queue" / "store.db").exists()
+
+
+def test_from_config_a_forked_child_that_closes_what_it_never_used_ends_nothing_of_its_parents(queue: Path) -> None:
+    raised(queue)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                process.close()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        with open_store(queue / "store.db") as store, store.read() as connection:
+            assert [row.left_at for row in fleet(connection, "verifier")] == [None]
 
 
 def test_from_config_a_fault_that_is_rehearsed_is_met_by_the_baseline(queue: Path) -> None:
