@@ -126,7 +126,7 @@ def test_so_many_failures_of_a_stage_are_let_pass_as_the_limit_says() -> None:
     assert (failed_once.phase, failed_once.failures) == (Phase.PROGRESSING, 1)
     rolled, commands = advance(failed_once, Cycle((BAD,), 10), 20.0)
     assert (rolled.phase, rolled.failures) == (Phase.ROLLING_BACK, 2)
-    assert commands == (PublishBaseline(), Write(Action.ROLL_BACK, BAD.sentence, (BAD,)))
+    assert commands == (PublishBaseline(), Write(Action.ROLL_BACK, BAD.named, (BAD,)))
     following = after(failed_once, *((good(), float(t)) for t in (50, 100, 150)))
     assert (following.stage, following.failures) == (1, 0), "failures of one stage are none of the next"
     assert after(following, (Cycle((BAD,), 10), 160.0)).phase is Phase.PROGRESSING
@@ -146,21 +146,21 @@ def test_no_audit_is_fewer_than_one() -> None:
 def test_who_waits_reads_for_what() -> None:
     undecided, broken = Cycle((UNDECIDED,), 10), Cycle((GOOD, BROKEN), 10)
     assert after(started(), (good(), 50.0)).why == "held 50 of 100 s"
-    assert after(started(), (broken, 50.0)).why == f"error 1 of at most 4 in a row: {BROKEN.sentence}"
+    assert after(started(), (broken, 50.0)).why == f"error 1 of at most 4 in a row: {BROKEN.named}"
     assert after(started(), (Cycle((), 10), 50.0)).why == "error 1 of at most 4 in a row: no gate gave an answer"
     extended = after(started(), (undecided, 100.0), (undecided, 150.0))
-    assert extended.why == f"extended, held 150 of 200 s: {UNDECIDED.sentence}"
-    assert after(extended, (undecided, 200.0)).why == f"inconclusive 1 of at most 4: {UNDECIDED.sentence}"
+    assert extended.why == f"extended, held 150 of 200 s: {UNDECIDED.named}"
+    assert after(extended, (undecided, 200.0)).why == f"inconclusive 1 of at most 4: {UNDECIDED.named}"
 
 
 @pytest.mark.parametrize(
     ("counted", "cycle", "why"),
     [
-        ({"errors": 4}, Cycle((BROKEN,), 10), f"5 errors in a row, allowed 4: {BROKEN.sentence}"),
+        ({"errors": 4}, Cycle((BROKEN,), 10), f"5 errors in a row, allowed 4: {BROKEN.named}"),
         (
             {"held": 200.0, "extended_to": 200.0, "inconclusive": 4},
             Cycle((UNDECIDED,), 10),
-            f"not proven by the end of the extension: 5 inconclusive cycles, allowed 4: {UNDECIDED.sentence}",
+            f"not proven by the end of the extension: 5 inconclusive cycles, allowed 4: {UNDECIDED.named}",
         ),
     ],
 )

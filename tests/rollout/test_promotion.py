@@ -138,6 +138,16 @@ def assert_untouched(tree: Path) -> None:
     assert not (tree / "release-notes").exists()
 
 
+def test_what_commands_left_in_the_default_folder_is_no_change(tree: Path) -> None:
+    """Seen: after a rollout the next promotion was refused, with the advice to stash a live store."""
+    for folder in (tree, tree / "part"):
+        (folder / "TemporaryQueue" / "checks").mkdir(parents=True)
+        (folder / "TemporaryQueue" / "store.db").write_bytes(b"live")
+        (folder / "TemporaryQueue" / "checks" / "a.out").write_text("said", encoding="utf-8")
+    promoted(tree)
+    assert (tree / "TemporaryQueue" / "store.db").read_bytes() == b"live"
+
+
 def test_a_dirty_tree_is_refused(tree: Path) -> None:
     (tree / "stray.txt").write_text("x", encoding="utf-8")
     with pytest.raises(RolloutError, match=r"the work tree is dirty \(\?\? stray.txt\); commit or stash first"):

@@ -74,7 +74,9 @@ def start(
 def status(
     *,
     short: Annotated[bool, typer.Option("--short", help="One line, for a prompt or a pager.")] = False,
-    watch: Annotated[float | None, typer.Option(help="Show it anew every so many seconds, until Ctrl-C.")] = None,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, help="Show it anew every so many seconds, until Ctrl-C.")
+    ] = None,
     where: ServiceOptions,
     json: options.Json = False,
 ) -> Answer:
@@ -95,7 +97,7 @@ def status(
                 redraw()
             print_answer(answer, json=json)
             sys.stdout.flush()
-            time.sleep(max(watch, 0.1))
+            time.sleep(watch)
         return _status(operator, show)
 
 
@@ -151,16 +153,19 @@ def cycle(
     """
     from suffice.rollout.lease import Lease
     from suffice.rollout.notify import deliver
+    from suffice.rollout.world import RUNNER
 
     sinks = runner.sinks
+    # What a cycle does nobody has asked for, whoever's cron calls it.
+    who = act.who or RUNNER
     with where.open(patience=lambda: not no_wait) as operator:
         if act.dry_run:
-            return _answer(operator.cycle(act.by, dry_run=True))
+            return _answer(operator.cycle(who, dry_run=True))
         with Lease(operator.store, where.service, seconds=runner.lease) as lease:
             lease.acquire(patience=wait, waiting=_tell_operator)
             lease.start_beating()
             try:
-                report = operator.cycle(act.by)
+                report = operator.cycle(who)
             finally:
                 _, problems = deliver(operator.store, operator.clock, sinks)
         for problem in problems:

@@ -44,12 +44,13 @@ def print_status(status: Status, now: float) -> None:
     """Where it is and why, what is missing, and what would roll it back. `now`: seconds since the epoch."""
     plain = plain_status(status)
     where = ", ".join(plain["regions"]) or "all regions"
+    exposed = f"{plain['percent']} % of targets in {where}" if plain["percent"] else "nobody"
     shadow = " in the shadow" if plain["shadow"] else ""
     print_lines(*filter(None, [status.rollback_asked]))
     headline = f"{plain['rollout']}: {plain['phase']}, stage {plain['stage']} ({_position(status)}){shadow}"
     print_marked(headline, plain["phase"], _COLOURS[exit_code_of(status.state.phase)])
     print_lines(
-        f"{plain['percent']} % of targets in {where} may be adaptive; flag: {plain['flag']}",
+        f"published: {exposed}; flag: {plain['flag']}",
         f"now: {plain['permitted']}{_until(plain['permitted_until'], now)}",
         f"why: {plain['why']}",
     )

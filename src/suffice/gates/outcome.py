@@ -33,6 +33,11 @@ class GateResult:
     limit: float | None
     numbers: Mapping[str, float | None] = field(default_factory=dict)
 
+    @property
+    def named(self) -> str:
+        """The sentence, and whose it is: for whoever reads no table beside it."""
+        return f"{self.gate}: {self.sentence}"
+
 
 def unknown(gate: str, error: MissingDataError, limit: float, shown: str) -> GateResult:
     """A gate's answer to evidence that is missing or impossible; `shown` is its limit in words."""

@@ -281,12 +281,12 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
     if failed:
         state = replace(state, failures=state.failures + 1)
         if state.failures > state.rollout.failure_limit:
-            return _roll_back(state, failed[0].sentence, failed)
+            return _roll_back(state, failed[0].named, failed)
     if state.phase is not Phase.PROGRESSING:
         return _move(state, Signal.HOLD, state.why), ()
     broken = [r for r in cycle.results if r.outcome is Outcome.ERROR]
     if broken or not cycle.results or cycle.audits is None:
-        sentence = broken[0].sentence if broken else "no gate gave an answer"
+        sentence = broken[0].named if broken else "no gate gave an answer"
         # What could not be measured was not watched.
         return _count_error(replace(state, held=watched), sentence, cycle.results)
     state = replace(state, errors=0)
@@ -318,7 +318,7 @@ def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
         return _move(state, Signal.HOLD, f"{audits} of {stage.min_audits} audits"), ()
     undecided = [r for r in cycle.results if r.outcome is not Outcome.SUCCESSFUL]
     if undecided and stage.needs_proof:
-        return _extend(state, undecided[0].sentence, cycle.results)
+        return _extend(state, undecided[0].named, cycle.results)
     if stage.approval and not state.approved:
         why = f"stage {stage.name} has passed and waits for approval"
         return _move(state, Signal.AWAIT, why), (Write(Action.AWAIT, why, cycle.results),)

@@ -146,7 +146,8 @@ class _Tree:
 
     def check_clean(self, config: Path) -> None:
         """Raises RolloutError when anything is changed or unknown here, or the configuration is not in git."""
-        dirty = self.git("status", "--porcelain").splitlines()
+        # What commands leave in the default folder is no change of hers, and a stash would take a live store away.
+        dirty = self.git("status", "--porcelain", "--", ".", ":(exclude,top,glob)**/TemporaryQueue/**").splitlines()
         if dirty:
             more = f" and {len(dirty) - 1} more" if dirty[1:] else ""
             raise RolloutError(f"{self.top}: the work tree is dirty ({dirty[0].strip()}{more}); commit or stash first")

@@ -125,7 +125,8 @@ def _monitoring(config_file: Path) -> list[str]:
     return [
         "## Monitoring",
         "",
-        "Each cycle runs these checks by itself, and any of them that fails rolls back. By hand, in POSIX shells:",
+        "The rollout runs those that `rollout.checks` names beside its cycles; one that fails rolls back. All",
+        "of them by hand, in POSIX shells:",
         "",
         "```sh",
         *posix(lines),
@@ -202,7 +203,7 @@ def _stage_row(stage: Stage) -> str:
         stage.name,
         f"{stage.weight} %{' (shadow)' if stage.shadow else ''}",
         ", ".join(stage.regions) or "all",
-        format_duration(stage.hold) if stage.hold else "–",
+        (format_duration(stage.hold) if stage.hold else "–") + (", then approval" if stage.approval else ""),
         f"{stage.min_audits:,}",
         _percent(stage.audit_fraction, 0),
     )

@@ -342,7 +342,7 @@ class Agent:
 
     def _sign_off(self) -> None:
         with self.store.touch() as connection:
-            sign_off(connection, self.nonce, self._now())
+            sign_off(connection, self.nonce, self._now(), self._waiting())
 
 
 def _epoch(read: Read | None) -> int:

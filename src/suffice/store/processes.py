@@ -58,9 +58,10 @@ def is_registered(connection: Connection, nonce: str) -> bool:
     return connection.execute(_REGISTERED, {"nonce": nonce}).one_or_none() is not None
 
 
-def sign_off(connection: Connection, nonce: str, now: float) -> None:
-    """A process decides nothing more."""
-    connection.execute(update(processes).where(processes.c.nonce == nonce).values(left_at=now))
+def sign_off(connection: Connection, nonce: str, now: float, rows_waiting: int = 0) -> None:
+    """A process decides nothing more; so many of its rows wait for whoever takes them up."""
+    left = update(processes).where(processes.c.nonce == nonce).values(left_at=now, rows_waiting=rows_waiting)
+    connection.execute(left)
 
 
 def fleet(connection: Connection, service: str) -> list[ProcessRow]:
