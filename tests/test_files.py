@@ -1,6 +1,8 @@
 """Whole files or none."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ from socket import AF_UNIX, socket
 from threading import Thread
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import suffice
@@ -208,3 +211,31 @@ def test_what_is_no_plain_file_is_left_as_it_is(write: Callable[[Path], object],
         with pytest.raises((OutputError, DataError)):
             write(folder / "pipe")
         assert (folder / "pipe").is_fifo()
+
+
+def command_line(folder: Path, options: str) -> str:
+    """What a shell gives that runs it in this folder, standard output and error together."""
+    (folder / "s.csv").write_text("case,value\na,1\na,0\nb,1\nb,0\n", encoding="utf-8")
+    command = f"{sys.executable} -m suffice.cli.main compare --samples s.csv --at-least 0.5 {options}"
+    done = subprocess.run(["sh", "-ec", command], cwd=folder, capture_output=True, check=True)
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def test_what_the_shell_has_opened_is_written_to_and_nothing_in_it_is_lost(folder: Path) -> None:
+    """Seen: `--csv /dev/stdout >> log` replaced the log, and in a pipe it was refused."""
+    log = folder / "log"
+    log.write_text("before\n", encoding="utf-8")
+    command_line(folder, "--csv /dev/stdout >> log; echo after >> log")
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert sum(line.startswith("key,target") for line in lines) == 1
+    assert any(line.startswith("Checksum") for line in lines)
+    for path in ("/dev/stdout", "/dev/fd/1", "/dev/stderr"):
+        assert "key,target" in command_line(folder, f"--csv {path} | cat")
+
+
+def test_a_format_that_is_not_written_from_the_first_byte_to_the_last_goes_through_a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    command_line(folder, "--out pipe & cat pipe > whole.parquet; wait")
+    assert pq.read_table(folder / "whole.parquet").num_rows == 2
+    assert (folder / "pipe").is_fifo()

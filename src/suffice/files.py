@@ -3,6 +3,7 @@
 import glob
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,11 +23,16 @@ def private_opener(path: str, flags: int) -> int:
 
 def followed(path: Path) -> Path:
     """The file that a path means, where its links lead. Raises OSError for links that lead in a circle."""
-    if not path.is_symlink():
+    if not path.is_symlink() or _is_open(path):
         return path
     with suppress(FileNotFoundError):
         path.stat()
     return Path(os.path.realpath(path))
+
+
+def _is_open(path: Path) -> bool:
+    """Whether a path names what the process has open already, like /dev/stdout: it is written to, whatever it is."""
+    return path.absolute().as_posix().startswith(("/dev/std", "/dev/fd/", "/proc/"))
 
 
 def write_atomically(
@@ -45,10 +51,12 @@ def write_atomically(
     try:
         target = followed(path)
         there = _standing(target)
-        if there is not None and not S_ISREG(there.st_mode):
-            if not S_ISCHR(there.st_mode):
+        if there is not None and (_is_open(path) or not S_ISREG(there.st_mode)):
+            # A pipe that nobody reads would be waited for, by a rollback too.
+            if not (_is_open(path) or S_ISCHR(there.st_mode)):
                 raise OSError("it is no plain file")
-            target.write_bytes(data)
+            with target.open("ab") as out:
+                out.write(data)
             return
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +134,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         target = followed(path)
         there = _standing(target)
-        if there is not None and _takes_writing(there):
-            yield target
+        if there is not None and _takes_writing(path, there):
+            # Some formats are not written from the first byte to the last.
+            with tempfile.TemporaryDirectory() as folder:
+                whole = Path(folder) / "whole"
+                yield whole
+                with whole.open("rb") as source, target.open("ab") as out:
+                    shutil.copyfileobj(source, out)
             return
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +158,7 @@ def check_writable(path: Path) -> None:
     try:
         target = followed(path)
         there = _standing(target)
-        if there is not None and _takes_writing(there):
+        if there is not None and _takes_writing(path, there):
             if not os.access(target, os.W_OK):
                 raise PermissionError("it may not be written")
             return
@@ -155,8 +168,10 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _takes_writing(there: os.stat_result) -> bool:
+def _takes_writing(path: Path, there: os.stat_result) -> bool:
     """Whether what stands there is written to, and not replaced. Raises OSError for what is neither."""
+    if _is_open(path):
+        return True
     if S_ISREG(there.st_mode):
         return False
     if S_ISCHR(there.st_mode) or S_ISFIFO(there.st_mode):

@@ -9,16 +9,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from production import BEGAN, again, content, producing
 
+import suffice
+from store_places import ROW
 from suffice.errors import RolloutError
+from suffice.evidence.recompute import differing
 from suffice.gates.outcome import Outcome
-from suffice.rollout.check_worker import run
+from suffice.rollout import check_worker
+from suffice.rollout.check_worker import KEPT, run
 from suffice.rollout.command_checks import check_of, judge_checks
 from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
+from suffice.sources.correction import Correction, Estimate
 from suffice.triage.manifest import check
 
 PYTHON = sys.executable
@@ -152,6 +158,37 @@ def test_the_exit_code_is_the_answer_and_the_last_line_says_why(tmp_path: Path, 
     assert f"ended with {code} (limit 0): because" in sentence
     assert json.loads((tmp_path / "eval.json").read_text(encoding="utf-8"))["output"] == "because\n"
     assert (tmp_path / "eval.out").read_text(encoding="utf-8") == "because\n"
+
+
+def test_a_command_that_says_much_takes_no_memory_for_it(tmp_path: Path) -> None:
+    said = f"eval={PYTHON} -c \"print('x' * 3_000_000); print('the end')\""
+    assert judged(tmp_path, said)[0] is Outcome.SUCCESSFUL
+    kept = (tmp_path / "eval.out").read_text(encoding="utf-8")
+    assert len(kept) == KEPT and kept.endswith("x\nthe end\n")
+    reading, writing = os.pipe()
+    tail = bytearray()
+    with os.fdopen(reading, "rb") as output:
+        reader = Thread(target=check_worker._keep_tail, args=(output, tail))
+        reader.start()
+        most = 0
+        for _ in range(100):
+            os.write(writing, b"y" * 65_536)
+            most = max(most, len(tail))
+        os.close(writing)
+        reader.join()
+    assert most <= 4 * KEPT + 65_536 and len(tail) == 4 * KEPT
+
+
+def test_files_of_the_folder_are_no_modules_of_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: a `secrets.py` of the repository ended each check at once."""
+    for name in ("secrets", "queue", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "checks"
+    assert judged(folder, "eval=true")[0] is Outcome.SUCCESSFUL
+    case = Correction("k", "t", Estimate(1.0, 0.1, 0.1), Estimate(2.0, 0.1, 0.1))
+    plan = suffice.plan(suffice.Proportion(0.5), 10, 0.1)
+    assert differing([(replace(ROW, key="k", target="t", plan_id=plan.id), case)], plan) in ([], ["k"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 from suffice.config import Config, parse, shipped
-from suffice.errors import DataError, PlanError
+from suffice.errors import DataError, ExitCode, MissingDataError, PlanError, StoreError
 from suffice.resolution import judge
+from suffice.runbook import evaluation
 from suffice.runbook.harness import agreement, reports, storage, workload
-from suffice.runbook.harness.case import Context, EvalCase, EvalResult, chosen, run_cases
+from suffice.runbook.harness.case import CaseFailed, Context, EvalCase, EvalResult, chosen, run_cases
 from suffice.runbook.harness.catalogue import CASES
 from suffice.runbook.harness.junit import junit_xml
 from suffice.stopping.make import configured_plan
@@ -227,6 +228,29 @@ def test_one_failing_case_does_not_hide_the_others() -> None:
     bad, good = run_cases(cases, context())
     assert (bad.passed, bad.what) == (False, "ZeroDivisionError: division by zero")
     assert (good.passed, good.what) == (True, "1 of 1")
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ((OSError(28, "No space left on device"),), ExitCode.CANNOT_TELL),
+        ((MemoryError(), StoreError("disk I/O error"), MissingDataError("no source")), ExitCode.CANNOT_TELL),
+        ((OSError(28, "No space left on device"), CaseFailed("3 of 100 differ")), ExitCode.FAILS),
+        ((ZeroDivisionError("division by zero"),), ExitCode.FAILS),
+        ((), ExitCode.HOLDS),
+    ],
+)
+def test_what_the_host_lacks_is_no_failure(errors: tuple[Exception, ...], code: ExitCode) -> None:
+    """Seen: a full disk made cases fail, and the check beside a healthy rollout rolled it back."""
+
+    def breaks(error: Exception) -> EvalCase:
+        def check(_: Context) -> str:
+            raise error
+
+        return EvalCase(type(error).__name__, check)
+
+    cases = [EvalCase("good", lambda _: "1 of 1"), *map(breaks, errors)]
+    assert evaluation._code(list(run_cases(cases, context()))) is code
 
 
 def test_a_case_that_is_not_known_is_refused() -> None:

@@ -116,6 +116,14 @@ def test_in_a_transaction_that_writes_the_server_asks_whether_anybody_is_there(s
         assert [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names] == ["1", "1", "4"]
 
 
+def test_everybody_asks_tcp_whether_a_silent_server_is_there(place: str, store: Store) -> None:
+    """One that vanished while the link was cut never answers; the system's own default is to ask after two hours."""
+    for query, idle in (("", "5"), ("&keepalives_idle=60", "60")):
+        with open_store(f"{place}{query}") as asking, asking.read() as connection:
+            driver: Any = connection.connection.driver_connection
+            assert driver.info.get_parameters()["keepalives_idle"] == idle
+
+
 def test_a_writer_does_not_wait_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.write():
         monkeypatch.setattr(database, "BUSY_SECONDS", 0.02)

@@ -27,7 +27,7 @@ def differing(pairs: Sequence[tuple["DecisionRow", Correction]], plan: Plan) -> 
     """The keys of decisions that a fresh process decides otherwise. Raises DataError when it cannot decide them."""
     request = {"plan": plan.to_dict(), "decisions": [_asked(row, correction) for row, correction in pairs]}
     done = subprocess.run(
-        [sys.executable, "-m", "suffice.evidence.recompute"],
+        [sys.executable, "-P", "-m", "suffice.evidence.recompute"],
         input=json.dumps(request),
         capture_output=True,
         text=True,

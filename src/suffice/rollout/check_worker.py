@@ -9,14 +9,21 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 from suffice.files import write_atomically
 
 KEPT = 20_000
 """Characters of output that are kept, the last ones."""
+
+_BLOCK, _MOST = 1 << 16, 4
+"""Bytes that are read at once, and of a character."""
 
 _MINDER = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 """A program that ends a process group once its standard input is closed, as that of a killed process is."""
@@ -27,24 +34,32 @@ def run(command: str, deadline: float) -> tuple[int | None, str]:
     words = shlex.split(command) if os.name == "posix" else command
     try:
         process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
     except (OSError, ValueError) as error:
         return None, f"`{command}` cannot be run: {getattr(error, 'strerror', None) or error}"
+    until, tail = time.monotonic() + deadline, bytearray()
     with process, _minded(process.pid):
+        reader = Thread(target=_keep_tail, args=(process.stdout, tail), daemon=True)
+        reader.start()
         try:
-            output, _ = process.communicate(timeout=deadline)
+            # Its output ends when all that it started has let go of it.
+            reader.join(deadline)
+            process.wait(max(until - time.monotonic(), 0.0))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(words, deadline)
         except subprocess.TimeoutExpired:
-            process.kill()  # Only it, to let go of its output; its group ends with the minder.
+            process.kill()  # Only it; its group ends with the minder.
             return None, f"`{command}` did not end within {deadline:,.0f} s"
-    return process.returncode, output[-KEPT:]
+    return process.returncode, tail.decode("utf-8", "replace").replace("\r\n", "\n")[-KEPT:]
+
+
+def _keep_tail(output: IO[bytes] | None, tail: bytearray) -> None:
+    """Read to the end, and keep the last of it: a command that says much takes no memory for it."""
+    assert output is not None
+    for block in iter(partial(os.read, output.fileno(), _BLOCK), b""):
+        tail += block
+        del tail[: -_MOST * KEPT]
 
 
 @contextmanager

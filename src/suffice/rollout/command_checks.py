@@ -189,7 +189,7 @@ def _running_since(check: Check, folder: Path, now: float) -> float | None:
 
 def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str]) -> str | None:
     """Start a check; the sentence of what kept it from starting, None when nothing did."""
-    worker = [sys.executable, "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
+    worker = [sys.executable, "-P", "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
     try:
         write_atomically(folder / f"{check.name}.begun", repr(now))
         # A session of its own, on Windows a group: who ends the runner does not end it, and its lease is not handed on.

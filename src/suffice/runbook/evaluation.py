@@ -80,13 +80,20 @@ def evaluate(
     if expected.decisions:
         write_atomically(outputs.metrics.parent / EXPECTED, to_text(expected, SOURCE))
     passed = sum(result.passed for result in results)
-    code = ExitCode.HOLDS if plain["passed"] else ExitCode.FAILS
+    code = _code(results)
     return Answer(plain, lambda: print_lines(f"{passed} of {len(results)} cases pass"), code)
 
 
 def show_result(result: EvalResult) -> None:
     """A case's outcome and why, each on a line."""
-    print_lines(f"- {result.name}: {'PASS' if result.passed else 'FAIL'}", f"  {result.what}")
+    outcome = "PASS" if result.passed else "CANNOT TELL" if result.unknown else "FAIL"
+    print_lines(f"- {result.name}: {outcome}", f"  {result.what}")
+
+
+def _code(results: Sequence[EvalResult]) -> ExitCode:
+    """Fails when a case fails; cannot tell when none fails and one cannot."""
+    wrong = [result.unknown for result in results if not result.passed]
+    return ExitCode.HOLDS if not wrong else ExitCode.CANNOT_TELL if all(wrong) else ExitCode.FAILS
 
 
 def _now(context: Context) -> str:

@@ -38,7 +38,7 @@ def command(folder: Path, config: Path, queue: Path, service: str) -> list[str]:
 
     The service's store is in its queue folder, or where the environment says.
     """
-    return [sys.executable, "-m", "suffice.runbook.production", str(folder), str(config), str(queue), service]
+    return [sys.executable, "-P", "-m", "suffice.runbook.production", str(folder), str(config), str(queue), service]
 
 
 def run(folder: Path, config: Path, queue: Path, service: str, names: Sequence[str]) -> ExitCode:

@@ -17,7 +17,7 @@ def command(folder: Path, config: Path, budget: int) -> list[str]:
 
     Whoever starts it gives it a pipe for standard input, and closes that to end it.
     """
-    return [sys.executable, "-m", "suffice.runbook.worker", str(folder), str(config), str(budget)]
+    return [sys.executable, "-P", "-m", "suffice.runbook.worker", str(folder), str(config), str(budget)]
 
 
 def end_with_standard_input() -> None:

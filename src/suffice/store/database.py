@@ -48,6 +48,10 @@ off, holds everybody's write lock no longer than its lease."""
 CONNECT_SECONDS = 10
 """How long to wait for the answer of a database server."""
 
+_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3}
+"""A server that vanished while its link was cut sends no answer, and no end of the connection: after 20 s of silence
+its successor, which knows nothing of the connection, or nobody, has been asked about it."""
+
 SILENT_SECONDS = 5.0
 """How long a server may give no sign while an answer of it is waited for, until it is asked whether it is there."""
 
@@ -288,8 +292,10 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
         arguments |= {"connect_timeout": patience, "tcp_user_timeout": 1000 * patience, "options": options}
         # That limit is for what was sent. Who waits for an answer that was lost would wait for hours without these.
         arguments |= {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": patience}
-    elif "connect_timeout" not in address.url.query:
-        arguments["connect_timeout"] = CONNECT_SECONDS
+    else:
+        given = address.url.query
+        waits = {"connect_timeout": CONNECT_SECONDS, **_ALIVE}
+        arguments |= {name: seconds for name, seconds in waits.items() if name not in given}
     try:
         # Asked before each use whether it is still there, a connection outlives a restart of the server.
         engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)

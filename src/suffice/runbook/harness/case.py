@@ -8,7 +8,7 @@ from time import perf_counter
 
 from suffice.comparison.compare import Comparison
 from suffice.config import Config
-from suffice.errors import DataError
+from suffice.errors import DataError, MissingDataError, MissingPackage, OutputError, StoreError
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.harness.workload import Workload, resolve_reference
 from suffice.runbook.sweep import Conditions
@@ -17,6 +17,9 @@ from suffice.stopping.plan import Plan
 from suffice.telemetry.counters import Counters
 from suffice.verifier.case import Case
 from suffice.verifier.many import CaseResult, results
+
+_HOST_LACKS = (OSError, MemoryError, StoreError, OutputError, MissingDataError, MissingPackage)
+"""What says nothing about decisions: a full disk, no memory, data that is not there."""
 
 
 class CaseFailed(Exception):
@@ -92,29 +95,33 @@ class EvalCase:
 
 @dataclass(frozen=True, slots=True)
 class EvalResult:
-    """The outcome of a case, in a sentence; `seconds` is how long it took."""
+    """The outcome of a case, in a sentence; `seconds` is how long it took.
+
+    One that is `unknown` has not passed, and nothing is wrong: the host lacked what it needs.
+    """
 
     name: str
     passed: bool
     what: str
     seconds: float
+    unknown: bool = False
 
 
 def run_cases(cases: Iterable[EvalCase], context: Context) -> Iterator[EvalResult]:
     """Run the cases in order. A case that fails, for whatever reason, hides no other."""
     for case in cases:
         start = perf_counter()
-        passed, what = _outcome(case, context)
-        yield EvalResult(case.name, passed, what, perf_counter() - start)
+        passed, what, unknown = _outcome(case, context)
+        yield EvalResult(case.name, passed, what, perf_counter() - start, unknown)
 
 
-def _outcome(case: EvalCase, context: Context) -> tuple[bool, str]:
+def _outcome(case: EvalCase, context: Context) -> tuple[bool, str, bool]:
     try:
-        return True, case.check(context)
+        return True, case.check(context), False
     except CaseFailed as failed:
-        return False, str(failed)
+        return False, str(failed), False
     except Exception as error:
-        return False, " ".join(f"{type(error).__name__}: {error}".split())
+        return False, " ".join(f"{type(error).__name__}: {error}".split()), isinstance(error, _HOST_LACKS)
 
 
 def chosen(cases: Iterable[EvalCase], names: Iterable[str] | None) -> list[EvalCase]:
