@@ -296,6 +296,18 @@ def test_a_process_that_is_not_registered_any_more_writes_at_once(store: Store, 
     process.close()
 
 
+def test_a_row_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    process = Agent(tmp_path / "store.db", "pump", plan_id="plan", enabled=True)
+    process.prepare()
+    with process.store.touch() as connection:
+        connection.execute(
+            text("CREATE TRIGGER t BEFORE INSERT ON processes BEGIN SELECT RAISE(ABORT, 'there is no room'); END")
+        )
+    process.step_write()
+    assert "there is no room" in process.obstacle
+    process.close()
+
+
 def test_its_row_is_as_of_the_read_however_late_it_is_written(tmp_path: Path) -> None:
     boot, now, place = [50.0], [1000.0], tmp_path / "store.db"
     with open_store(place) as opened:
