@@ -364,6 +364,32 @@ def test_its_threads_rest_between_two_steps(tmp_path: Path, monkeypatch: pytest.
     assert 1 < process.reads < most and 1 < process.writes < most and 1 < len(duties) < most
 
 
+class Acknowledging(Agent):
+    """Counts what is done between two beats."""
+
+    acknowledged = 0
+
+    def _acknowledge(self) -> None:
+        self.acknowledged += 1
+        super()._acknowledge()
+
+
+def test_what_is_due_between_two_beats_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suffice.serving.agent.BEAT_SECONDS", 600.0)
+    process = Acknowledging(tmp_path / "store.db", "pump", plan_id="plan", enabled=True)
+    process.start()
+    process.wait_until_registered(PATIENCE)
+    Event().wait(0.1)
+    before = process.acknowledged
+    process.decide_by("another")
+    until = process.boot() + PATIENCE
+    while process.acknowledged == before and process.boot() < until:
+        Event().wait(0.01)
+    Event().wait(0.2)
+    process.close()
+    assert before < process.acknowledged <= before + 3
+
+
 class Standing(Agent):
     """An agent one of whose threads waits for a store that does not answer."""
 
