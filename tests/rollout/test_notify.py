@@ -1,6 +1,7 @@
 """Notifications: each reaches the webhook, a retry carries the same key, and nothing is lost in between."""
 
 import json
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import typer
 from production import WAIVED, producing
 
-from suffice.cli.main import app
+from suffice.cli.main import app, run
 from suffice.config import set_enabled
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
@@ -81,6 +82,17 @@ def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> No
             "command": "suffice rollout explain",
         }
         assert len({key for key, _ in got}) == 6
+
+
+def test_the_command_of_a_notification_finds_the_rollout(tmp_path: Path) -> None:
+    """Seen: of a service with a queue of its own each command said that there is no store."""
+    with producing(tmp_path) as production, webhook() as (url, got):
+        production.operator.tell("rollback", "ann", "no appetite")
+        deliver(production.store, production.clock, [Webhook(url)], place=production.place)
+        commands = [shlex.split(body["command"]) for _, body in got]
+    assert {tuple(words[:3]) for words in commands} >= {("suffice", "triage", "show")}
+    for words in commands:
+        assert run(words[1:]) in (0, 2), words
 
 
 def test_a_notification_names_the_stage_of_its_moment_however_late_it_is_sent(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def cycle(
             try:
                 report = operator.cycle(who)
             finally:
-                _, problems = deliver(operator.store, operator.clock, sinks)
+                _, problems = deliver(operator.store, operator.clock, sinks, place=operator.place)
         for problem in problems:
             _tell_operator(f"a notification waits: {problem}")
         return _answer(report)

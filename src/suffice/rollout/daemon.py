@@ -81,7 +81,8 @@ class Notifications:
 
     def _send(self) -> None:
         try:
-            came = deliver(self._operator.store, self._operator.clock, self._sinks, self._stop.is_set)
+            operator = self._operator
+            came = deliver(operator.store, operator.clock, self._sinks, self._stop.is_set, operator.place)
         except SufficeError as failed:
             came = 0, [str(failed)]
         self._came = [*self._came, came]

@@ -5,6 +5,7 @@ Two sinks: a webhook, and a command that opens triage items in an issue tracker.
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from base64 import b64encode
@@ -25,6 +26,7 @@ from sqlalchemy import Connection
 from suffice import strict_json
 from suffice.errors import RolloutError
 from suffice.rollout.saved_state import state_of
+from suffice.rollout.world import Place
 from suffice.serving.situation import SERVICE
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
@@ -218,9 +220,15 @@ class TriageCommand:
 
 
 def deliver(
-    store: Store, clock: Callable[[], float], sinks: Sequence[Sink], stopping: Callable[[], bool] = lambda: False
+    store: Store,
+    clock: Callable[[], float],
+    sinks: Sequence[Sink],
+    stopping: Callable[[], bool] = lambda: False,
+    place: Place | None = None,
 ) -> tuple[int, list[str]]:
     """Send what is due; returns how many were taken, and what went wrong with the others, which are tried again.
+
+    The commands that messages name find what is at `place`.
 
     It ends after `DELIVERY_SECONDS` with what remains waiting, and a sink that failed is asked no more in this pass. Of
     more than `MOST_WAITING` messages the oldest are dropped, which is said; the journal has what they told.
@@ -229,11 +237,11 @@ def deliver(
     Killed between
     the answer and the note of it, a message is sent, or the command run, twice, with the same key. Raises StoreError.
     """
-    now = clock()
+    now, where = clock(), place or Place()
     with store.write() as connection:
         drop_overtaken(connection, KIND, now)
         if any(isinstance(sink, Webhook) for sink in sinks):
-            enqueue_events(connection, TELLING, now, lambda seq, event: _for_people(connection, seq, event))
+            enqueue_events(connection, TELLING, now, lambda seq, event: _for_people(connection, seq, event, where))
         if any(isinstance(sink, TriageCommand) for sink in sinks):
             _enqueue_items(connection, now)
         dropped = drop_oldest(connection, MOST_WAITING, now)
@@ -271,7 +279,7 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def _for_people(connection: Connection, seq: int, event: JournalEvent) -> Mapping[str, str]:
+def _for_people(connection: Connection, seq: int, event: JournalEvent, place: Place) -> Mapping[str, str]:
     """Whose rollout an event is about, in which stage, how bad it is, a sentence, and the command to run next."""
     stored = load_rollout(connection, event.rollout)
     service, stage = event.rollout.rpartition("-")[0], ""
@@ -287,8 +295,18 @@ def _for_people(connection: Connection, seq: int, event: JournalEvent) -> Mappin
         "stage": stage,
         "severity": severity.value,
         "sentence": f"{event.rollout} {verb}{where}: {event.why or 'no reason was given'} ({event.who})",
-        "command": f"suffice {command}{about}",
+        "command": f"suffice {command}{about}{_where(place, queue_only=command == SHOW)}",
     }
+
+
+def _where(place: Place, *, queue_only: bool) -> str:
+    """How a command is told where the rollout is, as far as it would not look there by itself."""
+    looked, given = Place(), dict[str, Path]()
+    if place.queue != looked.queue:
+        given["--queue"] = place.queue
+    if place.config != looked.config and not queue_only:
+        given["--config"] = place.config
+    return "".join(f" {name} {shlex.quote(str(path))}" for name, path in given.items())
 
 
 def _enqueue_items(connection: Connection, now: float) -> None:
