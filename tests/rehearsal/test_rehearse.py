@@ -170,7 +170,7 @@ def test_without_metrics_the_rollout_pauses_and_is_never_promoted(tmp_path: Path
     done = Done(setup(tmp_path, f"{stage}:no-metrics"))
     assert (done.summary["status"], done.summary["failed_gate"]) == ("paused", None)
     assert done.ending.state.current.name == stage
-    assert "5 errors in a row, allowed 4: audits: not measured" in done.summary["why"]
+    assert "5 errors in a row, allowed 4: disagreement: audits: not measured" in done.summary["why"]
     assert done.summary["stages"][-1]["name"] == stage
 
 

@@ -55,7 +55,7 @@ def test_decisions_of_a_foreign_plan_pause_a_rehearsal(tmp_path: Path) -> None:
     assert met.ending.status == "paused"
     assert met.said("plan")[0][0] == "Successful"
     assert all(outcome == "Error" for outcome, _ in met.said("plan")[1:])
-    assert "5 errors in a row, allowed 4: 5 of " in met.ending.state.why
+    assert "5 errors in a row, allowed 4: plan: 5 of " in met.ending.state.why
     assert "decisions were made with another plan than" in met.ending.state.why
 
 
@@ -83,7 +83,7 @@ def test_a_flag_that_is_raised_by_hand_makes_nobody_adaptive_in_the_shadow(tmp_p
 
 @pytest.mark.parametrize(
     ("max_age", "why"),
-    [("15m", "5 errors in a row, allowed 4: no sign of life of production for "), ("30d", "arrived 2 times")],
+    [("15m", "5 errors in a row, allowed 4: health: no sign of life of production for "), ("30d", "arrived 2 times")],
 )
 def test_a_verifier_that_is_silent_for_longer_than_max_age_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_age: str, why: str

@@ -175,7 +175,7 @@ def test_a_rollback_publishes_the_baseline_observes_it_and_settles_once(world: W
     driver.handle(GOOD, "runner")
     assert driver.handle(BAD, "runner").phase is Phase.ROLLED_BACK
     assert world.adaptive() == set()
-    assert world.settled.calls == [(Phase.ROLLED_BACK, BAD.results[0].sentence, 1)]
+    assert world.settled.calls == [(Phase.ROLLED_BACK, BAD.results[0].named, 1)]
     driver.handle(RollbackAsked("again"), "ann")
     assert len(world.settled.calls) == 1
     assert world.actions == ["start", "advance", "roll back", "observed", "receipt"]

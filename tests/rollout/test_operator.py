@@ -93,7 +93,7 @@ def test_production_that_gives_no_sign_of_life_is_an_error_and_one_without_traff
         assert production.cycle().held == CYCLE
         production.cycle()
         assert production.state.why.startswith(
-            "error 1 of at most 4 in a row: no sign of life of production for 1,200 s ("
+            "error 1 of at most 4 in a row: health: no sign of life of production for 1,200 s ("
         )
         assert production.state.held == CYCLE
         production.traffic()
@@ -351,7 +351,7 @@ def test_a_clock_that_jumps_for_the_runner_alone_knows_of_no_sign_of_life_and_cr
         production.cycle()
         state = production.cycle(jump)
         assert (state.current.name, state.held) == ("staging", CYCLE)
-        assert "error 1 of at most 4 in a row: no sign of life of production for" in state.why
+        assert "error 1 of at most 4 in a row: health: no sign of life of production for" in state.why
 
 
 @pytest.mark.parametrize("shift", ["2026-03-29T00:50:00", "2026-10-25T00:50:00"])
@@ -428,7 +428,7 @@ def test_a_ledger_that_cannot_be_read_is_an_error_and_then_a_pause(tmp_path: Pat
         with production.store.write() as connection:
             connection.exec_driver_sql("ALTER TABLE decisions RENAME TO elsewhere")
         for number in range(1, 5):
-            assert f"error {number} of at most 4 in a row: audits: not measured" in production.cycle().why
+            assert f"error {number} of at most 4 in a row: disagreement: audits: not measured" in production.cycle().why
         assert (production.cycle().phase, production.state.current.name) == (Phase.PAUSED, "staging")
         assert "no such table" in production.said[-1]
 

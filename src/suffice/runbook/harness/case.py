@@ -8,7 +8,7 @@ from time import perf_counter
 
 from suffice.comparison.compare import Comparison
 from suffice.config import Config
-from suffice.errors import DataError, MissingDataError, MissingPackage, OutputError, StoreError
+from suffice.errors import DataError, MissingDataError, OutputError, StoreError
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook.harness.workload import Workload, resolve_reference
 from suffice.runbook.sweep import Conditions
@@ -18,7 +18,7 @@ from suffice.telemetry.counters import Counters
 from suffice.verifier.case import Case
 from suffice.verifier.many import CaseResult, results
 
-_HOST_LACKS = (OSError, MemoryError, StoreError, OutputError, MissingDataError, MissingPackage)
+_HOST_LACKS = (OSError, MemoryError, StoreError, OutputError, MissingDataError)
 """What says nothing about decisions: a full disk, no memory, data that is not there."""
 
 
