@@ -134,6 +134,25 @@ def test_while_its_server_stands_still(postgres: Server) -> None:
     check_whole(place)
 
 
+def test_a_runner_outlives_its_server(postgres: Server) -> None:
+    """Seen: the time of a line was asked of the store, and the runner ended with it in the middle of a rollback."""
+    place = postgres.place()
+    assert run(["rollout", "start", "--store", place]) == 0
+    with runner("--store", place) as process:
+        assert first_cycle(process)["level"] == "INFO"
+        postgres.stop()
+        try:
+            while (told := first_cycle(process))["level"] != "ERROR":
+                pass
+            assert told["report"] is None
+        finally:
+            postgres.start()
+        while first_cycle(process)["level"] != "INFO":
+            pass
+        assert told_to_end(process) == (0, "")
+    check_whole(place)
+
+
 def test_while_somebody_holds_the_lock_that_it_waits_for() -> None:
     """The main thread waits within SQLite, for half a minute, and Python runs no handler there."""
     assert run(["rollout", "start"]) == 0

@@ -215,7 +215,8 @@ def run(
             raise
         operator.note_store()
         lease.start_beating()
-        log = RunnerLog(where.service, operator.clock, as_json=json or log_format == "json", every=json)
+        # The host's clock: that of a store that does not answer would end the runner.
+        log = RunnerLog(where.service, time.time, as_json=json or log_format == "json", every=json)
         last = run_cycles(operator, lease, stop, sinks=sinks, until_done=until_done, seen=log.tell)
         if lease.lost and not stop.is_set():
             raise RolloutError("the lease was lost to another runner; this one ends")

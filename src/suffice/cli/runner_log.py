@@ -16,7 +16,7 @@ class RunnerLog:
     """Writes passes to standard output, with time, level, service, rollout and stage.
 
     A pass that says the same as the one before it is counted and left out, unless `every` is asked for; the next line
-    says how many were. `clock` gives seconds since the epoch.
+    says how many were. `clock` gives seconds since the epoch, and must not fail.
     """
 
     def __init__(self, service: str, clock: Callable[[], float], *, as_json: bool, every: bool = False) -> None:
