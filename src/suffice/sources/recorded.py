@@ -1,5 +1,6 @@
 """Your own recorded samples: JSON lines, CSV or Parquet, read as a stream."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from suffice.sources.recording import LeftOut, ReadSoFar, RecordedFile, Recordin
 from suffice.verifier.case import Case
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+ALIKE = "no case varies within itself: if its draws are copies of one result, what is saved on them means nothing"
+"""What is said of a file that may hold cached results instead of repeated draws."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,19 @@ class Samples:
         place = RecordedFile(self.path, unit, self._rule.counts)
         check_there(self.path)
         empty = True
+        alike: int | None = 0
         with KeysOnce(place) as keys:
             for one in reader(place, self._told):
                 empty = False
                 keys.add(one.key, one.row)
+                if alike is not None and one.values is not None:
+                    alike = None if (one.values != one.values[0]).any() else alike + 1
                 yield self._case(one)
             keys.finish()
         if empty:
             raise MissingDataError(f"{self.path}: holds no case")
+        if alike:
+            _log.warning("%s: %s", self.path, ALIKE)
         self.share = 1.0
 
     def _told(self, share: float) -> None:
