@@ -7,8 +7,9 @@ programs that judge by the same file would then judge by different numbers.
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 DEPTH = 100
@@ -27,8 +28,9 @@ class NotStrict(ValueError):
     """The text is JSON to some readers. Says the place, what stands there, and what is allowed."""
 
 
-def loads(text: str | bytes, *, exact: bool = False) -> Any:
-    """What the text says. Bytes are UTF-8; a byte order mark is passed over. With `exact` decimals are `Decimal`.
+def loads(text: str | bytes, *, decimal: Callable[[str], Any] | None = None) -> Any:
+    """What the text says. Bytes are UTF-8; a byte order mark is passed over. `decimal` makes a value
+    of each number with a point or an exponent, a double where it is not given.
 
     Raises NotStrict for a key that stands twice, NaN, a whole number beyond Python's limit of digits, too much text and
     too much depth; JSONDecodeError for what is no JSON, UnicodeDecodeError for what is no UTF-8: each is a ValueError.
@@ -41,13 +43,23 @@ def loads(text: str | bytes, *, exact: bool = False) -> Any:
     if text.count("{") + text.count("[") > DEPTH:
         _check_depth(text)
     try:
-        decimal = Decimal if exact else None
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refused, parse_float=decimal)
+        return _decoder(decimal).decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError:
         # The reader does not know where it is. A number with too many digits is such an error of Python's own.
         raise NotStrict(_first_flaw(text)) from None
+
+
+def wrong_with(error: ValueError) -> str:
+    """What `loads` found wrong, in a sentence."""
+    return str(error) if isinstance(error, NotStrict) else f"not JSON: {error}"
+
+
+@lru_cache(maxsize=8)
+def _decoder(decimal: Callable[[str], Any] | None) -> json.JSONDecoder:
+    # Made once: for a line, making it would take as long as reading it.
+    return json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refused, parse_float=decimal)
 
 
 class _Flaw(ValueError):

@@ -2,11 +2,10 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
+from flag_waiting import EVERYBODY, POLL_MS, becomes, within_reason
 from openfeature import api
 from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
@@ -24,25 +23,11 @@ from suffice.flag.file import publish
 from suffice.verifier.arm import Arm
 
 TARGETS = [f"pump-{i}" for i in range(200)]
-EVERYBODY = Exposure(100, "s1")
-POLL_MS = 20
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "flag.json"
-
-
-def within_reason(condition: Callable[[], bool]) -> bool:
-    for _ in range(1_000):
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def becomes(client: FlagClient, arm: Arm) -> bool:
-    return within_reason(lambda: client.arm("pump-1") is arm)
 
 
 @contextmanager

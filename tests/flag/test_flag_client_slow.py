@@ -4,34 +4,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
+from flag_waiting import EVERYBODY, POLL_MS, becomes
 
 from suffice.flag.client import FlagClient
-from suffice.flag.document import Exposure, to_text
+from suffice.flag.document import to_text
 from suffice.flag.file import publish
 from suffice.verifier.arm import Arm
-
-EVERYBODY = Exposure(100, "s1")
-POLL_MS = 20
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "flag.json"
-
-
-def within_reason(condition: Callable[[], bool]) -> bool:
-    for _ in range(1_000):
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def becomes(client: FlagClient, arm: Arm) -> bool:
-    return within_reason(lambda: client.arm("pump-1") is arm)
 
 
 def test_a_publication_during_the_start_is_not_lost(path):

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from math import isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,8 +119,11 @@ class MeanTally:
 
     def add(self, draws: Sequence[float]) -> bool:
         if _PLAIN.issuperset(map(type, draws)):
-            with suppress(OverflowError):
+            # No `suppress`, which takes as long as the sums.
+            try:
                 return self._add(draws)
+            except OverflowError:
+                pass
         numbers = list(_numbers(draws))
         finite = self._add(numbers)
         if finite and len(numbers) < len(draws):

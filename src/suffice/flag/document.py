@@ -84,10 +84,8 @@ def from_text(text: str, where: str = "flag document") -> Exposure | None:
     """
     try:
         content = strict_json.loads(text)
-    except strict_json.NotStrict as error:
-        raise DataError(f"{where}: {error}") from error
     except ValueError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
+        raise DataError(f"{where}: {strict_json.wrong_with(error)}") from error
     exposure = _exposure(content, where)
     for path, value, allowed in _differences(content, document(exposure, _epoch(content)), ""):
         raise DataError(f"{where}: {path} is {_shown(value)}; allowed: {_shown(allowed)}")

@@ -39,7 +39,7 @@ def run(command: str, deadline: float) -> tuple[int | None, str]:
     except (OSError, ValueError) as error:
         return None, f"`{command}` cannot be run: {getattr(error, 'strerror', None) or error}"
     until, tail = time.monotonic() + deadline, bytearray()
-    with process, _minded(process.pid):
+    with _minded(process.pid):
         reader = Thread(target=_keep_tail, args=(process.stdout, tail), daemon=True)
         reader.start()
         try:
@@ -49,7 +49,8 @@ def run(command: str, deadline: float) -> tuple[int | None, str]:
             if reader.is_alive():
                 raise subprocess.TimeoutExpired(words, deadline)
         except subprocess.TimeoutExpired:
-            process.kill()  # Only it; its group ends with the minder.
+            process.kill()  # Only it; its group ends with the minder, and the reader with the group.
+            process.wait()
             return None, f"`{command}` did not end within {deadline:,.0f} s"
     return process.returncode, tail.decode("utf-8", "replace").replace("\r\n", "\n")[-KEPT:]
 
@@ -57,9 +58,11 @@ def run(command: str, deadline: float) -> tuple[int | None, str]:
 def _keep_tail(output: IO[bytes] | None, tail: bytearray) -> None:
     """Read to the end, and keep the last of it: a command that says much takes no memory for it."""
     assert output is not None
-    for block in iter(partial(os.read, output.fileno(), _BLOCK), b""):
-        tail += block
-        del tail[: -_MOST * KEPT]
+    # Closed here and by nobody else: its number may be another file's then.
+    with output:
+        for block in iter(partial(os.read, output.fileno(), _BLOCK), b""):
+            tail += block
+            del tail[: -_MOST * KEPT]
 
 
 @contextmanager

@@ -1,9 +1,15 @@
 """What a single draw may be."""
 
+import re
+from decimal import Decimal
 from math import inf
 from typing import Any
 
 _SHOWN, _ENDLESS = 60, 10**30
+_DIGITS = 17
+"""Significant digits that tell every double from every other one."""
+
+_LONG = re.compile(r"[-+]?0*\.?0*[1-9](?:\.?[0-9]){17}")
 
 
 def as_number(draw: Any) -> float | None:
@@ -20,6 +26,17 @@ def as_number(draw: Any) -> float | None:
         return inf if draw > 0 else -inf
     except (TypeError, ValueError):
         return None
+
+
+def as_written(text: str) -> float | Decimal:
+    """The number of a text: its double, or a decimal where it has more digits than tell doubles apart.
+
+    Raises ValueError for what is no number.
+    """
+    # With a point and no zero before it, so many characters are one digit less.
+    if len(text) <= _DIGITS + 1 or (text[0] == "0" and len(text) <= _DIGITS + 2) or not _LONG.match(text):
+        return float(text)
+    return Decimal(text)
 
 
 def shown(value: Any) -> str:

@@ -100,7 +100,9 @@ class Draws:
         try:
             returned = sampler(self._stream.block(self._blocks), BLOCK)
         except Exception as error:
-            error.add_note(f"raised by the sampler of case {self._stream.case_key!r} at draws {first} to {first + 7}")
+            error.add_note(
+                f"raised by the sampler of case {self._stream.case_key!r} at draws {first} to {first + BLOCK - 1}"
+            )
             raise
         try:
             given = np.asarray(returned)

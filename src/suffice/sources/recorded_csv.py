@@ -8,9 +8,9 @@ from math import isfinite, nan
 import numpy as np
 
 from suffice.errors import DataError
+from suffice.sampling.draw import as_written
 from suffice.sources.csv_rows import Rows, csv_rows, number
 from suffice.sources.recording import (
-    LONG,
     SLICES,
     WORDS,
     Exact,
@@ -65,13 +65,17 @@ def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recor
 
 def _exactly(place: RecordedFile, texts: list[str], row: list[float | None], where: str) -> list[float | None]:
     """The row's draws; of a pair whose digits doubles would lose, 0 and its difference."""
-    if not any(len(text) >= _LONG_TEXT and (LONG.search(text) or _WHOLE.fullmatch(text)) for text in texts):
+    if not any(len(text) >= _LONG_TEXT and _may_lose_digits(text) for text in texts):
         return row
     written = [_written(text) for text in texts]
     if len(written) == 1:
         place.check_whole(written[0], where)
         return row
     return list(exact_pairs(written[:1], written[1:])[0].tolist())
+
+
+def _may_lose_digits(text: str) -> bool:
+    return _WHOLE.fullmatch(text) is not None or isinstance(as_written(text), Decimal)
 
 
 def _written(text: str) -> Exact | None:

@@ -10,9 +10,8 @@ import numpy as np
 from suffice import strict_json
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
-from suffice.sampling.draw import shown
+from suffice.sampling.draw import as_written, shown
 from suffice.sources.recording import (
-    LONG,
     WORDS,
     LeftOut,
     ReadSoFar,
@@ -44,7 +43,7 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
 
 def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     try:
-        content = strict_json.loads(text, exact=LONG.search(text.decode("latin-1")) is not None)
+        content = strict_json.loads(text, decimal=as_written)
     except strict_json.NotStrict as error:
         raise DataError(f"{place.at(line)}: {error}") from None
     except ValueError as error:

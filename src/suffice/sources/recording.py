@@ -1,7 +1,6 @@
 """What the readers of recorded samples share: the recording of one case, and what they allow."""
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,13 +120,9 @@ def _left_out(place: RecordedFile, row_of: Callable[[int], int], values: Floats)
     return LeftOut.ONE_DRAW if len(values) == 1 else None
 
 
-LONG = re.compile(r"[1-9](?:\.?[0-9]){17,}")
-"""A number with more digits than a double needs to be told from every other one."""
-
-
 def may_lose_digits(draws: Floats) -> bool:
     """Whether whole numbers that these are the doubles of may have been others."""
-    return bool(draws.size) and bool(np.nanmax(np.abs(draws), initial=0.0) >= WHOLE)
+    return bool((np.abs(draws) >= WHOLE).any())
 
 
 def exact_pairs(before: Iterable[Exact | None], after: Iterable[Exact | None]) -> Floats:

@@ -152,10 +152,8 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
 def _parsed(text: str, path: Path) -> Metrics:
     try:
         content = strict_json.loads(text)
-    except strict_json.NotStrict as error:
-        raise DataError(f"{path}: {error}") from error
     except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
+        raise DataError(f"{path}: {strict_json.wrong_with(error)}") from error
     if isinstance(content, dict) and isinstance(content.get("metrics"), dict) and "format" not in content:
         return Metrics(path, _older(content["metrics"], path), OLDER)
     if not isinstance(content, dict) or content.get("format") != FORMAT or isinstance(content["format"], bool):
