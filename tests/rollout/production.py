@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -218,3 +218,19 @@ def producing(
 def again(before: Production) -> Production:
     """The same service, as a process that starts anew sees it."""
     return replace(before, operator=before.opened.enter_context(Operator(before.place, clock=before.clock)))
+
+
+def workers(folder: Path) -> list[int]:
+    """The wrappers at work for a folder."""
+    return [pid for pid, line in commands() if "check_worker" in line and str(folder) in line]
+
+
+def commands() -> list[tuple[int, str]]:
+    """Every process with its command line."""
+    listed = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                line = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+                listed.append((int(entry.name), line))
+    return listed

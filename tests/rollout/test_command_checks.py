@@ -6,13 +6,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from production import BEGAN, again, content, producing
+from production import BEGAN, again, commands, content, producing, workers
 
 import suffice
 from store_places import ROW
@@ -118,35 +117,64 @@ def ended(running: Callable[[], list[int]]) -> None:
     raise AssertionError("what the command had started goes on")
 
 
-def test_a_check_whose_wrapper_was_killed_is_an_error_and_asked_again(tmp_path: Path) -> None:
-    (tmp_path / "eval.begun").write_text(repr(BEGAN))
-    assert asked(tmp_path, exits(0), BEGAN + 10)[0] is Outcome.INCONCLUSIVE
-    outcome, sentence = asked(tmp_path, exits(0), BEGAN + 10_000)
+def test_a_check_whose_wrapper_was_killed_is_an_error_in_the_next_cycle_and_asked_again(tmp_path: Path) -> None:
+    """Seen: it was told as one that still runs until its deadline had passed."""
+    assert asked(tmp_path, sleeping(tmp_path))[0] is Outcome.INCONCLUSIVE
+    (worker,) = workers(tmp_path)
+    assert asked(tmp_path, exits(0), BEGAN + 1)[0] is Outcome.INCONCLUSIVE
+    os.kill(worker, signal.SIGKILL)
+    ended(lambda: workers(tmp_path))
+    outcome, sentence = asked(tmp_path, exits(0), BEGAN + 2)
     assert outcome is Outcome.ERROR
-    assert "gave no answer within 3,600 s" in sentence
+    assert "was ended before it answered" in sentence
     wait_for_answer(tmp_path)
-    assert asked(tmp_path, exits(0), BEGAN + 10_000)[0] is Outcome.SUCCESSFUL
+    assert asked(tmp_path, exits(0), BEGAN + 3)[0] is Outcome.SUCCESSFUL
 
 
-def workers(folder: Path) -> list[int]:
-    """The wrappers at work for a folder."""
-    return [pid for pid, line in commands() if "check_worker" in line and str(folder) in line]
+def test_a_pass_that_asks_nothing_tells_of_a_killed_wrapper_too(tmp_path: Path) -> None:
+    check = check_of(sleeping(tmp_path), 100.0)
+    judge_checks([check], tmp_path, BEGAN)
+    (worker,) = workers(tmp_path)
+    os.kill(worker, signal.SIGKILL)
+    ended(lambda: workers(tmp_path))
+    (result,) = judge_checks([check], tmp_path, BEGAN, ask=False)
+    assert "was ended before it answered" in result.sentence
+    assert not workers(tmp_path)
+
+
+def test_a_wrapper_that_is_stopped_still_runs_until_its_time_is_over(tmp_path: Path) -> None:
+    asked(tmp_path, sleeping(tmp_path))
+    (worker,) = workers(tmp_path)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert asked(tmp_path, exits(0), BEGAN + 3_600)[0] is Outcome.INCONCLUSIVE
+        outcome, sentence = asked(tmp_path, exits(0), BEGAN + 10_000)
+        assert outcome is Outcome.ERROR
+        assert "gave no answer within 3,600 s" in sentence
+        wait_for_answer(tmp_path)
+        assert asked(tmp_path, exits(0), BEGAN + 10_000)[0] is Outcome.SUCCESSFUL
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_where_the_system_keeps_no_locks_a_check_runs_until_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert judged(tmp_path, exits(0))[0] is Outcome.SUCCESSFUL
+    (tmp_path / "eval.begun").write_text(repr(BEGAN + 200))
+    assert asked(tmp_path, exits(2), BEGAN + 300)[0] is Outcome.SUCCESSFUL
+    assert asked(tmp_path, exits(2), BEGAN + 10_000)[0] is Outcome.ERROR
+
+
+def sleeping(folder: Path) -> str:
+    """A check that takes its time."""
+    return f'eval={PYTHON} -c "import time; time.sleep(600)  # {folder}"'
 
 
 def sleepers(code: str) -> list[int]:
     """The processes that run this code themselves."""
     return [pid for pid, line in commands() if code in line and "check_worker" not in line]
-
-
-def commands() -> list[tuple[int, str]]:
-    """Every process with its command line."""
-    listed = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                line = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-                listed.append((int(entry.name), line))
-    return listed
 
 
 @pytest.mark.parametrize(
@@ -313,13 +341,19 @@ def test_the_runbooks_checks_run_beside_the_cycles_and_the_next_cycle_judges_the
 
 
 def test_a_check_that_still_runs_is_not_asked_again_and_the_runner_says_so(tmp_path: Path) -> None:
-    with producing(tmp_path, content(checks=SUMMARY)) as production:
-        kept = production.place.queue / "checks" / production.operator.current.id
-        kept.mkdir(parents=True)
-        (kept / "runbook.begun").write_text(repr(BEGAN), encoding="utf-8")
+    begin = Start(waived=("determinism",), checks=(check_of(sleeping(tmp_path), 100.0),))
+    with producing(tmp_path, content(), begin) as production:
         production.cycle()
-        assert production.said == ["runbook is not asked again: the one asked 600 s ago still runs"]
-        assert float((kept / "runbook.begun").read_text(encoding="utf-8")) == BEGAN
+        (worker,) = workers(tmp_path)
+        production.cycle()
+        assert production.said == ["eval is not asked again: the one asked 600 s ago still runs"]
+        assert workers(tmp_path) == [worker]
+        os.kill(worker, signal.SIGKILL)
+        ended(lambda: workers(tmp_path))
+        production.cycle()
+        assert production.judged("eval")["outcome"] == "Error"
+        (worker,) = workers(tmp_path)
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_a_check_of_the_runbooks_name_takes_its_place_and_an_empty_list_has_none(tmp_path: Path) -> None:

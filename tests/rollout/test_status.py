@@ -1,14 +1,19 @@
 """What an operator is answered, and what the verifier is told, both from the store."""
 
 import io
+import os
+import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from production import STAGES, content, producing
+from production import STAGES, content, producing, workers
 
 from suffice.cli.main import run
 from suffice.cli.rollout_view import print_explanation, print_status
+from suffice.rollout.command_checks import check_of
+from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import NO_PROOF
 from suffice.rollout.status import advances_when, changed_since, plain_status, rolls_back_when, status_of
@@ -59,6 +64,33 @@ def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:
         production.disagreements(needed, "canary")
         assert production.cycle(0).phase.value == "RolledBack"
         assert rolls_back_when(status_of(production.operator)) == []
+
+
+def test_the_answer_says_what_would_pause_and_how_often_it_was_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen: cycles in which a check had not answered yet counted, and only another page said so."""
+    slow = check_of(f'eval={sys.executable} -c "import time; time.sleep(600)  # {tmp_path}"', 1e6)
+    slow = replace(slow, deadline=1e6)
+    with producing(tmp_path, content(), Start(waived=("determinism",), checks=(slow,))) as production:
+        production.traffic(300)
+        for count in range(5):
+            while production.cycle().inconclusive < count:
+                production.traffic(5)
+            print_status(status_of(production.operator), production.clock())
+            assert (
+                "it pauses for a person when:\n"
+                "- more than 4 cycles in a row cannot measure (0 so far)\n"
+                f"- more than 4 cycles after hold and extension are without proof ({count} so far); "
+                "a check that has not answered counts\n"
+            ) in capsys.readouterr().out
+        production.cycle()
+        status = status_of(production.operator)
+        assert status.state.phase is Phase.PAUSED
+        assert "eval: has not answered yet" in status.state.why
+        assert plain_status(status)["pauses_when"] == []
+    (worker,) = workers(tmp_path)
+    os.kill(worker, signal.SIGKILL)
 
 
 def test_the_answer_says_when_things_happen_in_units_that_people_use(

@@ -8,7 +8,7 @@ from suffice.errors import ExitCode
 from suffice.rollout.fleet import Member
 from suffice.rollout.report import Report, exit_code_of, watched_only
 from suffice.rollout.saved_state import plain_result
-from suffice.rollout.status import Status, advances_when, plain_status, rolls_back_when
+from suffice.rollout.status import Status, advances_when, pauses_when, plain_status, rolls_back_when
 from suffice.store.journal import JournalEvent
 from suffice.store.processes import DAMAGED
 from suffice.terminal import duration, print_lines, print_marked, print_table
@@ -56,6 +56,7 @@ def print_status(status: Status, now: float) -> None:
     )
     _print_list("this stage ends when all of this has come:", advances_when(status))
     _print_list("it is rolled back when:", rolls_back_when(status))
+    _print_list("it pauses for a person when:", pauses_when(status))
     outcomes = [gate["outcome"] for gate in status.gates]
     print_lines(*filter(None, [watched_only(status.state.current, outcomes)]))
     print_lines(*(f"note: {note}" for note in status.notes))

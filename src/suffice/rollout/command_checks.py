@@ -18,8 +18,9 @@ from typing import Protocol
 
 from suffice import strict_json
 from suffice.errors import ExitCode, OutputError, RolloutError
-from suffice.files import write_atomically
+from suffice.files import replacing
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.locks import hand_on, was_let_go
 from suffice.rollout import check_worker
 from suffice.rollout.controller import State
 from suffice.runbook.telling import telling_line
@@ -37,7 +38,7 @@ _SHELL_SIGNALS = range(129, 160)
 """What a shell ends with for a command that a signal ended: 128 and the signal's number."""
 
 _GRACE_SECONDS = 60.0
-"""After its deadline a check has had time to write its answer; without one it was killed."""
+"""After its deadline a check has had time to write its answer; one that still runs then is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,11 @@ class Commands:
 
     def skipped(self) -> Sequence[str]:
         now = self.clock()
-        running = ((check, _running_since(check, self.folder, now)) for check in self.checks)
+        askings = [(check, _asking(check, self.folder, now)) for check in self.checks]
         return [
-            f"{check.name} is not asked again: the one asked {now - since:,.0f} s ago still runs"
-            for check, since in running
-            if since is not None and _is_old(_kept(self.folder, check.name), check.every, now)
+            f"{check.name} is not asked again: the one asked {now - asking.since:,.0f} s ago still runs"
+            for check, asking in askings
+            if asking.since is not None and _is_old(_kept(self.folder, check.name), check.every, now)
         ]
 
     def outputs(self, stage: str) -> Mapping[str, str]:  # noqa: ARG002
@@ -136,11 +137,9 @@ def outputs(folder: Path) -> dict[str, str]:
 
 def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str] | None) -> GateResult:
     """The answer of a check, which is started first where it is due; without an environment it is not."""
-    answer, begun = _kept(folder, check.name), _begun(folder, check.name)
-    due = _is_old(answer, check.every, now) and _running_since(check, folder, now) is None
-    if due and environment is not None:
-        if begun is not None and (answer is None or begun > answer.at) and now >= begun:
-            answer = LastAnswer(begun, None, f"{check.title} gave no answer within {check.deadline:,.0f} s")
+    asking = _asking(check, folder, now)
+    answer = asking.answer
+    if asking.due and environment is not None:
         problem = _start(check, folder, now, environment)
         answer = LastAnswer(now, None, problem) if problem else answer
     if answer is None:
@@ -179,19 +178,39 @@ def _is_old(answer: LastAnswer | None, every: float, now: float) -> bool:
     return answer is None or not 0 <= now - answer.at < every
 
 
-def _running_since(check: Check, folder: Path, now: float) -> float | None:
-    """When the check was started that is still at work; None when none is."""
-    answer, begun = _kept(folder, check.name), _begun(folder, check.name)
-    if begun is None or (answer is not None and answer.at == begun):
-        return None
-    return begun if 0 <= now - begun < check.deadline + _GRACE_SECONDS else None
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the last asking of a check stands: what is judged, since when it is at work, whether it is to be asked."""
+
+    answer: LastAnswer | None
+    since: float | None = None
+    due: bool = False
+
+
+def _asking(check: Check, folder: Path, now: float) -> _Asking:
+    path = folder / f"{check.name}.begun"
+    # In this order: a worker writes its answer and ends then.
+    begun, ended = _begun(path), was_let_go(path)
+    answer = _kept(folder, check.name)
+    if begun is None or now < begun or (answer is not None and answer.at == begun):
+        return _Asking(answer, due=_is_old(answer, check.every, now))
+    if now - begun >= check.deadline + _GRACE_SECONDS:
+        late = f"{check.title} gave no answer within {check.deadline:,.0f} s"
+        return _Asking(LastAnswer(begun, None, late), due=True)
+    if ended:
+        return _Asking(LastAnswer(begun, None, f"{check.title} was ended before it answered"), due=True)
+    return _Asking(answer, since=begun)
 
 
 def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str]) -> str | None:
     """Start a check; the sentence of what kept it from starting, None when nothing did."""
     worker = [sys.executable, "-P", "-m", check_worker.__name__, str(folder / f"{check.name}.json"), repr(now)]
+    begun, lock = folder / f"{check.name}.begun", None
     try:
-        write_atomically(folder / f"{check.name}.begun", repr(now))
+        with replacing(begun) as temporary:
+            temporary.write_text(repr(now), encoding="utf-8")
+            # Before the file has its name: whoever finds it there finds it locked.
+            lock = hand_on(temporary)
         # A session of its own, on Windows a group: who ends the runner does not end it, and its lease is not handed on.
         process = subprocess.Popen(
             [*worker, repr(check.deadline), check.command],
@@ -201,17 +220,22 @@ def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            pass_fds=[lock.fileno()] if lock else [],
         )
     except (OSError, OutputError) as error:
         return f"{check.title} cannot be started: {error}"
+    finally:
+        # The worker has it now, and nobody else.
+        if lock:
+            lock.close()
     # Or its end would leave a zombie, as long as the runner lives.
     Thread(target=process.wait, daemon=True).start()
     return None
 
 
-def _begun(folder: Path, name: str) -> float | None:
+def _begun(path: Path) -> float | None:
     try:
-        return float((folder / f"{name}.begun").read_text(encoding="utf-8"))
+        return float(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -151,6 +151,7 @@ def plain_status(status: Status) -> dict[str, Any]:
         "changed": list(status.changed),
         "advances_when": advances_when(status),
         "rolls_back_when": rolls_back_when(status),
+        "pauses_when": pauses_when(status),
         **status.extra,
     }
 
@@ -209,6 +210,19 @@ def rolls_back_when(status: Status) -> list[str]:
         if alarm is not None:
             sentences.append(f"disagreement: {alarm} more audits that disagree, with none that agree between, would do")
     return [*sentences, "a person says `suffice rollout rollback --reason …`"]
+
+
+def pauses_when(status: Status) -> list[str]:
+    """What would pause it for a person, a sentence each, with how often that was seen."""
+    state = status.state
+    if status.rollback_asked or state.phase is not Phase.PROGRESSING:
+        return []
+    limits = state.rollout
+    errors = f"more than {limits.consecutive_error_limit} cycles in a row cannot measure ({state.errors} so far)"
+    if not state.current.needs_proof:
+        return [errors]
+    unproven = f"more than {limits.inconclusive_limit} cycles after hold and extension are without proof"
+    return [errors, f"{unproven} ({state.inconclusive} so far); a check that has not answered counts"]
 
 
 def _missing(status: Status) -> list[str]:
