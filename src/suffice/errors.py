@@ -6,16 +6,18 @@ SufficeError
 ├── ExecutionError       workers or a cluster cannot be used, or did not finish their work
 ├── MissingDataError     there is nothing to judge; the question stays open (exit 3, never success)
 ├── MissingPackage       a package of an extra is needed and not installed
-├── OutputError          a result cannot be written
+├── OutputError          a result cannot be written (exit 3)
 ├── PlanError            an impossible plan was asked for, or a plan does not fit
 ├── RolloutError         a rollout was asked for something that its phase does not allow
 ├── RunError             a run was used out of order
-└── StoreError           the store cannot be opened, read or written
+└── StoreError           the store cannot be opened, read or written (exit 3)
+    ├── StoreAddressError  what was named is no store, or cannot do what is asked of it (exit 2)
     ├── StoreConflict    somebody else changed the same rows first; nothing was written
-    ├── StoreRefusal     what was to be written is nothing that the store takes, however often it is tried
-    └── StoreTimeout     the store did not answer in time; the question stays open (exit 3)
+    ├── StoreRefusal     what was to be written is nothing that the store takes, however often it is tried (exit 2)
+    └── StoreTimeout     the store did not answer in time
 """
 
+import errno
 from enum import IntEnum
 from typing import Self
 
@@ -36,10 +38,22 @@ class ExitCode(IntEnum):
         return member
 
 
-class SufficeError(Exception):
-    """Base of all errors that a caller can cause; `exit_code` is what the command line ends with."""
+_MISNAMED = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+"""Errors of the operating system that say that a caller named the wrong thing."""
 
-    exit_code = ExitCode.FAILS
+
+class SufficeError(Exception):
+    """Base of all errors that a caller can cause."""
+
+    code = ExitCode.FAILS
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line ends with: the kind's own `code`, or that nobody can tell, where the operating system
+        keeps us from reading or writing what is there."""
+        cause = self.__cause__
+        kept_out = isinstance(cause, OSError) and cause.errno is not None and cause.errno not in _MISNAMED
+        return ExitCode.CANNOT_TELL if kept_out else self.code
 
 
 class ConfigError(SufficeError):
@@ -57,7 +71,7 @@ class ExecutionError(SufficeError):
 class MissingDataError(SufficeError):
     """The data that an answer needs is not there."""
 
-    exit_code = ExitCode.CANNOT_TELL
+    code = ExitCode.CANNOT_TELL
 
 
 class MissingPackage(SufficeError):
@@ -66,6 +80,8 @@ class MissingPackage(SufficeError):
 
 class OutputError(SufficeError):
     """A result cannot be written."""
+
+    code = ExitCode.CANNOT_TELL
 
 
 class PlanError(SufficeError):
@@ -83,6 +99,14 @@ class RunError(SufficeError):
 class StoreError(SufficeError):
     """The store cannot be opened, read or written."""
 
+    code = ExitCode.CANNOT_TELL
+
+
+class StoreAddressError(StoreError):
+    """What was named is no store, or one that cannot do what is asked of it."""
+
+    code = ExitCode.FAILS
+
 
 class StoreConflict(StoreError):
     """Somebody else changed the same rows first; nothing was written, and it may be tried again."""
@@ -91,8 +115,8 @@ class StoreConflict(StoreError):
 class StoreRefusal(StoreError):
     """What was to be written is nothing that the store takes, however often it is tried; nothing was written."""
 
+    code = ExitCode.FAILS
+
 
 class StoreTimeout(StoreError):
     """The store did not answer in time, or somebody held its lock all the while; whether it can be asked stays open."""
-
-    exit_code = ExitCode.CANNOT_TELL

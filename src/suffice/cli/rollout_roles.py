@@ -28,13 +28,13 @@ def roles(
 
     Example: suffice rollout roles --decide app --run runner --read viewer
     """
-    from suffice.errors import StoreError
+    from suffice.errors import RolloutError
     from suffice.store.database import open_store
     from suffice.store.roles import Right, grant
 
     named = {right: role for right, role in zip(Right, (decide, run, read), strict=True) if role is not None}
     if not named:
-        raise StoreError("no role was named; allowed: --decide, --run, --read, each with a role of the server")
+        raise RolloutError("no role was named; allowed: --decide, --run, --read, each with a role of the server")
     with open_store(where.address, create=not dry_run) as store, store.write() as connection:
         statements = grant(connection, named)
         if dry_run:

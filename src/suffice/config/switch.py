@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suffice.config.reading import parse, read
+from suffice.errors import OutputError
 from suffice.files import write_atomically
 
+_KEYS = ("verifier", "adaptive_sampling", "enabled")
 _BETWEEN = re.compile(r"[ \t\r\n:,]*")
 
 
@@ -16,22 +18,29 @@ def set_enabled(path: Path, enabled: bool) -> None:  # noqa: FBT001
 
     The file is replaced as a whole or not at all, and not touched when it says so already; a link stays a link, and its
     permissions stay. Assumes that nobody else writes the file at the same time. Raises ConfigError when `load` would
-    refuse the file, OutputError when it cannot be written.
+    refuse the file; OutputError when it cannot be written, which names the line that a person has to change.
     """
     text = read(path)
     if parse(text, str(path)).verifier.adaptive_sampling.enabled is enabled:
         return
-    write_atomically(path, _with_enabled(text, "true" if enabled else "false"), sync_folder=True)
+    value = "true" if enabled else "false"
+    changed = _with_enabled(text, value)
+    try:
+        write_atomically(path, changed, sync_folder=True)
+    except OutputError as error:
+        first = next(at for at, (old, new) in enumerate(zip(text, changed, strict=False)) if old != new)
+        line = text.count("\n", 0, first) + 1
+        todo = f"set {'.'.join(_KEYS)} to {value} in line {line}"
+        raise OutputError(f"{error}; {todo}") from error
 
 
 def _with_enabled(text: str, value: str) -> str:
     """Edits the text itself: decoding and encoding again would respell numbers and text that belong to the host."""
-    keys = ("verifier", "adaptive_sampling", "enabled")
     at = end = text.index("{")
-    for depth, key in enumerate(keys):
+    for depth, key in enumerate(_KEYS):
         span = _members(text, at).get(key)
         if span is None:
-            return _with_member(text, at, keys[depth:], value)
+            return _with_member(text, at, _KEYS[depth:], value)
         at, end = span
     return text[:at] + value + text[end:]
 

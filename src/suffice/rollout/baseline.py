@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from suffice.config import load, set_enabled
+from suffice.config import load
 from suffice.errors import OutputError, SufficeError
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import buckets
@@ -23,7 +23,7 @@ from suffice.rollout.fleet import FleetCount, Lowered, Watched, watch_fleet
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report
 from suffice.rollout.saved_state import current_rollout
-from suffice.rollout.settle import is_settled, settle
+from suffice.rollout.settle import is_settled, left_to_do, settle, switch_off
 from suffice.rollout.wish import leave_wish
 from suffice.rollout.word import LEAST_SECONDS, note_word, store_word
 from suffice.rollout.world import Journal, World
@@ -135,10 +135,11 @@ def settle_without_rollout(world: World, rollout: str | None) -> Report | None:
     if rollout is not None:
         _keep_receipt(world.journal(rollout), attempt.receipt, seen.count)
         settle(world, _deleted(world, rollout))
-    elif place.config.exists():
-        set_enabled(place.config, enabled=False)
+        left = left_to_do(world.journal(rollout), place.config)
+    else:
+        left = switch_off(place.config) if place.config.exists() else None
     note = f"{what}; there is no rollout, so the baseline was published, and observed"
-    return Report(rollout or "", Phase.ROLLED_BACK, "", DELETED, notes=(note,))
+    return Report(rollout or "", Phase.ROLLED_BACK, "", DELETED, notes=(note, left) if left else (note,))
 
 
 def lower_first(store: Store, folder: Path, word: Word, who: str, reason: str, now: float) -> None:

@@ -24,7 +24,7 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
 from suffice.rollout.runbook_check import commands
 from suffice.rollout.saved_state import plain_result, plain_state, result_of
-from suffice.rollout.settle import is_settled, settle
+from suffice.rollout.settle import is_settled, left_to_do, settle
 from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.world import RUNNER, World
 from suffice.serving.situation import Salts
@@ -144,10 +144,11 @@ class Monitor:
         return self._reported(after)
 
     def _reported(self, state: State) -> Report:
-        """The report of a state; of a rollback its receipt, or why there is none yet."""
+        """The report of a state; of a rollback its receipt, or why there is none yet, and what a person has to do."""
         if state.phase is Phase.ROLLED_BACK:
             receipt = self._journal.last(Action.RECEIPT)
-            return reported(self.rollout, state, notes=(receipt.why,) if receipt else ())
+            notes = (receipt and receipt.why, left_to_do(self._journal, self.world.place.config))
+            return reported(self.rollout, state, notes=tuple(filter(None, notes)))
         if state.phase is not Phase.ROLLING_BACK:
             return reported(self.rollout, state)
         stuck = self._journal.last(Action.NOT_OBSERVED)

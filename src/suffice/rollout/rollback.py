@@ -5,12 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from suffice.errors import (
+    ExitCode,
     MissingDataError,
     OutputError,
     RolloutError,
     StoreConflict,
     StoreError,
-    StoreTimeout,
     SufficeError,
 )
 from suffice.flag.bucketing import inside
@@ -40,8 +40,8 @@ def roll_back(
     """Roll the newest rollout of `place` back, by the operator that `opened` gives; `reason` opens the triage item.
 
     Where the store does not answer, or holds what cannot be understood, everybody is put on fixed by flag and word
-    alone, and the next cycle carries the rest out. Then it raises RolloutError, which says what came of it;
-    StoreTimeout, of a store that did not answer in time. Raises MissingDataError when nothing was ever published,
+    alone, and the next cycle carries the rest out. Then it raises RolloutError, which says what came of it; StoreError,
+    where the store could not be read or written. Raises MissingDataError when nothing was ever published,
     StoreConflict when somebody else changed the rollout meanwhile.
     """
     raised = place.flag.exists() and wrong_with_file(place.flag, None) is not None
@@ -68,8 +68,7 @@ def roll_back(
         if forced is None:
             forget_wish(place.queue)
             raise
-        kind = StoreTimeout if isinstance(error, StoreTimeout) else RolloutError
-        raise kind(forced) from error
+        raise (StoreError if error.exit_code is ExitCode.CANNOT_TELL else RolloutError)(forced) from error
     if not dry_run:
         forget_wish(place.queue)
     return report

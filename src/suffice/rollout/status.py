@@ -14,6 +14,7 @@ from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
 from suffice.rollout.saved_state import state_of
+from suffice.rollout.settle import left_to_do
 from suffice.rollout.subject import stored_config
 from suffice.rollout.word import permission
 from suffice.serving.situation import Salts
@@ -112,7 +113,7 @@ def _waits_for(operator: Operator, state: State) -> list[str]:
     journal = operator.world.journal(operator.current.id)
     if state.phase is Phase.ROLLED_BACK:
         receipt = journal.last(Action.RECEIPT)
-        return [receipt.why] if receipt else []
+        return [note for note in (receipt and receipt.why, left_to_do(journal, operator.place.config)) if note]
     if state.phase is Phase.ROLLING_BACK:
         stuck = journal.last(Action.NOT_OBSERVED)
         return [f"the baseline is not observed yet: {stuck.why}"] if stuck else []

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from suffice.errors import StoreError
+from suffice.errors import StoreAddressError
 from suffice.files import write_atomically
 
 STORE_URL = "SUFFICE_STORE_URL"
@@ -33,12 +33,18 @@ class Address:
     def file(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def path(self) -> Path:
+        """The file of a SQLite store."""
+        return Path(self.url.database or "")
+
 
 def store_of(queue: Path, url: str | None = None) -> str | Path:
     """Where the store of a queue folder is: at the URL if there is one, else in its `store.db`.
 
-    Raises StoreError for a URL that is none: a mistyped one must not become a file of that name. Raises it too when
-    there is no URL and the folder notes that its store is elsewhere: a runner that saw no rollout there would end it.
+    Raises StoreAddressError for a URL that is none: a mistyped one must not become a file of that name. Raises it too
+    when there is no URL and the folder notes that its store is elsewhere: a runner that saw no rollout there would end
+    it.
     """
     if url and "://" in url:
         return url
@@ -47,7 +53,7 @@ def store_of(queue: Path, url: str | None = None) -> str | Path:
     note = queue / NOTE
     if note.exists():
         elsewhere = note.read_text(encoding="utf-8", errors="replace").strip()
-        raise StoreError(
+        raise StoreAddressError(
             f"{queue}: its store is {elsewhere}; allowed: to name it by --store or ${STORE_URL}, or to remove {note}"
         )
     return queue / "store.db"
@@ -62,7 +68,7 @@ def note_store(queue: Path, url: str) -> None:
 
 
 def address_of(where: str | Path) -> Address:
-    """The address that a path or URL is. Raises StoreError, without a word of what may be a password."""
+    """The address that a path or URL is. Raises StoreAddressError, without a word of what may be a password."""
     if not isinstance(where, str) or "://" not in where:
         return Address(URL.create("sqlite", database=str(where)), str(where))
     try:
@@ -70,10 +76,10 @@ def address_of(where: str | Path) -> Address:
     except (ArgumentError, ValueError):
         raise _unreadable() from None
     if "@" in (url.host or ""):
-        raise StoreError("the store's URL has a second @ before its host; allowed: a password with %40 for @")
+        raise StoreAddressError("the store's URL has a second @ before its host; allowed: a password with %40 for @")
     kind, _, driver = url.drivername.partition("+")
     if driver not in _DRIVERS.get(kind, ()):
-        raise StoreError(f"{url.drivername}://… is no store; {_ALLOWED}")
+        raise StoreAddressError(f"{url.drivername}://… is no store; {_ALLOWED}")
     if kind == "sqlite":
         return Address(url, url.database or "sqlite://")
     shown = {key: value for key, value in url.query.items() if key in _SHOWN}
@@ -81,5 +87,5 @@ def address_of(where: str | Path) -> Address:
     return Address(url.set(drivername="postgresql+psycopg"), safe.render_as_string())
 
 
-def _unreadable() -> StoreError:
-    return StoreError(f"the store's URL cannot be read (it is not printed, it may hold a password); {_ALLOWED}")
+def _unreadable() -> StoreAddressError:
+    return StoreAddressError(f"the store's URL cannot be read (it is not printed, it may hold a password); {_ALLOWED}")

@@ -33,6 +33,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal, StoreTimeout
 from suffice.files import private_opener
+from suffice.store import reading
 from suffice.store.address import Address, address_of
 from suffice.store.deadline import left, within
 from suffice.store.forks import in_transaction, watch
@@ -159,7 +160,8 @@ class Store:
 def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
     """Open the store at a path or database URL, and bring an empty or older one to the current schema first.
 
-    A SQLite store that is not `durable` does not wait for the disk: for a store that the same process throws away.
+    A SQLite store that is not `durable` does not wait for the disk: for a store that the same process throws away. One
+    that this account may only read is opened to be read, and its folder left as it is.
     Raises MissingDataError when there is none and `create` is False. Raises StoreError when a newer version wrote it,
     when it is no store, or when it cannot be reached. A store that is refused stays as it was. No message holds a
     password.
@@ -167,7 +169,13 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
     address = address_of(where)
     if address.file:
         _check_file(address, create=create)
-    store = Store(_file_engine(address, durable=durable) if address.file else _server_engine(address), address.name)
+    if not address.file:
+        engine = _server_engine(address)
+    elif reading.may_only_read(address.path):
+        engine = reading.engine(address)
+    else:
+        engine = _file_engine(address, durable=durable)
+    store = Store(engine, address.name)
     try:
         _bring_to_head(store, create=create)
     except BaseException:
@@ -258,7 +266,7 @@ def _values(connection: Connection, rows: list[dict[str, Any]]) -> Any:
 
 
 def _check_file(address: Address, *, create: bool) -> None:
-    name, path = address.name, Path(address.url.database or "")
+    name, path = address.name, address.path
     if address.url.database in (None, "", ":memory:"):
         raise StoreError(f"{name}: a store needs a file, several processes share it; allowed: a path or a database URL")
     if path.is_dir():
@@ -273,7 +281,7 @@ def _check_file(address: Address, *, create: bool) -> None:
 
 def _file_engine(address: Address, *, durable: bool, patience: int | None = None) -> Engine:
     engine = create_engine(address.url, connect_args={"timeout": patience or BUSY_SECONDS})
-    event.listen(engine, "do_connect", partial(_make_private, Path(address.url.database or "")))
+    event.listen(engine, "do_connect", partial(_make_private, address.path))
     event.listen(engine, "connect", _prepare)
     if not durable:
         event.listen(engine, "connect", _do_not_wait)

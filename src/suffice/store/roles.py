@@ -9,7 +9,7 @@ from enum import Enum
 
 from sqlalchemy import Connection
 
-from suffice.errors import StoreError
+from suffice.errors import StoreAddressError
 from suffice.store.schema import metadata
 
 _DECIDES = {
@@ -55,10 +55,10 @@ def grants(right: Right, role: str, schema: str) -> list[str]:
 def grant(connection: Connection, roles: dict[Right, str]) -> list[str]:
     """Give roles that exist their rights, in a write transaction of who owns the tables; returns what was said.
 
-    Raises StoreError on SQLite, where who may read the file may do all.
+    Raises StoreAddressError on SQLite, where who may read the file may do all.
     """
     if connection.dialect.name != "postgresql":
-        raise StoreError("rights are PostgreSQL's; on SQLite those of the store's file and folder decide")
+        raise StoreAddressError("rights are PostgreSQL's; on SQLite those of the store's file and folder decide")
     schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
     statements = [statement for right, role in roles.items() for statement in grants(right, role, schema)]
     for statement in statements:
