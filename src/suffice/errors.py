@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
     HOLDS = 0, "It holds, or what was asked for is done."
     FAILS = 2, "It fails, or the input is wrong."
-    CANNOT_TELL = 3, "Nobody can tell: data is missing, or cannot be read."
+    CANNOT_TELL = 3, "Nobody can tell: data is missing, or something could not be read or written."
     INTERRUPTED = 130, "Somebody interrupted it."
 
     def __new__(cls, code: int, sentence: str) -> Self:
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
         return member
 
 
-_MISNAMED = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+_MISNAMED = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 """Errors of the operating system that say that a caller named the wrong thing."""
 
 
@@ -49,11 +49,14 @@ class SufficeError(Exception):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command line ends with: the kind's own `code`, or that nobody can tell, where the operating system
-        keeps us from reading or writing what is there."""
-        cause = self.__cause__
-        kept_out = isinstance(cause, OSError) and cause.errno is not None and cause.errno not in _MISNAMED
-        return ExitCode.CANNOT_TELL if kept_out else self.code
+        """What the command line ends with: the kind's own `code`, unless it was the operating system that refused.
+
+        Then it is wrong input that was named, or rights, a disk or a device keep us from telling.
+        """
+        number = self.__cause__.errno if isinstance(self.__cause__, OSError) else None
+        if number is None:
+            return self.code
+        return ExitCode.FAILS if number in _MISNAMED else ExitCode.CANNOT_TELL
 
 
 class ConfigError(SufficeError):
@@ -71,7 +74,7 @@ class ExecutionError(SufficeError):
 class MissingDataError(SufficeError):
     """The data that an answer needs is not there."""
 
-    code = ExitCode.CANNOT_TELL
+    exit_code = ExitCode.CANNOT_TELL
 
 
 class MissingPackage(SufficeError):

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from stat import S_IMODE, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 
@@ -88,7 +89,7 @@ def _standing(target: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if S_ISDIR(there.st_mode):
-        raise IsADirectoryError("it is a folder")
+        raise IsADirectoryError(EISDIR, "it is a folder")
     return there
 
 

@@ -265,7 +265,7 @@ def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
     before, seen = asked(capsys, "rollout", "status")[1], asked(capsys, "rollout", "history")
     for command in (["cycle"], ["pause"], ["advance"], ["rollback", "--reason", "x"]):
         done = on_a_full_disk(*command)
-        assert done.returncode == 2
+        assert done.returncode == 3
         assert len(done.stderr.splitlines()) == 1 and "store.db" in done.stderr
     assert asked(capsys, "rollout", "history") == seen
     after = asked(capsys, "rollout", "status")[1]
@@ -297,7 +297,7 @@ def test_a_rollback_on_a_full_disk_takes_the_flag_away_and_is_carried_out_when_t
     exposed: FlagClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = on_a_full_disk("rollback", "--reason", "the disk is full", "--who", "ann")
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
     assert "flag.json cannot be written and was removed, and 20 of 20 probes answer fixed" in done.stderr
     assert "the next `suffice rollout cycle` that can write the store carries the rollback out" in done.stderr
     assert everybody_becomes_fixed(exposed)
@@ -318,7 +318,7 @@ def test_a_rollback_on_a_store_that_a_newer_version_migrated_lowers_word_and_fla
         [epoch] = store.execute("SELECT epoch FROM words WHERE exposure IS NOT NULL").fetchone()
         store.execute("UPDATE alembic_version SET version_num = '9999'")
         code, _, err = asked(capsys, "rollout", "rollback", "--reason", "the new version", "--who", "ann")
-        assert code == 2 and f"the word was lowered all the same, epoch {epoch + 1}" in err
+        assert code == 3 and f"the word was lowered all the same, epoch {epoch + 1}" in err
         assert "schema 9999 is newer than" in err
         row = store.execute("SELECT epoch, exposure, phase FROM words").fetchall()
         assert row == [(epoch + 1, None, "RollingBack")]
@@ -339,7 +339,7 @@ def test_a_rollback_without_a_store_publishes_the_baseline_and_remembers_who_ask
     if broken == "damaged":
         store.write_bytes(b"no database at all" * 100)
     code, printed, err = asked(capsys, "rollout", "rollback", "--reason", "no appetite", "--who", "ann")
-    assert (code, printed) == (2, None)
+    assert (code, printed) == (3, None)
     assert "the baseline was published without it, and 20 of 20 probes answer fixed" in err and "\n" not in err
     assert everybody_becomes_fixed(exposed)
     assert published(Path("TemporaryQueue/flag.json")) is None

@@ -136,7 +136,7 @@ def test_a_store_that_cannot_be_reached_or_is_not_there_is_one_line(
     here: Path, postgres: Server, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     code, printed, err = asked(capsys, *command, "--store", "postgresql://ann:hush-hush@127.0.0.1:1/name")
-    assert (code, printed) == (2, None)
+    assert (code, printed) == (3, None)
     assert err.startswith("suffice: postgresql://ann@127.0.0.1:1/name: connection failed") and "\n" not in err
     code, printed, err = asked(capsys, *command, "--store", "postgresql:/ann:hush-hush@host/name")
     assert (code, printed) == (2, None)

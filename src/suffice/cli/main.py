@@ -20,7 +20,8 @@ NAME = "suffice"
 app = typer.Typer(
     name=NAME,
     help="Monte Carlo decisions with no more samples than they need, and the fixed-sample decision kept.\n\n"
-    "Exit codes: 0 holds, 2 fails or bad input, 3 cannot tell because data is missing.",
+    "Exit codes: 0 holds, 2 fails or bad input, 3 cannot tell: data is missing, or could not be "
+    "read or written.",
     cls=Grouped,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -66,6 +67,8 @@ _NO_CHOICE = re.compile(
     r"Invalid value for '(?P<name>.+)': (?:Value error, )?(?P<value>.+) is not one of (?P<allowed>.+)\."
 )
 
+_NO_RIGHT = re.compile(r"path '(?P<path>.+)' is not readable")
+
 
 def _in_our_words(sentence: str) -> str:
     """What the parser of command lines complains of: what it was, and what is allowed."""
@@ -94,6 +97,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print_error(error)
         return error.exit_code
     except typer.TyperException as error:
+        # The parser looks at a path that there is before any reader does.
+        if locked := _NO_RIGHT.search(error.format_message()):
+            print_error(f"{locked['path']}: cannot be read: Permission denied")
+            return ExitCode.CANNOT_TELL
         print_error(_in_our_words(error.format_message()))
         return ExitCode.FAILS
     except (KeyboardInterrupt, typer.Abort):

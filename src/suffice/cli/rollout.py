@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The staged switch of a service from fixed to adaptive, in production.\n\n"
     "Exit codes: 0 it goes on or is done; 2 it was or is being rolled back, or what was asked is not possible; 3 it is "
-    "paused, awaits approval, or there is no rollout.",
+    "paused, awaits approval, there is no rollout, or something could not be read or written.",
     cls=Grouped,
     no_args_is_help=True,
 )
