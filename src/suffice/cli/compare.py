@@ -1,6 +1,6 @@
 """`suffice compare`: every case both ways on the same draws."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -26,7 +26,18 @@ class Cases:
     records: sources.Records = None
     measurements: sources.Measurements = None
     samples: Annotated[
-        Path | None, typer.Option(help="Your recorded draws: .jsonl, .csv or .parquet; N is how many a case has.")
+        Path | None,
+        typer.Option(
+            help="Your recorded draws: .jsonl, .csv (each also as .gz) or .parquet; N is how many a case has. - is "
+            "standard input, CSV or JSON lines."
+        ),
+    ] = None
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OURS=YOURS",
+            help="Your name of a column of --samples, like --column case=task --column value=passed; repeatable.",
+        ),
     ] = None
     order: Annotated[
         Literal["keyed", "given"],
@@ -91,11 +102,13 @@ def compare(
     outputs.check()
     methods = _methods(method or read.verifier.adaptive_sampling.method)
     if cases.samples is None:
+        if cases.column:
+            raise DataError("--column says what --samples calls a column; it needs --samples")
         given = _generated(cases, setting, methods)
     elif (cases.source, cases.records, cases.measurements, choice.n) != (None,) * 4:
         raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
     else:
-        given = _recorded(cases.samples, cases.order, setting, methods)
+        given = _recorded(cases, cases.samples, setting, methods)
     used_seed = read.determinism.seed if seed is None or deterministic else seed
     with pool(workers, cluster) as hands:
         progress = _compared(given, setting, methods, used_seed, outputs, hands)
@@ -123,13 +136,13 @@ def _generated(given: Cases, setting: options.Setting, methods: list[str]) -> _G
     return _Given(name, cases, lambda _: plans, lambda done: done / max(len(cases), 1))
 
 
-def _recorded(path: Path, order: str, setting: options.Setting, methods: list[str]) -> _Given:
+def _recorded(given: Cases, path: Path, setting: options.Setting, methods: list[str]) -> _Given:
     from suffice.sources.recorded import Samples
 
-    samples = Samples(path, setting.rule, given_order=order == "given")
+    samples = Samples(path, setting.rule, given_order=given.order == "given", columns=_columns(given.column or ()))
     # Nobody knows the shape of recorded draws.
     return _Given(
-        path.name,
+        samples.name,
         samples,
         lambda n: [setting.plan(method, n, guarded=True) for method in methods],
         lambda _: samples.share,
@@ -155,6 +168,19 @@ def _compared(
             reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.comparison.left_out.items()))
             raise MissingDataError(f"{given.name}: has no case that can be decided: {reasons or 'it is empty'}")
     return done
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    """What --column says: a name in the file for each name of ours."""
+    columns: dict[str, str] = {}
+    for text in given:
+        ours, _, yours = (part.strip() for part in text.partition("="))
+        if not ours or not yours:
+            raise DataError(f"--column is {text!r}; allowed: OURS=YOURS, like case=task")
+        if ours in columns or yours in columns.values():
+            raise DataError(f"--column {text}: {ours if ours in columns else yours} is named twice; allowed: once")
+        columns[ours] = yours
+    return columns
 
 
 def _methods(given: str) -> list[str]:

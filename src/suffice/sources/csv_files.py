@@ -8,6 +8,7 @@ from pathlib import Path
 from suffice.errors import DataError, MissingDataError
 from suffice.sources.correction import Correction, Estimate
 from suffice.sources.csv_rows import csv_rows, number
+from suffice.sources.opened import opened
 from suffice.sources.recording import check_names
 
 COLUMNS = ("key", "value", "u", "u_plus", "u_minus", "target", "context", "region", "time")
@@ -55,7 +56,7 @@ def _correction(records: dict[str, _Row], row: _Row, where: Path) -> Correction:
 
 
 def _rows(path: Path) -> list[_Row]:
-    with csv_rows(path) as (header, rows, _):
+    with opened(path) as source, csv_rows(source) as (header, rows):
         _check_columns(path, header)
         unique = list(_unique(_row(path, line, header, cells) for line, cells in rows))
     if not unique:

@@ -1,6 +1,7 @@
 """Recorded samples as CSV: a row for each draw."""
 
 import re
+from array import array
 from collections.abc import Iterator
 from decimal import Decimal
 from math import isfinite, nan
@@ -10,11 +11,11 @@ import numpy as np
 from suffice.errors import DataError
 from suffice.sampling.draw import as_written
 from suffice.sources.csv_rows import Rows, csv_rows, number
+from suffice.sources.opened import Opened
 from suffice.sources.recording import (
     SLICES,
     WORDS,
     Exact,
-    ReadSoFar,
     RecordedFile,
     Recording,
     check_columns,
@@ -26,52 +27,54 @@ _LONG_TEXT = 16
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 
 
-def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
+def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
     """Each case of a file with the columns case and value, or case, before and after; target and region where wanted.
 
     Rows with equal case, target and region that follow each other are one case. An empty cell is a draw that is not
     there. Raises DataError with line and column, MissingDataError for a file without a header.
     """
-    with csv_rows(place.path) as (header, rows, share):
-        for case in _cases(place, header, rows):
-            told(share())
-            yield case
+    with csv_rows(source) as (header, rows):
+        yield from _cases(place, header, rows)
 
 
 def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recording]:
     draws = check_columns(place, place.at(1), header, "value")
-    at, binary = [header.index(name) for name in draws], place.only_binary(len(draws))
-    of = [header.index(name) if name in header else None for name in ("case", *SLICES)]
+    at, binary = [header.index(place.called(name)) for name in draws], place.only_binary(len(draws))
+    of = [header.index(name) if name in header else None for name in map(place.called, ("case", *SLICES))]
     names: list[str] = []
-    lines: list[int] = []
-    values: list[list[float | None]] = []
+    # Arrays: of a long case, lists would take ten times the memory.
+    lines, values = array("q"), array("d")
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(f"{place.at(line)}: found {len(cells)} cells; allowed: {len(header)}, one a column")
         mine = [cells[i].strip() if i is not None else "" for i in of]
         if mine != names and lines:
             yield _closed(place, names, lines, values)
-            lines, values = [], []
+            lines, values = array("q"), array("d")
         names = mine
         lines.append(line)
-        row = [_value(cells[i].strip(), binary) for i in at]
-        if None in row:
-            i = at[row.index(None)]
-            raise DataError(f"{place.at(line, header[i])}: is {cells[i]!r}; allowed: {place.allowed(len(draws))}")
-        values.append(_exactly(place, [cells[i].strip() for i in at], row, place.at(line, header[at[0]])))
+        place.check_draws(line, len(lines))
+        texts = [cells[i].strip() for i in at]
+        row = [value for text in texts if (value := _value(text, binary)) is not None]
+        if len(row) < len(texts):
+            wrong = next(i for i, text in enumerate(texts) if _value(text, binary) is None)
+            allowed = place.allowed(len(draws))
+            raise DataError(f"{place.at(line, draws[wrong])}: is {cells[at[wrong]]!r}; allowed: {allowed}")
+        values.extend(_exactly(place, texts, row, line))
     if lines:
         yield _closed(place, names, lines, values)
 
 
-def _exactly(place: RecordedFile, texts: list[str], row: list[float | None], where: str) -> list[float | None]:
+def _exactly(place: RecordedFile, texts: list[str], row: list[float], line: int) -> list[float]:
     """The row's draws; of a pair whose digits doubles would lose, 0 and its difference."""
     if not any(len(text) >= _LONG_TEXT and _may_lose_digits(text) for text in texts):
         return row
     written = [_written(text) for text in texts]
     if len(written) == 1:
-        place.check_whole(written[0], where)
+        place.check_whole(written[0], place.at(line, "value"))
         return row
-    return list(exact_pairs(written[:1], written[1:])[0].tolist())
+    difference: list[float] = exact_pairs(written[:1], written[1:])[0].tolist()
+    return difference
 
 
 def _may_lose_digits(text: str) -> bool:
@@ -85,9 +88,9 @@ def _written(text: str) -> Exact | None:
     return int(decimal) if decimal == decimal.to_integral_value() else decimal
 
 
-def _closed(place: RecordedFile, names: list[str], lines: list[int], values: list[list[float | None]]) -> Recording:
-    draws = np.array(values, dtype=np.float64)
-    return recording(place, names, lines.__getitem__, draws[:, 0] if draws.shape[1] == 1 else draws)
+def _closed(place: RecordedFile, names: list[str], lines: "array[int]", values: "array[float]") -> Recording:
+    draws = np.frombuffer(values, dtype=np.float64)
+    return recording(place, names, lines.__getitem__, draws if len(draws) == len(lines) else draws.reshape(-1, 2))
 
 
 def _value(text: str, binary: bool) -> float | None:  # noqa: FBT001

@@ -11,10 +11,10 @@ from suffice import strict_json
 from suffice.errors import DataError
 from suffice.sampling.distributions import Floats
 from suffice.sampling.draw import as_written, shown
+from suffice.sources.opened import Opened
 from suffice.sources.recording import (
     WORDS,
     LeftOut,
-    ReadSoFar,
     RecordedFile,
     Recording,
     check_columns,
@@ -27,18 +27,20 @@ _NUMBERS = {int, float, Decimal}
 _BINARY = {int, float, Decimal, bool}
 
 
-def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
+def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
     """Each line's case: `{"case": …, "samples": […]}` or `{"case": …, "before": […], "after": […]}`, with `target` and
     `region` where wanted. Blank lines are passed over. Raises DataError with the line."""
-    size = max(place.path.stat().st_size, 1)
-    done = 0
-    with place.path.open("rb") as file:
-        for line, text in enumerate(file, start=1):
-            done += len(text)
-            told(done / size)
-            text = text.removeprefix(b"\xef\xbb\xbf") if line == 1 else text
-            if text.strip():
-                yield _recording(place, line, _object(place, line, text))
+    names: list[str] = []
+    draws: tuple[str, ...] = ()
+    for line, text in enumerate(source, start=1):
+        text = text.removeprefix(b"\xef\xbb\xbf") if line == 1 else text
+        if not text.strip():
+            continue
+        content = _object(place, line, text)
+        if list(content) != names:
+            names = list(content)
+            draws = check_columns(place, place.at(line), names, "samples")
+        yield _recording(place, line, content, draws)
 
 
 def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
@@ -53,12 +55,12 @@ def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     return content
 
 
-def _recording(place: RecordedFile, line: int, content: dict[str, Any]) -> Recording:
-    columns = check_columns(place, place.at(line), list(content), "samples")
-    draws = [_numbers(place, line, name, content[name], len(columns)) for name in columns]
+def _recording(place: RecordedFile, line: int, content: dict[str, Any], columns: tuple[str, ...]) -> Recording:
+    written = [content[place.called(name)] for name in columns]
+    draws = [_numbers(place, line, name, values, len(columns)) for name, values in zip(columns, written, strict=True)]
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
-    values = _values(place, line, [content[name] for name in columns], draws) if even else np.empty((0, 2))
+    values = _values(place, line, written, draws) if even else np.empty((0, 2))
     case = recording(place, names, lambda _: line, values)
     return case if even else replace(case, left_out=LeftOut.UNEVEN)
 
@@ -77,7 +79,7 @@ def _values(place: RecordedFile, line: int, written: list[list[Any]], draws: lis
 
 
 def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) -> str:
-    value = content.get(name)
+    value = content.get(place.called(name))
     if value is None and name != "case":
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int)):

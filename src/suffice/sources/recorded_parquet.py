@@ -9,6 +9,7 @@ import numpy as np
 from suffice.errors import DataError
 from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
+from suffice.sources.opened import check_there
 from suffice.sources.recording import (
     SLICES,
     LeftOut,
@@ -39,9 +40,9 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
     with _opened(place) as file:
         draws = check_columns(place, place.at(0).replace(" row 0", " schema"), file.schema_arrow.names, "value")
         _check_types(place, file.schema_arrow, draws)
-        names = [name for name in ("case", *SLICES) if name in file.schema_arrow.names]
+        names = [name for name in ("case", *SLICES) if place.called(name) in file.schema_arrow.names]
         total = max(file.metadata.num_rows, 1)
-        if _is_list(file.schema_arrow.field(draws[0]).type):
+        if _is_list(file.schema_arrow.field(place.called(draws[0])).type):
             for case in _of_lists(place, file, names, draws):
                 told(case.row / total)
                 yield case
@@ -50,7 +51,7 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
         for part in _parts(place, file, names, draws):
             told(part.row / total)
             if last is not None and last.names == part.names:
-                last.values.extend(part.values)
+                last.add(place, part)
                 continue
             if last is not None:
                 yield last.recording(place)
@@ -62,12 +63,18 @@ def read(place: RecordedFile, told: ReadSoFar) -> Iterator[Recording]:
 class _Part:
     """Draws of one case that follow each other; `row` is that of the first, from 1."""
 
-    __slots__ = ("names", "row", "values")
+    __slots__ = ("draws", "names", "row", "values")
 
     def __init__(self, names: tuple[str, ...], row: int, values: Floats) -> None:
         self.names = names
         self.row = row
         self.values = [values]
+        self.draws = len(values)
+
+    def add(self, place: RecordedFile, part: "_Part") -> None:
+        self.values.extend(part.values)
+        self.draws += part.draws
+        place.check_draws(part.row + part.draws - 1, self.draws)
 
     def recording(self, place: RecordedFile) -> Recording:
         # A copy: a view would keep its whole batch in memory.
@@ -75,6 +82,9 @@ class _Part:
 
 
 def _opened(place: RecordedFile) -> pq.ParquetFile:
+    check_there(place.path)
+    if not place.path.is_file():
+        raise DataError(f"{place.path}: is no plain file; Parquet is read from its end")
     try:
         return pq.ParquetFile(place.path, pre_buffer=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
@@ -84,7 +94,7 @@ def _opened(place: RecordedFile) -> pq.ParquetFile:
 
 
 def _check_types(place: RecordedFile, schema: pa.Schema, draws: tuple[str, ...]) -> None:
-    types = [schema.field(name).type for name in draws]
+    types = [schema.field(place.called(name)).type for name in draws]
     if len(set(map(_is_list, types))) > 1:
         raise DataError(f"{place.at(1, draws[0])}: one of before and after holds lists; allowed: both, or neither")
     for name, of in zip(draws, types, strict=True):
@@ -104,12 +114,14 @@ def _of_lists(
     place: RecordedFile, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]
 ) -> Iterator[Recording]:
     """A case a row."""
-    done, batches = 0, file.iter_batches(_LISTS, columns=[*names, *draws])
+    done, batches = 0, file.iter_batches(_LISTS, columns=[place.called(name) for name in (*names, *draws)])
     while (batch := _next(place, batches, done)) is not None:
         texts = {name: _texts(place, batch, name, done).to_pylist() for name in names}
         for i in range(len(batch)):
             of = [texts[name][i] if name in texts else "" for name in ("case", *SLICES)]
-            yield _listed(place, done + i + 1, of, [_cell(batch.column(name), i) for name in draws], draws)
+            yield _listed(
+                place, done + i + 1, of, [_cell(batch.column(place.called(name)), i) for name in draws], draws
+            )
         done += len(batch)
 
 
@@ -131,7 +143,7 @@ def _cell(column: Any, i: int) -> Any:
 
 def _parts(place: RecordedFile, file: pq.ParquetFile, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     done = 0
-    batches = file.iter_batches(BATCH, columns=[*names, *draws])
+    batches = file.iter_batches(BATCH, columns=[place.called(name) for name in (*names, *draws)])
     while (batch := _next(place, batches, done)) is not None:
         if len(batch):
             yield from _parts_of(place, batch, done, names, draws)
@@ -147,7 +159,7 @@ def _next(place: RecordedFile, batches: Iterator[Any], done: int) -> Any:
 
 def _parts_of(place: RecordedFile, batch: Any, done: int, names: list[str], draws: tuple[str, ...]) -> Iterator[_Part]:
     texts = [_texts(place, batch, name, done) for name in names]
-    columns = [batch.column(name) for name in draws]
+    columns = [batch.column(place.called(name)) for name in draws]
     values = [
         _numbers(place, column, name, lambda i: done + i + 1, len(draws))
         for name, column in zip(draws, columns, strict=True)
@@ -180,7 +192,7 @@ def _table(
 
 def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:
     try:
-        texts = batch.column(name).cast(pa.string())
+        texts = batch.column(place.called(name)).cast(pa.string())
     except pa.ArrowException as error:
         raise DataError(f"{place.at(done + 1, name)}: is not text: {_first_line(error)}") from error
     return texts.fill_null("")

@@ -1,8 +1,9 @@
 """What the readers of recorded samples share: the recording of one case, and what they allow."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
@@ -31,8 +32,13 @@ WORDS = {
 }
 """What people write for 1 and 0."""
 
+MOST_DRAWS = 2**24
+"""How many draws a case may have: all of them are in memory."""
+
 _INDEX = "__index_level_"
 """How pandas names the index that it writes along."""
+
+_SHOWN = 20
 
 _log = logging.getLogger(__name__)
 
@@ -66,18 +72,31 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """A file and what its rows are called, for messages; `binary` tells that single values must be 0 or 1."""
+    """A file and what its rows are called, for messages; `binary` tells that single values must be 0 or 1.
+
+    `names` has, for a column of ours that the file calls otherwise, its name there.
+    """
 
     path: Path
     unit: str
     binary: bool
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, column: str) -> str:
+        """What the file calls a column of ours."""
+        return self.names.get(column, column)
 
     def at(self, row: int, column: str | None = None) -> str:
-        return f"{self.path}, {self.unit} {row}" + (f", column {column}" if column else "")
+        return f"{self.path}, {self.unit} {row}" + (f", column {self.called(column)}" if column else "")
 
     def only_binary(self, columns: int) -> bool:
         """Whether a cell must hold 0 or 1 where there are so many columns of draws."""
         return self.binary and columns == 1
+
+    def check_draws(self, row: int, draws: int) -> None:
+        """Raises DataError when a case would have more draws than are read."""
+        if draws > MOST_DRAWS:
+            raise DataError(f"{self.at(row)}: its case has more than {MOST_DRAWS:,} draws, the most that are read")
 
     def check_whole(self, value: Exact | None, where: str) -> None:
         """Raises DataError for a single whole number that its double is not. Decimals are rounded to the nearest."""
@@ -104,6 +123,7 @@ def recording(place: RecordedFile, names: Sequence[str], row_of: Callable[[int],
     key, target, region = names
     row = row_of(0)
     check_key(place, row, key)
+    place.check_draws(row, len(values))
     why = _left_out(place, row_of, values)
     return Recording(key, target or key, region or None, row, None if why else values, why)
 
@@ -153,14 +173,29 @@ def check_key(place: RecordedFile, row: int, key: str) -> None:
 
 def check_columns(place: RecordedFile, where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
     """The columns that hold draws: the one called `single`, or before and after. Raises DataError for a header that has
-    neither or both, lacks case, or has a column that is misspelt."""
-    check_names(place.path, where, names, ("case", single, "before", "after", *SLICES))
-    if "case" not in names:
-        raise DataError(f"{where}: column 'case' is missing")
-    columns = tuple(name for name in (single, "before", "after") if name in names)
+    neither or both, lacks case or a column that was named, or has a column that is misspelt.
+
+    A file has other columns of our names where draws are named: these are somebody else's.
+    """
+    ours = ("case", single, "before", "after", *SLICES)
+    for column, name in place.names.items():
+        if column not in ours:
+            raise DataError(f"{where}: {column!r} is no column of draws; allowed: {', '.join(ours)}")
+        if name not in names:
+            raise DataError(f"{where}: column {name!r}, which is to be {column}, is missing; there is: {_some(names)}")
+    named = tuple(column for column in (single, "before", "after") if column in place.names)
+    wanted = (single,) if named == (single,) else ("before", "after") if named else (single, "before", "after")
+    check_names(place.path, where, names, [place.called(name) for name in ("case", *wanted, *SLICES)])
+    if place.called("case") not in names:
+        raise DataError(f"{where}: column 'case' is missing; --column case=NAME says what it is called here")
+    columns = tuple(name for name in wanted if place.called(name) in names)
     if columns not in ((single,), ("before", "after")):
         raise DataError(f"{where}: found {' and '.join(columns) or 'no draws'}; allowed: {single}, or before and after")
     return columns
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -170,12 +205,11 @@ def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[st
     """
     others = tuple(name for name in names if name not in known)
     for name in others:
-        meant = get_close_matches(name.lower(), [one for one in known if one not in names], n=1)
+        meant = get_close_matches(name.lower(), [one for one in known if one not in names], n=1, cutoff=0.7)
         if meant:
             raise DataError(f"{where}: column {name!r} is not known; did you mean {meant[0]}?")
-    for name in names:
-        if list(names).count(name) > 1:
-            raise DataError(f"{where}: column {name!r} stands twice")
+    if len(set(names)) < len(names):
+        raise DataError(f"{where}: column {Counter(names).most_common(1)[0][0]!r} stands twice")
     told = tuple(name for name in others if not name.startswith(_INDEX))
     if told:
         _pass_over(path, told)
