@@ -1,7 +1,9 @@
 """`suffice rollout`, `triage` and `promote` on the command line: JSON, exit codes, help, and the daemon."""
 
 import json
+import re
 import resource
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +22,7 @@ from suffice.config import set_enabled
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
+from suffice.rollout.world import Place
 from suffice.serving.agent import Agent
 from suffice.store.address import NOTE
 from suffice.store.schema import HEAD
@@ -96,11 +99,63 @@ def test_what_the_phase_does_not_allow_is_refused_with_what_it_does(
     assert asked(capsys, "rollout", "history") == seen
 
 
-def test_without_a_rollout_it_cannot_tell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_rollout_it_cannot_tell_and_says_what_to_do_next(capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--queue", "an odd queue", "--service", "pumps"]
+    start = "suffice rollout start --queue 'an odd queue' --service pumps"
     for command in ("status", "explain", "history", "cycle", "pause", "resume", "approve", "advance"):
-        code, printed, err = asked(capsys, "rollout", command)
+        code, printed, err = asked(capsys, "rollout", command, *where)
         assert (code, printed) == (3, None)
-        assert "there is no store" in err and "\n" not in err
+        assert err == (
+            "suffice: an odd queue/store.db: there is no store; "
+            f"possible: start (`{start}`), or another place by --queue or --store"
+        )
+    code, printed, err = asked(capsys, "rollout", "rollback", "--reason", "x", *where)
+    assert (code, printed) == (3, None)
+    assert "there is no store; nothing was ever published here, so nobody is adaptive by it" in err
+    assert not Path("an odd queue").exists()
+    assert asked(capsys, *shlex.split(start)[1:])[0] == 0
+    code, _, err = asked(capsys, "rollout", "status", "--queue", "an odd queue")
+    assert code == 3
+    assert err.endswith("(`suffice rollout start --queue 'an odd queue'`), or --service pumps, which has one")
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///elsewhere.db"])
+def test_each_command_that_is_printed_can_be_pasted(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """Seen: `a person says suffice rollout resume`, which found no store where the queue has another name."""
+    Path("config.json").rename("other.json")
+    where = ["--queue", "an odd queue", "--service", "pumps", "--config", "other.json"]
+    where += ["--store", url] if url else []
+    assert asked(capsys, "rollout", "start", *where)[0] == 0
+    assert asked(capsys, "rollout", "pause", "--reason", "lunch", *where)[0] == 0
+    code, status, _ = asked(capsys, "rollout", "status", *where)
+    assert code == 3
+    printed = re.findall("`(suffice[^`]+)`", "\n".join(status["advances_when"] + status["rolls_back_when"]))
+    assert len(printed) == 2
+    assert [asked(capsys, *shlex.split(command)[1:])[0] for command in printed] == [0, 0]
+    assert asked(capsys, "rollout", "status", *where)[1]["phase"] == "RolledBack"
+    item = Path("an odd queue/triage/pumps-000001/TRIAGE.md").read_text(encoding="utf-8")
+    commands = re.findall("^suffice .*", item, re.MULTILINE)
+    assert [command.split()[1:3] for command in commands] == [
+        ["triage", "check"],
+        ["rollout", "history"],
+        ["triage", "close"],
+    ]
+    assert [asked(capsys, *shlex.split(command)[1:])[0] for command in commands] == [0, 0, 0]
+
+
+def test_a_command_that_is_printed_has_no_password_and_what_the_environment_says_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "postgresql://ann:hush@db/name"
+    monkeypatch.delenv("SUFFICE_STORE_URL", raising=False)
+    place = Place(Path("c.json"), Path("q"), url=url)
+    assert place.command("rollout status") == (
+        "suffice rollout status --queue q --store postgresql://ann@db/name --config c.json"
+    )
+    assert place.command("triage list") == "suffice triage list --queue q --store postgresql://ann@db/name"
+    monkeypatch.setenv("SUFFICE_STORE_URL", url)
+    assert place.command("triage list") == "suffice triage list --queue q"
+    assert Place().command("rollout status") == "suffice rollout status"
 
 
 def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> None:

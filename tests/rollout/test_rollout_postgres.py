@@ -63,7 +63,7 @@ def test_it_is_rolled_back_by_a_gate_with_receipt_bundle_item_and_notifications(
         deliver(production.store, production.clock, [Webhook(url)])
         deliver(production.store, production.clock, [Webhook(url)])
         told = [body["action"] for _, body in got]
-        assert told == ["start", "advance", "roll back", "receipt", "triage", "settle"]
+        assert told == ["start", "advance", "roll back", "receipt"]
         assert len({key for key, _ in got}) == len(told)
         production.cycle()
         assert {path.name for path in bundle.parent.iterdir()} == {bundle.name, f"{bundle.name}.journal-head"}

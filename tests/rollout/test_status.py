@@ -216,7 +216,9 @@ def test_an_approval_is_asked_for_by_name(tmp_path: Path) -> None:
         assert "a person approves the stage" in advances_when(status_of(production.operator))[-1]
         production.traffic()
         production.cycle(), production.cycle()
-        assert advances_when(status_of(production.operator))[0] == "a person says `suffice rollout approve`"
+        assert advances_when(status_of(production.operator))[0] == (
+            f"a person says `{production.place.command('rollout approve')}`"
+        )
 
 
 def test_a_rollback_that_was_asked_for_comes_before_everything_else(

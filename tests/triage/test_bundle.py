@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import suffice
 from suffice.decision.rule import Decision
 from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
+from suffice.rollout.world import Place
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
@@ -69,7 +71,9 @@ def view(**known: Any) -> LastView:
 
 
 def frozen(store: Store, folder: Path, seen: LastView, **changes: Any) -> Path:
-    rollback = Rollback("r-1", "canary", "disagreement failed", (FAILED,), lambda: seen, rebuilt)
+    rollback = Rollback(
+        "r-1", "canary", "disagreement failed", (FAILED,), lambda: seen, Place(queue=folder / "queue").command, rebuilt
+    )
     bundle = folder / "queue" / "triage" / "r-1"
     freeze_rollback(bundle, replace(rollback, **changes), store, folder / "flag.json")
     return bundle
@@ -156,10 +160,20 @@ def test_the_item_names_reason_gate_and_the_commands_to_begin_with(store: Store,
         "# Triage: r-1 was rolled back in stage canary\n\ncosts $5 and more\n",
         "- disagreement: 2 of 5 differ, 40 % (limit 1 %)\n",
         "2 audited decisions of the stage differ",
-        f"suffice triage check {bundle}\nsuffice triage reproduce r-1 --queue {queue} --key k1\n",
-        f"suffice triage close r-1 --queue {queue} --note",
+        f"suffice triage check {bundle} --queue {queue}\nsuffice triage reproduce r-1 --key k1 --queue {queue}\n",
+        f"suffice triage close r-1 --note 'what it was' --queue {queue}\n",
     ):
         assert expected in text
+
+
+def test_the_item_names_what_the_checks_printed_where_they_did(store: Store, tmp_path: Path) -> None:
+    printed = "What the checks printed: `checks/ops.out`, `checks/run_eval.out`.\n"
+    outputs = {"ops.out": "disk full\n", "run_eval.out": "- a: FAIL\n"}
+    assert "printed" not in (frozen(store, tmp_path, view()) / "TRIAGE.md").read_text(encoding="utf-8")
+    shutil.rmtree(tmp_path / "queue")
+    bundle = frozen(store, tmp_path, view(outputs=outputs))
+    assert printed in (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+    assert (bundle / "checks" / "ops.out").read_text(encoding="utf-8") == "disk full\n"
 
 
 def test_the_documentation_names_each_file(store: Store, tmp_path: Path) -> None:

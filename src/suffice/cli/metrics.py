@@ -53,7 +53,7 @@ def metrics(
 def _ledger(queue: Path, service: str) -> "FromLedger":
     if not any(queue.glob("store.*")) and not os.environ.get("SUFFICE_STORE_URL"):
         # Known without the libraries of a store, which take a while to load.
-        raise MissingDataError(f"{queue}: there is no store")
+        raise MissingDataError(f"{queue}: there is no store; another folder is named by --reports-dir")
     from suffice.runbook.from_ledger import count_ledger
 
     return count_ledger(queue, service)

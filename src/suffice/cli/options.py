@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from suffice.errors import ConfigError, PlanError, RolloutError
+from suffice.errors import ConfigError, MissingDataError, PlanError, RolloutError
 
 if TYPE_CHECKING:
     from suffice.config import Config
     from suffice.decision.rule import Rule
+    from suffice.rollout.world import Place
     from suffice.stopping.plan import Plan
+    from suffice.store.database import Store
 
 CONFIG = Path("config.json")
 QUEUE = Path("TemporaryQueue")
@@ -103,6 +105,22 @@ class StoreOptions:
         from suffice.store.address import store_of
 
         return store_of(self.queue, self.store)
+
+    def existing(self) -> "Store":
+        """The store that is there. Raises MissingDataError, which says what to do next, when there is none."""
+        from suffice.rollout.world import Place
+        from suffice.store.database import open_store
+
+        try:
+            return open_store(self.address, create=False)
+        except MissingDataError as error:
+            raise no_store(error, Place(queue=self.queue, url=self.store)) from error
+
+
+def no_store(error: MissingDataError, place: "Place") -> MissingDataError:
+    """The error that there is no store, with what to do next."""
+    start = place.command("rollout start")
+    return MissingDataError(f"{error}; possible: start (`{start}`), or another place by --queue or --store")
 
 
 @dataclass(frozen=True, slots=True)

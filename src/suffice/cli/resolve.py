@@ -1,7 +1,6 @@
 """`suffice resolve`: corrections are applied to a store, each validated before it is committed."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +32,7 @@ def resolve(
     Example: suffice resolve --records records.csv --measurements new.csv
     """
     if verify_chain:
-        return _verified(where.address)
+        return _verified(where)
     from suffice.resolution.resolve import Resolver, Summary
     from suffice.resolution.storm import StormPolicy
     from suffice.serving.verifier import Verifier
@@ -58,11 +57,10 @@ def _print(source: str, summary: "Summary") -> None:
     print_table(f"Corrections of {source}", ("what became of them", "count"), rows)
 
 
-def _verified(address: str | Path) -> Answer:
-    from suffice.store.database import open_store
+def _verified(where: options.StoreOptions) -> Answer:
     from suffice.store.events import verify_provenance
 
-    with open_store(address, create=False) as store, store.read() as connection:
+    with where.existing() as store, store.read() as connection:
         chain = verify_provenance(connection)
     plain = {"intact": chain.intact, "verified": chain.verified, "broken": chain.broken_seq, "what": chain.what}
     if chain.intact:

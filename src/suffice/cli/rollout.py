@@ -275,7 +275,7 @@ def rollback(
 
     report = roll_back(
         where.place,
-        lambda: where.open(patience=lambda: not no_wait),
+        lambda: where.operator(patience=lambda: not no_wait),
         act.by,
         reason,
         old_primary_is_gone=old_primary_is_gone,

@@ -9,6 +9,7 @@ import typer
 
 from suffice.cli import options
 from suffice.cli.sources import corrections_of
+from suffice.errors import MissingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +36,14 @@ class ServiceOptions(options.StoreOptions):
 
     def open(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
         """The service's rollouts; `create` makes a store where there is none. The fleet is waited for while there is
-        `patience`."""
+        `patience`. Raises MissingDataError, which says what to do next, when there is no store."""
+        try:
+            return self.operator(create=create, patience=patience)
+        except MissingDataError as error:
+            raise options.no_store(error, self.place) from error
+
+    def operator(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
+        """The same, for a rollback: of a store that has gone it says no more than that."""
         from suffice.rollout.operator import Operator
 
         return Operator(self.place, corrections=_corrections, create=create, patience=patience)

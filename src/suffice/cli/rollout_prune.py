@@ -26,11 +26,10 @@ def prune(
 
     Example: suffice rollout prune --older-than 90d --dry-run
     """
-    from suffice.store.database import open_store
     from suffice.store.retention import prune as prune_store
 
     before = time.time() - options.seconds("--older-than", older_than)
-    with open_store(where.address, create=False) as store:
+    with where.existing() as store:
         pruned = prune_store(store, before, dry_run=dry_run)
     removed = dict(sorted(pruned.removed.items()))
     kept = [

@@ -14,7 +14,6 @@ from suffice.errors import ExitCode
 from suffice.terminal import print_lines, print_table
 
 if TYPE_CHECKING:
-    from suffice.store.database import Store
     from suffice.store.rollouts import StoredRollout
     from suffice.store.triage import TriageItem
 
@@ -40,7 +39,7 @@ def list_items(
     from suffice.store.rollouts import load_rollout
     from suffice.store.triage import items
 
-    with _open(where) as store, store.read() as connection:
+    with where.existing() as store, store.read() as connection:
         listed = items(connection, closed=every)
         sources = {item.id: _source(load_rollout(connection, item.id)) for item in listed}
     columns = ("item", "service", "source", "stage", "opened", "state", "why it was rolled back")
@@ -101,7 +100,7 @@ def close(
     from suffice.triage.items import close as close_item
 
     by = who or options.user()
-    with _open(where) as store:
+    with where.existing() as store:
         close_item(store, item, time.time(), by, note)
     return Answer({"item": item, "closed_by": by, "note": note}, lambda: print_lines(f"{item} is closed"))
 
@@ -159,16 +158,10 @@ for _name, _command in (
     add(app, "Commands", _name, _command)
 
 
-def _open(where: options.StoreOptions) -> "Store":
-    from suffice.store.database import open_store
-
-    return open_store(where.address, create=False)
-
-
 def _item(item: str, where: options.StoreOptions) -> "TriageItem":
     from suffice.triage.items import read_item
 
-    with _open(where) as store:
+    with where.existing() as store:
         return read_item(store, item)
 
 

@@ -219,4 +219,5 @@ def _deleted(world: World, rollout: str) -> Rollback:
         DELETED,
         failed=(),
         view=lambda: LastView(numbers.get("gates", []), numbers.get("evidence", {})),
+        command=world.place.command,
     )

@@ -280,7 +280,9 @@ class Monitor:
                 faulty=self.world.rehearsed.faulty(stage),
             )
 
-        rollback = Rollback(self.rollout, stage, state.why, state.failed, view, self.measurement.pairs)
+        rollback = Rollback(
+            self.rollout, stage, state.why, state.failed, view, self.world.place.command, self.measurement.pairs
+        )
         settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:

@@ -33,7 +33,7 @@ UNREGISTERED = "unregistered"
 
 OLD_PRIMARY = (
     "a word that stands without a runner was written in the store's old incarnation; when that server is gone, "
-    "say `suffice rollout rollback --old-primary-is-gone`"
+    "a rollback with --old-primary-is-gone says so"
 )
 """What a receipt waits for, where such a word may live on."""
 

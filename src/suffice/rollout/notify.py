@@ -5,12 +5,11 @@ Two sinks: a webhook, and a command that opens triage items in an issue tracker.
 
 import json
 import os
-import shlex
 import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +26,6 @@ from suffice import strict_json
 from suffice.errors import RolloutError
 from suffice.rollout.saved_state import state_of
 from suffice.rollout.world import Place
-from suffice.serving.situation import SERVICE
 from suffice.store.actions import Action
 from suffice.store.chain import canonical
 from suffice.store.database import Store, insert_new
@@ -46,29 +44,33 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-STATUS, EXPLAIN, FLEET, SHOW = "rollout status", "rollout explain", "rollout fleet", "triage show"
+STATUS, EXPLAIN, FLEET, SHOW = "rollout status", "rollout explain", "rollout fleet", "triage show {rollout}"
 
 TELLING: Mapping[Action, tuple[Severity, str, str]] = {
-    Action.START: (Severity.INFO, "was started", STATUS),
-    Action.ADVANCE: (Severity.INFO, "began its next stage", STATUS),
-    Action.PAUSE: (Severity.WARNING, "is paused", EXPLAIN),
-    Action.AWAIT: (Severity.WARNING, "waits for approval", "rollout approve"),
-    Action.APPROVE: (Severity.INFO, "is approved", STATUS),
-    Action.RESUME: (Severity.INFO, "goes on", STATUS),
-    Action.COMPLETE: (Severity.INFO, "is completed", STATUS),
-    Action.ROLL_BACK: (Severity.CRITICAL, "is being rolled back", STATUS),
-    Action.NOT_OBSERVED: (Severity.CRITICAL, "is not seen at the baseline by all", FLEET),
-    Action.RECEIPT: (Severity.INFO, "is seen at the baseline", FLEET),
-    Action.TRIAGE: (Severity.WARNING, "waits to be looked into", SHOW),
-    Action.SETTLE: (Severity.INFO, "is rolled back and settled", SHOW),
-    Action.REOPEN: (Severity.CRITICAL, "was adaptive after its receipt", FLEET),
-    Action.HOLD_BACK: (Severity.CRITICAL, "is held back", EXPLAIN),
-    Action.RELEASE: (Severity.INFO, "is released", STATUS),
-    Action.OLD_PRIMARY_GONE: (Severity.INFO, "waits for no old primary any more", STATUS),
-    Action.REPAIR: (Severity.WARNING, "had its flag published again", EXPLAIN),
+    Action.START: (Severity.INFO, "{rollout} was started{stage}", STATUS),
+    Action.ADVANCE: (Severity.INFO, "{rollout} goes on{stage}{why}", STATUS),
+    Action.PAUSE: (Severity.WARNING, "{rollout} is paused{stage}{why}", EXPLAIN),
+    Action.AWAIT: (Severity.WARNING, "{rollout} waits for approval{stage}, which has passed", "rollout approve"),
+    Action.APPROVE: (Severity.INFO, "{rollout} is approved{stage}", STATUS),
+    Action.RESUME: (Severity.INFO, "{rollout} was resumed{stage}", STATUS),
+    Action.COMPLETE: (Severity.INFO, "{rollout} is completed{why}", STATUS),
+    Action.ROLL_BACK: (Severity.CRITICAL, "{rollout} is being rolled back{stage}{why}", STATUS),
+    Action.NOT_OBSERVED: (Severity.CRITICAL, "{rollout} is not seen at the baseline by all{why}", FLEET),
+    Action.RECEIPT: (Severity.INFO, "{rollout} is rolled back{why}", SHOW),
+    Action.REOPEN: (Severity.CRITICAL, "{rollout} is being rolled back again{why}", FLEET),
+    Action.HOLD_BACK: (Severity.CRITICAL, "{rollout} is held back{stage}{why}", EXPLAIN),
+    Action.RELEASE: (Severity.INFO, "{rollout} is released{why}", STATUS),
+    Action.OLD_PRIMARY_GONE: (Severity.INFO, "{rollout} waits for no old primary any more", STATUS),
+    Action.REPAIR: (Severity.WARNING, "the flag of {rollout} was not its own{why}", EXPLAIN),
 }
-"""The journal events that people are told of: how bad each is, what it says of the rollout, and the command to run
-next. The pass of a cycle is none of them."""
+"""The journal events that people are told of: how bad each is, what it says, and the command to run next.
+
+Of a rollback these are two: it has begun, and everybody is back. What settles it is in the journal, and `triage show`
+says it. The pass of a cycle is none of them.
+"""
+
+_UNREASONED = ("{who} paused it", "{who} released it", "{who} rolled it back")
+"""What the journal has as the reason of whoever gave none."""
 
 KIND = "triage command"
 """Of messages that the triage command is for, not the webhook."""
@@ -287,26 +289,20 @@ def _for_people(connection: Connection, seq: int, event: JournalEvent, place: Pl
         stages = state_of(stored.state).rollout.stages
         begun = count_before(connection, event.rollout, Action.ADVANCE, seq)
         service, stage = stored.service, stages[min(begun, len(stages) - 1)].name
-    severity, verb, command = TELLING[event.action]
-    where = f" in stage {stage}" if stage else ""
-    about = f" {event.rollout}" if command == SHOW else f" --service {service}" if service != SERVICE else ""
+    severity, says, command = TELLING[event.action]
+    reasons = event.why and event.why not in [unreasoned.format(who=event.who) for unreasoned in _UNREASONED]
+    said = says.format(
+        rollout=event.rollout,
+        stage=f" in stage {stage}" if stage else "",
+        why=f": {event.why}" if reasons else "",
+    )
     return {
         "service": service,
         "stage": stage,
         "severity": severity.value,
-        "sentence": f"{event.rollout} {verb}{where}: {event.why or 'no reason was given'} ({event.who})",
-        "command": f"suffice {command}{about}{_where(place, queue_only=command == SHOW)}",
+        "sentence": f"{said} ({event.who})",
+        "command": replace(place, service=service).command(command.format(rollout=event.rollout)),
     }
-
-
-def _where(place: Place, *, queue_only: bool) -> str:
-    """How a command is told where the rollout is, as far as it would not look there by itself."""
-    looked, given = Place(), dict[str, Path]()
-    if place.queue != looked.queue:
-        given["--queue"] = place.queue
-    if place.config != looked.config and not queue_only:
-        given["--config"] = place.config
-    return "".join(f" {name} {shlex.quote(str(path))}" for name, path in given.items())
 
 
 def _enqueue_items(connection: Connection, now: float) -> None:

@@ -124,9 +124,18 @@ class Operator:
         """The rollout that counts. Raises MissingDataError when there is none."""
         newest = self.newest
         if newest is None:
-            service = self.place.service
-            raise MissingDataError(f"{self.store.name}: there is no rollout of service {service}; possible: start")
+            raise MissingDataError(f"{self.store.name}: {self._none}")
         return newest
+
+    @property
+    def _none(self) -> str:
+        """That there is no rollout, and what to do next."""
+        service = self.place.service
+        none = f"there is no rollout of service {service}; possible: start (`{self.place.command('rollout start')}`)"
+        with self.store.read() as connection:
+            others = connection.execute(select(rollouts.c.service).distinct().order_by(rollouts.c.service)).scalars()
+            named = [f"--service {other}" for other in others]
+        return f"{none}, or {', '.join(named)}, which has one" if named else none
 
     @property
     def state(self) -> State:
@@ -294,7 +303,8 @@ class Operator:
             unsettled = not is_settled(self.world.journal(newest.id))
         if unsettled:
             which = deleted or (newest.id if newest else "")
-            raise RolloutError(f"the rollback of {which} is not settled; suffice rollout cycle finishes it")
+            finishes = self.place.command("rollout cycle")
+            raise RolloutError(f"the rollback of {which} is not settled; `{finishes}` finishes it")
 
     def _without_rollout(self) -> Report | None:
         return settle_without_rollout(self.world, self._deleted) if self.newest is None else None
@@ -360,11 +370,11 @@ def check_start(place: Place, begin: Start) -> Subject:
     if not (config.verifier.adaptive_sampling.enabled or begin.enable):
         raise RolloutError(
             f"{place.config}: verifier.adaptive_sampling.enabled is false, so no decision could become "
-            "adaptive; set it to true (suffice promote does), or start with --enable"
+            f"adaptive; set it to true (`{place.command('promote')}` does), or start with --enable"
         )
     if wish(place.queue) is not None:
         raise RolloutError(
-            f"{place.queue / ASKED_FILE}: a rollback was asked for; suffice rollout cycle carries it out"
+            f"{place.queue / ASKED_FILE}: a rollback was asked for; `{place.command('rollout cycle')}` carries it out"
         )
     return subject
 

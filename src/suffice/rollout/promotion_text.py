@@ -7,6 +7,7 @@ from typing import Any
 from suffice.config import Stage, format_duration
 from suffice.rollout.monitoring_commands import monitoring, posix, powershell
 from suffice.rollout.subject import Subject
+from suffice.rollout.world import Place
 
 Summaries = Sequence[tuple[str, dict[str, Any]]]
 
@@ -39,15 +40,16 @@ def release_note(subject: Subject, evidence: Summaries) -> str:
 def pull_request(subject: Subject, evidence: Summaries, config_file: Path) -> str:
     """For those who review it: what, why it is safe, how it is watched, how it is undone. The commands are those of the
     folder that the configuration is in."""
+    there = Place(Path(config_file.name))
     sections = (
         [f"# {title(subject)}"],
         _promoted(subject),
         _evidence(evidence),
         _thresholds(subject),
-        _after_the_merge(),
+        _after_the_merge(there),
         _monitoring(config_file),
         _artifacts(),
-        _rollback(),
+        _rollback(there),
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -106,15 +108,15 @@ def _thresholds(subject: Subject) -> list[str]:
     ]
 
 
-def _after_the_merge() -> list[str]:
+def _after_the_merge(there: Place) -> list[str]:
     return [
         "## After the merge",
         "",
         "```sh",
-        "suffice rollout start            # the first stage",
-        "suffice rollout run              # or suffice rollout cycle from cron",
-        "suffice rollout status --watch 60",
-        "suffice rollout explain",
+        f"{there.command('rollout start'):<32} # the first stage",
+        f"{there.command('rollout run'):<32} # or {there.command('rollout cycle')} from cron",
+        there.command("rollout status --watch 60"),
+        there.command("rollout explain"),
         "```",
     ]
 
@@ -163,15 +165,15 @@ def _artifacts() -> list[str]:
     ]
 
 
-def _rollback() -> list[str]:
+def _rollback(there: Place) -> list[str]:
     return [
         "## Rollback",
         "",
         "Any failed gate rolls back by itself, in any stage. By hand:",
         "",
         "```sh",
-        "suffice rollout rollback --reason 'what was seen'",
-        "suffice triage list",
+        there.command("rollout rollback --reason 'what was seen'"),
+        there.command("triage list"),
         "```",
         "",
         "- Flag first: word and flag say the baseline at once, and every process follows within seconds.",

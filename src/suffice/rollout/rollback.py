@@ -27,6 +27,8 @@ from suffice.rollout.world import Place
 from suffice.store.database import agents_store
 from suffice.store.words import lower_word
 
+_NOTHING = "nothing was ever published here, so nobody is adaptive by it; another place is named by --queue or --store"
+
 
 def roll_back(
     place: Place,
@@ -67,6 +69,8 @@ def roll_back(
         forced = None if dry_run else _force_baseline(place, who, reason, error, raised=raised, before=before)
         if forced is None:
             forget_wish(place.queue)
+            if isinstance(error, MissingDataError) and not place.flag.exists():
+                raise MissingDataError(f"{error}; {_NOTHING}") from error
             raise
         raise (StoreError if error.exit_code is ExitCode.CANNOT_TELL else RolloutError)(forced) from error
     if not dry_run:
@@ -86,13 +90,14 @@ def _force_baseline(
     if isinstance(cause, MissingDataError) and not place.flag.exists():
         return None
     wished, epoch = leave_wish(place.queue, who, reason), _lowered_row(place, cause)
+    left = _left(place, wished=wished)
     if epoch is not None:
         cause = StoreError(f"{cause}; the word was lowered all the same, epoch {epoch}")
     if not raised:
-        return f"{cause}; the flag is at the baseline; {_left(wished=wished)}"
+        return f"{cause}; the flag is at the baseline; {left}"
     with FlagClient.from_file(place.flag) as flag:
         attempt = try_baseline(lambda: _publish_or_remove(place.flag), flag, _slice(before), missing_is_fixed=True)
-    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {_left(wished=wished)}"
+    return f"{cause}; {attempt.how}, and {attempt.sentence}; nothing of it is stored: {left}"
 
 
 def _lowered_row(place: Place, cause: SufficeError) -> int | None:
@@ -106,9 +111,9 @@ def _lowered_row(place: Place, cause: SufficeError) -> int | None:
         return None
 
 
-def _left(*, wished: bool) -> str:
+def _left(place: Place, *, wished: bool) -> str:
     if wished:
-        return "the next `suffice rollout cycle` that can write the store carries the rollback out"
+        return f"the next `{place.command('rollout cycle')}` that can write the store carries the rollback out"
     return "nor could word be left: end the runners, or they publish the stage again, and say rollback once more"
 
 

@@ -1,6 +1,6 @@
 """Answers for an operator: what percent am I at, why am I waiting, what would make me advance or roll back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,8 @@ _FAR = 100_000
 class Status:
     """What there is to know about a rollout, from what was stored; nothing is measured anew.
 
-    `rollback_asked` is the sentence of a rollback that was asked for and is not stored.
+    `command` gives what a person types for words like "rollout resume". `rollback_asked` is the sentence of a rollback
+    that was asked for and is not stored.
     """
 
     rollout: str
@@ -46,6 +47,7 @@ class Status:
     updated_at: float
     changed: Sequence[str]
     confidence: float
+    command: Callable[[str], str]
     rollback_asked: str | None
     extra: Mapping[str, Any]
 
@@ -53,6 +55,10 @@ class Status:
     def possible(self) -> tuple[str, ...]:
         """What an operator may say next."""
         return ("rollback",) if self.rollback_asked else legal_commands(self.state)
+
+    def says(self, word: str) -> str:
+        """What a person types for a word of `suffice rollout`, in backticks."""
+        return f"`{self.command(f'rollout {word}')}`"
 
     @property
     def next_cycle_at(self) -> float | None:
@@ -103,6 +109,7 @@ def status_of(operator: Operator) -> Status:
         stored.updated_at,
         changed,
         stored_config(stored.config, stored.id).rollout.acceptance.confidence,
+        operator.place.command,
         operator.rollback_asked,
         extra,
     )
@@ -116,8 +123,14 @@ def _waits_for(operator: Operator, state: State) -> list[str]:
         return [note for note in (receipt and receipt.why, left_to_do(journal, operator.place.config)) if note]
     if state.phase is Phase.ROLLING_BACK:
         stuck = journal.last(Action.NOT_OBSERVED)
-        return [f"the baseline is not observed yet: {stuck.why}"] if stuck else []
-    return [f"a rollback would wait: {OLD_PRIMARY}"] if state.old_primary else []
+        return [f"the baseline is not observed yet: {stuck.why}{_told_how(operator, state)}"] if stuck else []
+    return [f"a rollback would wait: {OLD_PRIMARY}{_told_how(operator, state)}"] if state.old_primary else []
+
+
+def _told_how(operator: Operator, state: State) -> str:
+    """How a person says that the server of the store's old incarnation is gone, where that is waited for."""
+    command = operator.place.command("rollout rollback --reason … --old-primary-is-gone")
+    return f" (`{command}`)" if state.old_primary else ""
 
 
 def plain_status(status: Status) -> dict[str, Any]:
@@ -163,17 +176,17 @@ def advances_when(status: Status) -> list[str]:
     if status.rollback_asked:
         return []
     if state.phase is Phase.PAUSED:
-        return ["a person says `suffice rollout resume`", *_missing(status)]
+        return [f"a person says {status.says('resume')}", *_missing(status)]
     if state.phase is Phase.AWAITING_APPROVAL:
-        return ["a person says `suffice rollout approve`"]
+        return [f"a person says {status.says('approve')}"]
     if state.phase is Phase.HELD_BACK:
-        return ["a person says `suffice rollout resume`, which publishes the stage again"]
+        return [f"a person says {status.says('resume')}, which publishes the stage again"]
     if state.phase is Phase.PENDING:
-        return ["the next cycle (`suffice rollout cycle`) begins the first stage"]
+        return [f"the next cycle ({status.says('cycle')}) begins the first stage"]
     if state.phase is not Phase.PROGRESSING:
         return []
     if stage.approval and not state.approved:
-        return [*_missing(status), "a person approves the stage (`suffice rollout approve`), once all of this is there"]
+        return [*_missing(status), f"a person approves the stage ({status.says('approve')}), once all of this is there"]
     missing = _missing(status)
     return ["the next cycle: the stage is approved"] if state.approved and not missing else missing
 
@@ -210,7 +223,7 @@ def rolls_back_when(status: Status) -> list[str]:
         alarm = next((more for more in range(1, 200) if reached(log_e_above(k + more, n + more, limit), ALARM)), None)
         if alarm is not None:
             sentences.append(f"disagreement: {alarm} more audits that disagree, with none that agree between, would do")
-    return [*sentences, "a person says `suffice rollout rollback --reason …`"]
+    return [*sentences, f"a person says {status.says('rollback --reason …')}"]
 
 
 def pauses_when(status: Status) -> list[str]:

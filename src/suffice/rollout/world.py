@@ -1,5 +1,7 @@
 """Where a rollout in production lives, and what it needs of the world."""
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +13,20 @@ from suffice.rollout.command_checks import Checks
 from suffice.serving.situation import SERVICE, check_service
 from suffice.sources.correction import Correction
 from suffice.store.actions import Action
-from suffice.store.address import store_of
+from suffice.store.address import STORE_URL, shown_url, store_of
 from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal, last_event, last_events
 from suffice.triage.bundle import Faulty as Faulty
 
 RUNNER = "runner"
 """Who acts when no person does."""
+
+_TAKES = {
+    "rollout": ("--queue", "--store", "--service", "--config"),
+    "triage": ("--queue", "--store"),
+    "promote": ("--config",),
+}
+"""The options by which each group of commands is told where a service is."""
 
 Corrections: TypeAlias = Callable[[Mapping[str, Any]], Iterable[Correction]]
 """The corrections of a source, as a rollout has it stored."""
@@ -48,6 +57,21 @@ class Place:
     @property
     def flag(self) -> Path:
         return self.queue / "flag.json"
+
+    def command(self, words: str) -> str:
+        """What a person types for these words about this service, like "rollout status", in the folder that the runner
+        works in: with the options for all that it would not look for there by itself. A URL has no password.
+        """
+        usual = Place()
+        url = shown_url(self.url) if self.url and self.url != os.environ.get(STORE_URL) else ""
+        named = {
+            "--queue": "" if self.queue == usual.queue else str(self.queue),
+            "--store": url,
+            "--service": "" if self.service == usual.service else self.service,
+            "--config": "" if self.config == usual.config else str(self.config),
+        }
+        given = [f"{name} {shlex.quote(named[name])}" for name in _TAKES[words.split()[0]] if named[name]]
+        return " ".join(["suffice", words, *given])
 
     def bundle(self, rollout: str) -> Path:
         """Where the evidence of a rollout goes: one is rolled back at most once."""

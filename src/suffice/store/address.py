@@ -67,6 +67,12 @@ def note_store(queue: Path, url: str) -> None:
         write_atomically(note, text)
 
 
+def shown_url(url: str) -> str:
+    """A database's URL as it may be printed, without the password. Raises StoreError."""
+    address = address_of(url)
+    return url if address.file else address.name
+
+
 def address_of(where: str | Path) -> Address:
     """The address that a path or URL is. Raises StoreAddressError, without a word of what may be a password."""
     if not isinstance(where, str) or "://" not in where:

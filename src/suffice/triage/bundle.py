@@ -67,8 +67,8 @@ class LastView:
 class Rollback:
     """A rollback whose baseline was observed.
 
-    `view` and `cases` are asked only when the bundle is frozen; `cases` gives those of some decisions that can be
-    decided again.
+    `command` gives what a person types for words like "triage show r-1". `view` and `cases` are asked only when the
+    bundle is frozen; `cases` gives those of some decisions that can be decided again.
     """
 
     rollout: str
@@ -76,6 +76,7 @@ class Rollback:
     reason: str
     failed: tuple[GateResult, ...]
     view: Callable[[], LastView]
+    command: Callable[[str], str]
     cases: Callable[[list[DecisionRow]], Cases] = lambda _: ()
 
 
@@ -124,7 +125,9 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "disagreements.jsonl": _lines(cases),
         "events.jsonl": _lines(map(asdict, events)),
         "metrics.json": to_text(counters_of(ledger.each_row(rollout)).snapshot()),
-        "TRIAGE.md": _triage_text(bundle, rollback, len(differing), cases[0]["key"] if cases else None),
+        "TRIAGE.md": _triage_text(
+            bundle, rollback, list(view.outputs), len(differing), cases[0]["key"] if cases else None
+        ),
     }
 
 
@@ -161,12 +164,10 @@ def _plain_case(row: DecisionRow, estimates: Mapping[str, Sequence[float]], faul
     }
 
 
-def _triage_text(bundle: Path, rollback: Rollback, differing: int, first: str | None) -> str:
-    """The triage item, in Markdown: why, which gates, and the commands to begin with."""
-    # A bundle lies in the folder `triage` of its queue.
-    queue, rollout = bundle.parent.parent, shlex.quote(rollback.rollout)
-    there = "" if queue == Path("TemporaryQueue") else f" --queue {shlex.quote(str(queue))}"
-    reproduce = f"suffice triage reproduce {rollout}{there}"
+def _triage_text(bundle: Path, rollback: Rollback, outputs: Sequence[str], differing: int, first: str | None) -> str:
+    """The triage item, in Markdown: why, which gates, what the checks printed, and the commands to begin with."""
+    command, quoted, folder = rollback.command, shlex.quote(rollback.rollout), shlex.quote(str(bundle))
+    again = command(f"triage reproduce {quoted} --key {shlex.quote(first)}") if first else ""
     failed = [f"- {result.gate}: {result.sentence}" for result in rollback.failed]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         rollout=rollback.rollout,
@@ -174,10 +175,11 @@ def _triage_text(bundle: Path, rollback: Rollback, differing: int, first: str | 
         reason=rollback.reason,
         gates="\n".join(failed or ["- none: a person asked for it"]),
         differing=differing,
-        bundle=shlex.quote(str(bundle)),
-        begin=f"{reproduce} --key {shlex.quote(first)}" if first else "# no disagreeing decision can be rebuilt",
-        quoted=rollout,
-        there=there,
+        checked=command(f"triage check {folder}"),
+        begin=again or "# no disagreeing decision can be rebuilt",
+        history=command(f"rollout history --rollout {quoted}"),
+        close=command(f"triage close {quoted} --note 'what it was'"),
+        printed=f"What the checks printed: {', '.join(f'`checks/{name}`' for name in outputs)}.\n\n" if outputs else "",
     )
 
 

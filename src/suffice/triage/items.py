@@ -12,7 +12,7 @@ def read_item(store: Store, item: str) -> TriageItem:
     with store.read() as connection:
         stored = item_of(connection, item)
     if stored is None:
-        raise MissingDataError(f"{store.name}: there is no triage item {item}; suffice triage list shows them")
+        raise MissingDataError(f"{store.name}: there is no triage item {item}; `triage list` shows them")
     return stored
 
 
