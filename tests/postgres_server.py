@@ -83,6 +83,29 @@ class Server:
             shutil.chown(path, "postgres", "postgres")
         self.start()
 
+    @contextmanager
+    def standby(self) -> Iterator["Server"]:
+        """A server on a port of its own that follows this one, until it is promoted."""
+        folder = Path(tempfile.mkdtemp(prefix="suffice-standby-"))
+        try:
+            data, user = folder / "data", {}
+            self.run("pg_basebackup", "--pgdata", data, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+            if os.geteuid() == 0:
+                user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+                for path in (folder, data, *data.rglob("*")):
+                    shutil.chown(path, "postgres", "postgres")
+            server = _started(_programs(), data, self.password, user, (), lambda port: port)
+            try:
+                yield server
+            finally:
+                server.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def promote(self) -> None:
+        """Make a standby a primary."""
+        self.execute("SELECT pg_promote()")
+
     def run(self, program: str, *words: str | Path) -> None:
         """Run one of PostgreSQL's programs about the tests' database, as the role that may do all."""
         where = ["--host", "127.0.0.1", "--port", str(self.port), "--username", ROLE]

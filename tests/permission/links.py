@@ -55,14 +55,15 @@ class Space:
 
 class Proxy:
     """A way from `near` to a server in `far` (None: the namespace of the tests). While it is cut it takes connections
-    and says nothing, as a cut network does; each piece of data comes later by the delay."""
+    and says nothing, as a cut network does; each piece of data comes later by the delay. New connections lead to the
+    `server_port` of their moment."""
 
     prefix: tuple[str, ...] = ()
 
     def __init__(
         self, server_port: int, host: str = "127.0.0.1", *, near: Space | None = None, far: Space | None = None
     ) -> None:
-        self._server_port, self.host, self._far = server_port, host, far
+        self.server_port, self.host, self._far = server_port, host, far
         self._open, self._closed, self._delay = Event(), Event(), 0.0
         self._open.set()
         with _within(near):
@@ -102,7 +103,7 @@ class Proxy:
         self._open.wait()
         try:
             with _within(self._far):
-                far = socket.create_connection(("127.0.0.1", self._server_port))
+                far = socket.create_connection(("127.0.0.1", self.server_port))
         except OSError:
             near.close()
             return

@@ -18,6 +18,7 @@ from store_places import Place
 from suffice.errors import StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
+from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.agent import OLDER_COPY, Agent
 from suffice.serving.fence import Read, may_be_adaptive
 from suffice.store.database import Store, open_store
@@ -450,6 +451,37 @@ def test_the_hosts_files_are_read_with_each_step(store: Store, place: Place, tmp
     publish(tmp_path / "flag.json", Exposure(5, "salt"))
     process.step_read()
     assert process.lowering is None
+    process.close()
+
+
+def test_its_row_says_when_environment_or_files_force_the_baseline(
+    store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: a stage went on, and its hold was credited, while every process was forced to be fixed."""
+    epoch = written(store).epoch
+    process = agent(place, folder=tmp_path)
+
+    def enabled() -> bool:
+        process.step_read()
+        process.step_write()
+        process.step_read()
+        process.step_write()
+        return rows(store)[0].enabled
+
+    assert enabled()
+    monkeypatch.setenv(FORCE_FIXED, "1")
+    assert not enabled()
+    monkeypatch.delenv(FORCE_FIXED)
+    assert enabled()
+    publish(tmp_path / "flag.json", None, epoch=epoch)
+    assert not enabled()
+    publish(tmp_path / "flag.json", None, epoch=epoch - 1)
+    assert enabled()
+    (tmp_path / "rollback.asked").touch()
+    assert not enabled()
+    # Where the word gives nothing, nothing is taken back.
+    written(store, replace(WORD, exposure=None))
+    assert enabled()
     process.close()
 
 

@@ -15,9 +15,10 @@ from serving_world import PLAN, SEED, Flags, N, case
 import permitted
 from suffice.flag.bucketing import buckets
 from suffice.flag.file import publish
+from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, Read
-from suffice.serving.permission import FORCE_FIXED, SECOND_WAIT_SECONDS, Asked, Leased, Told, situation_of
+from suffice.serving.permission import SECOND_WAIT_SECONDS, Asked, Leased, Told, situation_of
 from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.verifier import Verifier

@@ -21,8 +21,8 @@ from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
+from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.counted import counters_of
-from suffice.serving.permission import FORCE_FIXED
 from suffice.serving.situation import Situation
 from suffice.stopping.make import plan
 from suffice.store.database import Store, open_store

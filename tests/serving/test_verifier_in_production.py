@@ -23,8 +23,8 @@ from suffice.config.switch import set_enabled
 from suffice.errors import PlanError, StoreError
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish
+from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.counted import counters_of
-from suffice.serving.permission import FORCE_FIXED
 from suffice.serving.served import Served
 from suffice.serving.verifier import Verifier
 from suffice.stopping.run import Run

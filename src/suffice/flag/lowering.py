@@ -1,20 +1,30 @@
-"""What a host's files say against adaptive decisions: they may lower, and never raise.
+"""What a host says against adaptive decisions, by its environment and by files: they may lower, and never raise.
 
 The flag file is an export of the word. No file is no opinion, and its targeting is not evaluated. A file lowers when it
 puts everybody back or cannot be read, unless it was exported from an older word than the one that is known. The file of
 a rollback that was asked for lowers as long as it is there.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from suffice.errors import DataError
 from suffice.flag.document import epoch_of, from_text
 
+FORCE_FIXED = "SUFFICE_FORCE_FIXED"
+"""The environment variable that, set to 1, forces the baseline whatever word, flag and configuration say; nor is
+anything computed in the shadow. Anything but 0 and nothing counts as 1: who sets it wants the baseline."""
+
 FLAG_FILE = "flag.json"
 ASKED_FILE = "rollback.asked"
 """The file beside the store that says that a rollback was asked for and is not stored; the next cycle carries it
 out."""
+
+
+def forced() -> bool:
+    """Whether the environment forces the baseline."""
+    return os.environ.get(FORCE_FIXED, "") not in ("", "0")
 
 
 @dataclass(frozen=True, slots=True)

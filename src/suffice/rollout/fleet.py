@@ -213,7 +213,7 @@ def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
     foreign = sum(member.enabled and member.plan_id != plan_id for member in understood)
     if not live or disabled + foreign < len(live):
         return None
-    what = [f"{disabled} have adaptive sampling disabled"] if disabled else []
+    what = [f"{disabled} have adaptive sampling disabled, or the baseline forced"] if disabled else []
     what += [f"{foreign} have another plan than {plan_id[:12]}"] if foreign else []
     return f"none of {len(live)} processes can be adaptive: {' and '.join(what)}; restart them with the rollout's"
 

@@ -33,7 +33,7 @@ from threading import Condition, Event, Thread
 from sqlalchemy import Connection
 
 from suffice.errors import DataError, StoreError, StoreTimeout, SufficeError
-from suffice.flag.lowering import Lowering, LoweringFiles
+from suffice.flag.lowering import Lowering, LoweringFiles, forced
 from suffice.serving.fence import BootClock, Read
 from suffice.store.bell import Bell
 from suffice.store.database import AGENT_SECONDS, Store, agents_store, is_current, open_store
@@ -311,7 +311,7 @@ class Agent:
             version=self._version,
             started=self._started,
             plan_id=self._plan_id,
-            enabled=self._enabled,
+            enabled=self._enabled and not forced() and not self._is_lowered(),
             epoch=_epoch(read),
             seen_at=read.store_time if read else None,
             # Of the read, as `seen_at` is: however late this is written, the two tell how this host's clock is off.
@@ -329,6 +329,11 @@ class Agent:
             # A store that answers so may be an empty one, in the place of one that was lost: it is made anew.
             self._prepared = isinstance(error, StoreTimeout)
             raise
+
+    def _is_lowered(self) -> bool:
+        """Whether a file of this host takes back what the word gives."""
+        word, lowering = self.read.known if self.read else None, self.lowering
+        return word is not None and word.exposure is not None and lowering is not None and lowering.outranks(word.epoch)
 
     def _keep_note(self) -> None:
         known = self._note

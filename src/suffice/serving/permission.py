@@ -1,6 +1,5 @@
 """Who answers for a verifier whether a case may be adaptive, and where its decision belongs."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -9,6 +8,7 @@ from sqlalchemy import Connection
 
 from suffice.flag.answer import Flag
 from suffice.flag.evaluation import Evaluator
+from suffice.flag.lowering import forced
 from suffice.serving.agent import Agent
 from suffice.serving.fence import IN_FORCE, Read, may_be_adaptive
 from suffice.serving.situation import Situation
@@ -17,17 +17,8 @@ from suffice.store.words import Word
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
-FORCE_FIXED = "SUFFICE_FORCE_FIXED"
-"""The environment variable that, set to 1, forces the baseline whatever word, flag and configuration say; nor is
-anything computed in the shadow. Anything but 0 and nothing counts as 1: who sets it wants the baseline."""
-
 SECOND_WAIT_SECONDS = 0.25
 """How long a decision waits for the agent's next read, once, when the last one has merely aged out."""
-
-
-def forced() -> bool:
-    """Whether the environment forces the baseline."""
-    return os.environ.get(FORCE_FIXED, "") not in ("", "0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from suffice.config import Config, load
 from suffice.errors import OutputError, PlanError, StoreError, StoreTimeout
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
+from suffice.flag.lowering import FORCE_FIXED, forced
 from suffice.sampling.sampler import of_known_shape
 from suffice.serving.background import FIRST_WORD_SECONDS, Background
 from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
-from suffice.serving.permission import FORCE_FIXED, Asked, Permission, Told, forced
+from suffice.serving.permission import Asked, Permission, Told
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, Situation, check_service
 from suffice.serving.spool import FOLDER, Spool

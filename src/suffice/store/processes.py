@@ -30,7 +30,8 @@ class ProcessRow:
 
     `epoch` is the highest that it has read, `DAMAGED` where the row cannot be understood. `seen_at` is the store's time
     of its last read, and `beat_at` the host's time of the same read (of the row's writing, before the first read).
-    `started` and `left_at` are by the host's clock.
+    `started` and `left_at` are by the host's clock. `enabled` is False also while the host's environment or
+    files force the baseline.
     """
 
     nonce: str
