@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WIDTH_OF_A_FILE = 132
 _SPELLING = "suffice"
 _DAYS_FROM = 3
 COLOURS = {"Successful": "green", "Inconclusive": "yellow", "Error": "magenta", "Failed": "red"}
@@ -80,10 +79,10 @@ def spell_what_is_not_there() -> None:
 
 
 def out() -> "Console":
-    """Standard output; a file or a pipe gets a fixed width and no colours."""
+    """Standard output, for what a terminal is shown."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_OF_A_FILE, color_system=None)
+    return Console()
 
 
 def visible(text: str) -> str:
@@ -138,15 +137,30 @@ def print_marked(line: str, word: str, colour: str) -> None:
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *, left: int = 1) -> None:
     """A table with its first `left` columns left and the others right.
 
-    Where the terminal is too narrow for its longest words, each row is a paragraph instead: no word is ever cut.
+    Where the terminal is too narrow for its longest words, each row is a paragraph instead: no word is ever cut. A file
+    or a pipe gets each row as one line, however long: whatever reads it finds a row by one word of it.
     """
+    heads, cells = [visible(column) for column in columns], [[visible(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        print_lines(title, *_lines(heads, cells, left))
+        return
     from rich.markup import escape
 
-    heads, cells = [visible(column) for column in columns], [[visible(cell) for cell in row] for row in rows]
     console = out()
     console.print(f"[bold]{escape(visible(title))}[/bold]", highlight=False, soft_wrap=True)
     widths = _widths(list(zip(heads, *cells, strict=True)), console.width)
     console.print(_table(heads, cells, widths, left) if widths else _paragraphs(heads, cells))
+
+
+def _lines(heads: list[str], rows: list[list[str]], left: int) -> list[str]:
+    """The rows of a table below its heads, a line each."""
+    table = [[" ".join(cell.split()) for cell in row] for row in (heads, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = (
+        "  ".join(f"{cell:<{width}}" if i < left else f"{cell:>{width}}" for i, (cell, width) in enumerate(columns))
+        for columns in (zip(row, widths, strict=True) for row in table)
+    )
+    return [line.rstrip() for line in lines]
 
 
 def _widths(columns: list[tuple[str, ...]], room: int) -> list[int]:

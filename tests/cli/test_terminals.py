@@ -12,6 +12,7 @@ import typer
 from small_rehearsal import OWN, write
 
 from suffice.cli.main import app, run
+from suffice.terminal import print_table
 
 ENCODINGS = ("ascii", "cp1252", "cp437", "utf-8")
 
@@ -144,6 +145,33 @@ def test_every_command_answers_in_the_letters_that_there_are(
     for (line, _, text), (_, _, plain) in zip(answered, expected, strict=True):
         assert "Traceback" not in text, line
         assert words(text) >= words(plain), line
+
+
+def test_in_a_pipe_each_row_of_a_table_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: gates in a pipe were wrapped at 132 columns, and `grep` found half of a sentence."""
+    sentence = "0 of 120 audits differ (limit 1 %), " * 8
+    rows = [("disagreement", "Inconclusive", sentence), ("flag", "Successful", "as\npublished")]
+
+    def printed(*, terminal: bool) -> list[str]:
+        stream = Stream("utf-8", terminal=terminal)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", stream)
+            patched.setenv("COLUMNS", "80")
+            print_table("Gates", ("gate", "answer", "what it saw"), rows, left=3)
+        return stream.text().splitlines()
+
+    assert printed(terminal=False) == [
+        "Gates",
+        "gate          answer        what it saw",
+        f"disagreement  Inconclusive  {sentence.strip()}",
+        "flag          Successful    as published",
+    ]
+    assert max(map(len, (re.sub(r"\x1b\[[0-9;]*m", "", line) for line in printed(terminal=True)))) <= 80
+
+
+def test_in_a_pipe_numbers_stand_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("By N", ("N", "cases", "saved"), [("8", "1,000", "9.5 %"), ("256", "7", "–")])
+    assert capsys.readouterr().out == "By N\nN    cases  saved\n8    1,000  9.5 %\n256      7      –\n"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

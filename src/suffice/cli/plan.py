@@ -86,7 +86,7 @@ def _parameters(shown: "Plan") -> str:
 
 
 def _print(shown: "Plan") -> None:
-    from suffice.terminal import out, percent, print_table
+    from suffice.terminal import percent, print_lines, print_table
 
     rows = ((str(b.n), _boundary(b.reject_at), _boundary(b.accept_at)) for b in shown.boundaries)
     title = f"Plan {shown.id[:12]}: {shown.rule.name} ({_parameters(shown)}), N = {shown.n}, method {shown.method}"
@@ -94,11 +94,10 @@ def _print(shown: "Plan") -> None:
     where = f"{shown.worst_at} successes of {shown.n}" if hasattr(shown.rule, "threshold") else f"{shown.worst_at} s.e."
     bound = "" if shown.lower_bound is None else f"; the optimum for these looks is at least {shown.lower_bound:.2f}"
     worst, saved = percent(shown.worst_disagreement, 4), percent(1 - shown.uniform_asn / shown.n, 1)
-    lines = (
+    print_lines(
         f"worst disagreement  {worst} at {where} (allowed {_allowed(shown)}; {shown.guarantee})",
         f"average draws       {shown.uniform_asn:.2f} of {shown.n}, {saved} saved{bound}",
     )
-    out().print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _allowed(shown: "Plan") -> str:

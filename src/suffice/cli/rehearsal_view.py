@@ -41,7 +41,7 @@ class _Lines:
         if now != self._last:
             self._last = now
             day = f"day {moment.day:6.2f}"
-            out().print(f"{day}  {now}: {state.why} ({moment.decisions:,} decisions)", soft_wrap=True, highlight=False)
+            print_lines(f"{day}  {now}: {state.why} ({moment.decisions:,} decisions)")
 
 
 def _view(setup: "Setup", moment: "Moment") -> Group:

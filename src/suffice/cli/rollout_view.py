@@ -140,7 +140,8 @@ def _headline(report: Report) -> str:
 
 
 def _print_gates(gates: Sequence[Mapping[str, Any]]) -> None:
-    print_table("Gates", ("gate", "answer", "what it saw"), ((g["gate"], g["outcome"], g["sentence"]) for g in gates))
+    rows = ((gate["gate"], gate["outcome"], gate["sentence"]) for gate in gates)
+    print_table("Gates", ("gate", "answer", "what it saw"), rows, left=3)
 
 
 def _print_list(title: str, sentences: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from suffice.comparison.chunks import Progress
 from suffice.comparison.compare import Comparison, Total, band_edges
 from suffice.config import RegressionGateConfig
 from suffice.errors import ExecutionError, ExitCode
-from suffice.terminal import out, percent, print_table, visible
+from suffice.terminal import percent, print_lines, print_table
 from suffice.verifier.many import CaseResult
 
 SHOWN = 20
@@ -98,8 +98,7 @@ def _print(progress: Progress, source: str, notes: Iterable[str]) -> None:
             "By region", *_by_slice(comparison, "region", [comparison.by_region(i) for i in range(len(summaries))])
         )
     _print_disagreeing(comparison)
-    for note in notes:
-        out().print(visible(note), soft_wrap=True)
+    print_lines(*notes)
 
 
 def _notes(progress: Progress, report: Path | None, *, judged: bool) -> Iterator[str]:
