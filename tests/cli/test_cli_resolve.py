@@ -51,6 +51,30 @@ def test_ledger_and_metrics_hold_what_was_decided(here: Path, capsys: pytest.Cap
     assert sum(row.n for row in rows) == summary["draws"]
 
 
+def test_what_is_not_applied_is_told_and_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "records.csv").write_text("key,value,u,time\nflow,7.5,0.1,2024-03-01\nspan,2,0,\n", encoding="utf-8")
+    measured = "key,target,value,u,time\nm1,flow,9.5,0.1,2024-05-01\n{}m9,span,2.5,0,\n"
+    older = [f"o{day},flow,8.5,0.1,2024-04-0{day}\n" for day in range(1, 8)]
+    (here / "measurements.csv").write_text(measured.format("".join(older)), encoding="utf-8")
+    assert run(["resolve", *OWN, "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert [summary[name] for name in ("corrections", "committed", "stale", "reused")] == [9, 2, 7, 0]
+    *first, rest = err.splitlines()
+    held = "The measurement is older than what the record holds: the record is as it was."
+    assert first == [f"suffice: o{day}: {held} Measured: 2024-04-0{day}; held: 2024-05-01." for day in range(1, 6)]
+    assert rest == "suffice: and 2 more that are stale, or whose key another measurement had"
+
+    (here / "measurements.csv").write_text(measured.format(older[0]).replace("9.5", "9.75"), encoding="utf-8")
+    assert run(["resolve", *OWN, "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert [summary[name] for name in ("corrections", "already", "stale", "reused")] == [3, 2, 0, 1]
+    assert err.startswith("suffice: m1: The key was resolved before, about another measurement")
+    counts = read(here / "TemporaryQueue" / "metrics.json").counts.counters
+    assert (counts[Counter.STALE], counts[Counter.REUSED_KEYS]) == (7, 1)
+
+
 def test_the_chain_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     resolved(capsys)
     assert run(["resolve", "--verify-chain"]) == 0

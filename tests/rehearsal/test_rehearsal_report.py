@@ -180,7 +180,7 @@ def test_the_page_holds_every_stage_gate_and_total(which: str, request: pytest.F
             row = f"{gate['gate'].replace('_', ' ')} {gate['outcome']} {gate['sentence']}"
             assert row in text
     resolved = rehearsed.ending.resolved
-    for name in ("committed", "rolled_back", "invalid", "skipped", "unchanged", "already"):
+    for name in ("committed", "rolled_back", "invalid", "skipped", "unchanged", "stale", "already", "reused"):
         assert f"{name.replace('_', ' ')} {getattr(resolved, name)} " in text
     assert f"{resolved.corrections} arrivals of 100 corrections; {resolved.escalations} target" in text
     assert rehearsed.summary["plan_id"] in text

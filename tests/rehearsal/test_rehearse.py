@@ -86,7 +86,7 @@ def test_the_evidence_of_a_stage_is_its_own(completed: Done) -> None:
 def test_the_numbers_of_the_summary_are_those_of_the_store(completed: Done) -> None:
     summary = completed.summary
     outcomes = [row.outcome for row in completed.resolved]
-    for name in ("committed", "rolled_back", "skipped", "unchanged"):
+    for name in ("committed", "rolled_back", "skipped", "unchanged", "stale"):
         assert summary[name] == outcomes.count(name)
     assert summary["arrivals"] == len(outcomes)
     assert summary["draws"] == sum(row.n for row in completed.rows)

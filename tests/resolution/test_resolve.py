@@ -18,6 +18,7 @@ from suffice.decision.rule import Decision
 from suffice.errors import DataError
 from suffice.flag import answer as flag
 from suffice.resolution.judge import Outcome, Resolution
+from suffice.resolution.provenance import content_of
 from suffice.resolution.resolve import Resolver, Summary, summarise
 from suffice.resolution.review import add_records, close_review
 from suffice.resolution.storm import StormPolicy, replay
@@ -108,7 +109,11 @@ def test_a_rejected_correction_leaves_the_record_and_says_why(store: Store) -> N
     with store.read() as connection:
         last = provenance_of(connection, "t")[-1]
         row = connection.execute(select(resolutions)).one()
-    assert last.payload == {"reason": "rejected after 16 of 256 draws", "restored_version": 1}
+    assert last.payload == {
+        "reason": "rejected after 16 of 256 draws",
+        "restored_version": 1,
+        "content": content_of(FIRST),
+    }
     assert (row.outcome, row.kind, row.strategy) == ("rolled_back", "mis_measurement", "re_measure")
     assert (row.decision, row.n, row.fixed_n, row.arm) == ("rejected", 16, 256, "adaptive")
 
@@ -192,7 +197,7 @@ def test_a_record_that_cannot_be_used_is_refused_with_all_others(store: Store) -
     for bad, sentence in {
         replace(refused, derived_from=(("b", 1.0),)): "derived from b, which is not in the store",
         replace(refused, derived_from=(("a", 0.0),)): "the weight of a is 0.0",
-        replace(refused, u_plus=0.0): "u_plus is 0.0",
+        replace(refused, u_plus=-0.1): "u_plus is -0.1",
     }.items():
         with pytest.raises(DataError, match=f"^sum: .*{sentence}"):
             add_records(store, [good, bad], at=1.0)
@@ -310,7 +315,9 @@ def test_the_summary_counts_every_correction_once(store: Store) -> None:
         summary.invalid,
         summary.skipped,
         summary.unchanged,
+        summary.stale,
         summary.already,
+        summary.reused,
     )
     assert sum(counted) == summary.corrections == 310
     assert summary.already == 10

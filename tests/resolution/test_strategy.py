@@ -34,11 +34,18 @@ def test_each_kind_has_a_strategy_of_its_own() -> None:
 def test_what_each_strategy_changes() -> None:
     expected = {
         Kind.MIS_MEASUREMENT: {**MEASURED, "time": "2001"},
-        Kind.MIS_DESCRIPTION: MEASURED,
+        Kind.MIS_DESCRIPTION: {**MEASURED, "time": "2001"},
         Kind.MIS_ASSOCIATION: {**MEASURED, "time": "2001", "context": "new"},
     }
     for kind, changed in expected.items():
         assert propose(kind, RECORD, CORRECTION, {}) == replace(RECORD, **changed)  # type: ignore[arg-type]
+
+
+def test_a_recomputed_record_is_as_new_as_its_newest_input_whatever_the_offsets() -> None:
+    times = ("2026-11-20T23:30:00-05:00", "2026-11-21T01:00:00+02:00", "")
+    inputs = {f"i{i}": Record(f"i{i}", 1.0, 0.1, 0.1, time=time) for i, time in enumerate(times)}
+    derived = replace(RECORD, derived_from=tuple((target, 1.0) for target in inputs))
+    assert recompute(derived, CORRECTION, inputs).time == times[0]
 
 
 def test_recompute_asks_the_inputs_and_not_the_measurement() -> None:

@@ -261,6 +261,8 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
         Counter.FIXED_SAMPLES: sum(row.n for row in rows if row.arm == "fixed"),
         Counter.ROLLBACKS: 0,
         Counter.ESCALATIONS: 0,
+        Counter.STALE: 0,
+        Counter.REUSED_KEYS: 0,
         Counter.AUDITS: len(audits),
         Counter.DISAGREEMENTS: sum(row.baseline_decision != row.adaptive_decision for row in audits),
         Counter.INVALID: sum(Decision.INVALID in (row.decision, row.baseline_decision) for row in rows),

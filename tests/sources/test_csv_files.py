@@ -123,13 +123,13 @@ def test_spelling_does_not_matter(files: Files, records: str | bytes) -> None:
 
 NAME = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).map(str.strip).filter(bool)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
-POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+SPREAD = st.floats(min_value=0, allow_infinity=False)
 OPTIONAL = st.none() | NAME
 ROW = st.fixed_dictionaries(
     {
         "value": NUMBER,
-        "u_plus": POSITIVE,
-        "u_minus": POSITIVE,
+        "u_plus": SPREAD,
+        "u_minus": SPREAD,
         "context": OPTIONAL,
         "region": OPTIONAL,
         "time": OPTIONAL,
@@ -157,6 +157,7 @@ def test_what_was_written_is_what_is_read(
             region=row["region"] or records[aim]["region"],
             record_context=records[aim]["context"],
             measurement_context=row["context"],
+            record_time=records[aim]["time"] or "",
         )
         for key, (aim, row) in measurements.items()
     ]
@@ -242,11 +243,16 @@ BAD_RECORDS: list[tuple[str, str, str]] = [
     (HEADER, "p,1e999,1", "line 2, column value: '1e999'; allowed: a finite number"),
     (HEADER, "p,1,nan", "line 2, column u: 'nan'; allowed: a finite number"),
     (HEADER, "p,1,inf", "line 2, column u: 'inf'; allowed: a finite number"),
-    (HEADER, "p,1,0", "line 2, column u: '0'; allowed: greater than 0"),
-    (HEADER, "p,1,-0.5", "line 2, column u: '-0.5'; allowed: greater than 0"),
-    (HEADER, "p,1,1e-999", "line 2, column u: '1e-999'; allowed: greater than 0"),
-    ("key,value,u_plus,u_minus", "p,1,1,0", "line 2, column u_minus: '0'; allowed: greater than 0"),
-    ("key,value,u_plus,u_minus", "p,1,-1,1", "line 2, column u_plus: '-1'; allowed: greater than 0"),
+    (HEADER, "p,1,-0.5", "line 2, column u: '-0.5'; allowed: 0 (exact), or greater"),
+    (HEADER, "p,1,1e-999", "line 2, column u: '1e-999'; allowed: 0 (exact), or greater"),
+    (
+        HEADER,
+        "p,1,1E-9999999999999999999",
+        "line 2, column u: '1E-9999999999999999999'; allowed: 0 (exact), or greater",
+    ),
+    (HEADER, "p,1,-1e-999", "line 2, column u: '-1e-999'; allowed: 0 (exact), or greater"),
+    ("key,value,u_plus,u_minus", "p,1,1,-1", "line 2, column u_minus: '-1'; allowed: 0 (exact), or greater"),
+    ("key,value,u_plus,u_minus", "p,1,-1,1", "line 2, column u_plus: '-1'; allowed: 0 (exact), or greater"),
     # Rows
     (HEADER, 'p,1,1\nq,1,"1', "line 3: is not CSV: unexpected end of data"),
     (HEADER, 'p,1,1\nq,1,"1"1', "line 3: is not CSV: ',' expected after '\"'"),
@@ -264,8 +270,8 @@ def test_measurements_that_cannot_be_used(files: Files, header: str, rows: str, 
 
 
 def test_a_line_break_in_a_cell_moves_the_lines_below_it(files: Files) -> None:
-    message = files.refusal(records='key,value,u,context\np,1,1,"two\nlines"\nq,1,0,"two\nlines"\n')
-    assert message == f"{files.records}, line 4, column u: '0'; allowed: greater than 0"
+    message = files.refusal(records='key,value,u,context\np,1,1,"two\nlines"\nq,1,-1,"two\nlines"\n')
+    assert message == f"{files.records}, line 4, column u: '-1'; allowed: 0 (exact), or greater"
 
 
 def test_a_key_that_stands_twice(files: Files) -> None:

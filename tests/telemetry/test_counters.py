@@ -9,6 +9,7 @@ from suffice.telemetry.counters import Counter, Counters, Counts
 NAMES = """
 resolution_adaptive_used_total resolution_adaptive_samples_total resolution_adaptive_early_stop_total
 resolution_fixed_samples_total resolution_rollbacks_total resolution_rollback_storm_escalations_total
+resolution_stale_total resolution_reused_keys_total
 verifier_audits_total verifier_disagreements_total verifier_invalid_total verifier_fallbacks_total
 """
 

@@ -85,7 +85,8 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
         f"{summary['draws']:,} draws where fixed takes "
         f"{summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",
         f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
-        f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",
+        + (f"{summary['stale']:,} stale, " if summary["stale"] else "")
+        + f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",
         f"flag answers {summary['flag']}",
     ]
     if summary["bundle"]:

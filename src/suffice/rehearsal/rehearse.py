@@ -386,6 +386,7 @@ class _Rehearsal:
         counters = counters_of(Ledger(self.store).each_row(self.operator.current.id))
         counters.add(Counter.ROLLBACKS, resolved.rolled_back)
         counters.add(Counter.ESCALATIONS, resolved.escalations)
+        counters.add(Counter.STALE, resolved.stale)
         flush(counters, self.setup.file("metrics.json"))
 
 

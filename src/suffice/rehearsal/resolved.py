@@ -9,7 +9,7 @@ from suffice.store.schema import records, resolutions
 
 
 def resolved(store: Store) -> Summary:
-    """The summary of all corrections in the store; none of them is counted as `already`."""
+    """The summary of all corrections in the store; none of them is counted as `already` or `reused`."""
     c = resolutions.c
     query = select(c.outcome, func.count(), func.sum(c.n), func.sum(c.fixed_n)).group_by(c.outcome)
     review = select(func.count()).where(records.c.status == Status.NEEDS_REVIEW.value)

@@ -39,6 +39,7 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
         "rolled_back": ending.resolved.rolled_back,
         "skipped": ending.resolved.skipped,
         "unchanged": ending.resolved.unchanged,
+        "stale": ending.resolved.stale,
         "escalations": ending.resolved.escalations,
         "decisions": sum(counted.decisions for counted in ending.stages.values()),
         "draws": ending.resolved.draws,

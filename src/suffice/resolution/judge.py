@@ -11,6 +11,7 @@ from suffice.resolution.storm import StormPolicy, StormState
 from suffice.resolution.strategy import STRATEGIES, Inputs, Strategy, propose
 from suffice.sampling.sampler import Pair
 from suffice.sources.correction import Correction, Estimate
+from suffice.sources.times import is_older
 from suffice.store.records import Record, Status
 from suffice.verifier.case import Case
 
@@ -39,7 +40,11 @@ class Outcome(Enum):
     INVALID = "A draw was NaN or infinite, nothing could be decided: the record is as it was."
     SKIPPED = "The record needs review: nothing is applied to it until a person closes the review."
     UNCHANGED = "Record and measurement have the same value: there is nothing to correct."
+    STALE = "The measurement is older than what the record holds: the record is as it was."
     ALREADY = "The correction was resolved before; it is not applied twice."
+    REUSED = (
+        "The key was resolved before, about another measurement: nothing is applied. Give this one a key of its own."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,10 @@ class Resolution:
     def reason(self) -> str:
         """Why this became of it, in a sentence with its numbers."""
         if self.verdict is None:
-            return self.outcome.value
+            sentence: str = self.outcome.value
+            if self.outcome is Outcome.STALE:
+                sentence = f"{sentence} Measured: {self.correction.time}; held: {self.before.time}."
+            return sentence
         decided = f"{self.verdict.decision.value} after {self.verdict.n} of {self.verdict.fixed_n} draws"
         if self.outcome is Outcome.ROLLED_BACK and self.verdict.decision is Decision.ACCEPTED:
             return f"{decided}, but the proposal moves away from the measurement"
@@ -85,7 +93,14 @@ class Resolution:
 def first_record(correction: Correction) -> Record:
     """The record of a target that the store does not know yet, as the correction gives it."""
     record = correction.record
-    return Record(correction.target, record.value, record.u_plus, record.u_minus, correction.record_context)
+    return Record(
+        correction.target,
+        record.value,
+        record.u_plus,
+        record.u_minus,
+        correction.record_context,
+        correction.record_time,
+    )
 
 
 def judge(
@@ -95,10 +110,13 @@ def judge(
 
     Validation compares the proposal with the correction's own record, not with the store's. So a correction that was
     rejected does not change the pair of the next one. It calls `verify` at most once, and only where something is
-    proposed. A proposal that moves away from the measurement is never committed, whatever is decided.
+    proposed. A proposal that moves away from the measurement is never committed, whatever is decided, and neither is a
+    measurement that is older than what the record holds.
     """
     before = known or first_record(correction)
     untouched = Resolution(correction, Outcome.UNCHANGED, before, before, first_seen=known is None)
+    if is_older(correction.time, before.time):
+        return replace(untouched, outcome=Outcome.STALE)
     if not is_mismatch(correction):
         return untouched
     if before.status is Status.NEEDS_REVIEW:

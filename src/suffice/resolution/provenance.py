@@ -1,11 +1,18 @@
-"""The steps of a resolution as events of the provenance chain."""
+"""The steps of a resolution as events of the provenance chain, and what the chain knows of a key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Any
 
+from sqlalchemy import Connection, select
+
+from suffice import strict_json
 from suffice.resolution.judge import Outcome, Resolution
+from suffice.sources.correction import Correction
+from suffice.store.chain import canonical
 from suffice.store.events import ProvenanceEvent
 from suffice.store.records import Record
+from suffice.store.schema import provenance, resolutions
 
 
 def events(resolution: Resolution, at: float) -> list[ProvenanceEvent]:
@@ -26,6 +33,28 @@ def values(record: Record) -> dict[str, Any]:
         "time": record.time,
         "version": record.version,
     }
+
+
+def content_of(correction: Correction) -> str:
+    """A hash of the measurement: its target, value, uncertainties, context and time.
+
+    The record is not part of it: it may have changed since, and the measurement is the same one.
+    """
+    measured = correction.measurement
+    content = [correction.target, measured.value, measured.u_plus, measured.u_minus]
+    plain = canonical([*content, correction.measurement_context, correction.time])
+    return blake2b(plain.encode(), digest_size=16).hexdigest()
+
+
+def resolved_content(connection: Connection, keys: Sequence[str]) -> dict[str, str | None]:
+    """Those of the keys that were resolved, each with its `content_of`; None where an earlier version kept none."""
+    kept = (provenance.c.correction_key == resolutions.c.correction_key) & (provenance.c.event == resolutions.c.outcome)
+    query = (
+        select(resolutions.c.correction_key, provenance.c.payload)
+        .join_from(resolutions, provenance, kept, isouter=True)
+        .where(resolutions.c.correction_key.in_(keys))
+    )
+    return {key: strict_json.loads(payload or "{}").get("content") for key, payload in connection.execute(query)}
 
 
 def _steps(resolution: Resolution) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -60,4 +89,8 @@ def _steps(resolution: Resolution) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _closing(resolution: Resolution) -> dict[str, Any]:
     restored = resolution.outcome in (Outcome.ROLLED_BACK, Outcome.INVALID)
-    return {"reason": resolution.reason, "restored_version" if restored else "version": resolution.after.version}
+    return {
+        "reason": resolution.reason,
+        "restored_version" if restored else "version": resolution.after.version,
+        "content": content_of(resolution.correction),
+    }

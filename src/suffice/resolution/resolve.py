@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Self, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from suffice.errors import StoreConflict
 from suffice.resolution.judge import Outcome, Resolution, Validation, Verify, first_record, judge
-from suffice.resolution.provenance import events
+from suffice.resolution.provenance import content_of, events, resolved_content
 from suffice.resolution.storm import StormPolicy
 from suffice.serving.verifier import Verifier
 from suffice.sources.correction import Correction
@@ -24,6 +24,12 @@ BATCH = 256
 """Corrections a transaction: so many that commits cost little, so few that a kill loses a moment's work."""
 
 _TRIES = 5
+_KNOWN = (Outcome.ALREADY, Outcome.REUSED)
+_COUNTERS = {
+    Outcome.ROLLED_BACK: Counter.ROLLBACKS,
+    Outcome.STALE: Counter.STALE,
+    Outcome.REUSED: Counter.REUSED_KEYS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,9 @@ class Summary:
     invalid: int = 0
     skipped: int = 0
     unchanged: int = 0
+    stale: int = 0
     already: int = 0
+    reused: int = 0
     escalations: int = 0
     draws: int = 0
     fixed_draws: int = 0
@@ -64,8 +72,9 @@ class Resolver:
     ledger rows) is kept before anything is built on it. A kill at any moment leaves whole batches. The next start skips
     what is done, and asks `verify` again about the rest, with the same keys.
     `clock` gives seconds since the epoch. `scope` is stored with each resolution (a rollout and pass, or "").
-    `counters` counts the rollbacks and escalations of batches that are written. `fence` is asked in the transaction
-    whether adaptive decisions may still be acted on: those that may not are decided anew by the baseline.
+    `counters` counts what came of batches that are written: rollbacks, escalations, stale measurements and reused keys.
+    `fence` is asked in the transaction whether adaptive decisions may still be acted on: those that may not are decided
+    anew by the baseline.
     """
 
     store: Store
@@ -97,8 +106,9 @@ class Resolver:
     def resolve(self, corrections: Iterable[Correction]) -> Iterator[Resolution]:
         """Resolve corrections in their order, and yield each once its batch is committed.
 
-        A correction whose key was resolved before, here or earlier, is ALREADY and changes nothing. Several processes
-        may resolve on one store: when another one gets in the way of a batch, the batch is judged again.
+        A correction whose key was resolved before, here or earlier, changes nothing: it is ALREADY, or REUSED where the
+        measurement is another one (`provenance.content_of`). Several processes may resolve on one store: when another
+        one gets in the way of a batch, the batch is judged again.
         Raises StoreError, with nothing of the batch written, and whatever `verify` raises.
         """
         source = iter(corrections)
@@ -120,26 +130,27 @@ class Resolver:
 
     def _attempt(self, chunk: Sequence[Correction], decided: "_Decided") -> list[Resolution]:
         with self.store.read() as connection:
-            resolved = _resolved(connection, chunk)
+            resolved = resolved_content(connection, [correction.key for correction in chunk])
             known = load_records(connection, (correction.target for correction in chunk))
             known = {**load_inputs(connection, known.values()), **known}
         judged = [self._judge(correction, known, resolved, decided) for correction in chunk]
-        fresh = [resolution for resolution in judged if resolution.outcome is not Outcome.ALREADY]
+        fresh = [resolution for resolution in judged if resolution.outcome not in _KNOWN]
         if fresh:
             self.flush()
             self._write(fresh, decided)
-            self._count(fresh, decided)
+        self._count(judged, decided)
         return judged
 
     def _judge(
-        self, correction: Correction, known: dict[str, Record], resolved: set[str], decided: "_Decided"
+        self, correction: Correction, known: dict[str, Record], resolved: dict[str, str | None], decided: "_Decided"
     ) -> Resolution:
         record = known.get(correction.target)
         if correction.key in resolved:
             as_is = record or first_record(correction)
-            return Resolution(correction, Outcome.ALREADY, as_is, as_is)
+            same = resolved[correction.key] in (None, content_of(correction))
+            return Resolution(correction, Outcome.ALREADY if same else Outcome.REUSED, as_is, as_is)
         resolution = judge(record, correction, known, decided, self.policy)
-        resolved.add(correction.key)
+        resolved[correction.key] = content_of(correction)
         known[correction.target] = resolution.after
         return resolution
 
@@ -161,13 +172,13 @@ class Resolver:
             if case.key in decided.before:
                 fence.replace_row(connection, case, anew)
 
-    def _count(self, fresh: Sequence[Resolution], decided: "_Decided") -> None:
+    def _count(self, judged: Sequence[Resolution], decided: "_Decided") -> None:
         if self.fence is not None:
             for key, before in decided.before.items():
                 self.fence.count_anew(*decided.served[key], before=before)
-        rolled_back = sum(resolution.outcome is Outcome.ROLLED_BACK for resolution in fresh)
-        self.counters.add(Counter.ROLLBACKS, rolled_back)
-        self.counters.add(Counter.ESCALATIONS, sum(resolution.escalated for resolution in fresh))
+        for outcome, counter in _COUNTERS.items():
+            self.counters.add(counter, sum(resolution.outcome is outcome for resolution in judged))
+        self.counters.add(Counter.ESCALATIONS, sum(resolution.escalated for resolution in judged))
 
 
 class _TakenBack(Exception):
@@ -209,12 +220,6 @@ def summarise(resolved: Iterable[Resolution]) -> Summary:
     for resolution in resolved:
         summary = summary.plus(resolution)
     return summary
-
-
-def _resolved(connection: Connection, chunk: Sequence[Correction]) -> set[str]:
-    keys = [correction.key for correction in chunk]
-    query = select(resolutions.c.correction_key).where(resolutions.c.correction_key.in_(keys))
-    return set(connection.execute(query).scalars())
 
 
 def _changes(resolution: Resolution) -> list[Change]:

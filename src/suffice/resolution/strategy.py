@@ -7,6 +7,7 @@ from math import fsum, sqrt
 
 from suffice.resolution.classify import Kind
 from suffice.sources.correction import Correction
+from suffice.sources.times import newest
 from suffice.store.records import Record
 
 Inputs = Mapping[str, Record]
@@ -36,13 +37,9 @@ def propose(kind: Kind, record: Record, correction: Correction, inputs: Inputs) 
 
 
 def re_measure(record: Record, correction: Correction, _: Inputs) -> Record:
-    """Value, uncertainties and time of the measurement, a newer observation; the context stays."""
-    return replace(_with_measurement(record, correction), time=correction.time)
-
-
-def update(record: Record, correction: Correction, _: Inputs) -> Record:
-    """Value and uncertainties of the measurement, which tells the same observation better; time and context stay."""
-    return _with_measurement(record, correction)
+    """Value, uncertainties and time of the measurement; the context stays."""
+    measured = correction.measurement
+    return replace(record, value=measured.value, u_plus=measured.u_plus, u_minus=measured.u_minus, time=correction.time)
 
 
 def relink(record: Record, correction: Correction, _: Inputs) -> Record:
@@ -63,13 +60,8 @@ def recompute(record: Record, _: Correction, inputs: Inputs) -> Record:
         value=fsum(weight * part.value for weight, part in terms),
         u_plus=_root_sum_square(upper),
         u_minus=_root_sum_square(lower),
-        time=max(part.time for _, part in terms),
+        time=newest(part.time for _, part in terms),
     )
-
-
-def _with_measurement(record: Record, correction: Correction) -> Record:
-    measured = correction.measurement
-    return replace(record, value=measured.value, u_plus=measured.u_plus, u_minus=measured.u_minus)
 
 
 def _root_sum_square(parts: list[float]) -> float:
@@ -78,7 +70,7 @@ def _root_sum_square(parts: list[float]) -> float:
 
 _PROPOSE: dict[Strategy, Callable[[Record, Correction, Inputs], Record]] = {
     Strategy.RE_MEASURE: re_measure,
-    Strategy.UPDATE: update,
+    Strategy.UPDATE: re_measure,
     Strategy.RELINK: relink,
     Strategy.RECOMPUTE: recompute,
 }

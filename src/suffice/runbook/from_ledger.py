@@ -12,7 +12,7 @@ from suffice.store.words import read_word
 from suffice.telemetry.counters import Counter, Counters, Counts
 from suffice.telemetry.metrics_file import LEDGER, Metrics
 
-_ELSEWHERE = (Counter.ROLLBACKS, Counter.ESCALATIONS)
+_ELSEWHERE = (Counter.ROLLBACKS, Counter.ESCALATIONS, Counter.STALE, Counter.REUSED_KEYS)
 """What happened to records is counted where they are corrected; a decision's row says nothing of it."""
 
 

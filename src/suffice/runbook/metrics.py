@@ -48,6 +48,8 @@ class Summary:
     invalid: int
     rollbacks: int | None
     escalations: int | None
+    stale: int | None
+    reused_keys: int | None
     fallbacks: int
 
     @property
@@ -142,6 +144,8 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
         invalid=counts[Counter.INVALID],
         rollbacks=None if in_ledger else counts[Counter.ROLLBACKS],
         escalations=None if in_ledger else counts[Counter.ESCALATIONS],
+        stale=None if in_ledger else counts[Counter.STALE],
+        reused_keys=None if in_ledger else counts[Counter.REUSED_KEYS],
         fallbacks=counts[Counter.FALLBACKS],
     )
 
@@ -193,6 +197,8 @@ def _cells(summary: Summary) -> tuple[tuple[str, str], ...]:
         ("invalid", _count(summary.invalid)),
         ("rollbacks", _count(summary.rollbacks)),
         ("escalations", _count(summary.escalations)),
+        ("stale measurements", _count(summary.stale)),
+        ("reused keys", _count(summary.reused_keys)),
         ("fallbacks", _count(summary.fallbacks)),
     )
 

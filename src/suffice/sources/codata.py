@@ -28,9 +28,9 @@ def corrections() -> list[Correction]:
 def revisions() -> Revisions:
     """Each constant with its value in the next revision, 2006 to 2022, by revision and name.
 
-    Constants are matched by SciPy's name; one that was renamed is not. A value that is or becomes exact has no
-    distribution and is left out, as is one whose unit changed. Raises MissingDataError when SciPy no longer has the
-    tables.
+    Constants are matched by SciPy's name; one that was renamed is not. A value that is or becomes exact is a
+    definition and no measurement, and is left out, as is one whose unit changed. Raises MissingDataError when SciPy no
+    longer has the tables.
     """
     tables = [(year, _table(year)) for year in YEARS]
     corrections, exact, other_unit = [], 0, 0

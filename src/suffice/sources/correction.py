@@ -11,7 +11,7 @@ from suffice.verifier.case import Case
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its upper and lower standard uncertainty, both positive. Raises DataError otherwise."""
+    """A value with its upper and lower standard uncertainty, 0 where it is exact. Raises DataError otherwise."""
 
     value: float
     u_plus: float
@@ -21,11 +21,11 @@ class Estimate:
         if not isfinite(self.value):
             raise DataError(f"value is {self.value}; it must be finite")
         for name, u in (("u_plus", self.u_plus), ("u_minus", self.u_minus)):
-            if not (isfinite(u) and u > 0):
-                raise DataError(f"{name} is {u}; it must be finite and greater than 0")
+            if not (isfinite(u) and u >= 0):
+                raise DataError(f"{name} is {u}; it must be finite, and 0 or more")
 
     def distribution(self) -> Distribution:
-        """Normal when both uncertainties are equal, split normal otherwise."""
+        """Normal when both uncertainties are equal (a constant when they are 0), split normal otherwise."""
         if self.u_plus == self.u_minus:
             return Normal(self.value, self.u_plus)
         return SplitNormal(self.value, self.u_minus, self.u_plus)
@@ -35,8 +35,8 @@ class Estimate:
 class Correction:
     """A record and a later measurement of the same target; `key` is unique in its source.
 
-    `time` orders the corrections of a source (a year, or any sortable text); contexts that differ hint at a measurement
-    of something else.
+    `time` is that of the measurement, `record_time` that of the record: a year, or ISO 8601 (`sources.times`). Contexts
+    that differ hint at a measurement of something else.
     """
 
     key: str
@@ -47,6 +47,7 @@ class Correction:
     region: str | None = None
     record_context: str | None = None
     measurement_context: str | None = None
+    record_time: str = ""
 
     def case(self) -> Case:
         """The case that asks whether a drawn pair moves in the claimed direction, the sign of measurement − record."""

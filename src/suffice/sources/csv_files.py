@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from math import isfinite
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def _correction(records: dict[str, _Row], row: _Row, where: Path) -> Correction:
         region=row.region or record.region,
         record_context=record.context,
         measurement_context=row.context,
+        record_time=record.time,
     )
 
 
@@ -83,7 +85,7 @@ def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
     if not cell["key"]:
         raise DataError(f"{place}, column key: is empty; each row needs a key")
     upper, lower = ("u", "u") if "u" in cell else ("u_plus", "u_minus")
-    estimate = Estimate(_number(place, cell, "value"), _positive(place, cell, upper), _positive(place, cell, lower))
+    estimate = Estimate(_number(place, cell, "value"), _spread(place, cell, upper), _spread(place, cell, lower))
     return _Row(
         key=cell["key"],
         estimate=estimate,
@@ -104,10 +106,11 @@ def _number(place: str, cell: dict[str, str], column: str) -> float:
     return value
 
 
-def _positive(place: str, cell: dict[str, str], column: str) -> float:
+def _spread(place: str, cell: dict[str, str], column: str) -> float:
     value = _number(place, cell, column)
-    if value <= 0:
-        raise DataError(f"{place}, column {column}: {cell[column]!r}; allowed: greater than 0")
+    # A spread too small for a double would make the value exact.
+    if value < 0 or (value == 0 and Decimal(cell[column].lower().partition("e")[0]) != 0):
+        raise DataError(f"{place}, column {column}: {cell[column]!r}; allowed: 0 (exact), or greater")
     return value
 
 

@@ -15,6 +15,8 @@ class Counter(StrEnum):
     FIXED_SAMPLES = "resolution_fixed_samples_total"
     ROLLBACKS = "resolution_rollbacks_total"
     ESCALATIONS = "resolution_rollback_storm_escalations_total"
+    STALE = "resolution_stale_total"
+    REUSED_KEYS = "resolution_reused_keys_total"
     AUDITS = "verifier_audits_total"
     DISAGREEMENTS = "verifier_disagreements_total"
     INVALID = "verifier_invalid_total"
