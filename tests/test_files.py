@@ -1,8 +1,10 @@
 """Whole files or none."""
 
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,12 @@ import pytest
 
 import suffice
 from store_places import ROW
-from suffice.errors import DataError, OutputError
-from suffice.files import check_writable, replacing, write_atomically
+from suffice.cli.main import run
+from suffice.errors import DataError, ExitCode, OutputError
+from suffice.files import check_writable, read_whole, replacing, write_atomically
 from suffice.flag.document import Exposure
-from suffice.flag.file import publish
+from suffice.flag.file import publish, published
+from suffice.flag.lowering import LoweringFiles
 from suffice.locks import process_lock
 from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.serving.spool import Spool
@@ -239,3 +243,93 @@ def test_a_format_that_is_not_written_from_the_first_byte_to_the_last_goes_throu
     command_line(folder, "--out pipe & cat pipe > whole.parquet; wait")
     assert pq.read_table(folder / "whole.parquet").num_rows == 2
     assert (folder / "pipe").is_fifo()
+
+
+READING = (
+    ["metrics", "--reports-dir", "here", "--metrics-file", "pipe"],
+    ["gate", "--reports-dir", "here", "--metrics-file", "pipe"],
+    ["gate", "--config", "here/pipe"],
+    ["plan", "--config", "here/pipe"],
+    ["compare", "--config", "here/pipe"],
+    ["rollout", "start", "--config", "here/pipe"],
+    ["sweep", "--grid-file", "here/pipe", "--out-dir", "out"],
+    ["verify-sweep", "--sweep-dir", "here"],
+    ["triage", "check", "here/bundle"],
+    ["triage", "reproduce", "here/bundle"],
+)
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: " ".join(words[:2]))
+def test_a_pipe_where_a_file_is_read_whole_is_refused_and_not_waited_for(
+    folder: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen: `suffice gate --metrics-file FIFO` waited without end."""
+    monkeypatch.chdir(folder.parent)
+    (folder / "bundle").mkdir()
+    for name in ("pipe", "sweep_results.csv", "bundle/MANIFEST", "bundle/disagreements.jsonl"):
+        os.mkfifo(folder / name)
+    late = Thread(target=_let_go_of, args=(folder,), daemon=True)
+    late.start()
+    assert run(words) == (ExitCode.CANNOT_TELL if words[:2] == ["gate", "--reports-dir"] else ExitCode.FAILS)
+    printed = capsys.readouterr()
+    assert "it is no plain file" in printed.err + printed.out
+    (folder / "done").touch()
+    late.join()
+
+
+def _let_go_of(folder: Path) -> None:
+    """After ten seconds, or when the test is done, end whoever waits for a pipe: it fails then instead of hanging."""
+    for _ in range(200):
+        if (folder / "done").exists():
+            return
+        time.sleep(0.05)
+    for pipe in folder.rglob("*"):
+        if pipe.is_fifo():
+            os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_what_is_read_whole_is_a_plain_file_or_what_is_open_already(folder: Path) -> None:
+    (folder / "file").write_text("ä\r\n", encoding="utf-8", newline="")
+    (folder / "link").symlink_to("file")
+    assert read_whole(folder / "file") == read_whole(folder / "link") == "ä\r\n".encode()
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(b"from a shell")
+    assert read_whole(Path(f"/dev/fd/{reading}")) == b"from a shell"
+    os.close(reading)
+    os.mkfifo(folder / "pipe")
+    (folder / "around").symlink_to("pipe")
+    with socket(AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+        for other in (folder / "pipe", folder / "around", folder / "socket", Path("/dev/zero")):
+            with pytest.raises(OSError, match="it is no plain file"):
+                read_whole(other)
+    with pytest.raises(IsADirectoryError):
+        read_whole(folder)
+    with pytest.raises(FileNotFoundError):
+        read_whole(folder / "nothing")
+
+
+def test_no_module_reads_a_file_whole_by_itself() -> None:
+    """But for what the package itself has, and what is known to be a plain file."""
+    package = Path(suffice.__file__).parent
+    reading = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"\.read_(text|bytes)\(", path.read_text(encoding="utf-8"))
+    }
+    assert reading == {
+        "files.py",
+        "runbook/scenarios/run.py",
+        "triage/bundle.py",
+        "triage/manifest.py",
+        "verifier/kernel_cache.py",
+    }
+
+
+def test_a_flag_that_is_a_pipe_keeps_no_decision_waiting(folder: Path) -> None:
+    os.mkfifo(folder / "flag.json")
+    with pytest.raises(DataError, match=r"flag\.json: the flag file cannot be read: it is no plain file"):
+        published(folder / "flag.json")
+    lowering = LoweringFiles(folder).read()
+    assert lowering is not None and lowering.why.endswith("flag.json: cannot be read: it is no plain file")

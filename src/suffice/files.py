@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writing."""
+"""Whole files or none: reading, and atomic writing."""
 
 import glob
 import os
@@ -34,6 +34,17 @@ def followed(path: Path) -> Path:
 def _is_open(path: Path) -> bool:
     """Whether a path names what the process has open already, like /dev/stdout: it is written to, whatever it is."""
     return path.absolute().as_posix().startswith(("/dev/std", "/dev/fd/", "/proc/"))
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of a plain file, or of what the process has open already (`/dev/stdin`, the shell's `<(…)`).
+
+    Raises OSError, for a pipe, a socket or a device too: one that nobody writes to would be waited for without end, and
+    some have no end.
+    """
+    if not _is_open(path) and not (S_ISREG(mode := path.stat().st_mode) or S_ISDIR(mode)):
+        raise OSError("it is no plain file")
+    return path.read_bytes()
 
 
 def write_atomically(

@@ -11,6 +11,7 @@ from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
 from suffice.errors import ExitCode
+from suffice.files import read_whole
 from suffice.terminal import print_lines, print_table
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def show(item: Item, *, where: options.StoreOptions) -> Answer:
     """
     chosen = _item(item, where)
     file = Path(chosen.bundle) / "TRIAGE.md"
-    text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else None
+    text = read_whole(file).decode().rstrip("\n") if file.is_file() else None
     closed = () if chosen.open else (f"Closed by {chosen.closed_by}: {chosen.note}", "")
     missing = f"{chosen.id} ({chosen.stage}): {chosen.reason}\nIts bundle {chosen.bundle} is not there any more."
     return Answer(

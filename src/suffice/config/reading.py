@@ -20,6 +20,7 @@ from suffice.config.retired import without_retired
 from suffice.config.sections import Config, DeterminismConfig
 from suffice.config.types import Allowed
 from suffice.errors import ConfigError
+from suffice.files import read_whole
 
 NEAR_MISS = 0.85
 """How like one of our names (difflib's ratio) a foreign name must be to be taken for a slip of the pen.
@@ -58,8 +59,7 @@ def parse(text: str, where: str) -> Config:
 
 def read(path: Path) -> str:
     try:
-        # Not read_text: it would turn CRLF into LF, and set_enabled could not give back what it was given.
-        return path.read_bytes().decode()
+        return read_whole(path).decode()
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except OSError as error:

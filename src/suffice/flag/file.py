@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from suffice.errors import DataError, MissingDataError, OutputError, SufficeError
-from suffice.files import PRIVATE, write_atomically
+from suffice.files import PRIVATE, read_whole, write_atomically
 from suffice.flag.document import Exposure, from_text, in_words, to_text
 
 _STEPS_NS = (1_000_000, 2_000_000_000)
@@ -57,7 +57,7 @@ def published(path: Path) -> Exposure | None:
     Raises MissingDataError when there is no such file, DataError when it holds anything that `publish` does not write.
     """
     try:
-        text = path.read_bytes().decode("ascii")
+        text = read_whole(path).decode("ascii")
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: there is no flag file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -95,7 +95,7 @@ def _write_newer(path: Path, text: str, earlier: int, now_ns: Callable[[], int])
 
 def _check(path: Path, text: str) -> None:
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise OutputError(f"{path}: published, but it cannot be read back: {error.strerror or error}") from error
     if content != text.encode():

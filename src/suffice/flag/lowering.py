@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suffice.errors import DataError
+from suffice.files import read_whole
 from suffice.flag.document import epoch_of, from_text
 
 FORCE_FIXED = "SUFFICE_FORCE_FIXED"
@@ -74,7 +75,7 @@ def _signature(path: Path) -> object:
 
 def _lowering(path: Path) -> Lowering | None:
     try:
-        text = path.read_bytes().decode("ascii")
+        text = read_whole(path).decode("ascii")
         exposure = from_text(text, str(path))
     except FileNotFoundError:
         return None

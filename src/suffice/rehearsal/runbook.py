@@ -8,6 +8,7 @@ from typing import Any
 
 from suffice import strict_json
 from suffice.errors import OutputError
+from suffice.files import read_whole
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.phases import Phase
@@ -71,7 +72,7 @@ class Runbook:
             )
         self.end(stage)
         try:
-            answers = strict_json.loads((self.folder / stage / _ANSWERS).read_text(encoding="utf-8"))["checks"]
+            answers = strict_json.loads(read_whole(self.folder / stage / _ANSWERS))["checks"]
         except (OSError, ValueError, KeyError):
             trouble = self.folder / stage / _TROUBLE
             return _result(Outcome.ERROR, f"the checks did not end; see {trouble.name} (limit 0 failures)")
@@ -89,7 +90,7 @@ class Runbook:
         self.end(stage)
         folder = self.folder / stage
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
-        return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+        return {path.relative_to(folder).as_posix(): read_whole(path).decode() for path in paths}
 
     def close(self) -> None:
         """End what is still running: nobody will ask."""

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from suffice import strict_json
 from suffice.errors import ExitCode, OutputError, RolloutError
-from suffice.files import replacing
+from suffice.files import read_whole, replacing
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.locks import hand_on, was_let_go
 from suffice.rollout import check_worker
@@ -132,7 +132,7 @@ def judge_checks(
 
 def outputs(folder: Path) -> dict[str, str]:
     """What each check printed when it was asked last, as NAME.out; a check without an answer has none."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.out"))}
+    return {path.name: read_whole(path).decode() for path in sorted(folder.glob("*.out"))}
 
 
 def _judge(check: Check, folder: Path, now: float, environment: Mapping[str, str] | None) -> GateResult:
@@ -235,13 +235,13 @@ def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str
 
 def _begun(path: Path) -> float | None:
     try:
-        return float(path.read_text(encoding="utf-8"))
+        return float(read_whole(path))
     except (OSError, ValueError):
         return None
 
 
 def _kept(folder: Path, name: str) -> LastAnswer | None:
     try:
-        return LastAnswer(**strict_json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+        return LastAnswer(**strict_json.loads(read_whole(folder / f"{name}.json")))
     except (OSError, ValueError, TypeError):
         return None

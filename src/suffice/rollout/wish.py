@@ -8,7 +8,7 @@ from pathlib import Path
 
 from suffice import strict_json
 from suffice.errors import OutputError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 from suffice.flag.lowering import ASKED_FILE
 
 
@@ -40,7 +40,7 @@ def wish(folder: Path) -> tuple[str, str] | None:
     if not path.exists():
         return None
     try:
-        left = strict_json.loads(path.read_text(encoding="utf-8"))
+        left = strict_json.loads(read_whole(path))
         return str(left["who"]), str(left["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         return "somebody", "a rollback was asked for while the store did not answer"

@@ -13,7 +13,7 @@ from pathlib import Path
 from suffice.answer import Answer
 from suffice.errors import ExitCode, SufficeError
 from suffice.extras import EXTRA_OF, installed
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 from suffice.runbook.checks import CHECKS, METRICS, Check, Cycle, run_checks
 from suffice.runbook.configured import read
 from suffice.runbook.evaluation import Outputs, evaluate, show_result
@@ -100,7 +100,7 @@ def _sweep_twice(cycle: Cycle) -> Answer:
 
 
 def _printed(folder: Path, name: str) -> str:
-    return (folder / f"{name}.out").read_text(encoding="utf-8")
+    return read_whole(folder / f"{name}.out").decode()
 
 
 def main(folder: str, config: str, queue: str, service: str, *names: str) -> ExitCode:

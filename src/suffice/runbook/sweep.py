@@ -14,7 +14,7 @@ from suffice import __version__, strict_json
 from suffice.comparison.workers import Failed, Pool, in_order
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, OutputError, SufficeError
-from suffice.files import remove_leftovers, write_atomically
+from suffice.files import read_whole, remove_leftovers, write_atomically
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook import sweep_files as files
 from suffice.runbook.scenarios.catalogue import SCENARIOS, named
@@ -132,7 +132,7 @@ def read_grid(path: Path, scenarios: Sequence[Scenario]) -> Grid:
     Raises DataError, with file, scenario and parameter, for anything that is not known or of another type.
     """
     try:
-        content = strict_json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.loads(read_whole(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a grid: {error}") from error
     known = {scenario.id: scenario for scenario in scenarios}
@@ -328,7 +328,7 @@ def _clear(folder: Path, wanted: Sequence[Task]) -> None:
 def _kept(folder: Path, task: Task, conditions: Conditions) -> Report | None:
     """The report of an interrupted sweep, if it is what would be made now."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        report = strict_json.loads((folder / task.name.report_file).read_text(encoding="utf-8"))
+        report = strict_json.loads(read_whole(folder / task.name.report_file))
         expected = {
             "scenario_id": task.scenario.id,
             "deterministic_mode": conditions.deterministic,

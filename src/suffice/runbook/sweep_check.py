@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice import strict_json
+from suffice.files import read_whole
 from suffice.runbook import sweep_files as files
 from suffice.runbook.sweep_files import COLUMNS, REPORT_KEYS, RESULTS, Name
 
@@ -74,7 +75,7 @@ def _check(folder: Path) -> Iterator[Finding]:
 
 def _table(path: Path) -> tuple[list[dict[str, str]] | None, list[Finding]]:
     try:
-        lines = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True))
+        lines = list(csv.reader(io.StringIO(read_whole(path).decode(), newline=""), strict=True))
     except FileNotFoundError:
         return None, [Finding(RESULTS, "is missing: the sweep is not finished")]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -192,7 +193,7 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
     try:
-        report = strict_json.loads(path.read_text(encoding="utf-8"))
+        report = strict_json.loads(read_whole(path))
     except FileNotFoundError:
         return None, "is missing"
     except (OSError, ValueError) as error:

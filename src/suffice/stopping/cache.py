@@ -9,7 +9,7 @@ from pathlib import Path
 
 from suffice import strict_json
 from suffice.errors import OutputError, PlanError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Request
 
@@ -33,7 +33,7 @@ class PlanCache:
         name = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         path = self._folder / f"{name}.json"
         with suppress(OSError, ValueError, PlanError):
-            entry = strict_json.loads(path.read_text(encoding="utf-8"))
+            entry = strict_json.loads(read_whole(path))
             if isinstance(entry, dict) and entry.get("request") == asked and isinstance(entry.get("plan"), dict):
                 return Plan.from_dict(entry["plan"])
         plan = make()

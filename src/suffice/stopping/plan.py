@@ -14,7 +14,7 @@ from suffice import strict_json
 from suffice.decision.rule import Rule
 from suffice.decision.rules import rule_of
 from suffice.errors import PlanError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 from suffice.stopping.budget import Budget
 from suffice.stopping.guard import Guard, guard_of
 from suffice.stopping.run import Boundary, Run
@@ -149,7 +149,7 @@ class Plan:
     def load(cls, path: str | Path) -> "Plan":
         """Read a saved plan. Raises PlanError when it cannot be read, is no plan, or was edited."""
         try:
-            content = strict_json.loads(Path(path).read_text(encoding="utf-8"))
+            content = strict_json.loads(read_whole(Path(path)))
         except (OSError, ValueError) as error:
             raise PlanError(f"{path}: cannot be read as a plan: {error}") from error
         if not isinstance(content, dict):

@@ -7,7 +7,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from suffice.errors import StoreAddressError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 
 STORE_URL = "SUFFICE_STORE_URL"
 """The environment variable that names the store's database where a caller does not."""
@@ -52,7 +52,7 @@ def store_of(queue: Path, url: str | None = None) -> str | Path:
         raise _unreadable()
     note = queue / NOTE
     if note.exists():
-        elsewhere = note.read_text(encoding="utf-8", errors="replace").strip()
+        elsewhere = read_whole(note).decode(errors="replace").strip()
         raise StoreAddressError(
             f"{queue}: its store is {elsewhere}; allowed: to name it by --store or ${STORE_URL}, or to remove {note}"
         )
@@ -63,7 +63,7 @@ def note_store(queue: Path, url: str) -> None:
     """Note in a queue folder that its store is at this URL, without the password. Raises OutputError."""
     text = f"{address_of(url).name}\n".encode()
     note = queue / NOTE
-    if not note.exists() or note.read_bytes() != text:
+    if not note.exists() or read_whole(note) != text:
         write_atomically(note, text)
 
 

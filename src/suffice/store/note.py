@@ -10,7 +10,7 @@ from pathlib import Path
 
 from suffice import strict_json
 from suffice.errors import DataError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 
 NAME = "store.note"
 
@@ -51,7 +51,7 @@ def read_note(folder: Path) -> Note:
     """The note of a folder, an empty one where there is none. Raises DataError when it cannot be understood."""
     path = folder / NAME
     try:
-        return Note(**strict_json.loads(path.read_text(encoding="utf-8")))
+        return Note(**strict_json.loads(read_whole(path)))
     except FileNotFoundError:
         return Note()
     except (OSError, ValueError, TypeError) as error:

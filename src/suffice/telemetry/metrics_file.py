@@ -16,7 +16,7 @@ from filelock import Timeout
 
 from suffice import strict_json
 from suffice.errors import DataError, MissingDataError, OutputError
-from suffice.files import PRIVATE, followed, remove_leftovers, write_atomically
+from suffice.files import PRIVATE, followed, read_whole, remove_leftovers, write_atomically
 from suffice.locks import process_lock
 from suffice.telemetry.counters import Counter, Counters, Counts
 
@@ -57,7 +57,7 @@ def read(path: Path) -> Metrics:
     Raises MissingDataError when there is no such file, DataError when it is damaged or of another format.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path).decode()
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: there is no metrics file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -118,7 +118,7 @@ def _stored(path: Path) -> Counts:
 
 def _holds(path: Path, text: str) -> bool:
     try:
-        return path.read_bytes() == text.encode()
+        return read_whole(path) == text.encode()
     except OSError:
         return False
 

@@ -15,7 +15,7 @@ from string import Template
 from typing import Any, TypeAlias
 
 from suffice.errors import OutputError
-from suffice.files import write_atomically
+from suffice.files import read_whole, write_atomically
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
 from suffice.stopping.plan import Plan
@@ -185,7 +185,7 @@ def _triage_text(bundle: Path, rollback: Rollback, outputs: Sequence[str], diffe
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_whole(path).decode()
     except OSError as error:
         raise OutputError(f"{path}: cannot be frozen: {error.strerror or error}") from error
 

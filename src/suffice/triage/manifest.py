@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from suffice.errors import DataError, OutputError
+from suffice.files import read_whole
 
 MANIFEST = "MANIFEST"
 
@@ -43,7 +44,7 @@ def check(bundle: Path) -> int:
     """How many files the manifest vouches for. Raises DataError, naming the file, when one is changed, missing or
     added."""
     try:
-        lines = (bundle / MANIFEST).read_text(encoding="utf-8").splitlines()
+        lines = read_whole(bundle / MANIFEST).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{bundle}: has no manifest that can be read: {error}") from error
     if not lines:

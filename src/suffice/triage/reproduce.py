@@ -7,6 +7,7 @@ from typing import Any
 
 from suffice import strict_json
 from suffice.errors import DataError
+from suffice.files import read_whole
 from suffice.serving.served import Feed
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
@@ -70,7 +71,7 @@ def _statistic(plan: Plan, observed: list[float]) -> float | None:
 
 def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
     try:
-        lines = (bundle / "disagreements.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = read_whole(bundle / "disagreements.jsonl").decode().splitlines()
     except OSError as error:
         raise DataError(f"{bundle}: is no triage bundle with decisions: {error.strerror}") from error
     for asked in map(strict_json.loads, lines):
