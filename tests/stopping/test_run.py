@@ -181,7 +181,7 @@ def test_the_draws_before_a_refused_one_are_observed() -> None:
 
 
 @pytest.mark.parametrize(
-    "draw", ["3", "x", b"3", None, True, np.True_, [1.0], np.array([1.0]), np.array([1.0, 2.0]), {}]
+    "draw", ["3", "x", b"3", None, True, np.True_, [1.0], np.array([1.0]), np.ones(3), {}, "12", b"12"]
 )
 @pytest.mark.parametrize("guarded", [False, True])
 def test_a_mean_of_what_is_no_number_is_refused_with_the_draw(draw: Any, guarded: bool) -> None:
@@ -191,6 +191,14 @@ def test_a_mean_of_what_is_no_number_is_refused_with_the_draw(draw: Any, guarded
         run.observe([1.5, 2, draw, 1.0])
     same.observe([1.5, 2])
     assert run.to_dict() == same.to_dict()
+
+
+@pytest.mark.parametrize("draw", [(1.0, 2.0), [1.0, 2.0], np.array([1.0, 2.0])])
+def test_a_pair_for_a_mean_is_refused_with_what_it_counts_as(draw: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"^draw 1 is .*; allowed: a number; of a pair \(before, after\) that is after - b"
+    ):
+        Run(suffice.PairedMean(), 40, ()).observe([draw])
 
 
 @pytest.mark.parametrize("draw", [Decimal("0.5"), Fraction(1, 2), np.float32(0.5), np.int64(2), np.array(0.5)])

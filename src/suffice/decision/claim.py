@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
+from suffice.decision.rule import check_number
 from suffice.errors import PlanError
 
 
@@ -19,6 +20,7 @@ class Claim:
         if (at_least is None) == (at_most is None):
             raise PlanError(f"at_least is {at_least} and at_most is {at_most}; allowed: exactly one of them")
         name, value, sign = ("at_least", at_least, 1) if at_most is None else ("at_most", at_most, -1)
+        check_number(name, value, "a finite number")
         if value is None or not isfinite(value):
             raise PlanError(f"{name} is {value}; allowed: a finite number")
         return cls(float(value), sign)

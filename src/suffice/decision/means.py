@@ -127,7 +127,10 @@ class MeanTally:
         numbers = list(_numbers(draws))
         finite = self._add(numbers)
         if finite and len(numbers) < len(draws):
-            raise DataError(f"draw {self.n + 1} is {shown(draws[len(numbers)])}; allowed: a number")
+            draw: Any = draws[len(numbers)]
+            pair = getattr(draw, "shape", None) == (2,) or (isinstance(draw, tuple | list) and len(draw) == 2)
+            hint = "; of a pair (before, after) that is after - before" if pair else ""
+            raise DataError(f"draw {self.n + 1} is {shown(draw)}; allowed: a number{hint}")
         return finite
 
     def _add(self, draws: Sequence[float]) -> bool:

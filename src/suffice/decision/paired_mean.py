@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from suffice.decision.means import MeanRule
-from suffice.decision.rule import check_level
+from suffice.decision.rule import check_level, check_number
 from suffice.errors import PlanError
 
 
@@ -25,6 +25,7 @@ class PairedMean(MeanRule):
 
     def __post_init__(self) -> None:
         check_level(self.alpha)
+        check_number("min_effect", self.min_effect, "a number, 0 or more")
         if not 0 <= self.min_effect < float("inf"):
             raise PlanError(f"min_effect is {self.min_effect}; allowed: 0 or more")
 

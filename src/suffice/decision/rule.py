@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from suffice.decision.state import State
 from suffice.errors import PlanError
+from suffice.sampling.draw import as_number
 
 if TYPE_CHECKING:
     from suffice.sampling.distributions import Floats
@@ -126,7 +127,14 @@ class Rule(ABC):
         )
 
 
+def check_number(name: str, value: Any, allowed: str) -> None:
+    """Raises PlanError, naming what is allowed, when a rule's parameter is no number."""
+    if as_number(value) is None:
+        raise PlanError(f"{name} is {value!r}; allowed: {allowed}")
+
+
 def check_level(alpha: float) -> None:
     """Raises PlanError when alpha is not a level."""
+    check_number("alpha", alpha, "a number between 0 and 1, like 0.05")
     if not 0 < alpha < 1:
         raise PlanError(f"alpha is {alpha}; allowed: between 0 and 1")

@@ -10,6 +10,7 @@ from math import ceil, floor
 from typing import Any, TypeAlias
 
 from suffice.errors import PlanError
+from suffice.sampling.draw import as_number
 
 Share: TypeAlias = float | tuple[int, int]
 """A number, or (numerator, denominator)."""
@@ -26,10 +27,18 @@ def share_of(name: str, value: Any) -> float:
         if len(value) != 2 or not all(type(part) is int for part in value) or not 0 < value[1] <= LARGEST:
             raise PlanError(f"{name} is {value}; allowed: a number, or (k, n) with n from 1 to {LARGEST}")
         return float(value[0] / value[1])
-    if isinstance(value, bool | str):
-        raise PlanError(f"{name} is {value!r}; allowed: a number like 0.8, or a fraction like (5, 6)")
+    if as_number(value) is None:
+        raise PlanError(f"{name} is {value!r}; allowed: a number like 0.8, or a fraction like (5, 6){_spelt(value)}")
     # By its digits: a NumPy value of 32 bits is written 0.8, and is not the double 0.8.
     return float(value if isinstance(value, int | float) else str(value))
+
+
+def _spelt(value: Any) -> str:
+    """The number that a text means where it is one, "" else."""
+    try:
+        return f"; {value} is {share_in(value):g}" if isinstance(value, str) else ""
+    except (ValueError, ZeroDivisionError):
+        return ""
 
 
 def share_in(text: str) -> float:

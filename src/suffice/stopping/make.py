@@ -46,6 +46,8 @@ def plan(
     it. Raises PlanError for an impossible request, and when the finished table
     exceeds `max_disagreement` (never for `margin`, which has no bound: its plan then carries the guarantee "none").
     """
+    if not isinstance(rule, Rule):
+        raise PlanError(f"rule is {rule!r}; allowed: a decision rule like suffice.Proportion(at_least=0.8)")
     budget, size = Budget.of(max_disagreement), whole(n)
     if size is None:
         raise PlanError(f"n is {n!r}; allowed: a whole number of draws")
