@@ -27,10 +27,7 @@ P, T = suffice.Proportion(0.8), suffice.PairedMean()
             "max_disagreement (reject) is 1.5; allowed: a number from 0 to below 1",
         ),
         (lambda: suffice.plan(0.8, 10), "rule is 0.8; allowed: a decision rule like suffice.Proportion(at_least=0.8)"),
-        (
-            lambda: suffice.plan(suffice.Proportion, 10),
-            "allowed: a decision rule like suffice.Proportion(at_least=0.8)",
-        ),
+        (lambda: suffice.plan(suffice.Proportion, 10), "rule is <class 'suffice.decision.proportion.Proportion'>; al"),
         (lambda: suffice.PairedMean(alpha=(1, 20)), "alpha is (1, 20); allowed: a number between 0 and 1, like 0.05"),
         (lambda: suffice.PairedMean(alpha="5%"), "alpha is '5%'; allowed: a number between 0 and 1, like 0.05"),
         (lambda: suffice.PairedMean(min_effect="1"), "min_effect is '1'; allowed: a number, 0 or more"),
