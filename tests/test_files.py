@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.serving.spool import Spool
 from suffice.store.database import open_store
 from suffice.store.ledger import Ledger
+from suffice.store.note import Note, write_note
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 
@@ -333,3 +335,27 @@ def test_a_flag_that_is_a_pipe_keeps_no_decision_waiting(folder: Path) -> None:
         published(folder / "flag.json")
     lowering = LoweringFiles(folder).read()
     assert lowering is not None and lowering.why.endswith("flag.json: cannot be read: it is no plain file")
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: publish(path, None), lambda path: write_note(path.parent, Note("s", 7))]
+)
+def test_what_a_receipt_rests_on_is_on_the_disk_with_its_name(
+    folder: Path, write: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new name is on the disk when its folder is: after a loss of power there would be the file before."""
+    steps: list[str] = []
+    fsync, replaced = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        steps.append("rename")
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    write(folder / "flag.json")
+    assert steps == ["file", "rename", "folder"]

@@ -1,5 +1,6 @@
 """`suffice rollout`, `triage` and `promote` on the command line: JSON, exit codes, help, and the daemon."""
 
+import inspect
 import json
 import re
 import resource
@@ -16,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from store_places import store_at
 from suffice.cli import rollout, triage
 from suffice.cli.main import run
-from suffice.config import set_enabled
+from suffice.config import load, set_enabled
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
@@ -235,6 +237,80 @@ def test_a_dry_run_and_a_refused_start_leave_nothing(
         code, _, err = asked(capsys, "rollout", "start", *dry, *store)
         assert code == 2 and "enabled is false" in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_start_that_cannot_enable_the_configuration_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the file itself is mounted into a container: it can be written, and not replaced."""
+    set_enabled(tmp_path / "config.json", enabled=False)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
+
+    def busy(source: str, target: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr("os.replace", busy)
+    code, _, err = asked(capsys, "rollout", "start", "--enable", "--waive", "determinism")
+    assert code == 3 and "set verifier.adaptive_sampling.enabled to true in line 1" in err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*")} == before
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert asked(capsys, "rollout", "start", "--enable", "--waive", "determinism")[0] == 0
+    assert load(tmp_path / "config.json").verifier.adaptive_sampling.enabled
+
+
+DRY = (
+    *(("rollout", name) for name in ("start", "cycle", "run", "resume", "approve", "advance")),
+    *(("rollout", name, "--reason", "x") for name in ("pause", "release", "rollback")),
+    ("rollout", "prune", "--older-than", "1d"),
+    ("rollout", "roles", "--read", "anybody"),
+)
+
+
+def test_a_dry_run_leaves_a_store_of_an_older_schema_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "TemporaryQueue" / "store.db"
+    store.parent.mkdir()
+    store_at(store, "0003").dispose()
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    before = store.read_bytes()
+    for words in DRY:
+        code, printed, err = asked(capsys, *words, "--dry-run")
+        assert (words, code, printed) == (words, 3, None)
+        assert f"schema 0003 is older than {HEAD}, and nothing is to be changed; suffice rollout status" in err
+        assert store.read_bytes() == before
+    assert asked(capsys, "rollout", "status")[0] == 3
+    assert asked(capsys, "rollout", "start", "--dry-run")[0] == 0
+
+
+def test_every_command_with_a_dry_run_is_asked_for_one() -> None:
+    named = {words[1] for words in DRY}
+    have = {
+        str(command.name)
+        for command in rollout.app.registered_commands
+        if command.callback and "dry_run" in str(inspect.signature(command.callback))
+    }
+    assert named == have
+
+
+def test_a_dry_run_of_a_rollback_keeps_what_somebody_asked_for(
+    tmp_path: Path, exposed: FlagClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen: a dry run that failed removed the file that lowers this host."""
+    asking = tmp_path / "TemporaryQueue" / "rollback.asked"
+    store, aside = tmp_path / "TemporaryQueue" / "store.db", tmp_path / "aside"
+    store.rename(aside)
+    asking.touch()
+    dry = ("rollout", "rollback", "--reason", "x", "--dry-run")
+    assert asked(capsys, *dry)[0] == 3
+    assert asking.exists()
+    aside.replace(store)
+    assert asked(capsys, "rollout", "cycle")[1]["phase"] == "RolledBack"
+    asking.touch()
+    assert asked(capsys, *dry)[0] == 0
+    assert asking.exists()
 
 
 def test_a_start_that_the_store_refuses_does_not_bind_the_folder_to_it(

@@ -1,4 +1,4 @@
-"""The host's files may lower and never raise."""
+"""The host's environment and files may lower and never raise."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,25 @@ from suffice.errors import DataError
 from suffice.flag.document import Exposure, to_text
 from suffice.flag.evaluation import Evaluator, exposure_of
 from suffice.flag.file import publish
-from suffice.flag.lowering import LoweringFiles
+from suffice.flag.lowering import LoweringFiles, forced
 from suffice.verifier.arm import Arm
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> LoweringFiles:
     return LoweringFiles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "forces"), [(None, False), ("", False), ("0", False), ("1", True), ("false", True), ("no", True)]
+)
+def test_anything_but_nothing_and_0_forces_the_baseline(
+    value: str | None, forces: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUFFICE_FORCE_FIXED", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SUFFICE_FORCE_FIXED", value)
+    assert forced() is forces
 
 
 def test_no_file_is_no_opinion_and_one_that_names_targets_neither(files: LoweringFiles, tmp_path: Path) -> None:

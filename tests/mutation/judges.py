@@ -26,7 +26,7 @@ JUDGES = {
     "flag/watched_file.py": ("flag/test_watched_file.py", "flag/test_flag_client.py"),
     "flag/document.py": ("flag/test_flag_document.py",),
     "flag/evaluation.py": ("flag/test_flag_lowering.py",),
-    "flag/file.py": ("flag/test_flag_file.py",),
+    "flag/file.py": ("flag/test_flag_file.py", "test_files.py"),
     "flag/lowering.py": ("flag/test_flag_lowering.py",),
     "flag/probes.py": ("flag/test_flag_probes.py",),
     "serving/fence.py": ("serving/test_fence.py",),

@@ -331,6 +331,28 @@ def test_from_config_who_closes_while_a_thread_waits_for_the_store_learns_how_ma
         process.close()
 
 
+def test_from_config_who_decides_after_the_end_is_fixed_and_told_so_and_no_row_is_lost(
+    queue: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised(queue)
+    process = production(queue)
+    assert becomes(process, Arm.ADAPTIVE)
+    process.close()
+    for i in (1, 2):
+        served = process.verify(case(i, region="eu"))
+        assert (served.arm, served.why_fixed) == (Arm.FIXED, WhyFixed.NO_WORD)
+    assert process.waiting == 2
+    assert [record.message for record in caplog.records if "closed" in record.message] == [
+        "this verifier is closed: decisions are fixed, and their rows wait in the spool"
+    ]
+    process.close()
+    assert process.waiting == 0
+    with open_store(queue / "store.db") as opened:
+        rows = Ledger(opened).rows("")
+    assert sorted(row.key for row in rows) == ["k1", "k2"]
+    assert read(queue / "metrics.json").counts == counters_of(rows).snapshot()
+
+
 def test_from_config_a_store_that_is_broken_or_newer_keeps_nobody_from_the_baseline(
     queue: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,16 +1,18 @@
 """Decisions without a row of their own: reused keys, and rows that no ledger takes."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from store_places import ROW, Place
-from suffice.errors import StoreRefusal
-from suffice.store.database import Store, open_store
+from suffice.errors import StoreConflict, StoreRefusal
+from suffice.store.database import Store, insert_all, open_store
 from suffice.store.decision_row import LONGEST, DecisionRow
 from suffice.store.irregular import Irregular, Irregularities, irregular_of, note_irregular
 from suffice.store.ledger import Ledger
+from suffice.store.schema import store_meta
 
 NONE = Irregularities()
 
@@ -80,3 +82,10 @@ def test_values_that_the_database_does_not_take_are_a_refusal(store: Store, chan
     with pytest.raises(StoreRefusal):
         Ledger(store).append([ROW, replace(ROW, **changed)])  # type: ignore[arg-type]
     assert Ledger(store).rows("r") == list[DecisionRow]()
+
+
+def test_a_row_that_lacks_a_value_is_a_refusal_and_one_that_is_there_already_a_conflict(store: Store) -> None:
+    """Seen: a missing value was told as a change by somebody else, and tried again."""
+    for value, error in ((None, StoreRefusal), ("v", None), ("v", StoreConflict)):
+        with pytest.raises(error) if error else nullcontext(), store.write() as connection:
+            insert_all(connection, store_meta, [{"key": "k", "value": value}])

@@ -11,7 +11,7 @@ from sqlalchemy import text
 import permitted
 from postgres_server import Server
 from store_places import Place
-from suffice.errors import DataError, MissingDataError, StoreError
+from suffice.errors import DataError, MissingDataError, StoreError, StoreTimeout
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.processes import ProcessRow, Pruner, fleet, is_registered, sign_off, write_process
@@ -283,3 +283,16 @@ def test_whatever_an_agent_asks_of_a_server_has_a_deadline(postgres: Server) -> 
             connection.execute(text("SELECT pg_sleep(60)"))
     assert limits == ["1750ms", "1750ms", "2s", "1750ms"]
     assert (asked["connect_timeout"], asked["tcp_user_timeout"]) == ("2", "2000")
+
+
+def test_neither_word_nor_process_waits_for_the_stores_write_lock(postgres: Server) -> None:
+    place = postgres.place()
+    with open_store(place) as store, agents_store(place) as agents, store.write():
+        with pytest.raises(StoreTimeout, match="timeout"), agents.write():
+            raise AssertionError("the lock is held")
+        with agents.touch() as connection:
+            write_word(connection, WORD, 100.0)
+            write_process(connection, PROCESS)
+    with agents_store(place) as agents, agents.read() as connection:
+        assert read_word(connection, "pump", 100.0).counts
+        assert is_registered(connection, PROCESS.nonce)

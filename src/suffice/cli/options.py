@@ -106,13 +106,14 @@ class StoreOptions:
 
         return store_of(self.queue, self.store)
 
-    def existing(self) -> "Store":
-        """The store that is there. Raises MissingDataError, which says what to do next, when there is none."""
+    def existing(self, *, upgrade: bool = True) -> "Store":
+        """The store that is there. Raises MissingDataError, which says what to do next, when there is none; StoreError
+        for an older one that it may not `upgrade`."""
         from suffice.rollout.world import Place
         from suffice.store.database import open_store
 
         try:
-            return open_store(self.address, create=False)
+            return open_store(self.address, create=False, upgrade=upgrade)
         except MissingDataError as error:
             raise no_store(error, Place(queue=self.queue, url=self.store)) from error
 

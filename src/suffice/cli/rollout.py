@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -67,7 +68,8 @@ def start(
     every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
     begin = Start(tuple(waive or ()), _stored_source(source), checks, enable)
-    report = start_rollout(where.place, lambda: where.open(create=not act.dry_run), act.by, begin, dry_run=act.dry_run)
+    opened = partial(where.open, create=True, dry_run=act.dry_run)
+    report = start_rollout(where.place, opened, act.by, begin, dry_run=act.dry_run)
     return _answer(report)
 
 
@@ -158,7 +160,7 @@ def cycle(
     sinks = runner.sinks
     # What a cycle does nobody has asked for, whoever's cron calls it.
     who = act.who or RUNNER
-    with where.open(patience=lambda: not no_wait) as operator:
+    with where.open(dry_run=act.dry_run, patience=lambda: not no_wait) as operator:
         if act.dry_run:
             return _answer(operator.cycle(who, dry_run=True))
         with Lease(operator.store, where.service, seconds=runner.lease) as lease:
@@ -275,7 +277,7 @@ def rollback(
 
     report = roll_back(
         where.place,
-        lambda: where.operator(patience=lambda: not no_wait),
+        partial(where.operator, dry_run=act.dry_run, patience=lambda: not no_wait),
         act.by,
         reason,
         old_primary_is_gone=old_primary_is_gone,
@@ -318,7 +320,7 @@ def advance(*, act: ActOptions, where: ServiceOptions) -> Answer:
 
     Example: suffice rollout advance --dry-run
     """
-    with where.open() as operator:
+    with where.open(dry_run=act.dry_run) as operator:
         return _answer(operator.advance(act.by, dry_run=act.dry_run))
 
 
@@ -334,7 +336,7 @@ for _heading, _commands in COMMANDS.items():
 
 
 def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = "") -> "Report":
-    with where.open() as operator:
+    with where.open(dry_run=act.dry_run) as operator:
         return operator.tell(command, act.by, reason, dry_run=act.dry_run)
 
 

@@ -34,19 +34,30 @@ class ServiceOptions(options.StoreOptions):
 
         return Place(self.config or options.CONFIG, self.queue, self.service, self.store)
 
-    def open(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
+    def open(
+        self, *, create: bool = False, dry_run: bool = False, patience: Callable[[], bool] = lambda: True
+    ) -> "Operator":
         """The service's rollouts; `create` makes a store where there is none. The fleet is waited for while there is
-        `patience`. Raises MissingDataError, which says what to do next, when there is no store."""
+        `patience`. Raises MissingDataError, which says what to do next, when there is no store; StoreError for an older
+        one when a `dry_run` opens it."""
         try:
-            return self.operator(create=create, patience=patience)
+            return self.operator(create=create, dry_run=dry_run, patience=patience)
         except MissingDataError as error:
             raise options.no_store(error, self.place) from error
 
-    def operator(self, *, create: bool = False, patience: Callable[[], bool] = lambda: True) -> "Operator":
+    def operator(
+        self, *, create: bool = False, dry_run: bool = False, patience: Callable[[], bool] = lambda: True
+    ) -> "Operator":
         """The same, for a rollback: of a store that has gone it says no more than that."""
         from suffice.rollout.operator import Operator
 
-        return Operator(self.place, corrections=_corrections, create=create, patience=patience)
+        return Operator(
+            self.place,
+            corrections=_corrections,
+            create=create and not dry_run,
+            upgrade=not dry_run,
+            patience=patience,
+        )
 
 
 @dataclass(frozen=True, slots=True)

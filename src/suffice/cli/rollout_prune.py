@@ -29,7 +29,7 @@ def prune(
     from suffice.store.retention import prune as prune_store
 
     before = time.time() - options.seconds("--older-than", older_than)
-    with where.existing() as store:
+    with where.existing(upgrade=not dry_run) as store:
         pruned = prune_store(store, before, dry_run=dry_run)
     removed = dict(sorted(pruned.removed.items()))
     kept = [

@@ -35,7 +35,7 @@ def roles(
     named = {right: role for right, role in zip(Right, (decide, run, read), strict=True) if role is not None}
     if not named:
         raise RolloutError("no role was named; allowed: --decide, --run, --read, each with a role of the server")
-    with open_store(where.address, create=not dry_run) as store, store.write() as connection:
+    with open_store(where.address, create=not dry_run, upgrade=not dry_run) as store, store.write() as connection:
         statements = grant(connection, named)
         if dry_run:
             connection.rollback()

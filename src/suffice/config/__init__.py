@@ -22,7 +22,7 @@ from suffice.config.sections import (
     VerifierConfig,
     shipped,
 )
-from suffice.config.switch import set_enabled
+from suffice.config.switch import check_enable, set_enabled
 from suffice.config.types import Allowed, MethodName, Reaction, RuleName, format_duration, parse_duration
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "RuleName",
     "Stage",
     "VerifierConfig",
+    "check_enable",
     "config_file",
     "format_duration",
     "load",

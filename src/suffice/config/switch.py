@@ -20,13 +20,22 @@ def set_enabled(path: Path, enabled: bool) -> None:  # noqa: FBT001
     permissions stay. Assumes that nobody else writes the file at the same time. Raises ConfigError when `load` would
     refuse the file; OutputError when it cannot be written, which names the line that a person has to change.
     """
+    _switch(path, enabled=enabled)
+
+
+def check_enable(path: Path) -> None:
+    """Raise as `set_enabled` to true would, and leave the file as it is, written again."""
+    _switch(path, enabled=True, keep=True)
+
+
+def _switch(path: Path, *, enabled: bool, keep: bool = False) -> None:
     text = read(path)
     if parse(text, str(path)).verifier.adaptive_sampling.enabled is enabled:
         return
     value = "true" if enabled else "false"
     changed = _with_enabled(text, value)
     try:
-        write_atomically(path, changed, sync_folder=True)
+        write_atomically(path, text if keep else changed, sync_folder=True)
     except OutputError as error:
         first = next(at for at, (old, new) in enumerate(zip(text, changed, strict=False)) if old != new)
         line = text.count("\n", 0, first) + 1

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import select
 
-from suffice.config import set_enabled
+from suffice.config import check_enable, set_enabled
 from suffice.errors import MissingDataError, RolloutError, StoreConflict, StoreError
 from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
@@ -82,12 +82,13 @@ class Operator:
         clock: Callable[[], float] | None = None,
         corrections: Corrections | None = None,
         create: bool = True,
+        upgrade: bool = True,
         store: Store | None = None,
         rehearsed: Rehearsed = Rehearsed(),  # noqa: B008
         patience: Callable[[], bool] = lambda: True,
     ) -> None:
         self.place = place
-        self.store = store or open_store(place.store, create=create)
+        self.store = store or open_store(place.store, create=create, upgrade=upgrade)
         self.clock = clock or clock_of(self.store)
         host_clock = time.time if clock is None else None
         self.world = World(
@@ -341,10 +342,13 @@ class Operator:
 def start(place: Place, opened: Callable[[], Operator], who: str, begin: Start, *, dry_run: bool = False) -> Report:
     """Start a rollout as `Operator.start` does, by the operator that `opened` gives.
 
-    A start that is refused for what no store tells opens none. A dry run needs none: `opened` may then raise
+    A start that is refused for what no store tells, or because the configuration that it is to enable cannot be
+    written (OutputError), opens none. A dry run needs none: `opened` may then raise
     MissingDataError.
     """
     subject = check_start(place, begin)
+    if begin.enable and not dry_run:
+        check_enable(place.config)
     try:
         operator = opened()
     except MissingDataError:

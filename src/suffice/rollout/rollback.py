@@ -62,11 +62,14 @@ def roll_back(
     except StoreConflict:
         raise
     except RolloutError:
-        forget_wish(place.queue)
+        if not dry_run:
+            forget_wish(place.queue)
         raise
     except SufficeError as error:
         # Store, word, rollout, note, plan, package: whatever is broken, everybody is put back.
-        forced = None if dry_run else _force_baseline(place, who, reason, error, raised=raised, before=before)
+        if dry_run:
+            raise
+        forced = _force_baseline(place, who, reason, error, raised=raised, before=before)
         if forced is None:
             forget_wish(place.queue)
             if isinstance(error, MissingDataError) and not place.flag.exists():

@@ -85,6 +85,7 @@ class Verifier:
         self._metrics = None if metrics is None else Path(metrics)
         self._rows = WaitingRows(spool, batch, monotonic)
         self._background: Background | None = None
+        self._closed, self._told_closed = False, False
 
     @property
     def store(self) -> Store:
@@ -229,11 +230,14 @@ class Verifier:
     def close(self) -> None:
         """Write ledger rows and counters, and close what `from_config` opened. Allowed twice.
 
+        A decision that is asked for afterwards is fixed. Its row is in the spool, for a second `close` or for whoever
+        takes it up when this process has ended; the log says so once. Its counts are for a second `close` only.
         Raises what `flush` does; rows that could not be written then stay in the spool, for whoever takes them up.
         """
         background = self._background
         if background is not None and background.agent.forked:
             return
+        self._closed, self._told_closed = True, False
         try:
             if background is not None and not background.agent.stop():
                 raise StoreTimeout(f"{background.agent.store.name}: does not answer")
@@ -305,6 +309,9 @@ class Verifier:
     def _note(self, row: DecisionRow) -> None:
         if self._background is not None:
             self._background.spool.add(row)
+            if self._closed and not self._told_closed:
+                self._told_closed = True
+                _log.warning("this verifier is closed: decisions are fixed, and their rows wait in the spool")
         elif self._ledger is not None and self._rows.add(row):
             try:
                 self.flush()
@@ -337,6 +344,7 @@ class Verifier:
     def _run_beside(self, background: Background, *, patience: float = FIRST_WORD_SECONDS) -> None:
         self._permission = background.permission
         self.counters, self._rows = background.counters, WaitingRows(background.spool, BATCH, time.monotonic)
+        self._closed = False
         # Last: whoever finds it finds the others.
         self._background = background
         background.start(patience=patience)

@@ -86,7 +86,8 @@ class Store:
 
         It takes the store's one write lock at its start. So what it reads cannot be outdated when it writes, and ledger
         rows are numbered in the order in which they are committed.
-        Raises StoreConflict when a row that must be unique exists already, StoreError when the store cannot be written.
+        Raises StoreConflict when a row that must be unique exists already, StoreRefusal when a row lacks what it must
+        have or has what no store takes, StoreError when the store cannot be written.
         """
         with (
             self._translated(),
@@ -145,11 +146,8 @@ class Store:
         try:
             with in_transaction(self.name), within(self._patience):
                 yield
-        except exc.IntegrityError as error:
-            raise StoreConflict(f"{self.name}: {_one_line(error)}") from error
         except exc.DBAPIError as error:
-            kind = StoreRefusal if _refused(error) else StoreTimeout if _late(error) else StoreError
-            raise kind(f"{self.name}: {_one_line(error)}") from error
+            raise _kind(error)(f"{self.name}: {_one_line(error)}") from error
         except exc.TimeoutError as error:
             raise StoreTimeout(f"{self.name}: {_one_line(error)}") from error
         finally:
@@ -157,12 +155,13 @@ class Store:
                 pool.dispose()
 
 
-def open_store(where: str | Path, *, create: bool = True, durable: bool = True) -> Store:
+def open_store(where: str | Path, *, create: bool = True, upgrade: bool = True, durable: bool = True) -> Store:
     """Open the store at a path or database URL, and bring an empty or older one to the current schema first.
 
     A SQLite store that is not `durable` does not wait for the disk: for a store that the same process throws away. One
     that this account may only read is opened to be read, and its folder left as it is.
     Raises MissingDataError when there is none and `create` is False. Raises StoreError when a newer version wrote it,
+    when an older one did and it may not `upgrade` (for who changes nothing),
     when it is no store, or when it cannot be reached. A store that is refused stays as it was. No message holds a
     password.
     """
@@ -177,7 +176,7 @@ def open_store(where: str | Path, *, create: bool = True, durable: bool = True) 
         engine = _file_engine(address, durable=durable)
     store = Store(engine, address.name)
     try:
-        _bring_to_head(store, create=create)
+        _bring_to_head(store, create=create, upgrade=upgrade)
     except BaseException:
         store.close()
         raise
@@ -379,13 +378,16 @@ def _limit(seconds: int) -> int:
     return round(1000 * (seconds - _MOMENT_SECONDS))
 
 
-def _bring_to_head(store: Store, *, create: bool) -> None:
+def _bring_to_head(store: Store, *, create: bool, upgrade: bool) -> None:
     with store.read() as connection:
         revision = _revision(connection, store.name)
         if revision == HEAD:
             return
         if revision is None and not create:
             raise MissingDataError(f"{store.name}: there is no store")
+        if revision is not None and not upgrade:
+            older = f"schema {revision} is older than {HEAD}, and nothing is to be changed"
+            raise StoreError(f"{store.name}: {older}; suffice rollout status brings it there")
     with store.write() as connection:
         # Another process may have migrated it while this one waited for the lock.
         revision = _revision(connection, store.name)
@@ -455,11 +457,23 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _kind(error: exc.DBAPIError) -> type[StoreError]:
+    if _refused(error):
+        return StoreRefusal
+    if isinstance(error, exc.IntegrityError):
+        return StoreConflict
+    return StoreTimeout if _late(error) else StoreError
+
+
+_LACKS = (sqlite3.SQLITE_CONSTRAINT_NOTNULL, sqlite3.SQLITE_CONSTRAINT_CHECK)
+
+
 def _refused(error: exc.DBAPIError) -> bool:
-    """Whether the values are at fault (SQLSTATE 22: data; 54: a limit of the program, as of a row in an index), and not
-    a lock, the network, the disk, a right or the schema."""
+    """Whether the values are at fault (SQLSTATE 22: data; 23502, 23514: one is missing, or not allowed; 54: a limit of
+    the program, as of a row in an index), and not another row, a lock, the network, the disk, a right or the schema."""
     state = getattr(error.orig, "sqlstate", None) or ""
-    return isinstance(error, exc.DataError) or state.startswith(("22", "54"))
+    lacks = getattr(error.orig, "sqlite_errorcode", None) in _LACKS
+    return isinstance(error, exc.DataError) or lacks or state.startswith(("22", "23502", "23514", "54"))
 
 
 def _late(error: exc.DBAPIError) -> bool:
