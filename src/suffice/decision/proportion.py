@@ -56,7 +56,7 @@ class Proportion(CountRule):
 
         with np.errstate(invalid="ignore", over="ignore"):
             change = pairs[:, 1] - pairs[:, 0]
-        return np.where(np.isfinite(change), moves(change, direction), np.nan)
+            return np.where(np.isfinite(change), moves(change, direction), np.nan)
 
     def margin(self, n: int, margin: float) -> tuple[float | None, float | None]:
         """The counts just outside the share at_least ± margin, as far as there are such, in decimal arithmetic."""

@@ -39,7 +39,9 @@ class Normal:
         _check_scale("sd", self.sd)
 
     def draw(self, normal: Floats, uniform: Floats) -> Floats:  # noqa: ARG002
-        return self.mean + self.sd * normal
+        # What overflows is infinite, and so INVALID: an answer, which needs no warning.
+        with np.errstate(over="ignore"):
+            return self.mean + self.sd * normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class SplitNormal:
 
     def draw(self, normal: Floats, uniform: Floats) -> Floats:
         below = uniform * (self.sd_lower + self.sd_upper) < self.sd_lower
-        return self.mode + np.where(below, -self.sd_lower, self.sd_upper) * np.abs(normal)
+        with np.errstate(over="ignore"):
+            return self.mode + np.where(below, -self.sd_lower, self.sd_upper) * np.abs(normal)
 
 
 @dataclass(frozen=True, slots=True)
