@@ -66,7 +66,7 @@ for name in every_module():
 def test_counters_are_refused_in_a_line_where_no_lock_ends_with_its_process(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     done = in_a_process(WITHOUT_FCNTL + "sys.exit(run(['resolve', '--source', 'codata']))", tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "Traceback" not in done.stderr
     *_, line = done.stderr.splitlines()
     assert (

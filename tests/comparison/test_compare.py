@@ -9,6 +9,8 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 import suffice
@@ -16,7 +18,7 @@ from suffice.comparison.compare import BANDS, Comparison, band_edges, compare
 from suffice.decision.rule import Decision
 from suffice.stopping.request import Margin
 from suffice.verifier.case import Case
-from suffice.verifier.loop import decide
+from suffice.verifier.loop import decide, decide_fixed, observations
 from suffice.verifier.many import results
 
 N, SEED = 64, 42
@@ -111,7 +113,7 @@ def test_disagreeing_cases_are_listed(comparison: Comparison) -> None:
         assert len({r.case.key for r in differing}) == len(differing)
 
 
-def test_invalid_cases_are_counted_apart(comparison: Comparison) -> None:
+def test_cases_that_are_invalid_on_both_paths_are_counted_apart(comparison: Comparison) -> None:
     assert (comparison.whole.cases, comparison.whole.invalid) == (307, 7)
     assert comparison.methods[0].total.cases == 300
     without = compare(cases(invalid=0), RULE, N, PLANS, SEED)
@@ -119,14 +121,40 @@ def test_invalid_cases_are_counted_apart(comparison: Comparison) -> None:
         assert {**without.summary(i), "cases": 307, "invalid": 7} == comparison.summary(i)
 
 
-def test_an_early_stop_before_an_invalid_draw_is_no_agreement() -> None:
+def test_to_decide_before_an_invalid_draw_is_to_differ_and_saves_nothing() -> None:
     def late(rng, n):
         late.calls += 1
         return np.zeros(n) if late.calls < 4 else np.full(n, nan)
 
     late.calls = 0
     compared = compare([Case(key="a", target="t", sampler=late)], RULE, N, PLANS, SEED)
-    assert (compared.whole.cases, compared.whole.invalid, compared.methods[0].total.cases) == (1, 1, 0)
+    assert (compared.whole.cases, compared.whole.invalid) == (1, 1)
+    for i, method in enumerate(compared.methods):
+        decided = compared.disagreeing[i]
+        total, differs = method.total, [one.verdicts[i].decision for one in decided] == [Decision.REJECTED]
+        assert (total.cases, total.disagreements, total.over_invalid) == ((1, 1, 1) if differs else (0, 0, 0))
+        assert (total.fixed_draws, total.adaptive_draws) == (0, 0)
+        summary = json.loads(json.dumps(compared.summary(i), allow_nan=False))
+        assert (summary["judged"], summary["decided_over_invalid"], summary["avg_fixed_n"]) == (differs, differs, None)
+    assert compared.methods[0].total.disagreements == 1, "some method stops before the draw that is no number"
+
+
+def test_one_draw_in_a_hundred_that_is_no_number_is_not_blindness() -> None:
+    """Today's baseline is INVALID in most such cases, and an early stop decides them all the same."""
+    share = 0.01
+
+    def some(rng: Generator, n: int) -> NDArray[np.float64]:
+        return np.where(rng.random(n) < share, nan, (rng.random(n) < 0.95).astype(float))
+
+    compared = compare([Case(f"k{i}", "t", some) for i in range(400)], RULE, N, PLANS, SEED)
+    of_plan = compared.methods[0].total
+    # The witness: each case by itself, by the interpreter's own loop.
+    witness = [(decide_fixed(observations(c, RULE, N, SEED), RULE).decision, decide(c, PLANS[0], SEED).decision)
+               for c in (Case(f"k{i}", "t", some) for i in range(400))]  # fmt: skip
+    differing = sum(fixed is not adaptive for fixed, adaptive in witness)
+    both = sum(fixed is adaptive is Decision.INVALID for fixed, adaptive in witness)
+    assert (of_plan.cases, of_plan.disagreements) == (400 - both, differing)
+    assert of_plan.over_invalid > 50 and of_plan.rate > 0.1
 
 
 def test_the_summary_is_plain_json_with_exact_intervals(comparison: Comparison) -> None:

@@ -15,7 +15,7 @@ N = 64
 PLAIN = DecisionRow(
     "k", "t", Arm.FIXED, Decision.ACCEPTED, N, N, 0.9, Reason.REACHED_N, 42, "plan", 1.0, rollout="r", stage="canary"
 )
-WAYS = ("fixed", "shadow", "adaptive", "audited", "invalid", "late invalid", "fallback", "nan fallback")
+WAYS = ("fixed", "shadow", "adaptive", "audited", "invalid", "both invalid", "late invalid", "fallback", "nan fallback")
 decided = st.sampled_from([Decision.ACCEPTED, Decision.REJECTED])
 
 
@@ -30,7 +30,7 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "adaptive_n": n,
         "agrees": adaptive == baseline,
     }
-    unclear = {**both, "baseline_decision": Decision.INVALID, "agrees": None, "invalid": True}
+    unclear = {**both, "baseline_decision": Decision.INVALID, "agrees": False, "invalid": True}
     nan = {
         **both,
         "adaptive_decision": Decision.INVALID,
@@ -47,6 +47,15 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "adaptive": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive},
         "audited": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **both},
         "invalid": {"arm": Arm.ADAPTIVE, "n": n, "decision": Decision.INVALID, "invalid": True},
+        "both invalid": {
+            "arm": Arm.ADAPTIVE,
+            "n": n,
+            "decision": Decision.INVALID,
+            "audited": True,
+            **unclear,
+            "adaptive_decision": Decision.INVALID,
+            "agrees": None,
+        },
         "late invalid": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **unclear},
         "fallback": {"decision": baseline, "reason": Reason.FALLBACK},
         "nan fallback": {"audited": draw(st.booleans()), **nan},
@@ -69,7 +78,9 @@ def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) 
     for row in audits:
         decision = (row.adaptive_decision if row.shadow else row.decision) if adaptive else row.baseline_decision
         if streak[row.target] < max_rollbacks:
-            streak[row.target] = 0 if decision is Decision.ACCEPTED else streak[row.target] + 1
+            # What is INVALID is kept, and is no rollback.
+            rejected = decision is Decision.REJECTED
+            streak[row.target] = 0 if decision is Decision.ACCEPTED else streak[row.target] + rejected
     return {target for target, count in streak.items() if count >= max_rollbacks}
 
 
@@ -81,7 +92,12 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         for row in valid
         if (row.shadow or row.arm is Arm.ADAPTIVE) and row.adaptive_decision is not Decision.INVALID
     ]
-    audits = [row for row in valid if row.audited and row.agrees is not None]
+    invalid = Decision.INVALID
+    audits = [
+        row
+        for row in mine
+        if row.audited and row.baseline_decision and {row.baseline_decision, row.adaptive_decision} != {invalid}
+    ]
     more = escalated(audits, max_rollbacks, adaptive=True)
     fewer = escalated(audits, max_rollbacks, adaptive=False)
     worded = [row for row in mine if row.why_fixed is not WhyFixed.NO_WORD]

@@ -117,7 +117,7 @@ def test_good_evidence_is_successful_and_names_its_gate(name: str) -> None:
         ("excess_escalations", {"targets": 50, "excess": 0, "spared": 0}, {"evidence"}),
         ("determinism", {"recomputed": 20}, set()),
         ("plan", {"decisions": 10_000}, set()),
-        ("health", {"fallbacks": 0, "tried": 500, "reused": 0}, set()),
+        ("health", {"fallbacks": 0, "tried": 500, "reused": 0, "invalid": 3}, set()),
     ],
 )
 def test_what_was_counted_stands_in_its_numbers(name: str, counts: dict[str, int], computed: set[str]) -> None:

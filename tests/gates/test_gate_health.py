@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
@@ -14,7 +15,7 @@ from suffice.gates.outcome import GateResult, Outcome
 WELL = Evidence(
     decisions=10_000,
     adaptive=500,
-    invalid=3,
+    invalid=0,
     stopped=500,
     fallbacks=0,
     adaptive_targets=50,
@@ -56,6 +57,16 @@ def test_all_is_well() -> None:
             {"reused": 270},
             Outcome.SUCCESSFUL,
             "0 of 500 adaptive decisions fell back, 0 % (limit 1 %); 270 decisions had keys of earlier ones",
+        ),
+        (
+            {"invalid": 3},
+            Outcome.SUCCESSFUL,
+            "0 of 500 adaptive decisions fell back, 0 % (limit 1 %); 3 decisions were INVALID",
+        ),
+        (
+            {"invalid": 400, "shadow_decisions": 1_000, "shadow_invalid": 1},
+            Outcome.ERROR,
+            "400 of 10,000 decisions are INVALID, 4 %; proven ≥ 3.3 % (in the shadow ≤ 0.937 %)",
         ),
         ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
         ({"adaptive_targets": 500}, Outcome.INCONCLUSIVE, "500 of 1,450 targets are adaptive, 34.5 % (weight 5 %)"),
@@ -210,3 +221,31 @@ def test_of_equal_answers_the_one_with_data_is_given() -> None:
     result = judged(weight=20, adaptive=0, fallbacks=0, stopped=0, adaptive_targets=0, fixed_targets=9_683)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.sentence.startswith("0 of 9,683 targets are adaptive")
+
+
+def test_a_rate_of_invalid_decisions_that_is_the_shadows_alarms_hardly_ever_and_a_higher_one_does() -> None:
+    rng, runs, looks = np.random.default_rng(16), 200, np.arange(200, 6_001, 200)
+
+    def alarms(rate: float, rate_before: float) -> tuple[int, int]:
+        by_gate = by_raw_rates = 0
+        for _ in range(runs):
+            before = int(rng.binomial(1_000, rate_before))
+            seen = np.cumsum(rng.random(looks[-1]) < rate)[looks - 1].tolist()
+            raised = [
+                judged(decisions=int(n), invalid=k, shadow_decisions=1_000, shadow_invalid=before).outcome
+                for n, k in zip(looks, seen, strict=True)
+            ]
+            by_gate += Outcome.ERROR in raised
+            by_raw_rates += any(k / n > before / 1_000 for n, k in zip(looks, seen, strict=True))
+        return by_gate, by_raw_rates
+
+    false, control = alarms(0.02, 0.02)
+    # Three standard errors above the 1 % that are allowed.
+    assert false <= runs * 0.01 + 3 * (runs * 0.01 * 0.99) ** 0.5
+    assert control > runs / 4, "rates compared as they are would alarm often"
+    assert alarms(0.10, 0.02)[0] == runs
+    assert judged(decisions=6_000, invalid=600).outcome is Outcome.SUCCESSFUL, "without a shadow nothing is above it"
+
+
+def test_more_invalid_decisions_than_decisions_are_impossible() -> None:
+    assert judged(invalid=10_001).outcome is judged(shadow_decisions=3, shadow_invalid=4).outcome is Outcome.ERROR

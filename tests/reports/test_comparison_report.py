@@ -63,7 +63,7 @@ def test_the_page_holds_the_numbers_of_every_summary(comparison: Comparison, pag
 
 
 def test_the_headline_says_what_was_saved_and_what_differs(comparison: Comparison, page: Page) -> None:
-    summary = {"cases": 13_240, "invalid": 6, "disagreements": 8, "sample_reduction": 0.6671,
+    summary = {"cases": 13_240, "judged": 13_234, "disagreements": 8, "sample_reduction": 0.6671,
                "disagreement_upper": 0.0011907}  # fmt: skip
     expected = "66.7 % of the draws saved; 8 of 13,234 decisions differ (at most 0.12 % with 95 % confidence)"
     assert headline(summary).replace("\N{NO-BREAK SPACE}", " ") == expected
@@ -157,7 +157,7 @@ def test_invalid_cases_are_counted_apart() -> None:
     rule = Proportion(0.7)
     invalid = [Case(f"invalid {i}", "t", lambda rng, n: np.full(n, nan)) for i in range(3)]
     only = Page(report_html(_compare(invalid, rule, "optimal"), "cases")).text
-    assert "3 of 3 cases have an invalid baseline" in only
+    assert "3 of 3 cases have an invalid baseline (a draw was NaN or infinite): 0 of them were decided all the" in only
     assert "nothing can be judged" in only
     mixed = Page(report_html(_compare([*invalid, *even_cases(rule, N, 50)], rule, "optimal"), "cases")).text
     assert "3 of 53 cases have an invalid baseline" in mixed

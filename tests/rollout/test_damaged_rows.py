@@ -78,14 +78,14 @@ def test_a_damaged_or_newer_rollout_breaks_no_decision_and_is_lowered(
         become(verifier, {"adaptive", "fixed"})
         damage(production, statement)
         code, problem = asked(production, capsys, "cycle")
-        assert code == 2
+        assert code == 3
         assert len(problem.splitlines()) == 1, problem
         code, _ = asked(production, capsys, "status")
-        assert code == (0 if "tables" in statement else 2)  # It needs the configuration, and not the plan.
+        assert code == (0 if "tables" in statement else 3)  # It needs the configuration, and not the plan.
         # The word is what decides, and it still stands.
         assert arms(verifier, 5_000) == {"adaptive", "fixed"}
         code, problem = asked(production, capsys, "rollback", "--reason", "it is damaged")
-        assert code == 2 and len(problem.splitlines()) == 1
+        assert code == 3 and len(problem.splitlines()) == 1
         assert "the word was lowered all the same" in problem
         become(verifier, {"fixed"})
         assert published(production.place.flag) is None

@@ -114,7 +114,7 @@ ACCEPTED, REJECTED, INVALID = (verdict(decision) for decision in Decision)
         (ACCEPTED, REJECTED, False),
         (ACCEPTED, INVALID, False),
         (INVALID, INVALID, None),
-        (INVALID, ACCEPTED, None),
+        (INVALID, ACCEPTED, False),
         (None, ACCEPTED, None),
         (ACCEPTED, None, None),
     ],

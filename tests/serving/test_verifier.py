@@ -89,7 +89,8 @@ def test_each_arm_decides_as_its_definition_does() -> None:
         assert seen.decision is adaptive.decision
         assert seen.baseline is not None
         assert seen.baseline.decision is fixed
-        expected = None if fixed is Decision.INVALID else fixed is adaptive.decision
+        both_invalid = fixed is adaptive.decision is Decision.INVALID
+        expected = None if both_invalid else fixed is adaptive.decision
         assert seen.agrees is expected
 
 

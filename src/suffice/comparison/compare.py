@@ -40,6 +40,7 @@ class Total:
 
     cases: int = 0
     disagreements: int = 0
+    over_invalid: int = 0
     fixed_draws: int = 0
     adaptive_draws: int = 0
 
@@ -50,10 +51,17 @@ class Total:
         self.fixed_draws += fixed_n
         self.adaptive_draws += n
 
+    def add_over_invalid(self) -> None:
+        """Count one case in that was decided where the baseline is INVALID: it differs, and saved nothing."""
+        self.cases += 1
+        self.disagreements += 1
+        self.over_invalid += 1
+
     def merge(self, other: "Total") -> None:
         """Count in what another total counted."""
         self.cases += other.cases
         self.disagreements += other.disagreements
+        self.over_invalid += other.over_invalid
         self.fixed_draws += other.fixed_draws
         self.adaptive_draws += other.adaptive_draws
 
@@ -148,21 +156,33 @@ class Comparison:
         """Count one case in; its N is one that is expected."""
         counts, fixed_n = self.sizes[result.baseline.fixed_n], result.baseline.n
         counts.cases += 1
+        region = self._region(result.case.region or "")
         if not result.valid:
             counts.invalid += 1
+            self._add_invalid(result, counts, region)
             return
         cell, band = _cell(result.effect), bisect_right(BANDS, abs(result.effect))
         counts.examples.setdefault(cell, result)
-        region = self._region(result.case.region or "")
         for i, (method, verdict) in enumerate(zip(counts.methods, result.verdicts, strict=True)):
             differs = not result.agrees(i)
             for total in (method.total, method.bands[band], method.cells[cell], region[i]):
                 total.add(fixed_n, verdict.n, differs=differs)
             method.early += verdict.early
             if differs:
-                method.false_accepts += verdict.decision is Decision.ACCEPTED
-                if len(self.disagreeing[i]) < KEPT:
-                    self.disagreeing[i].append(result.without_draws())
+                self._differs(result, i, method)
+
+    def _add_invalid(self, result: CaseResult, counts: Counts, region: Sequence[Total]) -> None:
+        """Count a case whose baseline is INVALID where a method decided it; it has no effect, so no band and cell."""
+        for i, method in enumerate(counts.methods):
+            if not result.agrees(i):
+                for total in (method.total, region[i]):
+                    total.add_over_invalid()
+                self._differs(result, i, method)
+
+    def _differs(self, result: CaseResult, i: int, method: MethodResult) -> None:
+        method.false_accepts += result.verdicts[i].decision is Decision.ACCEPTED
+        if len(self.disagreeing[i]) < KEPT:
+            self.disagreeing[i].append(result.without_draws())
 
     def merge(self, other: "Comparison") -> None:
         """Count in what was counted over the cases that follow."""
@@ -208,7 +228,8 @@ class Comparison:
         return self.whole.methods
 
     def summary(self, i: int) -> dict[str, Any]:
-        """Plain JSON values for method i; rates are over cases with a valid baseline, intervals are exact (95 %).
+        """Plain JSON values for method i; rates are over cases that are not INVALID on both paths (`judged`), means of
+        draws over those with a valid baseline, and intervals are exact (95 %).
 
         With several N there is no one plan: `n` and `plan_id` are None, `worst_disagreement` is the largest and
         `guarantee` the weakest of the plans.
@@ -216,6 +237,7 @@ class Comparison:
         whole, plans = self.whole, [counts.methods[i].plan for counts in self.sizes.values()]
         method, several = whole.methods[i], len(plans) > 1
         total = method.total
+        valid = total.cases - total.over_invalid
         lower, upper = clopper_pearson(total.disagreements, total.cases)
         return {
             "method": method.plan.method,
@@ -229,14 +251,16 @@ class Comparison:
             "plan_id": None if several else method.plan.id,
             "cases": whole.cases,
             "invalid": whole.invalid,
+            "judged": total.cases,
+            "decided_over_invalid": total.over_invalid,
             "disagreements": total.disagreements,
             "false_accepts": method.false_accepts,
             "false_rejects": total.disagreements - method.false_accepts,
             "disagreement_rate": number(total.rate),
             "disagreement_lower": lower,
             "disagreement_upper": upper,
-            "avg_fixed_n": number(total.fixed_draws / total.cases if total.cases else nan),
-            "avg_adaptive_n": number(total.adaptive_draws / total.cases if total.cases else nan),
+            "avg_fixed_n": number(total.fixed_draws / valid if valid else nan),
+            "avg_adaptive_n": number(total.adaptive_draws / valid if valid else nan),
             "sample_reduction": number(total.reduction),
             "early_stops": method.early,
             "bands": [_band(edges, part) for edges, part in zip(band_edges(), method.bands, strict=True)],

@@ -6,7 +6,7 @@ from typing import Any
 
 from suffice.answer import Answer
 from suffice.comparison.chunks import Progress
-from suffice.comparison.compare import Comparison, Total, band_edges
+from suffice.comparison.compare import Comparison, Total, band_edges, number
 from suffice.config import RegressionGateConfig
 from suffice.errors import ExecutionError, ExitCode
 from suffice.terminal import percent, print_lines, print_table
@@ -22,10 +22,10 @@ def answer(
 ) -> Answer:
     """The answer of a comparison over cases from `source`, a JSON object or a list of one for each method.
 
-    It holds when the first method disagrees in no larger share of the cases with a valid baseline than the gate allows,
-    and when the gate is switched off. With none of them nothing can be told, nor, where the gate stands in a file
-    (`from_file`), with fewer than its `min_cases`. Cases whose chunk failed are a failure. `report` is a file that was
-    written. Raises ExecutionError when no chunk could be decided.
+    It holds when the first method disagrees in no larger share of the cases than the gate allows, but for those that
+    are INVALID on both paths, and when the gate is switched off. With none of them nothing can be told, nor, where the
+    gate stands in a file (`from_file`), with fewer than its `min_cases`. Cases whose chunk failed are a failure.
+    `report` is a file that was written. Raises ExecutionError when no chunk could be decided.
     """
     lost = _lost(progress) if progress.failed else ""
     if not progress.comparison.sizes:
@@ -104,7 +104,11 @@ def _print(progress: Progress, source: str, notes: Iterable[str]) -> None:
 def _notes(progress: Progress, report: Path | None, *, judged: bool) -> Iterator[str]:
     invalid = progress.comparison.whole.invalid
     if invalid:
-        yield f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite); counted apart"
+        decided = progress.comparison.methods[0].total.over_invalid
+        yield (
+            f"{invalid:,} cases have an invalid baseline (a draw was NaN or infinite): {decided:,} of them were "
+            f"decided all the same and differ, {invalid - decided:,} are counted apart"
+        )
     for reason, count in sorted(progress.comparison.left_out.items()):
         yield f"{count:,} cases were not decided: {reason}"
     yield f"Checksum of all decisions: {progress.checksum}"
@@ -119,7 +123,7 @@ def _disagreement(result: CaseResult, i: int, seed: int) -> dict[str, Any]:
     return {
         "key": result.case.key,
         "target": result.case.target,
-        "effect": result.effect,
+        "effect": number(result.effect),
         "baseline": result.baseline.decision.value,
         "adaptive": verdict.decision.value,
         "n": verdict.n,
@@ -171,7 +175,13 @@ def _print_disagreeing(comparison: Comparison) -> None:
     if not differing:
         return
     rows = [
-        (r.case.key, f"{r.effect:.2f}", r.baseline.decision.value, r.verdicts[0].decision.value, str(r.verdicts[0].n))
+        (
+            r.case.key,
+            f"{r.effect:.2f}" if r.valid else "–",
+            r.baseline.decision.value,
+            r.verdicts[0].decision.value,
+            str(r.verdicts[0].n),
+        )
         for r in differing[:SHOWN]
     ]
     all_of_them = f"{method.total.disagreements:,} cases that differ (seed {comparison.seed})"

@@ -17,7 +17,8 @@ class Evidence:
 
     Counts have the ledger's names and meaning: `adaptive` decisions are in force, `stopped` ones (in force or in the
     shadow) took `stopping_draws` up to their stopping times where the baseline takes `fixed_n` each. `audits` are the
-    audited decisions whose baseline is valid; one that reached N by itself is an audit that agrees. Audits of decisions
+    audited decisions but for those that are INVALID on both paths; one that reached N by itself is an audit that
+    agrees, one that was decided where the baseline is INVALID differs. Audits of decisions
     in force added `audit_draws`.
 
     `fallbacks` are adaptive decisions that the fixed arm had to take over. Of `audited_targets`, on which the storm
@@ -28,6 +29,8 @@ class Evidence:
     of them that with the key `first_differing`. `age` is
     how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
+
+    `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
     whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none).
@@ -54,6 +57,8 @@ class Evidence:
     age: Measured = None
     silence: Measured = None
     plans: Mapping[str, int] | None = None
+    shadow_decisions: Measured = 0
+    shadow_invalid: Measured = 0
     reused: Measured = 0
     refused: Measured = 0
     refused_age: Measured = None

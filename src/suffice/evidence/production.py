@@ -65,10 +65,10 @@ class Measurement:
         """What was counted of each stage."""
         return self._reader.stages
 
-    def measure(self, stage: Stage, began: float, now: float) -> Measured:
-        """The evidence of a stage that began then, up to now (seconds)."""
+    def measure(self, stage: Stage, began: float, now: float, shadow: str | None = None) -> Measured:
+        """The evidence of a stage that began then, up to now (seconds), beside that of the shadow stage, if any."""
         try:
-            evidence = self._reader.read(stage, began, now)
+            evidence = self._reader.read(stage, began, now, shadow)
             evidence = replace(evidence, age=self._age(began, now))
         except SufficeError as error:
             return Measured(NOTHING_MEASURED, (f"the ledger cannot be counted: {_one_line(error)}",))

@@ -41,10 +41,14 @@ class EvidenceReader:
         self._rule = f"1, max_rollbacks {policy.max_rollbacks}"
         self.stages: dict[str, Counted] = {}
 
-    def read(self, stage: Stage, began: float, now: float) -> Evidence:
-        """The evidence of a stage that began then, with all that was written up to now (seconds). Raises StoreError."""
+    def read(self, stage: Stage, began: float, now: float, shadow: str | None = None) -> Evidence:
+        """The evidence of a stage that began then, with all that was written up to now (seconds).
+
+        `shadow` names the shadow stage that it is compared with, None where there was none. Raises StoreError.
+        """
         self.catch_up()
         counted = self.stages.setdefault(stage.name, Counted())
+        before = self.stages.get(shadow, Counted()) if shadow else Counted()
         adaptive_targets, fixed_targets = counted.targets_within(stage)
         with self._ledger.store.read() as connection:
             irregular = irregular_of(connection, self._rollout, stage.name)
@@ -69,6 +73,8 @@ class EvidenceReader:
             age=0.0,
             silence=max(now - (began if counted.newest is None else counted.newest), 0.0),
             plans=dict(counted.plans),
+            shadow_decisions=before.decisions,
+            shadow_invalid=before.invalid,
             reused=irregular[Irregular.REUSED].count,
             refused=sum(one.count for one in lost),
             refused_age=None if newest is None else abs(now - newest),

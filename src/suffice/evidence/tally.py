@@ -10,7 +10,7 @@ from suffice.store.decision_row import DecisionRow
 from suffice.store.rollups import Place, Scope, StoredStorm
 
 # To look a member up in its class takes longer than to count a row.
-_ACCEPTED = Decision.ACCEPTED
+_ACCEPTED, _INVALID = Decision.ACCEPTED, Decision.INVALID
 
 
 @dataclass(slots=True)
@@ -133,6 +133,8 @@ def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:
 
 
 def _after(policy: StormPolicy, rollbacks: int, review: bool, decision: Decision | None) -> tuple[int, bool]:  # noqa: FBT001
+    if decision is _INVALID:
+        return rollbacks, review
     state = policy.after(StormState(rollbacks, review), accepted=decision is _ACCEPTED)
     return state.consecutive_rollbacks, state.needs_review
 

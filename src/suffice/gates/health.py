@@ -1,14 +1,14 @@
 """Gate: health. Whether production lives, its numbers are possible, traffic comes, the arms have their shares, the
-adaptive path answers, and each decision has its row."""
+adaptive path answers, each decision has its row, and draws are the numbers that they were in the shadow."""
 
 from collections.abc import Sequence
 
 from suffice.config import HealthLimits, Reaction
 from suffice.errors import MissingDataError
 from suffice.evidence.measurements import Evidence, demand
-from suffice.gates.e_process import ALARM, log_e_above, log_e_other, reached
+from suffice.gates.e_process import ALARM, log_e_above, log_e_other, lower, reached, upper
 from suffice.gates.outcome import GateResult, Outcome, unknown, worst
-from suffice.gates.wording import limit, percent
+from suffice.gates.wording import at_least, at_most, limit, percent
 
 GATE = "health"
 
@@ -18,14 +18,16 @@ cycle of every stage, so the alarm may be slow, and must be rarer than that of a
 
 
 def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
-    """The worst of: signs of life, silence, fallbacks, shares of the arms, lost rows; with its sentence and numbers.
+    """The worst of: signs of life, silence, fallbacks, shares of the arms, lost rows, INVALID decisions; with its
+    sentence and numbers.
 
     `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
     well, the result is about fallbacks.
     """
     limits = limits or HealthLimits()
     try:
-        decisions, adaptive, _ = evidence.counts("decisions", "adaptive", "invalid")
+        decisions, adaptive, invalid = evidence.counts("decisions", "adaptive", "invalid")
+        demand(invalid <= decisions, f"{invalid:,} INVALID of {decisions:,} decisions")
         demand(adaptive <= decisions, f"{adaptive:,} adaptive of {decisions:,} decisions")
         checks = (
             _fallbacks(evidence, limits),
@@ -33,6 +35,7 @@ def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -
             _silence(evidence, limits),
             _arms(evidence, weight, limits),
             _refused(evidence, limits),
+            _invalid(evidence),
         )
     except MissingDataError as error:
         return unknown(GATE, error, limits.max_fallback_rate, limit(limits.max_fallback_rate))
@@ -85,7 +88,10 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
     (reused,) = evidence.counts("reused")
     if reused:
         sentence += f"; {reused:,} {'decision' if reused == 1 else 'decisions'} had keys of earlier ones"
-    numbers = {"fallbacks": fallbacks, "tried": tried, "reused": reused}
+    (invalid,) = evidence.counts("invalid")
+    if invalid:
+        sentence += f"; {invalid:,} {'decision was' if invalid == 1 else 'decisions were'} INVALID"
+    numbers = {"fallbacks": fallbacks, "tried": tried, "reused": reused, "invalid": invalid}
     return GateResult(GATE, outcome, sentence, rate, allowed, numbers)
 
 
@@ -98,6 +104,24 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
     rows = "ledger row was" if refused == 1 else "ledger rows were"
     sentence = f"{refused:,} {rows} refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
     return GateResult(GATE, outcome, sentence, refused, allowed, {"refused": refused})
+
+
+def _invalid(evidence: Evidence) -> GateResult:
+    """An Error when the rate of INVALID decisions is proven above that of the shadow stage.
+
+    Each bound is wrong in at most half of an alarm's chance, so both together in at most an alarm's: were the rate no
+    higher, one of them would have to be wrong. Without a shadow its bound is 1, and nothing is above it.
+    """
+    names = ("decisions", "invalid", "shadow_decisions", "shadow_invalid")
+    decisions, invalid, before, invalid_before = evidence.counts(*names)
+    demand(invalid_before <= before, f"{invalid_before:,} INVALID of {before:,} decisions in the shadow")
+    sure = 1 - (1 - ALARM) / 2
+    least, allowed = lower(invalid, decisions, sure), upper(invalid_before, before, sure)
+    outcome = Outcome.ERROR if least > allowed else Outcome.SUCCESSFUL
+    rate = invalid / decisions if decisions else 0.0
+    observed = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}; proven ≥ {at_least(least)}"
+    sentence = f"{observed} (in the shadow ≤ {at_most(allowed)})"
+    return GateResult(GATE, outcome, sentence, rate, allowed, {"decisions": decisions, "invalid": invalid})
 
 
 def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:

@@ -61,7 +61,7 @@ def report_html(comparison: Comparison, source: str) -> str:
 
 def headline(summary: dict[str, Any]) -> str:
     """One sentence: what was saved, and how many decisions differ."""
-    judged = summary["cases"] - summary["invalid"]
+    judged = summary["judged"]
     if judged == 0:
         return "No case has a valid baseline: nothing can be judged"
     verb = "differs" if summary["disagreements"] == 1 else "differ"
@@ -131,7 +131,7 @@ def _disagreeing(comparison: Comparison) -> Table:
 
 def _disagreement(result: CaseResult, seed: int) -> tuple[str, ...]:
     verdict = result.verdicts[0]
-    effect = f"{result.effect:+.2f}".replace("-", "−")
+    effect = f"{result.effect:+.2f}".replace("-", "−") if result.valid else "–"
     return (result.case.key, result.case.target, effect, result.baseline.decision.value, verdict.decision.value,
             str(verdict.n), str(seed))  # fmt: skip
 

@@ -226,7 +226,8 @@ class Monitor:
                 take_up(self.world.place.queue / FOLDER, Ledger(self.world.store))
             except SufficeError as error:
                 return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
-        return self.measurement.measure(state.current, self._stage_began(), now)
+        earlier = (stage.name for stage in state.rollout.stages if stage.shadow and stage != state.current)
+        return self.measurement.measure(state.current, self._stage_began(), now, next(earlier, None))
 
     def _stage_began(self) -> float:
         """When the stage began, on the clock of then; what was credited since may be less."""

@@ -106,10 +106,10 @@ def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[Sourc
 def _check(measured: SourceSummary, subject: Subject) -> None:
     gate = subject.config.verifier.adaptive_sampling.regression_gate
     least = subject.config.rollout.acceptance.min_sample_reduction
-    valid = measured.summary["cases"] - measured.summary["invalid"]
-    if valid < (gate.min_cases if measured.source == "even" else 1):
+    judged = measured.summary["judged"]
+    if judged < (gate.min_cases if measured.source == "even" else 1):
         raise MissingDataError(
-            f"source {measured.source}: {valid} cases with a valid baseline; needed: {gate.min_cases}"
+            f"source {measured.source}: {judged} cases with a valid baseline; needed: {gate.min_cases}"
         )
     rate, saved = measured.summary["disagreement_rate"], measured.summary["sample_reduction"]
     if rate > gate.max_disagreement_rate:

@@ -217,7 +217,7 @@ def _saved(summary: dict[str, Any]) -> str:
 
 
 def _differ(summary: dict[str, Any]) -> str:
-    return f"{summary['disagreements']:,} of {summary['cases'] - summary['invalid']:,} decisions differ"
+    return f"{summary['disagreements']:,} of {summary['judged']:,} decisions differ"
 
 
 def _percent(share: float | None, digits: int = 2) -> str:

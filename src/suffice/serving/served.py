@@ -52,10 +52,14 @@ class Served:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether both arms decide alike; None where one of them is not known or the baseline is INVALID."""
-        if self.baseline is None or self.adaptive is None or self.baseline.decision is Decision.INVALID:
+        """Whether both arms decide alike; None where one of them is not known, or both are INVALID.
+
+        INVALID is an answer: to decide where the baseline is INVALID is to differ from it.
+        """
+        if self.baseline is None or self.adaptive is None:
             return None
-        return self.baseline.decision is self.adaptive.decision
+        alike = self.baseline.decision is self.adaptive.decision
+        return None if alike and self.baseline.decision is Decision.INVALID else alike
 
 
 Feed: TypeAlias = Callable[[list[float]], list[float]]

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from suffice.errors import MissingDataError, StoreConflict, StoreError, StoreRefusal, StoreTimeout
+from suffice.errors import MissingDataError, StoreAddressError, StoreConflict, StoreError, StoreRefusal, StoreTimeout
 from suffice.files import private_opener
 from suffice.store import reading
 from suffice.store.address import Address, address_of
@@ -308,7 +308,7 @@ def _server_engine(address: Address, *, patience: int | None = None) -> Engine:
         engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         needed = "allowed: with its driver installed, pip install 'suffice[postgres]'"
-        raise StoreError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
+        raise StoreAddressError(f"{address.name}: PostgreSQL needs psycopg, {_one_line(error)}; {needed}") from error
     from suffice.store import silence
 
     silent = SILENT_SECONDS if patience is None else patience

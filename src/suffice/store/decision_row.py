@@ -45,8 +45,8 @@ class DecisionRow:
 
     `key` is unique within its rollout ("" when there is none). `decision` after `n` draws is the one in force, by
     `arm`; draws that an audit adds are not in `n`. `adaptive_*` and `baseline_*` are what each path decided after how
-    many draws, None where it did not run; `agrees` compares them, None where there is nothing to compare or the
-    baseline is INVALID. `guarded`: whether the guard for draws of unknown shape was on, None where it does not apply.
+    many draws, None where it did not run; `agrees` compares them, None where there is nothing to compare or both
+    are INVALID. `guarded`: whether the guard for draws of unknown shape was on, None where it does not apply.
     A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch. `epoch` is that
     of the word that the decision was made under, and `process` the nonce of who made it; rows of versions before these
     have none.

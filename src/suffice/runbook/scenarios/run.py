@@ -99,16 +99,20 @@ def _audits_see(worlds: Worlds) -> Check:
     fixed = worlds.fixed.served
     wrong = 0
     for key, served in worlds.adaptive.served.items():
-        if key in fixed and fixed[key].decision is not Decision.INVALID:
+        if key in fixed and {fixed[key].decision, served.decision} != {Decision.INVALID}:
             wrong += served.agrees is not (served.decision is fixed[key].decision)
     return Check(f"{wrong} audits are wrong about what the fixed world decided", wrong == 0)
 
 
 def _agreement(worlds: Worlds, scenario: Scenario, params: Params) -> list[Check]:
-    """The plan's bound on the same draws, wherever its guarantee is claimed for such draws."""
+    """The plan's bound on the same draws, wherever its guarantee is claimed for such draws: those that are numbers."""
     plan = worlds.setting.plan
     claimed = scenario.exchangeable(params) and (plan.guarantee != "asymptotic" or scenario.near_normal)
-    audits = [served.agrees for served in worlds.adaptive.served.values() if served.agrees is not None]
+    audits = [
+        served.agrees
+        for served in worlds.adaptive.served.values()
+        if served.agrees is not None and (served.baseline or served.verdict).decision is not Decision.INVALID
+    ]
     if not claimed or not audits:
         return []
     differ = audits.count(False)
