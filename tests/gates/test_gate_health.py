@@ -232,7 +232,7 @@ def test_a_rate_of_invalid_decisions_that_is_the_shadows_alarms_hardly_ever_and_
             before = int(rng.binomial(1_000, rate_before))
             seen = np.cumsum(rng.random(looks[-1]) < rate)[looks - 1].tolist()
             raised = [
-                judged(decisions=int(n), invalid=k, shadow_decisions=1_000, shadow_invalid=before).outcome
+                judged(decisions=int(n), adaptive=9, invalid=k, shadow_decisions=1_000, shadow_invalid=before).outcome
                 for n, k in zip(looks, seen, strict=True)
             ]
             by_gate += Outcome.ERROR in raised
