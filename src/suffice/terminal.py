@@ -202,6 +202,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def counted(count: int, share: float | None) -> str:
+    """A count, and the share that it is of all where there are any."""
+    return f"{count:,}" if share is None else f"{count:,} = {percent(share)}"
+
+
 def duration(seconds: float) -> str:
     """So many seconds by their two largest units, like `3 h 12 min`; days from three of them on."""
     rest, words = round(max(seconds, 0.0)), list[str]()

@@ -1,6 +1,7 @@
 """`suffice metrics` beside a rollout: the current stage beside the totals, and whether file and ledger agree."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,15 @@ def test_counters_of_an_evaluation_are_not_held_against_the_ledger(
         answer = asked(production, capsys)
         assert (answer["source"], answer["differs_from_ledger"]) == ("run_eval", {})
         assert answer["stage"]["decisions"] == 40
+
+
+def test_a_rate_of_nothing_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seen: `disagreements  0 = –` where nothing was audited."""
+    content = {"metrics": {"resolution_adaptive_used_total": 90, "resolution_adaptive_samples_total": 5000}}
+    (tmp_path / "metrics.json").write_text(json.dumps(content), encoding="utf-8")
+    assert run(["metrics", "--reports-dir", str(tmp_path)]) == 0
+    rows = dict(re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()[1:])
+    assert (rows["audits"], rows["disagreements"]) == ("0", "0")
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_counters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,11 +79,11 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     saved = 1 - summary["draws"] / summary["fixed_draws"] if summary["fixed_draws"] else None
     stage = next(stage for stage in setup.config.rollout.stages if stage.name == last["name"])
     note = watched_only(stage, [gate["outcome"] for gate in last["gates"]])
+    beside = f" where fixed takes {summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)"
     lines = [
         *([note] if note else []),
         f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
-        f"{summary['draws']:,} draws where fixed takes "
-        f"{summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)",
+        f"{summary['draws']:,} draws{beside if summary['fixed_draws'] else ''}",
         f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
         + (f"{summary['stale']:,} stale, " if summary["stale"] else "")
         + f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",

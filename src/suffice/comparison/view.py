@@ -9,7 +9,7 @@ from suffice.comparison.chunks import Progress
 from suffice.comparison.compare import Comparison, Total, band_edges, number
 from suffice.config import RegressionGateConfig
 from suffice.errors import ExecutionError, ExitCode
-from suffice.terminal import percent, print_lines, print_table
+from suffice.terminal import counted, percent, print_lines, print_table
 from suffice.verifier.many import CaseResult
 
 SHOWN = 20
@@ -136,7 +136,7 @@ def _row(summary: dict[str, Any]) -> tuple[str, ...]:
         summary["method"],
         percent(summary["sample_reduction"], 1),
         "–" if summary["avg_adaptive_n"] is None else f"{summary['avg_adaptive_n']:.1f}",
-        f"{summary['disagreements']:,} = {percent(summary['disagreement_rate'])}",
+        counted(summary["disagreements"], summary["disagreement_rate"]),
         f"{percent(summary['disagreement_lower'])} … {percent(summary['disagreement_upper'])}",
         percent(summary["worst_disagreement"]),
         summary["guarantee"],

@@ -9,7 +9,7 @@ from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import DataError, MissingDataError
 from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import LEDGER, OLDER, PRODUCTION, Metrics, read
-from suffice.terminal import percent, print_lines, print_table
+from suffice.terminal import counted, percent, print_lines, print_table
 
 if TYPE_CHECKING:
     from suffice.runbook.from_ledger import FromLedger
@@ -192,7 +192,7 @@ def _cells(summary: Summary) -> tuple[tuple[str, str], ...]:
         ("draws saved", percent(summary.saving, 1)),
         ("stopped early", percent(summary.early_stop_rate, 1)),
         ("audits", _count(summary.audits)),
-        ("disagreements", f"{summary.disagreements:,} = {percent(summary.disagreement_rate)}"),
+        ("disagreements", counted(summary.disagreements, summary.disagreement_rate)),
         ("95 % interval", between),
         ("invalid", _count(summary.invalid)),
         ("rollbacks", _count(summary.rollbacks)),
