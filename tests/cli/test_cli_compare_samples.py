@@ -306,3 +306,14 @@ def test_a_chunk_that_fails_twice_is_named_and_the_rest_is_printed(
     assert (answered["failed_cases"], answered["cases"]) == (10, COUNT - 10)
     assert printed.err.count("\n") == 1
     assert "10 cases were not decided, their chunk failed twice (MemoryError: no room): case 0, case 1" in printed.err
+
+
+def test_ties_up_to_rounding_count_where_it_is_asked_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """0.3 beside 0.1 + 0.2, 99 times: the least p-value there is, or 1."""
+    path, out = tmp_path / "ties.jsonl", tmp_path / "rows.parquet"
+    path.write_text(json.dumps({"case": "a", "before": [0.1 + 0.2] * 99, "after": [0.3] * 99}), encoding="utf-8")
+    for ties, decision, p in (((), "accepted", 0.01), (("--ties-within", "1e-9"), "rejected", 1.0)):
+        compared = answer(capsys, "--samples", str(path), "--rule", "monte_carlo_p", *ties, "--out", str(out))
+        assert compared["parameters"] == {"alpha": 0.05, **({"ties_within": 1e-9} if ties else {})}
+        (row,) = pq.read_table(out).to_pylist()
+        assert (row["baseline"], row["baseline_estimate"]) == (decision, p)

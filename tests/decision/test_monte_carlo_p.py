@@ -4,12 +4,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import suffice
 from suffice.decision.monte_carlo_p import MonteCarloP
 from suffice.decision.rule import Decision
 from suffice.decision.rules import rule_of
 from suffice.errors import DataError, PlanError
+from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
 
 
@@ -83,6 +86,49 @@ def test_pairs_are_observed_and_simulated() -> None:
     observed = MonteCarloP().observations(pairs, 1)
     assert observed[:3] == [1.0, 0.0, 1.0]
     assert np.isnan(observed[3:]).all()
+
+
+ROUNDED = [[0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2], [-0.3, -0.1 - 0.2], [3e300, 2.9999999999e300], [0.0, -1e-300]]
+
+
+def test_a_tie_up_to_rounding_is_an_exceedance_where_it_is_asked_for() -> None:
+    pairs = np.array([*ROUNDED, [1.0, 0.999], [1.7e308, -1.7e308], [np.inf, np.inf]])
+    assert MonteCarloP().observations(pairs, 1)[:7] == [0, 1, 0, 0, 0, 0, 0]
+    within = MonteCarloP(ties_within=1e-9).observations(pairs, 1)
+    assert within[:7] == [1, 1, 1, 1, 0, 0, 0]
+    assert np.isnan(within[7])
+
+
+STATISTICS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(STATISTICS, st.integers(-9, 9) | STATISTICS, st.sampled_from([1e-15, 1e-9, 0.01, 0.5]))
+def test_ties_are_those_of_exact_arithmetic_and_only_add_exceedances(
+    observed: float, steps: float, share: float
+) -> None:
+    simulated = observed * (1 + steps * share / 4) if isinstance(steps, int) else steps
+    assume(np.isfinite(simulated))
+    pairs = np.array([[observed, simulated]])
+    (exceeds,), (within,) = MonteCarloP().observations(pairs, 1), MonteCarloP(ties_within=share).observations(pairs, 1)
+    one, other = Fraction(observed), Fraction(simulated)
+    difference, size = abs(other - one), max(abs(one), abs(other))
+    assume(abs(difference - Fraction(share) * size) > size / 2**50)
+    assert within == (other >= one or difference <= Fraction(share) * size)
+    assert within >= exceeds
+
+
+def test_the_tolerance_is_kept_with_the_plan_where_there_is_one() -> None:
+    exact, within = (suffice.plan(MonteCarloP(0.05, ties), 99, 0.01) for ties in (0.0, 1e-9))
+    assert exact.rule.parameters == {"alpha": 0.05}
+    assert exact.boundaries == within.boundaries
+    assert Plan.from_dict(within.to_dict()).rule == MonteCarloP(0.05, 1e-9)
+    assert exact.id != within.id
+
+
+@pytest.mark.parametrize("ties", [-1e-9, 1, 2.0, float("nan")])
+def test_impossible_tolerances_are_refused(ties: float) -> None:
+    with pytest.raises(PlanError, match=r"ties_within is .*; allowed: from 0 to below 1, like 1e-9"):
+        MonteCarloP(ties_within=ties)
 
 
 def test_a_draw_that_is_no_outcome_is_refused() -> None:

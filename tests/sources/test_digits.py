@@ -91,6 +91,17 @@ def test_nanoseconds_that_rise_in_every_pair_are_accepted(form: str, tmp_path: P
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_large_numbers_tie_within_a_share_of_them_and_not_of_their_difference(form: str, folder: Path) -> None:
+    columns = {"before": [NOW + 5] * 3, "after": [NOW + 4, NOW + 5, NOW // 2]}
+    path = write(folder / f"ties.{form}", columns)
+    for ties, expected in ((0.0, [0, 1, 0]), (1e-9, [1, 1, 0])):
+        rule = suffice.MonteCarloP(0.5, ties)
+        (case,) = Samples(path, rule)
+        assert isinstance(case, Case) and isinstance(case.sampler, Recorded)
+        assert rule.observations(case.sampler.values, case.direction) == expected
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_single_whole_number_that_a_double_is_not_is_refused_with_its_row(form: str, tmp_path: Path) -> None:
     name = "samples" if form == "jsonl" else "value"
     path = write(tmp_path / f"single.{form}", {name: [1, 2, 2**53 + 1]})

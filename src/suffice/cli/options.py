@@ -73,6 +73,12 @@ Alpha = Annotated[
     float | None, typer.Option("--alpha", parser=_share, help="The level of a test [default: p_threshold].")
 ]
 MinEffect = Annotated[float | None, typer.Option("--min-effect", help="paired_mean: the least |mean difference|.")]
+TiesWithin = Annotated[
+    float | None,
+    typer.Option(
+        "--ties-within", metavar="SHARE", help="monte_carlo_p: the relative difference that is a tie, like 1e-9."
+    ),
+]
 Draws = Annotated[int | None, typer.Option("--n", help="N, the draws of the fixed decision.")]
 MaxDisagreement = Annotated[
     str | None,
@@ -133,6 +139,7 @@ class RuleOptions:
     at_most: AtMost = None
     alpha: Alpha = None
     min_effect: MinEffect = None
+    ties_within: TiesWithin = None
     n: Draws = None
     max_disagreement: MaxDisagreement = None
     look_every: LookEvery = None
@@ -196,7 +203,7 @@ def setting_of(
         "paired_mean": {"alpha": alpha, "min_effect": min_effect},
         "mean": claim,
         "binary_mean": claim,
-        "monte_carlo_p": {"alpha": alpha},
+        "monte_carlo_p": {"alpha": alpha, "ties_within": choice.ties_within or 0.0},
     }
     n = verifier.n_samples if choice.n is None else choice.n
     from_config = config_looks and choice.look_every is None and looks is None

@@ -30,26 +30,32 @@ class MonteCarloP(CountRule):
     """ACCEPTED iff the Monte Carlo p-value (1 + exceedances)/(N + 1) is at most alpha.
 
     A draw is 1 when the simulated statistic is an exceedance (at least as extreme as the observed one), else 0; a pair
-    is (observed, simulated), an exceedance when simulated ≥ observed. With simulated statistics exchangeable with the
-    observed one under the null hypothesis, P(ACCEPTED) ≤ alpha there. Plans count the draws that are *not* exceedances,
-    so that, as under every count rule, many successes accept. The p-value is the nearest double, as programs divide;
-    a level may be given as (1, 20).
-    Raises PlanError when alpha is not in (0, 1).
+    is (observed, simulated), an exceedance when simulated ≥ observed, or when the two differ by at most `ties_within`
+    times the larger of their sizes. Statistics that are equal but for rounding, like 0.1 + 0.2 and 0.3, need 1e-9, say.
+    It only adds exceedances, so it accepts nothing that 0 rejects; beside an observed 0 it makes no tie. With simulated
+    statistics exchangeable with the observed one under the null hypothesis, P(ACCEPTED) ≤ alpha there. Plans count the
+    draws that are *not* exceedances, so that, as under every count rule, many successes accept. The p-value is the
+    nearest double, as programs divide; a level may be given as (1, 20).
+    Raises PlanError when alpha is not in (0, 1), or ties_within not in [0, 1).
 
     Source: Davison & Hinkley 1997, "Bootstrap Methods and their Application", ch. 4; Phipson & Smyth 2010.
     """
 
     alpha: Share = 0.05
+    ties_within: float = 0.0
     name: ClassVar[str] = "monte_carlo_p"
 
     def __post_init__(self) -> None:
         alpha = share_of("alpha", self.alpha)
         check_level(alpha)
         object.__setattr__(self, "alpha", alpha)
+        if not 0 <= self.ties_within < 1:
+            raise PlanError(f"ties_within is {self.ties_within}; allowed: from 0 to below 1, like 1e-9")
 
     @property
     def parameters(self) -> Mapping[str, float]:
-        return {"alpha": float(self._alpha)}
+        ties = {"ties_within": float(self.ties_within)} if self.ties_within else {}
+        return {"alpha": float(self._alpha), **ties}
 
     def check_n(self, n: int) -> None:
         least = ceil(1 / Fraction(self._alpha)) - 1
@@ -70,7 +76,11 @@ class MonteCarloP(CountRule):
     def of_pairs(self, pairs: "Floats", direction: int) -> "Floats":  # noqa: ARG002
         import numpy as np
 
-        return np.where(np.isfinite(pairs).all(axis=1), pairs[:, 1] >= pairs[:, 0], np.nan)
+        observed, simulated = pairs[:, 0], pairs[:, 1]
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = np.maximum(np.abs(observed), np.abs(simulated))
+            exceeds = (simulated >= observed) | (observed - simulated <= self.ties_within * size)
+        return np.where(np.isfinite(pairs).all(axis=1), exceeds, np.nan)
 
     @property
     def _alpha(self) -> float:

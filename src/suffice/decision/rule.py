@@ -81,6 +81,11 @@ class Rule(ABC):
     def min_effect(self) -> float:
         return 0.0
 
+    @property
+    def ties_within(self) -> float:
+        """Up to which relative difference the members of a pair count as equal."""
+        return 0.0
+
     def check_n(self, n: int) -> None:
         """Raises PlanError when the rule cannot be applied to n draws."""
         if n < 1:

@@ -62,7 +62,8 @@ class Samples:
         self._columns = columns or {}
 
     def __iter__(self) -> Iterator[Case | Unusable]:
-        place = RecordedFile(Path(shown(self.path)), self._unit, self._rule.counts, self._columns)
+        name, rule = Path(shown(self.path)), self._rule
+        place = RecordedFile(name, self._unit, rule.counts, self._columns, rule.ties_within)
         empty = True
         alike: int | None = 0
         with KeysOnce(place) as keys:

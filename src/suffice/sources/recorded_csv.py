@@ -73,7 +73,7 @@ def _exactly(place: RecordedFile, texts: list[str], row: list[float], line: int)
     if len(written) == 1:
         place.check_whole(written[0], place.at(line, "value"))
         return row
-    difference: list[float] = exact_pairs(written[:1], written[1:])[0].tolist()
+    difference: list[float] = exact_pairs(written[:1], written[1:], ties_within=place.ties_within)[0].tolist()
     return difference
 
 

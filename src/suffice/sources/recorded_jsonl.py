@@ -72,7 +72,7 @@ def _values(place: RecordedFile, line: int, written: list[list[Any]], draws: lis
     if all(suspects.isdisjoint(map(type, values)) for values in written):
         return plain
     if len(draws) == 2:
-        return exact_pairs(*written)
+        return exact_pairs(*written, ties_within=place.ties_within)
     for i, value in enumerate(written[0]):
         place.check_whole(value, f"{place.at(line, 'samples')}: entry {i + 1}")
     return plain

@@ -184,7 +184,7 @@ def _table(
         return plain
     written = [column.to_pylist() for column in columns]
     if len(written) == 2:
-        return exact_pairs(*written)
+        return exact_pairs(*written, ties_within=place.ties_within)
     for i, value in enumerate(written[0]):
         place.check_whole(value, place.at(row_of(i), draws[0]))
     return plain

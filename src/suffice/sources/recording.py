@@ -74,13 +74,14 @@ class Recording:
 class RecordedFile:
     """A file and what its rows are called, for messages; `binary` tells that single values must be 0 or 1.
 
-    `names` has, for a column of ours that the file calls otherwise, its name there.
+    `names` has, for a column of ours that the file calls otherwise, its name there. `ties_within` is the rule's.
     """
 
     path: Path
     unit: str
     binary: bool
     names: Mapping[str, str] = field(default_factory=dict)
+    ties_within: float = 0.0
 
     def called(self, column: str) -> str:
         """What the file calls a column of ours."""
@@ -145,18 +146,23 @@ def may_lose_digits(draws: Floats) -> bool:
     return bool((np.abs(draws) >= WHOLE).any())
 
 
-def exact_pairs(before: Iterable[Exact | None], after: Iterable[Exact | None]) -> Floats:
+def exact_pairs(before: Iterable[Exact | None], after: Iterable[Exact | None], *, ties_within: float) -> Floats:
     """Pairs (0, after − before), shape (n, 2), each difference exact and then rounded; NaN where a number is missing.
 
-    A rule takes no more of a pair than its difference. Of nanoseconds since 1970 a double keeps but steps of 256.
+    A rule takes no more of a pair than its difference, and whether it is a tie: that has none. Of nanoseconds since
+    1970 a double keeps but steps of 256.
     """
-    differences = [nan if a is None or b is None else _difference(a, b) for a, b in zip(before, after, strict=True)]
+    share = Fraction(ties_within)
+    pairs = zip(before, after, strict=True)
+    differences = [nan if a is None or b is None else _difference(a, b, share) for a, b in pairs]
     return np.stack((np.zeros(len(differences)), np.array(differences)), axis=1)
 
 
-def _difference(before: Exact, after: Exact) -> float:
+def _difference(before: Exact, after: Exact, ties_within: Fraction) -> float:
     try:
-        return float(Fraction(after) - Fraction(before))
+        one, other = Fraction(before), Fraction(after)
+        is_tie = abs(other - one) <= ties_within * max(abs(one), abs(other))
+        return 0.0 if is_tie else float(other - one)
     except (OverflowError, ValueError):
         return inf  # Beyond a double, or one of them is: what is allowed is finite.
 
