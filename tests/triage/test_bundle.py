@@ -12,6 +12,7 @@ import pytest
 
 import suffice
 from suffice.decision.rule import Decision
+from suffice.errors import DataError
 from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.world import Place
@@ -111,6 +112,18 @@ def test_what_went_with_a_deleted_rollout_has_no_file(store: Store, tmp_path: Pa
     text = (bundle / "TRIAGE.md").read_text(encoding="utf-8")
     assert "- none: a person asked for it\n" in text
     assert "# no disagreeing decision can be rebuilt\n" in text
+    with pytest.raises(DataError, match="no disagreeing decision that can be decided again; that needs a rollout that"):
+        reproduce(bundle, None)
+
+
+def test_where_nothing_differs_nothing_is_said_to_be_missing(tmp_path: Path) -> None:
+    """Seen: a rollback that a person asked for was told to start with --source, as it had been."""
+    publish(tmp_path / "flag.json", None)
+    with open_store(tmp_path / "other.db") as store:
+        bundle = frozen(store, tmp_path, view())
+    assert "# no audited decision differs\n" in (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="no audited decision of the stage differs from the baseline"):
+        reproduce(bundle, None)
 
 
 @pytest.mark.parametrize(("rows", "kept"), [(10_000, ["k1", "k3", "k4", "k2", "k0"]), (2, ["k1", "k3", "k4"])])

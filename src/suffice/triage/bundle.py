@@ -176,7 +176,7 @@ def _triage_text(bundle: Path, rollback: Rollback, outputs: Sequence[str], diffe
         gates="\n".join(failed or ["- none: a person asked for it"]),
         differing=differing,
         checked=command(f"triage check {folder}"),
-        begin=again or "# no disagreeing decision can be rebuilt",
+        begin=again or ("# no disagreeing decision can be rebuilt" if differing else "# no audited decision differs"),
         history=command(f"rollout history --rollout {quoted}"),
         close=command(f"triage close {quoted} --note 'what it was'"),
         printed=f"What the checks printed: {', '.join(f'`checks/{name}`' for name in outputs)}.\n\n" if outputs else "",

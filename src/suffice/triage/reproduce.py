@@ -77,12 +77,23 @@ def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
     for asked in map(strict_json.loads, lines):
         if key is None or asked["key"] == key:
             return dict(asked)
+    if not lines and _none_differs(bundle):
+        raise DataError(f"{bundle}: no audited decision of the stage differs from the baseline")
     if key is None:
         raise DataError(
             f"{bundle}: has no disagreeing decision that can be decided again; that needs a rollout that was started "
             "with --source, or decisions of suffice resolve"
         )
     raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
+
+
+def _none_differs(bundle: Path) -> bool:
+    """Whether no audited decision of a bundle differs from the baseline; False where that cannot be told."""
+    try:
+        rows = map(strict_json.loads, read_whole(bundle / "ledger.jsonl").decode().splitlines())
+        return all(row["agrees"] is not False for row in rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _plan(bundle: Path, plan_id: str) -> Plan:
