@@ -11,6 +11,7 @@ import pytest
 from links import Proxy
 
 from postgres_server import Server, running
+from suffice.errors import StoreError
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.world import Place
@@ -85,6 +86,10 @@ def test_a_word_that_a_lagging_standby_still_has_is_none_when_it_takes_over(serv
             assert arms(lasting) == {Arm.ADAPTIVE}
             standby = opened.enter_context(server.standby())
             assert standby.execute("SELECT phase, valid_until FROM words") == [("Released", None)]
+            reading = process(tmp_path, "reading", standby.url())
+            with pytest.raises(StoreError, match="read-only"), reading as on_standby:
+                until(on_standby, "read-only")
+                assert arms(on_standby) == {Arm.FIXED}
             standby.stop()
             assert operator.tell("rollback", "ann", "it is bad").phase is Phase.ROLLED_BACK
             assert arms(lasting) == {Arm.FIXED}

@@ -24,6 +24,7 @@ from suffice.rollout.notify import FIRST_WAIT, LONGEST_WAIT, TELLING, Webhook, d
 from suffice.rollout.phases import Phase
 from suffice.store.actions import Action
 from suffice.store.database import Store
+from suffice.store.journal import journal_head
 from suffice.store.outbox import Message, waiting
 from suffice.store.triage import receipt_of
 
@@ -62,6 +63,8 @@ def webhook(*answers: int) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]
 def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> None:
     with producing(tmp_path) as production, webhook() as (url, got):
         production.operator.tell("pause", "ann", "lunch")
+        with production.store.read() as connection:
+            head = journal_head(connection)
         assert deliver(production.store, production.clock, [Webhook(url)]) == (2, [])
         production.operator.tell("rollback", "ann", "no appetite")
         deliver(production.store, production.clock, [Webhook(url)])
@@ -80,6 +83,7 @@ def test_every_event_is_sent_once_when_the_webhook_answers(tmp_path: Path) -> No
             "severity": "warning",
             "sentence": "verifier-000001 is paused in stage staging: lunch (ann)",
             "command": "suffice rollout explain",
+            "journal_head": head,
         }
         assert len({key for key, _ in got}) == 4
 

@@ -282,7 +282,8 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def _for_people(connection: Connection, seq: int, event: JournalEvent, place: Place) -> Mapping[str, str]:
-    """Whose rollout an event is about, in which stage, how bad it is, a sentence, and the command to run next."""
+    """Whose rollout an event is about, in which stage, how bad it is, a sentence, and the command to run next; and the
+    head that the journal has now, which nobody can rewrite any more once it was sent."""
     stored = load_rollout(connection, event.rollout)
     service, stage = event.rollout.rpartition("-")[0], ""
     if stored is not None:
@@ -302,6 +303,7 @@ def _for_people(connection: Connection, seq: int, event: JournalEvent, place: Pl
         "severity": severity.value,
         "sentence": f"{said} ({event.who})",
         "command": replace(place, service=service).command(command.format(rollout=event.rollout)),
+        "journal_head": journal_head(connection),
     }
 
 
@@ -310,7 +312,7 @@ def _enqueue_items(connection: Connection, now: float) -> None:
         {
             "rollout": item.id,
             "kind": KIND,
-            "payload": canonical({**_values(item), "journal_head": journal_head(connection)}),
+            "payload": canonical(_values(item)),
             "idempotency_key": f"triage/{item.id}",
             "attempts": 0,
             "next_at": now,
