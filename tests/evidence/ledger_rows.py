@@ -120,6 +120,8 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         spared=len(fewer - more),
         adaptive_targets=len(tried),
         fixed_targets=len({(row.region, row.target) for row in here} - tried),
+        watched=len(audits),
+        disagreed_at=tuple(at for at, row in enumerate(audits, 1) if row.adaptive_decision != row.baseline_decision),
         age=0.0,
         silence=max(now - max((row.at for row in mine), default=began), 0.0),
         plans=dict(Counter(row.plan_id for row in mine)),

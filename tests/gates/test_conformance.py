@@ -81,7 +81,7 @@ WELL = Evidence(
     silence=30.0,
     plans={PLAN: 10_000},
 )
-COUNTS = [field.name for field in fields(Evidence) if field.name != "plans"]
+COUNTS = [field.name for field in fields(Evidence) if field.name not in ("plans", "disagreed_at")]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 
@@ -112,7 +112,7 @@ def test_good_evidence_is_successful_and_names_its_gate(name: str) -> None:
 @pytest.mark.parametrize(
     "name, counts, computed",
     [
-        ("disagreement", {"audits": 500, "disagreements": 0}, {"lower", "upper"}),
+        ("disagreement", {"audits": 500, "disagreements": 0}, {"lower", "upper", "drift"}),
         ("sample_reduction", {"decisions": 500}, {"lower", "upper", "net"}),
         ("excess_escalations", {"targets": 50, "excess": 0, "spared": 0}, {"evidence"}),
         ("determinism", {"recomputed": 20}, set()),

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from suffice.evidence.measurements import Evidence
+from suffice.gates.e_detector import FAILS, HOLDS, Drift
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.escalation import judge
 from suffice.gates.outcome import Outcome
@@ -136,6 +137,56 @@ def test_a_rate_above_the_limit_is_promoted_in_at_most_five_percent(runs: int, r
     tell(f"true rate {rate:.1%}, 20,000 audits: {share:.2%} of {runs:,} runs ever prove 1 %")
     # At the limit itself the bound is nearly reached: four standard errors of the simulation.
     assert share <= 0.05 + 4 * sqrt(0.05 * 0.95 / runs)
+
+
+def risen(times: Times, clean: int, level: float) -> Times:
+    """The audit at which the evidence of each run that its rate has risen reaches a level, after so many clean ones."""
+    rates = np.array([1.5, 2, 3, 5, 10, 20, 50]) * LIMIT
+    up, down = rates / LIMIT, (1 - rates) / (1 - LIMIT)
+    evidence, at = np.zeros((len(times), len(rates))), np.full(len(times), NEVER)
+    gaps = np.diff(times, axis=1, prepend=0) - 1
+    gaps[:, 0] += clean
+    for column in range(times.shape[1]):
+        faded = down ** gaps[:, column, None]
+        evidence = np.minimum((evidence * faded + down * (1 - faded) / (1 - down) + 1) * up, 1e280)
+        reached_now = (evidence.mean(axis=1) >= level) & (at == NEVER)
+        at[reached_now] = times[reached_now, column]
+    return at
+
+
+@runs
+@pytest.mark.parametrize("clean", [10_000, 100_000])
+@pytest.mark.parametrize("rate, to_hold, to_fail", [(0.05, 300, 400), (0.02, 1_700, 2_500)])
+def test_a_rate_that_rises_is_caught_however_long_it_was_good(
+    runs: int, clean: int, rate: float, to_hold: int, to_fail: int
+) -> None:
+    times = disagreements(rate, runs, 12_000, seed=6)
+    held, failed = (float(np.median(risen(times, clean, level))) for level in (HOLDS, FAILS))
+    tell(f"true rate {rate:.0%} after {clean:,} clean audits: held after {held:,.0f}, failed after {failed:,.0f}")
+    assert held <= to_hold and failed <= to_fail
+    # The negative control: the stage's whole history says nothing yet.
+    until = np.array([alarm_until(k) for k in range(1, times.shape[1] + 1)])
+    alone = np.where(times + clean <= until, times, NEVER).min(axis=1)
+    assert np.median(alone) > 2 * failed
+
+
+@runs
+@pytest.mark.parametrize("rate, allowed", [(0.005, 0.001), (LIMIT, WATCHED / FAILS)])
+def test_a_rate_that_has_not_risen_alarms_as_rarely_as_is_promised(runs: int, rate: float, allowed: float) -> None:
+    share = float((risen(disagreements(rate, runs, WATCHED, seed=7), 0, FAILS) <= WATCHED).mean())
+    tell(f"true rate {rate:.1%}, {WATCHED:,} audits: {share:.2%} of {runs:,} rollouts fail by drift")
+    assert share <= allowed + 4 * sqrt(allowed * (1 - allowed) / runs)
+
+
+def test_the_drift_that_is_simulated_is_the_gates_own() -> None:
+    times = disagreements(0.03, 30, 3_000, seed=8)
+    for row, failed in zip(times, risen(times, 500, FAILS), strict=True):
+        alarms = (
+            int(at)
+            for k, at in enumerate(row, 1)
+            if Drift.of(500 + int(at), [500 + int(one) for one in row[:k]], LIMIT).peak >= FAILS
+        )
+        assert next(alarms, NEVER) == failed
 
 
 def test_the_tables_are_the_gates_own_thresholds() -> None:

@@ -1,6 +1,6 @@
 """What the ledger says of one stage: its counts, each of which may be unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
@@ -30,6 +30,7 @@ class Evidence:
     how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
 
+    Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
@@ -57,6 +58,8 @@ class Evidence:
     age: Measured = None
     silence: Measured = None
     plans: Mapping[str, int] | None = None
+    watched: Measured = 0
+    disagreed_at: Sequence[int] = ()
     shadow_decisions: Measured = 0
     shadow_invalid: Measured = 0
     reused: Measured = 0

@@ -73,6 +73,8 @@ class EvidenceReader:
             age=0.0,
             silence=max(now - (began if counted.newest is None else counted.newest), 0.0),
             plans=dict(counted.plans),
+            watched=counted.watched,
+            disagreed_at=tuple(counted.disagreed_at),
             shadow_decisions=before.decisions,
             shadow_invalid=before.invalid,
             reused=irregular[Irregular.REUSED].count,
@@ -97,6 +99,7 @@ class EvidenceReader:
         for place, chose_adaptive in places:
             tally.place(place, chose_adaptive=chose_adaptive)
         for row in portion.audits:
+            tally.watch(row)
             tally.replay(row, self._scope(row))
         if portion.last > seen.last:
             counts = {name: asdict(counted) for name, counted in tally.stages.items()}

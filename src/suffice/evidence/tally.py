@@ -12,6 +12,9 @@ from suffice.store.rollups import Place, Scope, StoredStorm
 # To look a member up in its class takes longer than to count a row.
 _ACCEPTED, _INVALID = Decision.ACCEPTED, Decision.INVALID
 
+LATEST = 1_000
+"""Disagreeing audits whose places are kept: what forgets the older ones has the less evidence, never more."""
+
 
 @dataclass(slots=True)
 class Counted:
@@ -20,6 +23,7 @@ class Counted:
     Of `audited_targets`, on which the storm policy was replayed in both worlds, so many `escalated` in each; `excess`
     ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
+    Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`.
     """
 
     decisions: int = 0
@@ -42,6 +46,8 @@ class Counted:
     adaptive_targets: dict[str, int] = field(default_factory=dict)
     fixed_targets: dict[str, int] = field(default_factory=dict)
     plans: dict[str, int] = field(default_factory=dict)
+    watched: int = 0
+    disagreed_at: list[int] = field(default_factory=list)
 
     def targets_within(self, stage: Stage) -> tuple[int, int]:
         """How many targets of the stage's regions were adaptive at least once, and how many never."""
@@ -97,6 +103,13 @@ class Tally:
             counted.fixed_targets[region] -= 1
         by_region = counted.adaptive_targets if after else counted.fixed_targets
         by_region[region] = by_region.get(region, 0) + 1
+
+    def watch(self, row: DecisionRow) -> None:
+        """Keep where an audit that disagrees stands among all of its stage, in ledger order."""
+        counted = self.stages.setdefault(row.stage, Counted())
+        counted.watched += 1
+        if not row.agrees:
+            counted.disagreed_at = [*counted.disagreed_at, counted.watched][-LATEST:]
 
     def replay(self, row: DecisionRow, scope: str) -> None:
         """Apply the storm policy of `scope` to both decisions of an audit, in ledger order."""

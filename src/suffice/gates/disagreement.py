@@ -3,6 +3,7 @@
 from suffice.errors import MissingDataError
 from suffice.evidence.measurements import Evidence, demand
 from suffice.gates import e_process
+from suffice.gates.e_detector import FAILS, HOLDS, Drift
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import GateResult, Outcome, unknown
 from suffice.gates.wording import at_least, at_most, limit, percent
@@ -13,23 +14,30 @@ GATE = "disagreement"
 def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     """Successful when a rate of at most `max_rate` is proven with `confidence`; Failed when more is, with 99 %.
 
+    Failed too when the latest audits prove that the rate has risen above it, however good the past; and not Successful
+    while they speak against it (`e_detector`).
+
     Both are time-uniform: however often it is judged, the chance of ever proving what is false is at most
     1 − confidence, or 1 %. Assumes that each audit disagrees with a probability on one side of the limit, given those
     before. `value` is the observed rate; the bounds are in `numbers`.
     """
     try:
-        n, k = evidence.counts("audits", "disagreements")
+        n, k, watched = evidence.counts("audits", "disagreements", "watched")
         demand(k <= n, f"{k:,} disagreements in {n:,} audits")
     except MissingDataError as error:
         return unknown(GATE, error, max_rate, limit(max_rate))
-    return _judge(k, n, max_rate, confidence)
+    return _judge(k, n, Drift.of(watched, evidence.disagreed_at, max_rate), max_rate, confidence)
 
 
-def _judge(k: int, n: int, max_rate: float, confidence: float) -> GateResult:
+def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> GateResult:
     lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
         outcome, bound = Outcome.FAILED, f"proven ≥ {at_least(lower)}"
+    elif drift.peak >= FAILS:
+        outcome, bound = Outcome.FAILED, "the latest prove that the rate has risen"
+    elif drift.now >= HOLDS:
+        bound = "the latest speak for a rate that has risen"
     elif reached(log_e_below(k, n, max_rate), confidence):
         outcome = Outcome.SUCCESSFUL
     rate = k / n if n else None
@@ -37,5 +45,5 @@ def _judge(k: int, n: int, max_rate: float, confidence: float) -> GateResult:
     if rate is not None:
         observed += f", {percent(rate)}"
     sentence = f"{observed}; {bound} (limit {limit(max_rate)})"
-    numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper}
+    numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
