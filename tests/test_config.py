@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -657,3 +658,27 @@ def test_importing_it_loads_no_numerics() -> None:
     code = "import sys, suffice.config; print([m for m in ('numpy', 'scipy', 'fcntl') if m in sys.modules])"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == "[]"
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.lists(st.integers(1, 90), max_size=3))
+def test_a_limit_of_silence_that_no_hold_reaches_is_named_with_the_holds(
+    age: int, silence: int, holds: list[int]
+) -> None:
+    stages = [{"name": f"s{i}", "weight": 1, "hold": f"{hold}m", "min_audits": 1} for i, hold in enumerate(holds)]
+    rollout = {
+        "health": {"max_age": f"{age}m", "max_silence": f"{silence}m"},
+        "stages": [*stages, {"name": "full", "weight": 100}],
+    }
+    told = parse(json.dumps({"rollout": rollout}), "config.json").rollout.unnoticed
+    expected = {
+        name: [f"s{i}" for i, hold in enumerate(holds) if hold < limit]
+        for name, limit in (("max_age", age), ("max_silence", silence))
+    }
+    assert len(told) == sum(map(bool, expected.values()))
+    for sentence, (name, stages_named) in zip(told, [e for e in expected.items() if e[1]], strict=True):
+        assert sentence.startswith(f"rollout.health.{name} is ")
+        assert re.findall(r"\bs\d\b", sentence) == stages_named
+
+
+def test_what_we_ship_has_limits_that_its_holds_reach() -> None:
+    assert shipped().rollout.unnoticed == ()

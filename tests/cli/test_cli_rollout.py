@@ -239,6 +239,29 @@ def test_a_dry_run_and_a_refused_start_leave_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_start_says_which_limits_of_silence_no_hold_can_reach(
+    dry: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = asked(capsys, "rollout", "start", *dry)
+    unnoticed = "production may be silent for all of it, and the gate health does not notice"
+    assert code == 0
+    assert err.splitlines() == [
+        f"suffice: rollout.health.max_age is 1h, longer than the hold of stage staging (1s): {unnoticed}",
+        f"suffice: rollout.health.max_silence is 6h, longer than the hold of stage staging (1s): {unnoticed}",
+    ]
+
+
+def test_a_start_whose_limits_are_shorter_than_its_holds_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = {"health": {"max_age": "1s", "max_silence": "1s"}}
+    config = {**CONFIG, "rollout": {**CONFIG["rollout"], **limits}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    code, _, err = asked(capsys, "rollout", "start")
+    assert (code, err) == (0, "")
+
+
 def test_a_start_that_cannot_enable_the_configuration_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def start(
 
     Example: suffice rollout start --source pdg --dry-run
     """
+    from suffice.config import load
     from suffice.rollout.command_checks import check_of
     from suffice.rollout.operator import Start
     from suffice.rollout.operator import start as start_rollout
@@ -70,6 +71,8 @@ def start(
     begin = Start(tuple(waive or ()), _stored_source(source), checks, enable)
     opened = partial(where.open, create=True, dry_run=act.dry_run)
     report = start_rollout(where.place, opened, act.by, begin, dry_run=act.dry_run)
+    for sentence in load(where.place.config).rollout.unnoticed:
+        _tell_operator(sentence)
     return _answer(report)
 
 

@@ -3,6 +3,7 @@
 A value that gets past here is possible, and of the type that it says.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, get_args
@@ -36,6 +37,7 @@ from suffice.config.types import (
     Switch,
     Text,
     Timestamp,
+    format_duration,
     listed,
     refused,
 )
@@ -243,6 +245,15 @@ class RolloutConfig(Section):
     def cycle_seconds(self) -> float:
         return self.cycle.total_seconds()
 
+    @property
+    def unnoticed(self) -> tuple[str, ...]:
+        """A sentence for each limit of the gate health that is longer than a stage is held: it cannot be reached there,
+        however silent production is. A stage without a hold has none that would be shorter."""
+        holds = [(stage.name, stage.hold) for stage in self.stages if stage.hold]
+        limits = (("max_age", self.health.max_age), ("max_silence", self.health.max_silence))
+        shorter = [(name, limit, [held for held in holds if held[1] < limit]) for name, limit in limits]
+        return tuple(_unnoticed(name, limit, stages) for name, limit, stages in shorter if stages)
+
     @model_validator(mode="after")
     def _stages_lead_on(self) -> "RolloutConfig":
         names: set[str] = set()
@@ -256,6 +267,14 @@ class RolloutConfig(Section):
                 raise refused((f"stages[{i + 1}]", "weight"), after.weight, allowed)
             _check_can_end(f"stages[{i}]", before)
         return self
+
+
+def _unnoticed(name: str, limit: timedelta, stages: Sequence[tuple[str, timedelta]]) -> str:
+    holds = ", ".join(f"{stage} ({format_duration(hold)})" for stage, hold in stages)
+    return (
+        f"rollout.health.{name} is {format_duration(limit)}, longer than the hold of stage {holds}: "
+        "production may be silent for all of it, and the gate health does not notice"
+    )
 
 
 def _check_can_end(path: str, stage: Stage) -> None:
