@@ -321,7 +321,6 @@ def test_no_module_reads_a_file_whole_by_itself() -> None:
         if re.search(r"\.read_(text|bytes)\(", path.read_text(encoding="utf-8"))
     }
     assert reading == {
-        "files.py",
         "runbook/scenarios/run.py",
         "triage/bundle.py",
         "triage/manifest.py",

@@ -123,3 +123,19 @@ class StoreRefusal(StoreError):
 
 class StoreTimeout(StoreError):
     """The store did not answer in time, or somebody held its lock all the while; whether it can be asked stays open."""
+
+
+_SHOWN, _ENDLESS = 60, 10**30
+
+
+def shown(value: object) -> str:
+    """A value on one line of a message, and not a long one."""
+    if isinstance(value, int) and abs(value) >= _ENDLESS:
+        return "a whole number beyond all bounds"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"
+
+
+def name_shown(name: str) -> str:
+    """A name from a file, for a message: as it is, where it is short and on one line."""
+    return name if name.isprintable() and len(name) <= _SHOWN else shown(name)

@@ -16,6 +16,9 @@ from suffice.errors import OutputError
 PRIVATE = 0o640
 """The mode of new files with decisions in them, or that steer them: their owner writes, their group reads."""
 
+WHOLE = 2**28
+"""How many bytes are read of one file as a whole."""
+
 
 def private_opener(path: str, flags: int) -> int:
     """For `open`: a file that it makes is `PRIVATE`."""
@@ -24,14 +27,14 @@ def private_opener(path: str, flags: int) -> int:
 
 def followed(path: Path) -> Path:
     """The file that a path means, where its links lead. Raises OSError for links that lead in a circle."""
-    if not path.is_symlink() or _is_open(path):
+    if not path.is_symlink() or is_open(path):
         return path
     with suppress(FileNotFoundError):
         path.stat()
     return Path(os.path.realpath(path))
 
 
-def _is_open(path: Path) -> bool:
+def is_open(path: Path) -> bool:
     """Whether a path names what the process has open already, like /dev/stdout: it is written to, whatever it is."""
     return path.absolute().as_posix().startswith(("/dev/std", "/dev/fd/", "/proc/"))
 
@@ -40,11 +43,15 @@ def read_whole(path: Path) -> bytes:
     """The bytes of a plain file, or of what the process has open already (`/dev/stdin`, the shell's `<(…)`).
 
     Raises OSError, for a pipe, a socket or a device too: one that nobody writes to would be waited for without end, and
-    some have no end.
+    some have no end. Raises it for more than `WHOLE` bytes.
     """
-    if not _is_open(path) and not (S_ISREG(mode := path.stat().st_mode) or S_ISDIR(mode)):
+    if not is_open(path) and not (S_ISREG(mode := path.stat().st_mode) or S_ISDIR(mode)):
         raise OSError("it is no plain file")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(WHOLE + 1)
+    if len(content) > WHOLE:
+        raise OSError(f"it is longer than {WHOLE} bytes")
+    return content
 
 
 def write_atomically(
@@ -63,9 +70,9 @@ def write_atomically(
     try:
         target = followed(path)
         there = _standing(target)
-        if there is not None and (_is_open(path) or not S_ISREG(there.st_mode)):
+        if there is not None and (is_open(path) or not S_ISREG(there.st_mode)):
             # A pipe that nobody reads would be waited for, by a rollback too.
-            if not (_is_open(path) or S_ISCHR(there.st_mode)):
+            if not (is_open(path) or S_ISCHR(there.st_mode)):
                 raise OSError("it is no plain file")
             with target.open("ab") as out:
                 out.write(data)
@@ -182,7 +189,7 @@ def check_writable(path: Path) -> None:
 
 def _takes_writing(path: Path, there: os.stat_result) -> bool:
     """Whether what stands there is written to, and not replaced. Raises OSError for what is neither."""
-    if _is_open(path):
+    if is_open(path):
         return True
     if S_ISREG(there.st_mode):
         return False

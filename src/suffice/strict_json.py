@@ -21,6 +21,8 @@ LENGTH = 2**28
 _SHOWN = 60
 _PUNCTUATION = frozenset("{}[],:")
 _COLON = re.compile(r"\s*:\s*")
+_CONSTANT = re.compile(r"NaN|-?Infinity")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*+)(?!\.[0-9]|[eE][-+]?[0-9])")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
@@ -123,17 +125,21 @@ def _value_after(text: str, at: int) -> str:
     """The value of a key that ends at `at`, cut where it is long."""
     between = _COLON.match(text, at)
     assert between is not None
-    end = json.JSONDecoder(parse_int=float).raw_decode(text, between.end())[1]
+    try:
+        end = json.JSONDecoder(parse_int=float).raw_decode(text, between.end())[1]
+    except ValueError:
+        end = between.end() + _SHOWN + 1  # The text ends, or is no JSON any more, within it.
     shown = " ".join(text[between.end() : end].split())
     return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
 
 
 def _flaw_of(word: str) -> str:
-    if word in ("NaN", "Infinity", "-Infinity"):
-        return f"is {word}, which JSON does not have; allowed: finite numbers"
-    digits, limit = len(word.lstrip("-")), sys.get_int_max_str_digits()
-    is_too_long = word.lstrip("-").isdecimal() and 0 < limit < digits
-    return f"has {digits} digits; allowed: at most {limit}" if is_too_long else ""
+    # The reader refuses what it has read of a word, before it sees what else may stand there.
+    if constant := _CONSTANT.match(word):
+        return f"is {constant[0]}, which JSON does not have; allowed: finite numbers"
+    number, limit = _WHOLE.match(word), sys.get_int_max_str_digits()
+    digits = len(number[0].lstrip("-")) if number else 0
+    return f"has {digits} digits; allowed: at most {limit}" if 0 < limit < digits else ""
 
 
 def _path(inside: list[_Inside]) -> str:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts
-from suffice.errors import DataError, RunError
-from suffice.sampling.draw import as_number, shown
+from suffice.errors import DataError, RunError, shown
+from suffice.sampling.draw import as_number
 
 
 class CountRule(Rule):

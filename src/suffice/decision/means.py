@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from suffice.decision.rule import Decision, Rule, Tally
 from suffice.decision.state import State, counts, numbers
 from suffice.decision.steps import large_enough, mean_estimate, mean_spread, shifted_sums, t_statistic
-from suffice.errors import DataError, PlanError
-from suffice.sampling.draw import as_number, shown
+from suffice.errors import DataError, PlanError, shown
+from suffice.sampling.draw import as_number
 
 if TYPE_CHECKING:
     from suffice.sampling.distributions import Floats

@@ -9,7 +9,7 @@ from suffice.decision.monte_carlo_p import MonteCarloP
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Rule
-from suffice.errors import PlanError
+from suffice.errors import PlanError, shown
 
 RULES: Mapping[str, Callable[..., Rule]] = {
     rule.name: rule for rule in (Proportion, PairedMean, MonteCarloP, Mean, BinaryMean)
@@ -19,9 +19,9 @@ RULES: Mapping[str, Callable[..., Rule]] = {
 def rule_of(name: str, parameters: Mapping[str, Any]) -> Rule:
     """The rule of this name with these parameters. Raises PlanError for an unknown name or parameters that do not
     fit."""
-    if name not in RULES:
-        raise PlanError(f"rule is {name!r}; allowed: {', '.join(RULES)}")
+    if not isinstance(name, str) or name not in RULES:
+        raise PlanError(f"rule is {shown(name)}; allowed: {', '.join(RULES)}")
     try:
         return RULES[name](**parameters)
-    except TypeError as error:
-        raise PlanError(f"rule {name}: the parameters {dict(parameters)} do not fit: {error}") from error
+    except (OverflowError, TypeError, ValueError) as error:
+        raise PlanError(f"rule {name}: the parameters {shown(parameters)} do not fit: {error}") from error

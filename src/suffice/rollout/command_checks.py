@@ -11,9 +11,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from threading import Thread
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Protocol
 
 from suffice import strict_json
@@ -235,13 +236,17 @@ def _start(check: Check, folder: Path, now: float, environment: Mapping[str, str
 
 def _begun(path: Path) -> float | None:
     try:
-        return float(read_whole(path))
+        begun = float(read_whole(path))
+        # One that is no moment would be waited for without end.
+        return begun if isfinite(begun) else None
     except (OSError, ValueError):
         return None
 
 
 def _kept(folder: Path, name: str) -> LastAnswer | None:
     try:
-        return LastAnswer(**strict_json.loads(read_whole(folder / f"{name}.json")))
+        answer = LastAnswer(**strict_json.loads(read_whole(folder / f"{name}.json")))
     except (OSError, ValueError, TypeError):
         return None
+    fits = type(answer.at) in (int, float) and type(answer.code) in (int, NoneType) and isinstance(answer.output, str)
+    return answer if fits else None

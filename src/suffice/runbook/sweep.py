@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from suffice import __version__, strict_json
 from suffice.comparison.workers import Failed, Pool, in_order
 from suffice.decision.rule import Decision
-from suffice.errors import DataError, OutputError, SufficeError
+from suffice.errors import DataError, OutputError, SufficeError, shown
 from suffice.files import read_whole, remove_leftovers, write_atomically
 from suffice.resolution.storm import StormPolicy
 from suffice.runbook import sweep_files as files
@@ -140,16 +140,16 @@ def read_grid(path: Path, scenarios: Sequence[Scenario]) -> Grid:
         raise DataError(f'{path}: a grid is an object like {{"small_noise": {{"noise": [0.1, 0.2]}}}}')
     for name in content:
         if name not in known:
-            raise DataError(f"{path}: scenario {name!r} is not in this sweep; allowed: {', '.join(known)}")
+            raise DataError(f"{path}: scenario {shown(name)} is not in this sweep; allowed: {', '.join(known)}")
     return {name: _parameters(f"{path}: {name}", known[name], given) for name, given in content.items()}
 
 
 def _parameters(where: str, scenario: Scenario, given: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
     for name, values in given.items():
         if name not in scenario.grid:
-            raise DataError(f"{where}: parameter {name!r} is not known; allowed: {', '.join(scenario.grid)}")
+            raise DataError(f"{where}: parameter {shown(name)} is not known; allowed: {', '.join(scenario.grid)}")
         if not isinstance(values, list) or not values:
-            raise DataError(f"{where}.{name} is {values!r}; allowed: a list of at least one value")
+            raise DataError(f"{where}.{name} is {shown(values)}; allowed: a list of at least one value")
         for value in values:
             _check_value(f"{where}.{name}", scenario.grid[name], value)
     return {name: tuple(values) for name, values in given.items()}
@@ -158,9 +158,9 @@ def _parameters(where: str, scenario: Scenario, given: Mapping[str, Any]) -> dic
 def _check_value(where: str, declared: tuple[Value, ...], value: Any) -> None:
     if isinstance(declared[0], str):
         if value not in declared:
-            raise DataError(f"{where} has {value!r}; allowed: {', '.join(map(str, declared))}")
+            raise DataError(f"{where} has {shown(value)}; allowed: {', '.join(map(str, declared))}")
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        raise DataError(f"{where} has {value!r}; allowed: finite numbers")
+        raise DataError(f"{where} has {shown(value)}; allowed: finite numbers")
 
 
 def sweep(

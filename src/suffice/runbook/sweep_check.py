@@ -15,6 +15,7 @@ from suffice.runbook import sweep_files as files
 from suffice.runbook.sweep_files import COLUMNS, REPORT_KEYS, RESULTS, Name
 
 SHOWN_DIFFERENCES = 3
+_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _table(path: Path) -> tuple[list[dict[str, str]] | None, list[Finding]]:
 def _row_flaw(row: Mapping[str, str]) -> str | None:
     """What is wrong with a row by itself."""
     for column in ("repeat", "n", "fixed_n"):
-        if not row[column].isdecimal():
+        if not (row[column].isdecimal() and row[column].isascii() and len(row[column]) <= _DIGITS):
             return f"{column} is {row[column]!r}; allowed: a whole number, 0 or more"
     for column in ("deterministic_mode", "passed", "agrees"):
         if row[column] not in ("true", "false"):

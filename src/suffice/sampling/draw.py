@@ -5,7 +5,6 @@ from decimal import Decimal
 from math import inf
 from typing import Any
 
-_SHOWN, _ENDLESS = 60, 10**30
 _DIGITS = 17
 """Significant digits that tell every double from every other one."""
 
@@ -37,11 +36,3 @@ def as_written(text: str) -> float | Decimal:
     if len(text) <= _DIGITS + 1 or (text[0] == "0" and len(text) <= _DIGITS + 2) or not _LONG.match(text):
         return float(text)
     return Decimal(text)
-
-
-def shown(value: Any) -> str:
-    """A value on one line, and not a long one."""
-    if isinstance(value, int) and abs(value) >= _ENDLESS:
-        return "a whole number beyond all bounds"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.sampling.distributions import Distribution, Floats, Normal, SplitNormal
-from suffice.sampling.draw import as_number, shown
+from suffice.sampling.draw import as_number
 from suffice.sampling.recorded import Recorded
 from suffice.sampling.streams import Stream
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import isfinite
 from pathlib import Path
 
-from suffice.errors import DataError, MissingDataError
+from suffice.errors import DataError, MissingDataError, name_shown, shown
 from suffice.sources.correction import Correction, Estimate
 from suffice.sources.csv_rows import csv_rows, number
 from suffice.sources.opened import opened
@@ -43,7 +43,7 @@ def _correction(records: dict[str, _Row], row: _Row, where: Path) -> Correction:
     record = records.get(row.target)
     if record is None:
         column = "key" if row.target == row.key else "target"
-        raise DataError(f"{row.place}, column {column}: there is no record {row.target!r} in {where}")
+        raise DataError(f"{row.place}, column {column}: there is no record {shown(row.target)} in {where}")
     return Correction(
         key=row.key,
         target=record.target,
@@ -72,14 +72,18 @@ def _check_columns(path: Path, header: list[str]) -> None:
         if name not in header:
             raise DataError(f"{path}, line 1: column {name!r} is missing")
     if ("u" in header) == ("u_plus" in header or "u_minus" in header) or ("u_plus" in header) != ("u_minus" in header):
-        named = ", ".join(name for name in header if name.startswith("u")) or "no uncertainty"
+        named = ", ".join(name_shown(name) for name in header if name.startswith("u")) or "no uncertainty"
         raise DataError(f"{path}, line 1: found {named}; allowed: either column u, or both u_plus and u_minus")
 
 
 def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
     place = f"{path}, line {line}"
     if len(cells) != len(columns):
-        where = f"column {columns[len(cells)]}" if len(cells) < len(columns) else f"after column {columns[-1]}"
+        where = (
+            f"column {name_shown(columns[len(cells)])}"
+            if len(cells) < len(columns)
+            else f"after column {name_shown(columns[-1])}"
+        )
         raise DataError(f"{place}, {where}: found {len(cells)} cells; allowed: {len(columns)}, one for each column")
     cell = dict(zip(columns, (text.strip() for text in cells), strict=True))
     if not cell["key"]:
@@ -100,9 +104,9 @@ def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
 def _number(place: str, cell: dict[str, str], column: str) -> float:
     value = number(cell[column])
     if value is None:
-        raise DataError(f"{place}, column {column}: {cell[column]!r} is not a number")
+        raise DataError(f"{place}, column {column}: {shown(cell[column])} is not a number")
     if not isfinite(value):
-        raise DataError(f"{place}, column {column}: {cell[column]!r}; allowed: a finite number")
+        raise DataError(f"{place}, column {column}: {shown(cell[column])}; allowed: a finite number")
     return value
 
 
@@ -110,7 +114,7 @@ def _spread(place: str, cell: dict[str, str], column: str) -> float:
     value = _number(place, cell, column)
     # A spread too small for a double would make the value exact.
     if value < 0 or (value == 0 and Decimal(cell[column].lower().partition("e")[0]) != 0):
-        raise DataError(f"{place}, column {column}: {cell[column]!r}; allowed: 0 (exact), or greater")
+        raise DataError(f"{place}, column {column}: {shown(cell[column])}; allowed: 0 (exact), or greater")
     return value
 
 
@@ -118,6 +122,6 @@ def _unique(rows: Iterator[_Row]) -> Iterator[_Row]:
     seen: dict[str, _Row] = {}
     for row in rows:
         if row.key in seen:
-            raise DataError(f"{row.place}, column key: {row.key!r} stands in {seen[row.key].place} already")
+            raise DataError(f"{row.place}, column key: {shown(row.key)} stands in {seen[row.key].place} already")
         seen[row.key] = row
         yield row

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.sources.recording import RecordedFile
 
 RECENT = 1 << 16
@@ -43,7 +43,7 @@ class KeysOnce:
         """Raises DataError when the key stands at another of the recent rows."""
         first = self._recent.setdefault(key, row)
         if first != row:
-            raise DataError(f"{self._place.at(row)}: case {key!r} {self._twice(first)}")
+            raise DataError(f"{self._place.at(row)}: case {shown(key)} {self._twice(first)}")
         if len(self._recent) == RECENT:
             self._spill()
 

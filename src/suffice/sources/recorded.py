@@ -7,6 +7,7 @@ from pathlib import Path
 
 from suffice.decision.rule import Rule
 from suffice.errors import DataError, MissingDataError, PlanError
+from suffice.files import is_open
 from suffice.sampling.recorded import Recorded
 from suffice.sources.keys_once import KeysOnce
 from suffice.sources.opened import PACKED, STDIN, Opened, opened, shown
@@ -112,11 +113,11 @@ class Samples:
 
 def _form(path: Path) -> str:
     """The suffix that tells the format, or `BY_CONTENT`."""
-    if path == STDIN or path.as_posix().startswith("/dev/"):
-        return BY_CONTENT
     suffix = path.suffix.lower()
     form = Path(path.stem).suffix.lower() + suffix if suffix == PACKED else suffix
-    return BY_CONTENT if form not in SUFFIXES and path.is_fifo() else form
+    if form not in SUFFIXES and (path == STDIN or is_open(path) or path.is_fifo()):
+        return BY_CONTENT
+    return form
 
 
 def _is_csv(source: Opened) -> bool:

@@ -8,7 +8,7 @@ from math import isfinite, nan
 
 import numpy as np
 
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.sampling.draw import as_written
 from suffice.sources.csv_rows import Rows, csv_rows, number
 from suffice.sources.opened import Opened
@@ -59,7 +59,7 @@ def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recor
         if len(row) < len(texts):
             wrong = next(i for i, text in enumerate(texts) if _value(text, binary) is None)
             allowed = place.allowed(len(draws))
-            raise DataError(f"{place.at(line, draws[wrong])}: is {cells[at[wrong]]!r}; allowed: {allowed}")
+            raise DataError(f"{place.at(line, draws[wrong])}: is {shown(cells[at[wrong]])}; allowed: {allowed}")
         values.extend(_exactly(place, texts, row, line))
     if lines:
         yield _closed(place, names, lines, values)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from suffice import strict_json
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.sampling.distributions import Floats
-from suffice.sampling.draw import as_written, shown
+from suffice.sampling.draw import as_written
 from suffice.sources.opened import Opened
 from suffice.sources.recording import (
     WORDS,
@@ -83,7 +83,7 @@ def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) ->
     if value is None and name != "case":
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise DataError(f"{place.at(line, name)}: is {value!r}; allowed: text")
+        raise DataError(f"{place.at(line, name)}: is {shown(value)}; allowed: text")
     return str(value)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.extras import imported_for
 from suffice.sampling.distributions import Floats
 from suffice.sources.opened import check_there
@@ -86,8 +86,10 @@ def _opened(place: RecordedFile) -> pq.ParquetFile:
     if not place.path.is_file():
         raise DataError(f"{place.path}: is no plain file; Parquet is read from its end")
     try:
-        return pq.ParquetFile(place.path, pre_buffer=False, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(place.path, pre_buffer=False, page_checksum_verification=True)
+        file.schema_arrow.names  # noqa: B018 (whether they are text is found when they are asked for)
+        return file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{place.path}: is cut short, or is not Parquet; no row of it can be read: {_first_line(error)}"
         ) from error
@@ -193,6 +195,7 @@ def _table(
 def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:
     try:
         texts = batch.column(place.called(name)).cast(pa.string())
+        texts.validate(full=True)
     except pa.ArrowException as error:
         raise DataError(f"{place.at(done + 1, name)}: is not text: {_first_line(error)}") from error
     return texts.fill_null("")
@@ -207,7 +210,7 @@ def _numbers(place: RecordedFile, column: Any, name: str, row_of: Callable[[int]
     if not fits.all():
         bad = int(np.argmin(fits))
         value = column[bad].as_py()
-        raise DataError(f"{place.at(row_of(bad), name)}: is {value!r}; allowed: {place.allowed(columns)}")
+        raise DataError(f"{place.at(row_of(bad), name)}: is {shown(value)}; allowed: {place.allowed(columns)}")
     return draws
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from suffice.errors import DataError
+from suffice.errors import DataError, name_shown, shown
 from suffice.sampling.distributions import Floats
 
 SLICES = ("target", "region")
@@ -88,7 +88,7 @@ class RecordedFile:
         return self.names.get(column, column)
 
     def at(self, row: int, column: str | None = None) -> str:
-        return f"{self.path}, {self.unit} {row}" + (f", column {self.called(column)}" if column else "")
+        return f"{self.path}, {self.unit} {row}" + (f", column {name_shown(self.called(column))}" if column else "")
 
     def only_binary(self, columns: int) -> bool:
         """Whether a cell must hold 0 or 1 where there are so many columns of draws."""
@@ -103,7 +103,7 @@ class RecordedFile:
         """Raises DataError for a single whole number that its double is not. Decimals are rounded to the nearest."""
         if isinstance(value, int) and abs(value) > WHOLE and value != int(float(value)):
             allowed = "whole numbers up to 2**53, or pairs (before, after)"
-            raise DataError(f"{where} is {value}, which loses digits as a double; allowed: {allowed}")
+            raise DataError(f"{where} is {shown(value)}, which loses digits as a double; allowed: {allowed}")
 
     def allowed(self, columns: int) -> str:
         """What a cell may hold."""
@@ -174,7 +174,7 @@ def check_key(place: RecordedFile, row: int, key: str) -> None:
     try:
         key.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{place.at(row, 'case')}: {key!r} is not valid Unicode") from None
+        raise DataError(f"{place.at(row, 'case')}: {shown(key)} is not valid Unicode") from None
 
 
 def check_columns(place: RecordedFile, where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
@@ -188,7 +188,9 @@ def check_columns(place: RecordedFile, where: str, names: Sequence[str], single:
         if column not in ours:
             raise DataError(f"{where}: {column!r} is no column of draws; allowed: {', '.join(ours)}")
         if name not in names:
-            raise DataError(f"{where}: column {name!r}, which is to be {column}, is missing; there is: {_some(names)}")
+            raise DataError(
+                f"{where}: column {shown(name)}, which is to be {column}, is missing; there is: {_some(names)}"
+            )
     named = tuple(column for column in (single, "before", "after") if column in place.names)
     wanted = (single,) if named == (single,) else ("before", "after") if named else (single, "before", "after")
     check_names(place.path, where, names, [place.called(name) for name in ("case", *wanted, *SLICES)])
@@ -201,7 +203,7 @@ def check_columns(place: RecordedFile, where: str, names: Sequence[str], single:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return ", ".join(map(name_shown, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
 
 
 def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -213,9 +215,9 @@ def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[st
     for name in others:
         meant = get_close_matches(name.lower(), [one for one in known if one not in names], n=1, cutoff=0.7)
         if meant:
-            raise DataError(f"{where}: column {name!r} is not known; did you mean {meant[0]}?")
+            raise DataError(f"{where}: column {shown(name)} is not known; did you mean {meant[0]}?")
     if len(set(names)) < len(names):
-        raise DataError(f"{where}: column {Counter(names).most_common(1)[0][0]!r} stands twice")
+        raise DataError(f"{where}: column {shown(Counter(names).most_common(1)[0][0])} stands twice")
     told = tuple(name for name in others if not name.startswith(_INDEX))
     if told:
         _pass_over(path, told)
@@ -224,4 +226,4 @@ def check_names(path: Path, where: str, names: Sequence[str], known: Sequence[st
 @lru_cache(maxsize=4096)
 def _pass_over(path: Path, names: tuple[str, ...]) -> None:
     # Once for each file, which may have them in every line.
-    _log.warning("%s: passed over: column %s", path, ", ".join(names))
+    _log.warning("%s: passed over: column %s", path, _some(names))

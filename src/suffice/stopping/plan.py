@@ -8,16 +8,17 @@ from functools import cached_property
 from hashlib import sha256
 from math import ceil, floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from suffice import strict_json
 from suffice.decision.rule import Rule
 from suffice.decision.rules import rule_of
-from suffice.errors import PlanError
+from suffice.errors import PlanError, shown
 from suffice.files import read_whole, write_atomically
 from suffice.stopping.budget import Budget
 from suffice.stopping.guard import Guard, guard_of
-from suffice.stopping.run import Boundary, Run
+from suffice.stopping.run import Boundary, Run, boundaries_of, checked
 
 if TYPE_CHECKING:
     from suffice.stopping.operating import Operating
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 _ROUNDING = 1e-9
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "n": (int,),
+    "method": (str,),
+    "guarantee": (str,),
+    "worst_disagreement": (int, float),
+    "worst_at": (int, float),
+    "lower_bound": (int, float, NoneType),
+    "guarded": (bool,),
+}
+"""The plain JSON values of a plan's own fields."""
 
 Guarantee = Literal["exact", "asymptotic", "none"]
 
@@ -104,25 +116,25 @@ class Plan:
     def from_dict(cls, content: Mapping[str, Any]) -> "Plan":
         """The plan that `to_dict` described. Raises PlanError when it was edited, is damaged or of another schema."""
         if content.get("schema") != SCHEMA:
-            raise PlanError(f"plan schema is {content.get('schema')!r}; allowed: {SCHEMA}")
+            raise PlanError(f"plan schema is {shown(content.get('schema'))}; allowed: {SCHEMA}")
         if content.get("id") != _hash({key: value for key, value in content.items() if key != "id"}):
             raise PlanError("the plan's id is not the hash of its content: it was edited or damaged; make it anew")
         try:
             plan = cls(
                 rule=rule_of(content["rule"], content["parameters"]),
-                n=content["n"],
-                method=content["method"],
-                guarantee=content["guarantee"],
+                boundaries=boundaries_of(content["boundaries"]),
+                uniform_asn=checked("asn", content["asn"], int, float),
                 max_disagreement=content["max_disagreement"],
-                boundaries=tuple(Boundary(b["n"], b["reject_at"], b["accept_at"]) for b in content["boundaries"]),
-                uniform_asn=content["asn"],
-                worst_disagreement=content["worst_disagreement"],
-                worst_at=content["worst_at"],
-                lower_bound=content["lower_bound"],
-                guarded=content["guarded"],
+                **{name: checked(name, content[name], *kinds) for name, kinds in _KINDS.items()},
             )
-        except (KeyError, TypeError) as error:
+            if plan.guarantee not in get_args(Guarantee):
+                raise ValueError(f"guarantee: {shown(plan.guarantee)}")
+            plan.budget  # noqa: B018 (raises what is wrong with it)
+            plan.rule.check_n(plan.n)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise PlanError(f"the plan lacks or garbles {error}") from error
+        if plan.id != content["id"]:
+            raise PlanError("the plan holds something else than its table; make it anew")
         plan._check_count()
         return plan
 

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum
-from itertools import islice
-from math import inf, isnan, nan
+from itertools import islice, pairwise
+from math import inf, isfinite, isnan, nan
+from types import NoneType
 from typing import Any
 
 from suffice.decision.rule import Decision, Rule
 from suffice.decision.rules import rule_of
-from suffice.errors import PlanError, RunError
+from suffice.errors import PlanError, RunError, shown
 from suffice.stopping.guard import Guard, guard_of
 
 RUN_SCHEMA = 1
@@ -212,17 +213,21 @@ class Run:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Run":
         """The run that `to_dict` described; it goes on as that one would. Raises RunError when it is no such state."""
+        if not isinstance(content, Mapping):
+            raise RunError(f"the run's state is {shown(content)}; allowed: what to_dict gave")
         if content.get("schema") != RUN_SCHEMA:
-            raise RunError(f"run schema is {content.get('schema')!r}; allowed: {RUN_SCHEMA}")
+            raise RunError(f"run schema is {shown(content.get('schema'))}; allowed: {RUN_SCHEMA}")
         try:
             rule, n = rule_of(content["rule"], content["parameters"]), content["n"]
-            boundaries = [Boundary(b["n"], b["reject_at"], b["accept_at"]) for b in content["boundaries"]]
-            run = cls(rule, n, boundaries, guard_of(rule, n, guarded=content["guarded"]))
+            guarded = checked("guarded", content["guarded"], bool)
+            run = cls(
+                rule, checked("n", n, int), boundaries_of(content["boundaries"]), guard_of(rule, n, guarded=guarded)
+            )
             if content["verdict"] is None:
                 run._resume(content["tally"])
             else:
                 run._verdict = _verdict_of(content["verdict"])
-        except (AttributeError, KeyError, PlanError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, PlanError, TypeError, ValueError) as error:
             raise RunError(f"the run's state lacks or garbles {error}") from error
         return run
 
@@ -231,6 +236,31 @@ class Run:
         if self._tally.n >= self._n:
             raise RunError(f"the run's state has {self._tally.n} draws and no verdict; N is {self._n}")
         self._look = bisect_right(self._at, self._tally.n)
+
+
+def checked(name: str, value: Any, *kinds: type) -> Any:
+    """A plain JSON value that is of one of these types, a finite one. Raises TypeError, which names it."""
+    if type(value) not in kinds or (isinstance(value, float) and not isfinite(value)):
+        raise TypeError(f"{name}: {shown(value)}")
+    return value
+
+
+def boundaries_of(plain: Any) -> tuple[Boundary, ...]:
+    """The boundaries that plain JSON values are, at rising looks. Raises KeyError, TypeError or ValueError."""
+    numbers = (int, float, NoneType)
+    boundaries = tuple(
+        Boundary(
+            checked("n", each["n"], int),
+            checked("reject_at", each["reject_at"], *numbers),
+            checked("accept_at", each["accept_at"], *numbers),
+        )
+        for each in checked("boundaries", plain, list)
+    )
+    looks = [0, *(boundary.n for boundary in boundaries)]
+    for before, look in pairwise(looks):
+        if look <= before:
+            raise ValueError(f"the look {look} after {before}")
+    return boundaries
 
 
 def _verdict_dict(verdict: Verdict) -> dict[str, Any]:

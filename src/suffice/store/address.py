@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from suffice.errors import StoreAddressError
+from suffice.errors import StoreAddressError, name_shown
 from suffice.files import read_whole, write_atomically
 
 STORE_URL = "SUFFICE_STORE_URL"
@@ -52,7 +52,10 @@ def store_of(queue: Path, url: str | None = None) -> str | Path:
         raise _unreadable()
     note = queue / NOTE
     if note.exists():
-        elsewhere = read_whole(note).decode(errors="replace").strip()
+        try:
+            elsewhere = name_shown(read_whole(note).decode(errors="replace").strip())
+        except OSError as error:
+            raise StoreAddressError(f"{note}: cannot be read: {error.strerror or error}") from error
         raise StoreAddressError(
             f"{queue}: its store is {elsewhere}; allowed: to name it by --store or ${STORE_URL}, or to remove {note}"
         )

@@ -7,9 +7,10 @@ has seen. The note is whole at any instant and on the disk before anything that 
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import NoneType
 
 from suffice import strict_json
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.files import read_whole, write_atomically
 
 NAME = "store.note"
@@ -51,7 +52,12 @@ def read_note(folder: Path) -> Note:
     """The note of a folder, an empty one where there is none. Raises DataError when it cannot be understood."""
     path = folder / NAME
     try:
-        return Note(**strict_json.loads(read_whole(path)))
+        note = Note(**strict_json.loads(read_whole(path)))
+        kinds = {"incarnation": (str, NoneType), "epoch": (int,), "position": (int,), "released": (bool,)}
+        for name, allowed in kinds.items():
+            if type(getattr(note, name)) not in allowed:
+                raise TypeError(f"{name} is {shown(getattr(note, name))}")
+        return note
     except FileNotFoundError:
         return Note()
     except (OSError, ValueError, TypeError) as error:

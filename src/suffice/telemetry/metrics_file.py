@@ -15,7 +15,7 @@ from typing import Any
 from filelock import Timeout
 
 from suffice import strict_json
-from suffice.errors import DataError, MissingDataError, OutputError
+from suffice.errors import DataError, MissingDataError, OutputError, shown
 from suffice.files import PRIVATE, followed, read_whole, remove_leftovers, write_atomically
 from suffice.locks import process_lock
 from suffice.telemetry.counters import Counter, Counters, Counts
@@ -157,14 +157,15 @@ def _parsed(text: str, path: Path) -> Metrics:
     if isinstance(content, dict) and isinstance(content.get("metrics"), dict) and "format" not in content:
         return Metrics(path, _older(content["metrics"], path), OLDER)
     if not isinstance(content, dict) or content.get("format") != FORMAT or isinstance(content["format"], bool):
-        format_found = content.get("format", "none") if isinstance(content, dict) else "none"
+        there = isinstance(content, dict) and "format" in content
+        format_found = shown(content["format"]) if there else "none"
         raise DataError(f"{path}: not metrics of Suffice in format {FORMAT}; format found: {format_found}")
     _refuse_unknown(content, _KEYS, str(path))
     values, source = content.get("counters"), content.get("source", PRODUCTION)
     if not isinstance(values, dict):
-        raise DataError(f"{path}: counters is {values!r}; allowed: an object of counts")
+        raise DataError(f"{path}: counters is {shown(values)}; allowed: an object of counts")
     if not isinstance(source, str) or not source.isprintable():
-        raise DataError(f"{path}: source is {source!r}; allowed: who counted, like run_eval")
+        raise DataError(f"{path}: source is {shown(source)}; allowed: who counted, like run_eval")
     _refuse_unknown(values, tuple(Counter), f"{path}: counters")
     counters = {name: _count(values[name], f"{path}: counters.{name}") for name in Counter if name in values}
     return Metrics(path, Counts(_count(content.get("decisions"), f"{path}: decisions"), counters), source)
@@ -183,10 +184,10 @@ def _whole(value: Any) -> Any:
 def _refuse_unknown(content: dict[str, Any], known: tuple[str, ...], where: str) -> None:
     for name in content:
         if name not in known:
-            raise DataError(f"{where}: {name!r} is not known; allowed: {', '.join(known)}")
+            raise DataError(f"{where}: {shown(name)} is not known; allowed: {', '.join(known)}")
 
 
 def _count(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise DataError(f"{where} is {value!r}; allowed: a whole number, 0 or more")
+        raise DataError(f"{where} is {shown(value)}; allowed: a whole number, 0 or more")
     return value

@@ -1,5 +1,6 @@
 """Evidence of a failure, frozen: the triage bundle, its manifest, and the item that tells a person where to begin."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -7,10 +8,11 @@ from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
-from suffice.errors import DataError, OutputError
+from suffice.errors import DataError, OutputError, name_shown, shown
 from suffice.files import read_whole
 
 MANIFEST = "MANIFEST"
+_LINE = re.compile(r"[0-9a-f]{64}  [^\x00]+")
 
 
 def freeze(bundle: Path, files: Mapping[str, str]) -> Path:
@@ -52,18 +54,29 @@ def check(bundle: Path) -> int:
     listed: dict[str, str] = {}
     for line in lines:
         digest, _, name = line.partition("  ")
+        if not _LINE.fullmatch(line) or ".." in Path(name).parts or Path(name).is_absolute():
+            raise DataError(
+                f"{bundle / MANIFEST}: has the line {shown(line)}; allowed: SHA-256, two spaces, a file in it"
+            )
         if name in listed:
-            raise DataError(f"{bundle / MANIFEST}: {name} stands twice; allowed: each file once")
+            raise DataError(f"{bundle / MANIFEST}: {name_shown(name)} stands twice; allowed: each file once")
         listed[name] = digest
     for name, digest in listed.items():
-        path = bundle / name
-        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
-            raise DataError(f"{path}: is not what the manifest vouches for")
+        if _hash_of(bundle / name) != digest:
+            raise DataError(f"{bundle / name_shown(name)}: is not what the manifest vouches for")
     there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if not path.is_dir()}
     added = there - listed.keys() - {MANIFEST}
     if added:
         raise DataError(f"{bundle / min(added)}: is not in the manifest")
     return len(listed)
+
+
+def _hash_of(path: Path) -> str | None:
+    """The SHA-256 of a file, None where it cannot be read as one."""
+    try:
+        return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _manifest(files: Mapping[str, str]) -> str:

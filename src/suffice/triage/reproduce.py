@@ -1,12 +1,14 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from suffice import strict_json
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.files import read_whole
 from suffice.serving.served import Feed
 from suffice.sources.correction import Correction, Estimate
@@ -27,13 +29,9 @@ def reproduce(
     """
     check(bundle)
     asked = _asked(bundle, key)
-    plan = _plan(bundle, asked["plan_id"])
-    feed = feed_of(asked["fault"]) if asked["fault"] else None
-    correction = Correction(
-        asked["key"], asked["target"], Estimate(**asked["record"]), Estimate(**asked["measurement"])
-    )
-    case = correction.case()
-    observed = observations(case, plan.rule, plan.n, asked["seed"])
+    plan = _plan(bundle, asked.plan_id)
+    feed = feed_of(asked.fault) if asked.fault else None
+    observed = observations(asked.correction.case(), plan.rule, plan.n, asked.seed)
     baseline, adaptive = Run(plan.rule, plan.n, ()), plan.start()
     fed: list[float] = []
     while adaptive.open:
@@ -50,9 +48,9 @@ def reproduce(
         for n in (*(look for look in plan.looks if look <= adaptive.n), plan.n)
     ]
     return {
-        "key": asked["key"],
-        "seed": asked["seed"],
-        "fault": asked["fault"],
+        "key": asked.correction.key,
+        "seed": asked.seed,
+        "fault": asked.fault,
         "baseline": baseline.verdict.decision.value,
         "baseline_n": baseline.verdict.n,
         "adaptive": adaptive.verdict.decision.value,
@@ -69,14 +67,29 @@ def _statistic(plan: Plan, observed: list[float]) -> float | None:
     return tally.statistic if isfinite(tally.statistic) else None
 
 
-def _asked(bundle: Path, key: str | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A disagreeing decision, with all that is needed to decide it again."""
+
+    correction: Correction
+    seed: int
+    plan_id: str
+    fault: str | None
+
+
+def _asked(bundle: Path, key: str | None) -> _Asked:
+    path = bundle / "disagreements.jsonl"
     try:
-        lines = read_whole(bundle / "disagreements.jsonl").decode().splitlines()
+        lines = read_whole(path).splitlines()
     except OSError as error:
-        raise DataError(f"{bundle}: is no triage bundle with decisions: {error.strerror}") from error
-    for asked in map(strict_json.loads, lines):
-        if key is None or asked["key"] == key:
-            return dict(asked)
+        raise DataError(f"{bundle}: is no triage bundle with decisions: {error.strerror or error}") from error
+    for line, text in enumerate(lines, start=1):
+        try:
+            asked = _read(strict_json.loads(text))
+        except (AttributeError, DataError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {line}: lacks or garbles {' '.join(str(error).split())[:200]}") from error
+        if key is None or asked.correction.key == key:
+            return asked
     if not lines and _none_differs(bundle):
         raise DataError(f"{bundle}: no audited decision of the stage differs from the baseline")
     if key is None:
@@ -94,6 +107,16 @@ def _none_differs(bundle: Path) -> bool:
         return all(row["agrees"] is not False for row in rows)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _read(plain: Mapping[str, Any]) -> _Asked:
+    kinds = {"key": (str,), "target": (str,), "seed": (int,), "plan_id": (str,), "fault": (str, NoneType)}
+    for name, allowed in kinds.items():
+        if type(plain[name]) not in allowed:
+            raise TypeError(f"{name} is {shown(plain[name])}")
+    record, measurement = Estimate(**plain["record"]), Estimate(**plain["measurement"])
+    correction = Correction(plain["key"], plain["target"], record, measurement)
+    return _Asked(correction, plain["seed"], plain["plan_id"], plain["fault"])
 
 
 def _plan(bundle: Path, plan_id: str) -> Plan:
