@@ -39,6 +39,12 @@ def test_nothing_recomputed_is_an_error_once_there_are_decisions(at_least: int) 
 
 
 def test_the_sentences() -> None:
+    nothing = judge(Evidence(stopped=0, recomputed=0, differing=0), 20)
+    assert (nothing.outcome, nothing.sentence) == (
+        Outcome.INCONCLUSIVE,
+        "no decision to recompute yet, 0 differ (limit 0)",
+    )
+    assert judge(Evidence(stopped=0, recomputed=1, differing=1), 1).sentence.startswith("1 of 1 decisions recomputed")
     assert judge(Evidence(stopped=20, recomputed=20, differing=0), 20).sentence == (
         "0 of 20 decisions recomputed in a fresh process differ (limit 0)"
     )

@@ -16,7 +16,7 @@ def judged(k: float | None, n: float | None) -> GateResult:
 @pytest.mark.parametrize(
     "k, n, outcome, sentence",
     [
-        (0, 0, Outcome.INCONCLUSIVE, "0 of 0 audits disagree; proven ≤ 100 % (limit 1 %)"),
+        (0, 0, Outcome.INCONCLUSIVE, "no audit yet, 0 disagree (limit 1 %)"),
         (0, 366, Outcome.INCONCLUSIVE, "0 of 366 audits disagree, 0 %; proven ≤ 1.01 % (limit 1 %)"),
         (0, 367, Outcome.SUCCESSFUL, "0 of 367 audits disagree, 0 %; proven ≤ 0.998 % (limit 1 %)"),
         (1, 657, Outcome.SUCCESSFUL, "1 of 657 audits disagrees, 0.152 %; proven ≤ 1 % (limit 1 %)"),

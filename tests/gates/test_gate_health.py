@@ -125,7 +125,7 @@ def test_no_decision_is_told_and_so_is_none_that_was_adaptive() -> None:
     silent, fixed = judged(decisions=0, adaptive=0), judged(adaptive=0, stopped=0)
     assert (silent.outcome, fixed.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
     assert silent.sentence == "no decision for 30 s (limit 21,600 s), 0 before that"
-    assert fixed.sentence == "0 of 0 adaptive decisions fell back, 0 % (limit 1 %)"
+    assert fixed.sentence == "no adaptive decision yet, 0 fell back (limit 1 %)"
 
 
 @pytest.mark.parametrize("weight", [1, 99])

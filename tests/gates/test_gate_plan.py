@@ -13,7 +13,6 @@ PLAN, OTHER = "a" * 64, "b" * 64
     ("plans", "outcome", "foreign"),
     [
         ({PLAN: 12}, Outcome.SUCCESSFUL, 0),
-        ({}, Outcome.INCONCLUSIVE, 0),
         ({PLAN: 1000, OTHER: 1}, Outcome.ERROR, 1),
         ({OTHER: 3}, Outcome.ERROR, 3),
     ],
@@ -24,6 +23,12 @@ def test_one_decision_of_another_plan_is_an_error(plans: dict[str, int], outcome
     judged = f"{foreign:,} of {sum(plans.values()):,} decisions were made with another plan than aaaaaaaaaaaa (limit 0)"
     named = ": bbbbbbbbbbbb; restart those processes and start a new rollout" if foreign else ""
     assert result.sentence == judged + named
+
+
+def test_before_the_first_decision_it_says_that_there_is_none() -> None:
+    result = plan.judge(Evidence(plans={}), PLAN)
+    assert (result.outcome, result.value, result.limit) == (Outcome.INCONCLUSIVE, 0, 0.0)
+    assert result.sentence == "no decision yet, 0 were made with another plan than aaaaaaaaaaaa (limit 0)"
 
 
 def test_plans_that_nobody_counted_are_an_error() -> None:

@@ -19,6 +19,9 @@ def judge(evidence: Evidence, at_least: int = 1) -> GateResult:
     except MissingDataError as error:
         return unknown(GATE, error, 0.0, "0")
     outcome = Outcome.FAILED if differing else _when_equal(recomputed, decisions, max(at_least, 1))
+    if not (decisions or recomputed):
+        sentence = "no decision to recompute yet, 0 differ (limit 0)"
+        return GateResult(GATE, outcome, sentence, 0.0, 0.0, {"recomputed": 0})
     differ = "differs" if differing == 1 else "differ"
     sentence = f"{differing:,} of {recomputed:,} decisions recomputed in a fresh process {differ} (limit 0)"
     if evidence.first_differing is not None:

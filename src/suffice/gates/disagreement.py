@@ -41,9 +41,9 @@ def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> 
     elif reached(log_e_below(k, n, max_rate), confidence):
         outcome = Outcome.SUCCESSFUL
     rate = k / n if n else None
-    observed = f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}"
+    sentence = f"no audit yet, 0 disagree (limit {limit(max_rate)})"
     if rate is not None:
-        observed += f", {percent(rate)}"
-    sentence = f"{observed}; {bound} (limit {limit(max_rate)})"
+        observed = f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}, {percent(rate)}"
+        sentence = f"{observed}; {bound} (limit {limit(max_rate)})"
     numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)

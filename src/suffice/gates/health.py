@@ -84,7 +84,8 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
         outcome = _outcome(limits.fallbacks)
     else:
         outcome = Outcome.SUCCESSFUL if tried and rate <= allowed else Outcome.INCONCLUSIVE
-    sentence = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)} (limit {limit(allowed)})"
+    observed = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)}"
+    sentence = f"{observed if tried else 'no adaptive decision yet, 0 fell back'} (limit {limit(allowed)})"
     (reused,) = evidence.counts("reused")
     if reused:
         sentence += f"; {reused:,} {'decision' if reused == 1 else 'decisions'} had keys of earlier ones"

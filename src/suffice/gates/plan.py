@@ -21,6 +21,9 @@ def judge(evidence: Evidence, plan_id: str) -> GateResult:
     decisions = sum(by_plan.values())
     foreign = decisions - by_plan.get(plan_id, 0)
     outcome = Outcome.ERROR if foreign else Outcome.SUCCESSFUL if decisions else Outcome.INCONCLUSIVE
+    if not decisions:
+        sentence = f"no decision yet, 0 were made with another plan than {plan_id[:_SHOWN]} (limit 0)"
+        return GateResult(GATE, outcome, sentence, 0.0, 0.0, {"decisions": 0})
     sentence = f"{foreign:,} of {decisions:,} decisions were made with another plan than {plan_id[:_SHOWN]} (limit 0)"
     if foreign:
         others = ", ".join(sorted(plan[:_SHOWN] for plan in by_plan if plan != plan_id))
