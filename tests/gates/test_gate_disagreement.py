@@ -69,3 +69,19 @@ def test_a_limit_of_zero_is_never_proven_and_one_disagreement_breaks_it() -> Non
     none, one = Evidence(audits=10**6, disagreements=0), Evidence(audits=10**6, disagreements=1)
     assert disagreement.judge(none, 0.0, 0.95).outcome is Outcome.INCONCLUSIVE
     assert disagreement.judge(one, 0.0, 0.95).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("n", "at"), [(0, ()), (367, ()), (2_000, (5, 1_990)), (50, (1, 2))])
+def test_so_many_more_disagreements_and_no_fewer_fail_it(n: int, at: tuple[int, ...]) -> None:
+    """Seen: status counted to the pooled alarm alone, and a rate that rises is noticed sooner."""
+
+    def after(more: int) -> Evidence:
+        positions = (*at, *range(n + 1, n + more + 1))
+        return Evidence(audits=n + more, disagreements=len(positions), watched=n + more, disagreed_at=positions)
+
+    more = disagreement.until_failed(after(0), 0.01)
+    assert more is not None
+    outcomes = [disagreement.judge(after(count), 0.01, 0.95).outcome for count in (more - 1, more)]
+    assert (outcomes[0] is Outcome.FAILED, outcomes[1] is Outcome.FAILED) == (False, True)
+    assert disagreement.until_failed(after(0), 0.01, most=more - 1) is None
+    assert disagreement.until_failed(Evidence(audits=None), 0.01) is None

@@ -29,6 +29,21 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     return _judge(k, n, Drift.of(watched, evidence.disagreed_at, max_rate), max_rate, confidence)
 
 
+def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | None:
+    """How many more audits that disagree, with none that agree between, would make it Failed; None where `most` would
+    not, or where the audits were not measured."""
+    try:
+        n, k, watched = evidence.counts("audits", "disagreements", "watched")
+    except MissingDataError:
+        return None
+    for more in range(1, most + 1):
+        positions = [*evidence.disagreed_at, *range(watched + 1, watched + more + 1)]
+        drift = Drift.of(watched + more, positions, max_rate)
+        if reached(log_e_above(k + more, n + more, max_rate), ALARM) or drift.peak >= FAILS:
+            return more
+    return None
+
+
 def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> GateResult:
     lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.flag.file import wrong_with_file
 from suffice.gates import disagreement
-from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
+from suffice.gates.e_process import log_e_below, reached
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.fleet import OLD_PRIMARY
@@ -42,6 +43,7 @@ class Status:
     service: str
     state: State
     gates: Sequence[Mapping[str, Any]]
+    evidence: Evidence
     notes: Sequence[str]
     judged_at: float | None
     updated_at: float
@@ -104,6 +106,7 @@ def status_of(operator: Operator) -> Status:
         stored.service,
         state,
         numbers.get("gates", ()),
+        Evidence(**numbers["evidence"]) if numbers else NOTHING_MEASURED,
         (*numbers.get("notes", ()), *sentences(irregular), *_waits_for(operator, state)),
         judged.at if judged else None,
         stored.updated_at,
@@ -218,9 +221,8 @@ def rolls_back_when(status: Status) -> list[str]:
     more = f"more than {state.rollout.failure_limit} times in this stage" if state.rollout.failure_limit else "once"
     sentences = [f"any gate answers Failed {more}, in any cycle, also while paused"]
     gate = _disagreement(status)
-    if gate is not None and gate["limit"] is not None and "audits" in gate["numbers"]:
-        n, k, limit = int(gate["numbers"]["audits"]), int(gate["numbers"]["disagreements"]), gate["limit"]
-        alarm = next((more for more in range(1, 200) if reached(log_e_above(k + more, n + more, limit), ALARM)), None)
+    if gate is not None and gate["limit"] is not None:
+        alarm = disagreement.until_failed(status.evidence, gate["limit"])
         if alarm is not None:
             sentences.append(f"disagreement: {alarm} more audits that disagree, with none that agree between, would do")
     return [*sentences, f"a person says {status.says('rollback --reason …')}"]
