@@ -23,6 +23,7 @@ from suffice.flag.bucketing import audited
 from suffice.flag.client import FlagClient
 from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.counted import counters_of
+from suffice.serving.served import SamplerFailed
 from suffice.serving.situation import Situation
 from suffice.stopping.make import plan
 from suffice.store.database import Store, open_store
@@ -235,6 +236,47 @@ def test_errors_of_a_sampler_are_the_callers() -> None:
         assert process.counters.snapshot().decisions == 0
 
 
+class TimesOut:
+    """A simulator that times out in one call in a hundred, whoever asks."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(5)
+
+    def __call__(self, rng: Generator, n: int) -> NDArray[np.float64]:
+        if self.rng.random() < 0.01:
+            try:
+                raise OSError("no route to host")
+            except OSError as error:
+                raise TimeoutError("the simulator has not answered") from error
+        return (rng.random(n) < 0.9).astype(np.float64)
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_a_simulator_that_times_out_now_and_then_is_no_failure_of_the_adaptive_path(store: Store, shadow: bool) -> None:
+    situation = Situation(rollout="r", stage="s", audit_fraction=1.0, shadow=shadow)
+    process, simulator, raised = verifier(store, situation=lambda: situation), TimesOut(), 0
+    for i in range(400):
+        try:
+            assert process.verify(Case(f"k{i}", f"t{i}", simulator)).fallback is None
+        except TimeoutError as error:
+            raised += 1
+            assert isinstance(error.__cause__, OSError) and not isinstance(error.__context__, SamplerFailed)
+            assert any("raised by the sampler of case" in note for note in error.__notes__)
+    counts = process.counters.snapshot().counters
+    process.flush()
+    assert raised > 5 and counts[Counter.SAMPLER_ERRORS] == raised
+    assert counts[Counter.FALLBACKS] == 0 and len(Ledger(store).rows("r")) == 400 - raised
+
+
+def test_a_fallback_is_told_with_its_reason_and_not_again_within_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    broken = Situation(rollout="r", stage="s", feed=failing)
+    process = verifier(situation=lambda: broken)
+    for i in range(50):
+        process.verify(case(i))
+    told = [record.getMessage() for record in caplog.records if "adaptive path failed" in record.getMessage()]
+    assert len(told) == 1 and "ZeroDivisionError: the adaptive path broke" in told[0] and "'k0'" in told[0]
+
+
 def test_ledger_and_counters_agree(store: Store) -> None:
     for name, changed in {
         "some": {"flag": Flags(lambda target: int(target[1:]) % 2 == 0)},
@@ -268,6 +310,7 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
         Counter.DISAGREEMENTS: sum(row.baseline_decision != row.adaptive_decision for row in audits),
         Counter.INVALID: sum(Decision.INVALID in (row.decision, row.baseline_decision) for row in rows),
         Counter.FALLBACKS: sum(row.reason == "FALLBACK" for row in rows),
+        Counter.SAMPLER_ERRORS: 0,
     }
 
 

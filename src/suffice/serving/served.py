@@ -66,6 +66,15 @@ Feed: TypeAlias = Callable[[list[float]], list[float]]
 """What the adaptive path makes of the observations it is fed; the identity, but for faults that are rehearsed."""
 
 
+class SamplerFailed(Exception):
+    """What a case's sampler raised, or gave that no rule can use: the caller's to deal with, and no fault of either
+    arm."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Reader:
     """Reads a case's observations in order and keeps them, so that a second run can be fed the same ones."""
 
@@ -84,12 +93,15 @@ class _Reader:
     def _next(self, n: int, need: int) -> list[float]:
         """What was seen comes by itself: a run that closes on it (a NaN is in it) must not cost a draw."""
         if n == len(self._seen):
-            self._seen += self._rule.observations(self._draws.take(need), self._direction)
+            try:
+                self._seen += self._rule.observations(self._draws.take(need), self._direction)
+            except Exception as error:
+                raise SamplerFailed(error) from error
         return self._seen[n : n + need]
 
 
 def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
-    """The baseline's decision."""
+    """The baseline's decision. Raises SamplerFailed, as the others do."""
     return Served(_Reader(case, plan.rule, seed).feed(_baseline(plan)), Arm.FIXED)
 
 

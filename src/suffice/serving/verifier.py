@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -21,7 +22,7 @@ from suffice.serving.background import FIRST_WORD_SECONDS, Background
 from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import Asked, Permission, Told
-from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.serving.served import SamplerFailed, Served, serve_adaptive, serve_fixed, serve_shadow
 from suffice.serving.situation import SERVICE, Situation, check_service
 from suffice.serving.spool import FOLDER, Spool
 from suffice.stopping.cache import default_cache
@@ -33,12 +34,17 @@ from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow, WhyFixed, too_long
 from suffice.store.ledger import Ledger, replace_decision
 from suffice.store.signs import note_sign
-from suffice.telemetry.counters import Counters
+from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
 
 _TAKE_OVER_SECONDS = 5.0
+
+_TELL_SECONDS = 60.0
+"""How often the log is told that the adaptive path fails."""
+
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +92,7 @@ class Verifier:
         self._rows = WaitingRows(spool, batch, monotonic)
         self._background: Background | None = None
         self._closed, self._told_closed = False, False
+        self._told_fallback = -inf
 
     @property
     def store(self) -> Store:
@@ -173,13 +180,14 @@ class Verifier:
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it.
 
-        Raises DataError when its sampler gives what no rule can use; and before it draws, when its key or target is no
-        text, its region neither text nor None, or one of them cannot be stored.
+        What its sampler raises passes through: such a case is neither decided nor noted, and no arm has failed. Raises
+        DataError when its sampler gives what no rule can use; and before it draws, when its key or target is no text,
+        its region neither text nor None, or one of them cannot be stored.
         """
         check_storable(case)
         self._notice_fork()
         asked = self._ask(case)
-        served, asked = self._decide(case, asked)
+        served, asked = self._of_the_caller(lambda: self._decide(case, asked))
         row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
@@ -199,7 +207,7 @@ class Verifier:
 
     def decide_anew(self, case: Case, served: Served) -> Served:
         """The baseline's decision about a case whose adaptive one may not be acted on."""
-        fixed = serve_fixed(case, self.plan, self.seed)
+        fixed = self._of_the_caller(lambda: serve_fixed(case, self.plan, self.seed))
         return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
 
     def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
@@ -295,6 +303,8 @@ class Verifier:
                     served = serve_adaptive(
                         case, plan, self.seed, audited=audits, permitted=permitted, feed=situation.feed
                     )
+        except SamplerFailed:
+            raise
         except Exception as error:
             return self._fallen_back(case, f"{type(error).__name__}: {error}", last), last
         served = served or serve_fixed(case, self.plan, self.seed)
@@ -302,7 +312,22 @@ class Verifier:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
         return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
+    def _of_the_caller(self, decide: Callable[[], T]) -> T:
+        """What it decides. What a sampler raised passes through as it was raised, and is counted."""
+        failed: Exception
+        try:
+            return decide()
+        except SamplerFailed as failure:
+            failed = failure.error
+        # Out here, where nothing is being handled: what the error itself was raised from stays with it.
+        self.counters.add(Counter.SAMPLER_ERRORS)
+        raise failed
+
     def _fallen_back(self, case: Case, failure: str, asked: Asked) -> Served:
+        now = time.monotonic()
+        if now >= self._told_fallback + _TELL_SECONDS:
+            self._told_fallback = now
+            _log.warning("the adaptive path failed at case %r, and the baseline decides: %s", case.key, failure)
         fixed, rollout = serve_fixed(case, self.plan, self.seed), asked.situation.rollout
         return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch, rollout=rollout)
 

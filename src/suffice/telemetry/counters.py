@@ -21,6 +21,7 @@ class Counter(StrEnum):
     DISAGREEMENTS = "verifier_disagreements_total"
     INVALID = "verifier_invalid_total"
     FALLBACKS = "verifier_fallbacks_total"
+    SAMPLER_ERRORS = "verifier_sampler_errors_total"
 
 
 @dataclass(frozen=True, slots=True)
