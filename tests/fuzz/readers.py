@@ -10,7 +10,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy import Connection
 
 import suffice
 from suffice import strict_json
@@ -29,6 +30,7 @@ from suffice.config.reading import load
 from suffice.config.switch import set_enabled
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, MissingDataError, SufficeError
+from suffice.evidence.rebuild import from_provenance
 from suffice.flag.document import Exposure, to_text
 from suffice.flag.file import published
 from suffice.flag.lowering import ASKED_FILE, FLAG_FILE, LoweringFiles
@@ -48,9 +50,16 @@ from suffice.sources.correction import Estimate
 from suffice.sources.recorded import Samples
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
+from suffice.store.actions import Action
 from suffice.store.address import NOTE, StoreAddressError, note_store, store_of
+from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason, plain_row
+from suffice.store.events import ProvenanceEvent, append_provenance, provenance_of
+from suffice.store.journal import JournalEvent, append_journal, journal_of
 from suffice.store.note import NAME, Note, read_note, write_note
+from suffice.store.outbox import due, enqueue_events
+from suffice.store.records import Change, Record, load_records, save_changes
+from suffice.store.rollups import Rollup, load_rollup, save_rollup
 from suffice.telemetry.counters import Counter, Counts
 from suffice.telemetry.metrics_file import read as read_metrics
 from suffice.telemetry.metrics_file import to_text as metrics_text
@@ -290,6 +299,52 @@ def switched(path: Path) -> object:
     return path.read_bytes()
 
 
+@cache
+def store() -> Store:
+    """A store with a row in each table whose columns hold JSON."""
+    opened = open_store(Path(tempfile.mkdtemp(prefix="suffice-fuzz-store-")) / "store.db")
+    payloads = {
+        "classified": {"record": [1.0, 0.1, 0.1], "measurement": [2.0, 0.1, 0.1]},
+        "proposed": {"strategy": "x"},
+    }
+    with opened.write() as connection:
+        append_journal(connection, [JournalEvent(1.0, "r", "ann", Action.START, "why", {"weight": 5})])
+        enqueue_events(connection, [Action.START], 1.0)
+        append_provenance(connection, [ProvenanceEvent(1.0, "t", *event, "k") for event in payloads.items()])
+        save_changes(connection, [Change(None, Record("t", 1.0, 0.1, 0.1, derived_from=(("s", 0.5),)), "new")])
+        save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 1, {"decisions": 1}), {}, {})
+    return opened
+
+
+def column(name: str, read: Callable[[Connection], object]) -> Reader:
+    """The reader of a column of the store; what is damaged is its text."""
+    table, _, of = name.partition(".")
+
+    def update_and_read(path: Path) -> object:
+        with store().write() as connection:
+            connection.exec_driver_sql(f"UPDATE {table} SET {of} = CAST(? AS TEXT)", (path.read_bytes(),))
+        with store().read() as connection:
+            return read(connection)
+
+    def example(folder: Path) -> None:
+        (folder / "column.json").write_text(STORED[name])
+
+    return Reader(f"store: {name}", "column.json", "json", example, update_and_read, unnamed=True)
+
+
+STORED = {
+    "audit_events.numbers": '{"weight": 5}',
+    "outbox.payload": '{"rollout": "r", "action": "start", "numbers": {}}',
+    "provenance.payload": '{"record": [1.0, 0.1, 0.1], "measurement": [2.0, 0.1, 0.1]}',
+    "records.derived_from": '[["s", 0.5]]',
+    "rollups.counts": '{"decisions": 1}',
+}
+
+
+def rebuilt(_: Connection) -> object:
+    return from_provenance(store())([replace(SPOOLED, key="k")])
+
+
 CONFIG = shipped().model_dump_json(indent=1)
 
 READERS = [
@@ -367,5 +422,10 @@ READERS = [
         "spool", "s.jsonl", "jsonl", content("s.jsonl", json.dumps(plain_row(SPOOLED)) + "\n"), spooled, lenient=True
     ),
     Reader("answer of a check", "smoke.json", "json", checks, judged, lenient=True),
+    column("audit_events.numbers", lambda connection: journal_of(connection, "r")),
+    column("outbox.payload", lambda connection: due(connection, 5.0, 5.0)),
+    column("provenance.payload", lambda connection: [provenance_of(connection, "t"), rebuilt(connection)]),
+    column("records.derived_from", lambda connection: load_records(connection, ["t"])),
+    column("rollups.counts", lambda connection: load_rollup(connection, "r")),
     Reader("beginning of a check", "smoke.begun", "bytes", checks, judged, lenient=True),
 ]

@@ -5,8 +5,9 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import select
 
-from suffice import strict_json
+from suffice.errors import DataError, StoreError
 from suffice.sources.correction import Correction, Estimate
+from suffice.store.chain import understood
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.schema import provenance
@@ -36,9 +37,9 @@ def _written(store: Store, rows: Sequence[DecisionRow]) -> list[Correction]:
     query = select(c.correction_key, c.target, c.event, c.payload).where(c.correction_key.in_(keys))
     with store.read() as connection:
         events = connection.execute(query.where(c.event.in_(("classified", "proposed")))).all()
-    payloads = {(key, event): strict_json.loads(payload) for key, _, event, payload in events}
+    payloads = {(key, event): understood(payload, f"an event of {key}") for key, _, event, payload in events}
     proposed = {key: payload for (key, event), payload in payloads.items() if event == "proposed"}
-    recomputed = {key for key, payload in proposed.items() if payload["strategy"] == "recompute"}
+    recomputed = {key for key, payload in proposed.items() if payload.get("strategy") == "recompute"}
     return [
         _correction(key, target, payloads[key, event])
         for key, target, event, _ in events
@@ -47,4 +48,7 @@ def _written(store: Store, rows: Sequence[DecisionRow]) -> list[Correction]:
 
 
 def _correction(key: str, target: str, payload: Mapping[str, Any]) -> Correction:
-    return Correction(key, target, Estimate(*payload["record"]), Estimate(*payload["measurement"]))
+    try:
+        return Correction(key, target, Estimate(*payload["record"]), Estimate(*payload["measurement"]))
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"an event of {key} in the store lacks or garbles {error}") from error

@@ -14,6 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 
+from suffice import strict_json
+from suffice.errors import StoreError, shown
 from suffice.store.database import insert_all, insert_new
 from suffice.store.schema import store_meta
 
@@ -43,6 +45,17 @@ def canonical(value: Any) -> str:
         return _encode(value)
     except ValueError:
         return _encode(_finite(value))
+
+
+def understood(text: str, what: str, kind: type = dict) -> Any:
+    """The JSON of a column, of that kind; `what` names the row. Raises StoreError for what no version writes there."""
+    try:
+        value = strict_json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{what} in the store cannot be understood: {error}") from error
+    if not isinstance(value, kind):
+        raise StoreError(f"{what} in the store cannot be understood: it holds {shown(value)}")
+    return value
 
 
 def append(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:

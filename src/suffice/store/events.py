@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from suffice import strict_json
 from suffice.store import chain
-from suffice.store.chain import Verification
+from suffice.store.chain import Verification, understood
 from suffice.store.schema import provenance
 
 
@@ -48,6 +47,6 @@ def provenance_of(connection: Connection, *targets: str) -> list[ProvenanceEvent
     c = provenance.c
     query = select(c.at, c.target, c.event, c.payload, c.correction_key).where(c.target.in_(targets)).order_by(c.seq)
     return [
-        ProvenanceEvent(at, target, event, strict_json.loads(payload), correction_key)
-        for at, target, event, payload, correction_key in connection.execute(query)
+        ProvenanceEvent(at, target, event, understood(payload, f"an event of {target}"), correction_key)
+        for at, target, event, payload, correction_key in connection.execute(query).all()
     ]

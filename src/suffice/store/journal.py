@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from suffice import strict_json
 from suffice.store import chain
 from suffice.store.actions import Action
-from suffice.store.chain import Verification
+from suffice.store.chain import Verification, understood
 from suffice.store.schema import journal
 
 
@@ -58,7 +57,7 @@ def journal_head(connection: Connection) -> str:
 def journal_of(connection: Connection, rollout: str) -> list[JournalEvent]:
     """Everything that was done to a rollout, in order."""
     query = select(*_COLUMNS).where(journal.c.rollout == rollout).order_by(journal.c.seq)
-    return [_event(row) for row in connection.execute(query)]
+    return [_event(row) for row in connection.execute(query).all()]
 
 
 def count_before(connection: Connection, rollout: str, action: Action, seq: int) -> int:
@@ -83,8 +82,14 @@ def last_events(connection: Connection, rollout: str, action: Action, count: int
     """The newest events of an action, at most so many, the newest first."""
     c = journal.c
     query = select(*_COLUMNS).where((c.rollout == rollout) & (c.action == action.value))
-    return [_event(row) for row in connection.execute(query.order_by(c.seq.desc()).limit(count))]
+    return [_event(row) for row in connection.execute(query.order_by(c.seq.desc()).limit(count)).all()]
 
 
 def _event(row: Any) -> JournalEvent:
-    return JournalEvent(**{**row._mapping, "action": Action(row.action), "numbers": strict_json.loads(row.numbers)})
+    return JournalEvent(
+        **{
+            **row._mapping,
+            "action": Action(row.action),
+            "numbers": understood(row.numbers, f"an event of {row.rollout}"),
+        }
+    )

@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, exists, func, literal, select, update
 
-from suffice import strict_json
 from suffice.store.actions import Action
-from suffice.store.chain import canonical
+from suffice.store.chain import canonical, understood
 from suffice.store.database import insert_new
 from suffice.store.journal import JournalEvent
 from suffice.store.schema import journal, outbox, rollouts
@@ -63,7 +62,7 @@ def enqueue_events(
                     "who": event.who,
                     "why": event.why,
                     "at": event.at,
-                    "numbers": strict_json.loads(event.numbers),
+                    "numbers": understood(event.numbers, f"an event of {event.rollout}"),
                     **more(event.seq, _event(event)),
                 }
             ),
@@ -78,7 +77,9 @@ def enqueue_events(
 
 
 def _event(row: Any) -> JournalEvent:
-    return JournalEvent(row.at, row.rollout, row.who, Action(row.action), row.why, strict_json.loads(row.numbers))
+    return JournalEvent(
+        row.at, row.rollout, row.who, Action(row.action), row.why, understood(row.numbers, f"an event of {row.rollout}")
+    )
 
 
 def drop_overtaken(connection: Connection, kept: str, now: float) -> int:
@@ -97,8 +98,12 @@ def due(connection: Connection, now: float, horizon: float) -> list[Message]:
     c = outbox.c
     ready = c.done_at.is_(None) & ((c.next_at <= now) | (c.next_at > now + horizon))
     columns = (c.id, c.rollout, c.kind, c.payload, c.idempotency_key, c.attempts, c.next_at)
-    rows = connection.execute(select(*columns).where(ready).order_by(c.id))
-    return [Message(**{**row._mapping, "payload": strict_json.loads(row.payload)}) for row in rows]
+    # All at once: a row that cannot be understood must leave no open statement behind, which would hold a moment.
+    rows = connection.execute(select(*columns).where(ready).order_by(c.id)).all()
+    return [
+        Message(**{**row._mapping, "payload": understood(row.payload, f"a notification of {row.rollout}")})
+        for row in rows
+    ]
 
 
 def waiting(connection: Connection) -> int:

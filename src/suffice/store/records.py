@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from suffice import strict_json
-from suffice.errors import StoreConflict
+from suffice.errors import StoreConflict, StoreError
+from suffice.store.chain import understood
 from suffice.store.database import insert_all
 from suffice.store.schema import record_versions, records
 
@@ -58,7 +58,7 @@ def load_records(connection: Connection, targets: Iterable[str]) -> dict[str, Re
     wanted, loaded = sorted(set(targets)), dict[str, Record]()
     for start in range(0, len(wanted), _AT_ONCE):
         query = select(records).where(records.c.target.in_(wanted[start : start + _AT_ONCE]))
-        loaded.update({row.target: _record(row._mapping) for row in connection.execute(query)})
+        loaded.update({row.target: _record(row._mapping) for row in connection.execute(query).all()})
     return loaded
 
 
@@ -111,9 +111,13 @@ def _expected(before: Record) -> dict[str, Any]:
 
 
 def _record(row: Any) -> Record:
-    inputs = strict_json.loads(row["derived_from"]) if row["derived_from"] else []
-    changed = {"status": Status(row["status"]), "derived_from": tuple((target, weight) for target, weight in inputs)}
-    return Record(**{**row, **changed})
+    what = f"the record {row['target']}"
+    inputs = understood(row["derived_from"], what, list) if row["derived_from"] else []
+    try:
+        derived_from = tuple((str(target), float(weight)) for target, weight in inputs)
+        return Record(**{**row, "status": Status(row["status"]), "derived_from": derived_from})
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{what} in the store cannot be understood: {error}") from error
 
 
 def _columns(record: Record) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, select, update
 
-from suffice import strict_json
 from suffice.errors import StoreConflict
+from suffice.store.chain import understood
 from suffice.store.database import insert_new, insert_or_update
 from suffice.store.schema import rollup_storms, rollup_targets, rollups
 
@@ -53,7 +53,11 @@ class StoredStorm:
 def load_rollup(connection: Connection, rollout: str) -> Rollup | None:
     """The roll-up of a rollout, None when nothing was counted yet."""
     row = connection.execute(select(rollups).where(rollups.c.rollout == rollout)).one_or_none()
-    return None if row is None else Rollup(**{**row._mapping, "counts": strict_json.loads(row.counts)})
+    return (
+        None
+        if row is None
+        else Rollup(**{**row._mapping, "counts": understood(row.counts, f"the roll-up of {rollout}")})
+    )
 
 
 def save_rollup(

@@ -1,5 +1,6 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -17,6 +18,8 @@ from suffice.stopping.run import Run
 from suffice.triage.bundle import plan_file
 from suffice.triage.manifest import check
 from suffice.verifier.loop import observations
+
+_ID = re.compile("[0-9a-f]{64}")
 
 
 def reproduce(
@@ -114,6 +117,8 @@ def _read(plain: Mapping[str, Any]) -> _Asked:
     for name, allowed in kinds.items():
         if type(plain[name]) not in allowed:
             raise TypeError(f"{name} is {shown(plain[name])}")
+    if not _ID.fullmatch(plain["plan_id"]):
+        raise ValueError(f"plan_id is {shown(plain['plan_id'])}")
     record, measurement = Estimate(**plain["record"]), Estimate(**plain["measurement"])
     correction = Correction(plain["key"], plain["target"], record, measurement)
     return _Asked(correction, plain["seed"], plain["plan_id"], plain["fault"])
