@@ -136,6 +136,6 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"
 
 
-def name_shown(name: str) -> str:
-    """A name from a file, for a message: as it is, where it is short and on one line."""
-    return name if name.isprintable() and len(name) <= _SHOWN else shown(name)
+def name_shown(name: str, most: int = _SHOWN) -> str:
+    """A name from a file, for a message: as it is, where it is on one line and has at most so many characters."""
+    return name if name.isprintable() and len(name) <= most else shown(name)

@@ -78,7 +78,8 @@ def mutants_of(source: str, path: str) -> Iterator[Mutant]:
 
 def _compiled(tree: ast.Module, path: str, put: Callable[[ast.AST], None], node: ast.AST, other: ast.AST) -> CodeType:
     """The module with `other` in the place of a node, which is there again afterwards."""
-    put(ast.copy_location(other, node))
+    # A copy: the other one may be a part of the node, which keeps its own place.
+    put(ast.copy_location(copy(other), node))
     whole = ast.fix_missing_locations(deepcopy(tree))
     put(node)
     return compile(whole, path, "exec")

@@ -380,12 +380,17 @@ def test_a_word_that_was_released_in_an_old_primary_is_waited_for_until_a_person
     production.operator.tell("release", "ann", "the runner's host goes")
     with restored(fleet, tmp_path / "backup.db") as operator:
         assert operator.cycle().phase is Phase.HELD_BACK
-        assert status_of(operator).notes[-1] == f"a rollback would wait: {OLD_PRIMARY}"
+        assert (
+            status_of(operator)
+            .notes[-1]
+            .startswith(f"a rollback would wait: {OLD_PRIMARY} (`suffice rollout rollback ")
+        )
         assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK
         production.clock.now += 1e6
         assert operator.cycle().phase is Phase.ROLLING_BACK
-        assert operator.history()[-1].why.endswith("say `suffice rollout rollback --old-primary-is-gone`")
-        assert status_of(operator).notes[-1] == f"the baseline is not observed yet: {OLD_PRIMARY}"
+        assert operator.history()[-1].why.endswith("a rollback with --old-primary-is-gone says so")
+        waiting = f"the baseline is not observed yet: {OLD_PRIMARY}"
+        assert status_of(operator).notes[-1].startswith(f"{waiting} (`suffice rollout rollback ")
         operator.old_primary_is_gone("ann")
         # Whoever read the old primary a moment ago, and is in no row of this store, may act on it for a lease.
         assert operator.tell("rollback", "ann", "really").phase is Phase.ROLLING_BACK

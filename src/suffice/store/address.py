@@ -15,6 +15,9 @@ STORE_URL = "SUFFICE_STORE_URL"
 NOTE = "store.url"
 """The file that says where a queue folder's store is, when that is not in it."""
 
+_URL = 2_000
+"""Characters of a URL that is to be pasted: it is printed whole."""
+
 _ALLOWED = "allowed: a database URL like postgresql://user@host/database, or sqlite:///file"
 _DRIVERS = {"sqlite": ("", "pysqlite"), "postgresql": ("", "psycopg")}
 
@@ -53,7 +56,7 @@ def store_of(queue: Path, url: str | None = None) -> str | Path:
     note = queue / NOTE
     if note.exists():
         try:
-            elsewhere = name_shown(read_whole(note).decode(errors="replace").strip())
+            elsewhere = name_shown(read_whole(note).decode(errors="replace").strip(), most=_URL)
         except OSError as error:
             raise StoreAddressError(f"{note}: cannot be read: {error.strerror or error}") from error
         raise StoreAddressError(
