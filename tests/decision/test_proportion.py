@@ -86,6 +86,20 @@ def test_what_a_person_writes_is_read_as_a_share(text: str, share: float) -> Non
     assert share_in(text) == share
 
 
+@pytest.mark.parametrize(("text", "share"), [("1e-999999999%", 0.0), ("1e-9%", 1e-11), ("1/3%", 1 / 300)])
+def test_a_percentage_takes_no_time_however_it_is_written(text: str, share: float) -> None:
+    """Seen: a hang."""
+    assert share_in(text) == share
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0661/\u0662", "1_0/2_0", "0.\u0665", "1_0%", "0_1", "\uff18\uff10%", "%", "5//6", "a%"]
+)
+def test_what_json_takes_for_no_number_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no number|could not convert|Invalid literal"):
+        share_in(text)
+
+
 def test_all_and_none() -> None:
     assert (Proportion(0).threshold(10), Proportion(1).threshold(10), Proportion(1e-9).threshold(10)) == (0, 10, 1)
 

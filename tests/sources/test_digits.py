@@ -125,3 +125,66 @@ def test_a_missing_member_still_leaves_the_case_out(form: str, tmp_path: Path) -
     (unusable,) = Samples(path, suffice.PairedMean())
     assert not isinstance(unusable, Case)
     assert "equally many draws" in unusable.reason.value
+
+
+SHARED = [
+    ("1700000000.1000002", "1700000000.1000003", 1e-7),
+    ("1700000000.1000000", "1700000000.1000001", 2**-22),  # Each is the shortest text of its double.
+    ("1700000000.1000001", "1700000000.1000003", 2e-7),
+    ("9007199254740992.0", "9007199254740993.0", 1.0),
+    ("0.1000000000000000", "0.10000000000000001", 1e-17),
+    ("-1234567890.12345670", "-1234567890.12345671", -1e-8),
+    ("1e-400", "2e-400", 5e-324),
+    ("2e-400", "1e-400", -5e-324),
+    ("5e-324", "4.9e-324", -5e-324),
+    ("0", "1.0000000000000000001e-999999999", 5e-324),
+    ("1.0000000000000000001e-999999999", "5", 5.0),
+    ("1700000000.100000", "1700000000.1", 0.0),
+    ("98.60", "98.55", 98.55 - 98.60),
+]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize(("before", "after", "difference"), SHARED)
+def test_texts_that_share_a_double_or_nearly_are_compared_as_they_were_written(
+    form: str, folder: Path, before: str, after: str, difference: float
+) -> None:
+    """A tie, they were; and a number with a huge exponent was never done."""
+    assert (
+        differences(write(folder / f"shared.{form}", {"before": [before] * 2, "after": [after] * 2}))
+        == [difference] * 2
+    )
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_seconds_with_seven_places_that_rise_in_every_pair_are_accepted(form: str, tmp_path: Path) -> None:
+    """Seen: rejected, for three of five pairs were ties."""
+    before = [f"1700000000.{1_000_000 + i:07}" for i in range(40)]
+    after = [f"1700000000.{1_000_001 + i:07}" for i in range(40)]
+    rule = suffice.Proportion(0.8)
+    (case,) = Samples(write(tmp_path / f"seconds.{form}", {"before": before, "after": after}), rule)
+    assert isinstance(case, Case) and isinstance(case.sampler, Recorded)
+    assert rule.of_pairs(case.sampler.values, 1).tolist() == [1.0] * 40
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@given(st.integers(10**15, 10**17), st.integers(-40, 40).filter(bool), st.integers(0, 30))
+def test_numbers_of_16_and_17_digits_that_differ_never_tie(form: str, folder: Path, n: int, more: int, at: int) -> None:
+    before, after = Decimal(n).scaleb(-at), Decimal(n + more).scaleb(-at)
+    (difference, _) = differences(write(folder / f"near.{form}", {"before": [before] * 2, "after": [after] * 2}))
+    exact = float(after - before)
+    # A number that is the shortest text of its double stands for that double.
+    doubles = float(after) - float(before)
+    assert difference in (exact, doubles)
+    assert (difference > 0) == (more > 0)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@given(st.lists(st.tuples(st.floats(1, 2), st.integers(0, 3)), min_size=2, max_size=6))
+def test_doubles_that_are_near_each_other_are_what_they_are(
+    form: str, folder: Path, pairs: list[tuple[float, int]]
+) -> None:
+    before = [value for value, _ in pairs]
+    after = [value + steps * 2**-52 for value, steps in pairs]
+    path = write(folder / f"steps.{form}", {"before": before, "after": after})
+    assert differences(path) == [b - a for a, b in zip(before, after, strict=True)]

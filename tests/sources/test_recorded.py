@@ -231,6 +231,8 @@ BAD_CSV = [
     ("case,value\na,1\na,nan\n", "line 3, column value: is 'nan'"),
     ("case,value\na,1\na,0.5\n", "line 3, column value: is '0.5'"),
     ("case,value\na,1\n\na,1_0\n", "line 4, column value: is '1_0'"),
+    ("case,value\na,1\na,\u0661\n", "line 3, column value: is '\u0661'; allowed: 0 or 1"),
+    ("case,before,after\na,1,\uff11\n", "line 2, column after: is '\uff11'; allowed: a finite number"),
     ("case,value\na,1\na,\n", "line 3, column value: is empty, and the case has other draws"),
     ("case,before,after\na,1,inf\n", "line 2, column after: is 'inf'; allowed: a finite number"),
     ("case,before,after\na,1,true\n", "line 2, column after: is 'true'"),

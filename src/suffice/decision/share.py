@@ -44,9 +44,14 @@ def _spelt(value: Any) -> str:
 def share_in(text: str) -> float:
     """The share that a person writes: 0.8, 5/6 or 80 %. Raises ValueError."""
     words = text.strip()
-    if words.endswith("%"):
-        return float(Fraction(words[:-1].strip()) / 100)
-    return float(Fraction(words)) if "/" in words else float(words)
+    if "_" in words or not words.isascii():
+        raise ValueError(f"{text!r} is no number that a person writes")
+    number, parts = words.removesuffix("%").strip(), 100 if words.endswith("%") else 1
+    if "/" in number:
+        return float(Fraction(number) / parts)
+    share = float(number)
+    # Beyond that a fraction of its digits would take for ever.
+    return float(Fraction(number) / parts) if 1e-300 < abs(share) < 1e300 else share / parts
 
 
 def least_count(share: float, n: int) -> int:

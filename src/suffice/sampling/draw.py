@@ -1,7 +1,7 @@
 """What a single draw may be."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from math import inf
 from typing import Any
 
@@ -32,7 +32,19 @@ def as_written(text: str) -> float | Decimal:
 
     Raises ValueError for what is no number.
     """
+    return as_decimal(text) if is_long(text) else float(text)
+
+
+def is_long(text: str) -> bool:
+    """Whether a number is written with more digits than tell doubles apart."""
     # With a point and no zero before it, so many characters are one digit less.
-    if len(text) <= _DIGITS + 1 or (text[0] == "0" and len(text) <= _DIGITS + 2) or not _LONG.match(text):
-        return float(text)
-    return Decimal(text)
+    few = len(text) <= _DIGITS + 1 or (text[0] == "0" and len(text) <= _DIGITS + 2)
+    return not few and _LONG.match(text) is not None
+
+
+def as_decimal(text: str) -> Decimal:
+    """The number of a text, to its last digit; its double where it is beyond all decimals. Raises ValueError."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal(float(text))

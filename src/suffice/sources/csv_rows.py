@@ -50,8 +50,8 @@ def _delimiter(header: str) -> str:
 def number(text: str) -> float | None:
     """What a cell says, or None where that is no number."""
     try:
-        # float() reads 1_5 as 15, which in a data file is a slip and not a number.
-        return None if "_" in text else float(text)
+        # float() reads 1_5 as 15, and digits of every script: in a data file a slip, and in JSON no number.
+        return None if "_" in text or not text.isascii() else float(text)
     except ValueError:
         return None
 

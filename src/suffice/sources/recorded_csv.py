@@ -3,16 +3,16 @@
 import re
 from array import array
 from collections.abc import Iterator
-from decimal import Decimal
 from math import isfinite, nan
 
 import numpy as np
 
 from suffice.errors import DataError, shown
-from suffice.sampling.draw import as_written
+from suffice.sampling.draw import as_decimal, is_long
 from suffice.sources.csv_rows import Rows, csv_rows, number
 from suffice.sources.opened import Opened
 from suffice.sources.recording import (
+    NEAR,
     SLICES,
     WORDS,
     Exact,
@@ -24,6 +24,9 @@ from suffice.sources.recording import (
 )
 
 _LONG_TEXT = 16
+"""A shorter text has at most 15 digits, and shares its double with no other one but where doubles get sparse at 0."""
+
+_TINY = 1e-300
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 
 
@@ -67,7 +70,8 @@ def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recor
 
 def _exactly(place: RecordedFile, texts: list[str], row: list[float], line: int) -> list[float]:
     """The row's draws; of a pair whose digits doubles would lose, 0 and its difference."""
-    if not any(len(text) >= _LONG_TEXT and _may_lose_digits(text) for text in texts):
+    loses = any(len(text) >= _LONG_TEXT and _may_lose_digits(text) for text in texts)
+    if not loses and (len(row) == 1 or not _nearly_tie(texts, *row)):
         return row
     written = [_written(text) for text in texts]
     if len(written) == 1:
@@ -78,13 +82,24 @@ def _exactly(place: RecordedFile, texts: list[str], row: list[float], line: int)
 
 
 def _may_lose_digits(text: str) -> bool:
-    return _WHOLE.fullmatch(text) is not None or isinstance(as_written(text), Decimal)
+    return is_long(text) or ("." not in text and _WHOLE.fullmatch(text) is not None)
+
+
+def _nearly_tie(texts: list[str], before: float, after: float) -> bool:
+    """Whether numbers whose doubles are near each other, or one, are others than these doubles."""
+    larger = max(abs(before), abs(after))
+    if not abs(after - before) <= NEAR * larger or texts[0] == texts[1]:
+        return False
+    if max(map(len, texts)) < _LONG_TEXT and larger >= _TINY:
+        return False
+    pairs = zip(texts, (repr(before), repr(after)), strict=True)
+    return any(text != double and as_decimal(text) != as_decimal(double) for text, double in pairs)
 
 
 def _written(text: str) -> Exact | None:
     if not text:
         return None
-    decimal = Decimal(text)
+    decimal = as_decimal(text)
     return int(decimal) if decimal == decimal.to_integral_value() else decimal
 
 

@@ -1,16 +1,18 @@
 """Recorded samples as JSON lines: a line for each case."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suffice import strict_json
 from suffice.errors import DataError, shown
 from suffice.sampling.distributions import Floats
-from suffice.sampling.draw import as_written
+from suffice.sampling.draw import as_decimal, as_written
 from suffice.sources.opened import Opened
 from suffice.sources.recording import (
     WORDS,
@@ -19,12 +21,16 @@ from suffice.sources.recording import (
     Recording,
     check_columns,
     exact_pairs,
+    is_its_double,
     may_lose_digits,
+    near,
     recording,
 )
 
 _NUMBERS = {int, float, Decimal}
 _BINARY = {int, float, Decimal, bool}
+_LONG = re.compile(rb"[0-9.]{16}|[eE]-[0-9]{3}")
+"""What a line has in which a number may share its double with another one."""
 
 
 def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
@@ -40,12 +46,14 @@ def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
         if list(content) != names:
             names = list(content)
             draws = check_columns(place, place.at(line), names, "samples")
-        yield _recording(place, line, content, draws)
+        yield _recording(place, line, content, draws, text)
 
 
-def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
+def _object(
+    place: RecordedFile, line: int, text: bytes, decimal: Callable[[str], float | Decimal] = as_written
+) -> dict[str, Any]:
     try:
-        content = strict_json.loads(text, decimal=as_written)
+        content = strict_json.loads(text, decimal=decimal)
     except strict_json.NotStrict as error:
         raise DataError(f"{place.at(line)}: {error}") from None
     except ValueError as error:
@@ -55,12 +63,17 @@ def _object(place: RecordedFile, line: int, text: bytes) -> dict[str, Any]:
     return content
 
 
-def _recording(place: RecordedFile, line: int, content: dict[str, Any], columns: tuple[str, ...]) -> Recording:
+def _recording(
+    place: RecordedFile, line: int, content: dict[str, Any], columns: tuple[str, ...], text: bytes
+) -> Recording:
     written = [content[place.called(name)] for name in columns]
     draws = [_numbers(place, line, name, values, len(columns)) for name, values in zip(columns, written, strict=True)]
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
     values = _values(place, line, written, draws) if even else np.empty((0, 2))
+    if even and len(columns) == 2 and near(*draws).any() and _LONG.search(text):
+        again = _object(place, line, text, as_decimal)
+        values = _as_written(place, values, near(*draws), [again[place.called(name)] for name in columns])
     case = recording(place, names, lambda _: line, values)
     return case if even else replace(case, left_out=LeftOut.UNEVEN)
 
@@ -76,6 +89,18 @@ def _values(place: RecordedFile, line: int, written: list[list[Any]], draws: lis
     for i, value in enumerate(written[0]):
         place.check_whole(value, f"{place.at(line, 'samples')}: entry {i + 1}")
     return plain
+
+
+def _as_written(
+    place: RecordedFile, values: Floats, which: NDArray[np.bool_], written: list[list[int | Decimal]]
+) -> Floats:
+    """The pairs, some of which are compared as they were written, unless that is what is written for their doubles."""
+    exact = values.copy()
+    for i in np.flatnonzero(which).tolist():
+        before, after = written[0][i], written[1][i]
+        if before != after and not (is_its_double(before) and is_its_double(after)):
+            exact[i] = exact_pairs([before], [after], ties_within=place.ties_within)[0]
+    return exact
 
 
 def _text(place: RecordedFile, line: int, content: dict[str, Any], name: str) -> str:

@@ -4,12 +4,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from difflib import get_close_matches
 from enum import Enum
-from fractions import Fraction
 from functools import lru_cache
-from math import inf, nan
+from math import copysign, nan, ulp
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +24,12 @@ Exact: TypeAlias = int | float | Decimal
 
 WHOLE = 2**53
 """Up to here a double holds every whole number."""
+
+NEAR = 2**-20
+"""Of numbers that differ by a smaller share, rounding to doubles takes more than the last digits of the difference."""
+
+_EXACT = Context(prec=2_000, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+"""More digits than the difference of two doubles has; a huge exponent takes no time."""
 
 WORDS = {
     **dict.fromkeys(("true", "pass", "passed", "success", "yes"), 1.0),
@@ -146,25 +151,39 @@ def may_lose_digits(draws: Floats) -> bool:
     return bool((np.abs(draws) >= WHOLE).any())
 
 
+def near(before: Floats, after: Floats) -> NDArray[np.bool_]:
+    """Whether the difference of these doubles may not be that of the numbers that were written."""
+    with np.errstate(over="ignore"):
+        close: NDArray[np.bool_] = np.abs(after - before) <= NEAR * np.maximum(np.abs(before), np.abs(after))
+    return close
+
+
+def is_its_double(number: Exact) -> bool:
+    """Whether a number is what is written for its double, and so stands for that."""
+    return Decimal(repr(float(number))) == number
+
+
 def exact_pairs(before: Iterable[Exact | None], after: Iterable[Exact | None], *, ties_within: float) -> Floats:
-    """Pairs (0, after − before), shape (n, 2), each difference exact and then rounded; NaN where a number is missing.
+    """Pairs (0, after − before), shape (n, 2), each difference exact and then rounded, but never to 0; NaN where
+    a number is missing.
 
     A rule takes no more of a pair than its difference, and whether it is a tie: that has none. Of nanoseconds since
     1970 a double keeps but steps of 256.
     """
-    share = Fraction(ties_within)
+    share = Decimal(ties_within)
     pairs = zip(before, after, strict=True)
     differences = [nan if a is None or b is None else _difference(a, b, share) for a, b in pairs]
     return np.stack((np.zeros(len(differences)), np.array(differences)), axis=1)
 
 
-def _difference(before: Exact, after: Exact, ties_within: Fraction) -> float:
-    try:
-        one, other = Fraction(before), Fraction(after)
-        is_tie = abs(other - one) <= ties_within * max(abs(one), abs(other))
-        return 0.0 if is_tie else float(other - one)
-    except (OverflowError, ValueError):
-        return inf  # Beyond a double, or one of them is: what is allowed is finite.
+def _difference(before: Exact, after: Exact, ties_within: Decimal) -> float:
+    one, other = Decimal(before), Decimal(after)
+    difference = _EXACT.subtract(other, one)
+    larger = max(one.copy_abs(), other.copy_abs())
+    if difference.copy_abs() <= _EXACT.multiply(ties_within, larger):
+        return 0.0
+    rounded = float(difference)
+    return rounded or copysign(ulp(0.0), rounded)
 
 
 def check_key(place: RecordedFile, row: int, key: str) -> None:
