@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
 
@@ -12,12 +14,16 @@ import pytest
 
 from postgres_server import Server
 from suffice.cli.main import run
+from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.flag.file import published
 from suffice.store.address import STORE_URL, address_of
 from suffice.store.database import Store, open_store
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.ledger import Ledger
 from suffice.store.reading import engine, may_only_read
 from suffice.store.schema import store_meta
+from suffice.verifier.arm import Arm
 from without_rights import WITHOUT_RIGHTS, read_only
 
 CONFIG = {
@@ -51,7 +57,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG, indent=2), encoding="utf-8")
     assert run(["rollout", "start", "--waive", "determinism"]) == 0
     assert run(["rollout", "cycle"]) == 0
+    decide(tmp_path / "TemporaryQueue" / "store.db")
     return tmp_path
+
+
+def decide(place: Path | str) -> None:
+    """Decisions that no cycle has counted yet."""
+    row = DecisionRow(
+        "k", "t", Arm.ADAPTIVE, Decision.ACCEPTED, 32, 256, 0.9, Reason.ACCEPT_BOUNDARY, 42, "plan", time.time(),
+        rollout="verifier-000001", stage="full", audited=True, baseline_decision=Decision.ACCEPTED, baseline_n=256,
+        adaptive_decision=Decision.ACCEPTED, adaptive_n=32, agrees=True,
+    )  # fmt: skip
+    with open_store(place) as store:
+        Ledger(store).append([replace(row, key=f"k{i}", target=f"t{i}") for i in range(7)])
 
 
 def without_rights(*arguments: str) -> tuple[int, str, str]:
@@ -89,7 +107,12 @@ def test_what_only_reads_needs_no_right_to_write(
         stack.enter_context(read_only(here))
         code, out, err = without_rights(*command, "--json")
         assert (code, err) == (expected, "")
-        assert set(json.loads(out)) == set(printed) if isinstance(printed, dict) else json.loads(out) == printed
+        answered = json.loads(out)
+        assert set(answered) == set(printed) if isinstance(printed, dict) else answered == printed
+        if command == ["rollout", "cycle", "--dry-run"]:
+            told = [[gate["outcome"] for gate in one["gates"]] for one in (answered, printed)]
+            assert told[0] == told[1]
+            assert [gate["numbers"]["audits"] for gate in answered["gates"] if gate["gate"] == "disagreement"] == [7]
         assert "history" not in command or ("written-last" in out) == (writer == "somebody writes")
         assert {name for name in files(here) if not name.endswith("-shm")} == {
             name for name in before if not name.endswith("-shm")
@@ -132,12 +155,14 @@ def test_a_read_only_account_of_a_server_reads_and_is_refused_as_in_a_file(
     assert run(["rollout", "start", "--waive", "determinism", "--store", place]) == 0
     postgres.execute("CREATE ROLE looks LOGIN PASSWORD 'looks'")
     assert run(["rollout", "roles", "--store", place, "--read", "looks"]) == 0
+    decide(place)
     looker = f"postgresql://looks:looks@127.0.0.1:{postgres.port}/{place.rsplit('/', 1)[1]}"
     monkeypatch.setenv(STORE_URL, looker)
     for command in READING:
         capsys.readouterr()
-        assert run(command) == 0, command
-        assert capsys.readouterr().err == ""
+        assert run([*command, "--json"]) == 0, command
+        told = capsys.readouterr()
+        assert told.err == "" and "not measured" not in told.out
     for command in WRITING:
         assert run(command) == 3, command
         assert "permission denied" in capsys.readouterr().err
@@ -157,6 +182,8 @@ def test_a_rollback_settles_beside_a_configuration_that_cannot_be_written(here: 
         assert any(
             todo in event["why"] for event in json.loads(without_rights("rollout", "history", "--json")[1])["events"]
         )
+        later = json.loads(without_rights("rollout", "cycle", "--json")[1])
+        assert (later["phase"], [todo in note for note in later["notes"]]) == ("RolledBack", [True])
         assert published(here / "TemporaryQueue" / "flag.json") is None
         assert len(json.loads(without_rights("triage", "list", "--json")[1])) == 1
     finally:

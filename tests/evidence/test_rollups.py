@@ -106,6 +106,32 @@ def test_the_kept_count_is_the_count_from_scratch(reused: Reused) -> None:
     holds()
 
 
+def test_who_keeps_nothing_counts_the_same_in_whatever_portions(reused: Reused) -> None:
+    """Seen: a dry run by an account that may only read said that nothing is measured, and one with rights wrote."""
+
+    @given(st.lists(rows(), max_size=60), st.integers(0, 60), st.integers(1, 9))
+    @settings(max_examples=reused.examples(25))
+    def holds(drawn: list[DecisionRow], kept: int, portion: int) -> None:
+        drawn = [replace(row, key=f"k{i}") for i, row in enumerate(drawn)]
+        store = reused.emptied()
+        Ledger(store).append(drawn[:kept])
+        reader_of(store, portion).catch_up()
+        Ledger(store).append(drawn[kept:])
+
+        def refuse() -> None:
+            raise AssertionError("it writes")
+
+        with at_statement(store, 1, refuse, of="INSERT"), at_statement(store, 1, refuse, of="UPDATE"):
+            for stage in STAGES:
+                reader = reader_of(store, portion)
+                assert reader.read(stage, 7.0, 90.0, keep=False) == by_hand(drawn, stage, 7.0, 90.0, 2)
+                # Asked again, it counts no row twice.
+                assert reader.read(stage, 7.0, 90.0, keep=False) == by_hand(drawn, stage, 7.0, 90.0, 2)
+        assert_counted(store, drawn, portion)
+
+    holds()
+
+
 def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused) -> None:
     """A portion of one row is the tally row by row: the witness of what the database counts at once."""
 

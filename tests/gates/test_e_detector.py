@@ -85,3 +85,16 @@ def test_an_alarm_that_was_reached_between_two_looks_counts_and_a_hold_ends_with
     held = at(5_008)
     assert (held.outcome, "the latest speak" in held.sentence) == (Outcome.INCONCLUSIVE, True)
     assert at(6_000).outcome is Outcome.SUCCESSFUL
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e-5, 1e-6, 1e-7])
+def test_at_a_small_limit_no_event_or_one_of_many_is_no_evidence(limit: float) -> None:
+    """Seen: at 1e-6 none of 4,000,000 audits held the stage, and one of 10,000,000 failed it."""
+    audits = int(100 / limit)
+    for places in ((), (audits,), (audits // 2, audits)):
+        evidence = Evidence(audits=audits, disagreements=len(places), watched=audits, disagreed_at=places)
+        result = disagreement.judge(evidence, limit, 0.95)
+        assert result.outcome is Outcome.SUCCESSFUL, result.sentence
+    burst = tuple(range(audits, audits + 12))
+    evidence = Evidence(audits=burst[-1], disagreements=12, watched=burst[-1], disagreed_at=burst)
+    assert disagreement.judge(evidence, limit, 0.95).outcome is Outcome.FAILED

@@ -65,10 +65,15 @@ class Measurement:
         """What was counted of each stage."""
         return self._reader.stages
 
-    def measure(self, stage: Stage, began: float, now: float, shadow: str | None = None) -> Measured:
-        """The evidence of a stage that began then, up to now (seconds), beside that of the shadow stage, if any."""
+    def measure(
+        self, stage: Stage, began: float, now: float, shadow: str | None = None, *, keep: bool = True
+    ) -> Measured:
+        """The evidence of a stage that began then, up to now (seconds), beside that of the shadow stage, if any.
+
+        Unless it is to `keep` what it counts, nothing is written.
+        """
         try:
-            evidence = self._reader.read(stage, began, now, shadow)
+            evidence = self._reader.read(stage, began, now, shadow, keep=keep)
             evidence = replace(evidence, age=self._age(began, now))
         except SufficeError as error:
             return Measured(NOTHING_MEASURED, (f"the ledger cannot be counted: {_one_line(error)}",))

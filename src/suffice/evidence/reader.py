@@ -1,7 +1,7 @@
 """Evidence of every stage, from a ledger whose rows are each counted once, however many processes ask in turn."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,7 +14,31 @@ from suffice.resolution.storm import StormPolicy
 from suffice.store.decision_row import DecisionRow
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger, Portion
-from suffice.store.rollups import Place, Rollup, known_storms, known_targets, load_rollup, save_rollup
+from suffice.store.rollups import (
+    Place,
+    Rollup,
+    Scope,
+    StoredStorm,
+    known_storms,
+    known_targets,
+    load_rollup,
+    save_rollup,
+)
+
+
+@dataclass(slots=True)
+class _Aside:
+    """What was counted beyond the roll-up and is not kept in the store, by who may only look."""
+
+    seen: Rollup | None = None
+    targets: dict[Place, bool] = field(default_factory=dict)
+    storms: dict[Scope, StoredStorm] = field(default_factory=dict)
+
+    def count_on(self, counted: Rollup, tally: Tally) -> None:
+        self.seen = counted
+        self.targets |= tally.targets
+        self.storms |= tally.storms
+
 
 PORTION = 100_000
 """Rows that are counted in one transaction; a kill costs the counting of one portion at most."""
@@ -41,12 +65,13 @@ class EvidenceReader:
         self._rule = f"1, max_rollbacks {policy.max_rollbacks}"
         self.stages: dict[str, Counted] = {}
 
-    def read(self, stage: Stage, began: float, now: float, shadow: str | None = None) -> Evidence:
+    def read(self, stage: Stage, began: float, now: float, shadow: str | None = None, *, keep: bool = True) -> Evidence:
         """The evidence of a stage that began then, with all that was written up to now (seconds).
 
-        `shadow` names the shadow stage that it is compared with, None where there was none. Raises StoreError.
+        `shadow` names the shadow stage that it is compared with, None where there was none. Unless it is to `keep` what
+        it counts, nothing is written. Raises StoreError.
         """
-        self.catch_up()
+        self.catch_up(keep=keep)
         counted = self.stages.setdefault(stage.name, Counted())
         before = self.stages.get(shadow, Counted()) if shadow else Counted()
         adaptive_targets, fixed_targets = counted.targets_within(stage)
@@ -82,18 +107,19 @@ class EvidenceReader:
             refused_age=None if newest is None else abs(now - newest),
         )
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, keep: bool = True) -> None:
         """Count what was written since, into `stages`. Raises StoreError; what was counted until then is kept."""
-        while not self._count_portion():
+        aside = None if keep else _Aside()
+        while not self._count_portion(aside):
             pass
 
-    def _count_portion(self) -> bool:
-        """Count the next rows, and keep that; whether they were the last ones."""
+    def _count_portion(self, aside: _Aside | None) -> bool:
+        """Count the next rows, and keep that, in the store or aside; whether they were the last ones."""
         with self._ledger.store.read() as connection:
-            seen = self._seen(connection)
+            seen = (aside and aside.seen) or self._seen(connection)
             portion = self._ledger.portion_after(self._rollout, seen.last, self._portion, connection)
             places = [((stage, region or "", target), chose) for stage, region, target, chose in portion.places]
-            tally = self._tally(connection, seen, portion, [place for place, _ in places])
+            tally = self._tally(connection, seen, portion, [place for place, _ in places], aside)
         for row, times in portion.alike:
             self._count(tally, row, times)
         for place, chose_adaptive in places:
@@ -103,16 +129,22 @@ class EvidenceReader:
             tally.replay(row, self._scope(row))
         if portion.last > seen.last:
             counts = {name: asdict(counted) for name, counted in tally.stages.items()}
-            try:
-                with self._ledger.store.write() as connection:
-                    save_rollup(
-                        connection, seen, replace(seen, last=portion.last, counts=counts), tally.targets, tally.storms
-                    )
-            except StoreConflict:
+            counted = replace(seen, last=portion.last, counts=counts)
+            if aside is not None:
+                aside.count_on(counted, tally)
+            elif not self._saved(seen, counted, tally):
                 # Another reader has counted these rows; go on behind them.
                 return False
         self.stages = tally.stages
         return not portion.full
+
+    def _saved(self, seen: Rollup, counted: Rollup, tally: Tally) -> bool:
+        try:
+            with self._ledger.store.write() as connection:
+                save_rollup(connection, seen, counted, tally.targets, tally.storms)
+        except StoreConflict:
+            return False
+        return True
 
     def _count(self, tally: Tally, row: DecisionRow, times: int) -> None:
         try:
@@ -126,10 +158,15 @@ class EvidenceReader:
             raise StoreError(f"{self._rollout} was counted by rule {seen.rule}; allowed: {self._rule}")
         return seen
 
-    def _tally(self, connection: Connection, seen: Rollup, portion: Portion, places: list[Place]) -> Tally:
+    def _tally(
+        self, connection: Connection, seen: Rollup, portion: Portion, places: list[Place], aside: _Aside | None
+    ) -> Tally:
         targets = known_targets(connection, self._rollout, places)
-        scopes = ((row.stage, self._scope(row)) for row in portion.audits)
-        return Tally(self._policy, _stages(seen.counts), targets, known_storms(connection, self._rollout, scopes))
+        storms = known_storms(connection, self._rollout, ((row.stage, self._scope(row)) for row in portion.audits))
+        if aside is not None:
+            targets |= aside.targets
+            storms |= aside.storms
+        return Tally(self._policy, _stages(seen.counts), targets, storms)
 
 
 def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:

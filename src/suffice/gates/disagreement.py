@@ -3,7 +3,7 @@
 from suffice.errors import MissingDataError
 from suffice.evidence.measurements import Evidence, demand
 from suffice.gates import e_process
-from suffice.gates.e_detector import FAILS, HOLDS, Drift
+from suffice.gates.e_detector import FAILS, HOLDS, Drift, scaled
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.outcome import GateResult, Outcome, unknown
 from suffice.gates.wording import at_least, at_most, limit, percent
@@ -17,9 +17,10 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     Failed too when the latest audits prove that the rate has risen above it, however good the past; and not Successful
     while they speak against it (`e_detector`).
 
-    Both are time-uniform: however often it is judged, the chance of ever proving what is false is at most
-    1 − confidence, or 1 %. Assumes that each audit disagrees with a probability on one side of the limit, given those
-    before. `value` is the observed rate; the bounds are in `numbers`.
+    The first two are time-uniform: however often it is judged, the chance of ever proving what is false is at most
+    1 − confidence, or 1 %. The alarm of a rise has a mean time until it is false instead, since it never ends. Assumes
+    that each audit disagrees with a probability on one side of the limit, given those before. `value` is the observed
+    rate; the bounds are in `numbers`.
     """
     try:
         n, k, watched = evidence.counts("audits", "disagreements", "watched")
@@ -39,7 +40,7 @@ def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | 
     for more in range(1, most + 1):
         positions = [*evidence.disagreed_at, *range(watched + 1, watched + more + 1)]
         drift = Drift.of(watched + more, positions, max_rate)
-        if reached(log_e_above(k + more, n + more, max_rate), ALARM) or drift.peak >= FAILS:
+        if reached(log_e_above(k + more, n + more, max_rate), ALARM) or drift.peak >= scaled(FAILS, max_rate):
             return more
     return None
 
@@ -49,9 +50,9 @@ def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> 
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
         outcome, bound = Outcome.FAILED, f"proven ≥ {at_least(lower)}"
-    elif drift.peak >= FAILS:
+    elif drift.peak >= scaled(FAILS, max_rate):
         outcome, bound = Outcome.FAILED, "the latest prove that the rate has risen"
-    elif drift.now >= HOLDS:
+    elif drift.now >= scaled(HOLDS, max_rate):
         bound = "the latest speak for a rate that has risen"
     elif reached(log_e_below(k, n, max_rate), confidence):
         outcome = Outcome.SUCCESSFUL

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 _Vector: TypeAlias = NDArray[np.float64]
 
 HOLDS, FAILS = 1e5, 1.5e6
-"""Trials until a false alarm, in the mean: of one that holds a stage, and of one that fails it."""
+"""Trials until a false alarm, in the mean: of one that holds a stage, and of one that fails it; at a p0 below 1 % as
+many more as events are rarer (`scaled`)."""
 
 _TIMES_P0 = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 _MOST = 1e280
@@ -38,7 +39,7 @@ class Drift:
         """The evidence after so many trials of which those at `positions` (from 1, rising) were events.
 
         At p0 = 0 and 1 nothing can rise, or the first event says all: the evidence stays at 0. Between events it nears
-        a value below 200, so that a peak of interest is at an event.
+        a value below 2 / p0, which no alarm is: so a peak of interest is at an event.
         """
         rates = np.array([times * p0 for times in _TIMES_P0 if times * p0 < 1])
         if p0 == 0 or not rates.size:
@@ -50,6 +51,11 @@ class Drift:
             evidence = np.minimum(evidence, _MOST)
             peak, last = max(peak, float(evidence.mean())), position
         return cls(float(_after(evidence, down, trials - last).mean()), peak)
+
+
+def scaled(alarm: float, p0: float) -> float:
+    """An alarm's level at p0: evidence that is of no event at all grows as p0 falls, and the level with it."""
+    return alarm * max(1.0, 0.01 / p0) if p0 else alarm
 
 
 def _after(evidence: _Vector, down: _Vector, count: int) -> _Vector:

@@ -162,7 +162,8 @@ class Monitor:
             self.driver.keep_baseline()
             wrong = f"{wrong}; published again"
             self._journal.write(Action.REPAIR, wrong)
-        return reported(self.rollout, state, notes=(wrong,) if wrong else (), dry_run=dry_run)
+        left = left_to_do(self._journal, self.world.place.config)
+        return reported(self.rollout, state, notes=tuple(filter(None, (wrong, left))), dry_run=dry_run)
 
     def _judge(self, state: State, who: str, *, dry_run: bool) -> Report:
         changed, broken = self._subject()
@@ -227,7 +228,7 @@ class Monitor:
             except SufficeError as error:
                 return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
         earlier = (stage.name for stage in state.rollout.stages if stage.shadow and stage != state.current)
-        return self.measurement.measure(state.current, self._stage_began(), now, next(earlier, None))
+        return self.measurement.measure(state.current, self._stage_began(), now, next(earlier, None), keep=not dry_run)
 
     def _stage_began(self) -> float:
         """When the stage began, on the clock of then; what was credited since may be less."""
