@@ -429,3 +429,5 @@ READERS = [
     column("rollups.counts", lambda connection: load_rollup(connection, "r")),
     Reader("beginning of a check", "smoke.begun", "bytes", checks, judged, lenient=True),
 ]
+
+BY_NAME = {reader.name: reader for reader in READERS}

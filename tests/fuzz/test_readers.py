@@ -16,12 +16,11 @@ import pytest
 from damage import example, read_damaged
 from hypothesis import given
 from hypothesis import strategies as st
-from readers import READERS, Reader, parquet, plan
+from readers import BY_NAME, READERS, Reader, parquet, plan
 
 import suffice
 from suffice.errors import SufficeError
 
-BY_NAME = {reader.name: reader for reader in READERS}
 SOURCES = Path(suffice.__file__).parent
 LONG = "x" * 5_000
 PLAN = plan().to_dict()
