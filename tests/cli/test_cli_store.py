@@ -81,7 +81,7 @@ def test_a_rollout_with_its_store_on_a_server_from_start_to_its_closed_item(
     assert on_server("triage", "close", item["id"], "--note", "was hungry")[0] == 0
     assert on_server("triage", "show", "verifier-000009") == (
         3,
-        f"suffice: {address_of(place).name}: there is no triage item verifier-000009; `triage list` shows them\n",
+        f"suffice: {address_of(place).name}: there is no triage item verifier-000009; there is: verifier-000001\n",
     )
     assert on_server("rollout", "prune", "--older-than", "90d")[1]["removed"] == {}
     with open_store(place) as store:

@@ -70,11 +70,11 @@ _NO_CHOICE = re.compile(
 _NO_RIGHT = re.compile(r"path '(?P<path>.+)' is not readable")
 
 
-def _in_our_words(sentence: str) -> str:
-    """What the parser of command lines complains of: what it was, and what is allowed."""
+def _in_our_words(sentence: str, command: str) -> str:
+    """What the parser of command lines complains of about a command: what it was, and what is allowed."""
     told = _NO_CHOICE.fullmatch(sentence)
     if told is None:
-        return f"{sentence.rstrip('.')} (suffice --help lists what is allowed)"
+        return f"{sentence.rstrip('.')} ({command} --help lists what is allowed)"
     allowed = told["allowed"].replace("'", "")
     # Whoever has a source of their own names it by other options, wherever there is this one.
     own = ", or --records with --measurements" if told["name"] == "--source" else ""
@@ -101,7 +101,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if locked := _NO_RIGHT.search(error.format_message()):
             print_error(f"{locked['path']}: cannot be read: Permission denied")
             return ExitCode.CANNOT_TELL
-        print_error(_in_our_words(error.format_message()))
+        if error.format_message().startswith("Usage:"):  # A group without a command: its whole help.
+            sys.stderr.write(f"{error.format_message()}\n")
+            return ExitCode.FAILS
+        context = getattr(error, "ctx", None)
+        print_error(_in_our_words(error.format_message(), context.command_path if context else NAME))
         return ExitCode.FAILS
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("suffice: interrupted\n")

@@ -4,15 +4,19 @@ from suffice.errors import MissingDataError, RolloutError
 from suffice.store.actions import Action
 from suffice.store.database import Store
 from suffice.store.journal import JournalEvent, append_journal
-from suffice.store.triage import TriageItem, close_item, item_of
+from suffice.store.triage import TriageItem, close_item, item_of, items
+
+_NAMED = 5
 
 
 def read_item(store: Store, item: str) -> TriageItem:
     """The item of this id. Raises MissingDataError when there is none."""
     with store.read() as connection:
         stored = item_of(connection, item)
+        known = [other.id for other in items(connection, closed=True)]
     if stored is None:
-        raise MissingDataError(f"{store.name}: there is no triage item {item}; `triage list` shows them")
+        there = ", ".join([*known[:_NAMED], *(["…"] if len(known) > _NAMED else [])]) or "none yet"
+        raise MissingDataError(f"{store.name}: there is no triage item {item}; there is: {there}")
     return stored
 
 
