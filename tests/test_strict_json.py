@@ -84,10 +84,13 @@ def test_a_text_is_read_as_python_reads_it_unless_a_key_stands_twice(tree: Any, 
         ("[[], -Infinity]", "[1] is -Infinity"),
         ("NaN", "the file is NaN"),
         ('{"a": -' + "9" * 5_000 + "}", "a has 5000 digits; allowed: at most 4300"),
+        ('{"a": ["x", "half \\uD800"]}', "a[1] is not valid Unicode: 'half \\ud800' has half of a surrogate pair"),
+        ('{"a": 1,\n"\\udc00\\ud83d": 1}', "line 2: '\\udc00\\ud83d' is not valid Unicode"),
+        ('{"\\ud83d\\ude00": "\\ude00"}', "\U0001f600 is not valid Unicode"),
         ("[" * 101 + "]" * 101, "is nested too deeply to be read; allowed: 100 levels"),
         ('{"a": 1,\n"b":' + '{"a":' * 100_000, "line 2: is nested too deeply"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_what_is_refused_is_named_with_its_place(text: str, sentence: str) -> None:
     with pytest.raises(strict_json.NotStrict) as refused:
@@ -99,6 +102,19 @@ def test_what_looks_deep_or_doubled_and_is_not_is_read() -> None:
     deep = "[" * 100 + "]" * 100
     assert strict_json.loads(deep) == json.loads(deep)
     assert strict_json.loads('["' + "[" * 5_000 + '", {"a": "NaN"}, {"a": 1}]')[1:] == [{"a": "NaN"}, {"a": 1}]
+
+
+@given(st.text(st.sampled_from('\ud83d\ude00\\ud8"ü')))
+def test_a_text_is_read_just_where_utf8_can_hold_it(text: str) -> None:
+    """Seen: a traceback after the work, when the result was written."""
+    written = json.dumps({"case": [text]})
+    try:
+        json.loads(written)["case"][0].encode()
+    except UnicodeEncodeError:
+        with pytest.raises(strict_json.NotStrict, match=r"^case\[0\] is not valid Unicode: "):
+            strict_json.loads(written)
+    else:
+        assert strict_json.loads(written) == json.loads(written)
 
 
 def test_a_text_that_is_too_long_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 
+from suffice.errors import name_shown, shown
+
 DEPTH = 100
 """How deep objects and lists may be nested."""
 
@@ -22,6 +24,8 @@ _SHOWN = 60
 _PUNCTUATION = frozenset("{}[],:")
 _COLON = re.compile(r"\s*:\s*")
 _CONSTANT = re.compile(r"NaN|-?Infinity")
+_HALF = re.compile(r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])")
+"""Half of a surrogate pair as JSON writes it, or what looks like one."""
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*+)(?!\.[0-9]|[eE][-+]?[0-9])")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -34,8 +38,9 @@ def loads(text: str | bytes, *, decimal: Callable[[str], Any] | None = None) -> 
     """What the text says. Bytes are UTF-8; a byte order mark is passed over. `decimal` makes a value
     of each number with a point or an exponent, a double where it is not given.
 
-    Raises NotStrict for a key that stands twice, NaN, a whole number beyond Python's limit of digits, too much text and
-    too much depth; JSONDecodeError for what is no JSON, UnicodeDecodeError for what is no UTF-8: each is a ValueError.
+    Raises NotStrict for a key that stands twice, NaN, a whole number beyond Python's limit of digits, half of a
+    surrogate pair (which no file in UTF-8 can hold), too much text and too much depth; JSONDecodeError for what is no
+    JSON, UnicodeDecodeError for what is no UTF-8: each is a ValueError.
     """
     if len(text) > LENGTH:
         raise NotStrict(f"is longer than {LENGTH} characters")
@@ -45,12 +50,17 @@ def loads(text: str | bytes, *, decimal: Callable[[str], Any] | None = None) -> 
     if text.count("{") + text.count("[") > DEPTH:
         _check_depth(text)
     try:
-        return _decoder(decimal).decode(text)
+        content = _decoder(decimal).decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError:
         # The reader does not know where it is. A number with too many digits is such an error of Python's own.
-        raise NotStrict(_first_flaw(text)) from None
+        flaw = _first_flaw(text)
+        assert flaw, "the reader saw one"
+        raise NotStrict(flaw) from None
+    if ("\\ud" in text or "\\uD" in text) and _HALF.search(text) and (flaw := _first_flaw(text)):
+        raise NotStrict(flaw)
+    return content
 
 
 def wrong_with(error: ValueError) -> str:
@@ -96,7 +106,7 @@ class _Inside:
 
 
 def _first_flaw(text: str) -> str:
-    """The sentence of the first flaw of a text, which is JSON as far as that."""
+    """The sentence of the first flaw of a text, which is JSON as far as that; "" where there is none."""
     inside: list[_Inside] = []
     before = ""
     for token in _TOKEN.finditer(text):
@@ -104,6 +114,8 @@ def _first_flaw(text: str) -> str:
         if here is not None and here.keys is not None and before in ("{", ",") and word not in _PUNCTUATION:
             key = str(json.loads(word))
             here.at = key
+            if sentence := _half_in(key):
+                return f"{_line(text, token.start())}{_path(inside)} {sentence}"
             if key in here.keys:
                 found = f"stands twice, the second time as {_value_after(text, token.end())}; allowed: each key once"
                 return f"{_line(text, token.start())}{_path(inside)} {found}"
@@ -118,7 +130,7 @@ def _first_flaw(text: str) -> str:
         elif word == "," and here is not None and here.keys is None:
             here.at = int(here.at) + 1
         before = word
-    raise AssertionError("the reader saw a flaw")
+    return ""
 
 
 def _value_after(text: str, at: int) -> str:
@@ -135,6 +147,8 @@ def _value_after(text: str, at: int) -> str:
 
 def _flaw_of(word: str) -> str:
     # The reader refuses what it has read of a word, before it sees what else may stand there.
+    if word[0] == '"':
+        return _half_in(json.loads(word)) if "\\u" in word else ""
     if constant := _CONSTANT.match(word):
         return f"is {constant[0]}, which JSON does not have; allowed: finite numbers"
     number, limit = _WHOLE.match(word), sys.get_int_max_str_digits()
@@ -142,8 +156,16 @@ def _flaw_of(word: str) -> str:
     return f"has {digits} digits; allowed: at most {limit}" if 0 < limit < digits else ""
 
 
+def _half_in(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"is not valid Unicode: {shown(text)} has half of a surrogate pair; allowed: whole characters"
+    return ""
+
+
 def _path(inside: list[_Inside]) -> str:
-    steps = "".join(f"[{one.at}]" if one.keys is None else f".{one.at}" for one in inside)
+    steps = "".join(f"[{one.at}]" if one.keys is None else f".{name_shown(str(one.at))}" for one in inside)
     return steps.removeprefix(".") or "the file"
 
 

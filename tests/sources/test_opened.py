@@ -33,6 +33,11 @@ ROWS = [("a", 1, "pump", "eu"), ("a", 0, "pump", "eu"), ("b", 1, "pump", "us"), 
 TEXTS = {
     "csv": "case,value\na,1\na,0\nb,1\nb,1\n",
     "tabs.csv": "\ufeffcase\tvalue\na\tpass\na\tFAIL\nb\t1\nb\tyes\n",
+    "excel.csv": "\ufeffsep=;\r\ncase;value\r\na;1\r\na;0\r\nb;1\r\nb;1\r\n",
+    "pipes.csv": "sep=|\ncase|value\na|1\na|0\nb|1\nb|1\n",
+    "quoted.csv": 'case;value;"note, more"\na;1;x\na;0;"y, z"\nb;1;\nb;1;\n',
+    "noted.csv": "note, more;case;value\nx;a;1\ny, z;a;0\n;b;1\n;b;1\n",
+    "marks.csv": '"a;note",case,value,b;c;d\n,a,1,\n,a,0,\n,b,1,\n,b,1,\n',
     "jsonl": '{"case": "a", "samples": [1, 0]}\n{"case": "b", "samples": [1, true]}\n',
     "ndjson": '\n{"case": "a", "samples": [1, 0]}\n\n{"case": "b", "samples": ["pass", 1]}',
 }

@@ -222,7 +222,18 @@ BAD_JSONL = [
     ('{"samples": [1]}', "column 'case' is missing"),
     ('{"case": null, "samples": [1]}', "column case: is None"),
     ('{"case": "", "samples": [1]}', "column case: is empty"),
-    ('{"case": "\\ud800", "samples": [1]}', "is not valid Unicode"),
+    ('{"case": "\\ud800", "samples": [1]}', "line 1: case is not valid Unicode"),
+    ('{"case": "a", "samples": [1, 0], "target": "\\ud800"}', "line 1: target is not valid Unicode"),
+    (
+        '{"case": "a", "samples": [1, 0]}\n{"case": "b", "samples": [1], "region": "\\udc00"}',
+        "line 2: region is not va",
+    ),
+    ('{"case": "a", "samples": [1, 0], "other": {"\\ud800": 1}}', "line 1: other.'\\ud800' is not valid Unicode"),
+    (
+        '\ufeff\ufeff{"case": "a", "samples": [1, 0]}',
+        "line 1: begins with a byte order mark; allowed: one, at the start",
+    ),
+    ('{"case": "a", "samples": [1, 0]}\n\ufeff{"case": "b", "samples": [1]}', "line 2: begins with a byte order mark"),
     ('{"case": "a", "samples": [1]}\n{"case": "a", "samples": [0]}', "line 2: case 'a' stands at line 1 already"),
     (b'{"case": "\xff", "samples": [1]}', "line 1: is not JSON"),
 ]
@@ -243,6 +254,9 @@ BAD_CSV = [
     ("case,value,value\na,1,1\n", "column 'value' stands twice"),
     ("case,before\na,1\n", "found before; allowed: value, or before and after"),
     ("value\n1\n", "column 'case' is missing"),
+    ("\ufeff\ufeffcase,value\na,1\n", "line 1: column "),
+    ("sep=;\nvalue\n1\n", "line 2: column 'case' is missing"),
+    ("sep=;\ncase;value\na;2\n", "line 3, column value: is '2'"),
     ('case,value\n"a,1\n', "is not CSV"),
     (b"case,value\na,1\n\xff,1\n", "is not UTF-8"),
 ]

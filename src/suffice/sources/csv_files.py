@@ -58,22 +58,22 @@ def _correction(records: dict[str, _Row], row: _Row, where: Path) -> Correction:
 
 
 def _rows(path: Path) -> list[_Row]:
-    with opened(path) as source, csv_rows(source) as (header, rows):
-        _check_columns(path, header)
+    with opened(path) as source, csv_rows(source, "key") as (line, header, rows):
+        _check_columns(f"{path}, line {line}", path, header)
         unique = list(_unique(_row(path, line, header, cells) for line, cells in rows))
     if not unique:
         raise MissingDataError(f"{path}: has no rows below its header")
     return unique
 
 
-def _check_columns(path: Path, header: list[str]) -> None:
-    check_names(path, f"{path}, line 1", header, COLUMNS)
+def _check_columns(where: str, path: Path, header: list[str]) -> None:
+    check_names(path, where, header, COLUMNS)
     for name in ("key", "value"):
         if name not in header:
-            raise DataError(f"{path}, line 1: column {name!r} is missing")
+            raise DataError(f"{where}: column {name!r} is missing")
     if ("u" in header) == ("u_plus" in header or "u_minus" in header) or ("u_plus" in header) != ("u_minus" in header):
         named = ", ".join(name_shown(name) for name in header if name.startswith("u")) or "no uncertainty"
-        raise DataError(f"{path}, line 1: found {named}; allowed: either column u, or both u_plus and u_minus")
+        raise DataError(f"{where}: found {named}; allowed: either column u, or both u_plus and u_minus")
 
 
 def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> _Row:

@@ -2,8 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,21 @@ from suffice.strict_json import LENGTH
 if TYPE_CHECKING:
     from _csv import Reader
 
+_MARKS = (",", ";", "\t")
+_SEPARATOR = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*', re.IGNORECASE)
+"""The first line by which Excel is told what stands between the cells."""
+_QUOTED = re.compile('"[^"]*"')
+
 Rows = Iterator[tuple[int, list[str]]]
 """Each row that is not blank, with the line that it begins on."""
 
 
 @contextmanager
-def csv_rows(source: Opened) -> Iterator[tuple[list[str], Rows]]:
-    """The column names of a file, and its rows as a stream.
+def csv_rows(source: Opened, column: str) -> Iterator[tuple[int, list[str], Rows]]:
+    """The line of a file's header, its column names, and its rows as a stream.
 
+    Between cells stands what a line like `sep=;` before the header says; else the comma, semicolon or tab by which the
+    header has the column that is named.
     Raises MissingDataError for a file that has no header, DataError with the line for what is not CSV.
     """
     with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as text:
@@ -29,11 +37,15 @@ def csv_rows(source: Opened) -> Iterator[tuple[list[str], Rows]]:
         try:
             first = text.readline()
             row = _Row(source.name)
-            reader = csv.reader(row.lines(chain([first], text)), strict=True, delimiter=_delimiter(first))
+            told = _SEPARATOR.fullmatch(first)
+            names = text.readline() if told else first
+            mark = told[1] if told else _delimiter(names, column)
+            reader = csv.reader(row.lines(chain([names], text)), strict=True, delimiter=mark)
             header = next(reader)
-            if not first:
+            if not names:
                 raise MissingDataError(f"{source.name}: is empty; needed: a header line and at least one row")
-            yield [name.strip() for name in header], _numbered(reader, row)
+            before = 1 if told else 0
+            yield before + 1, [name.strip() for name in header], _numbered(reader, row, before)
         except csv.Error as error:
             raise DataError(f"{source.name}, line {reader.line_num}: is not CSV: {error}") from error
         except UnicodeDecodeError as error:
@@ -42,9 +54,13 @@ def csv_rows(source: Opened) -> Iterator[tuple[list[str], Rows]]:
             raise DataError(f"{source.name}, line {line}: is not UTF-8; allowed: CSV in UTF-8") from error
 
 
-def _delimiter(header: str) -> str:
-    """What stands between the cells: the comma, or what a header without one has in its place."""
-    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
+def _delimiter(header: str, column: str) -> str:
+    """What stands between the cells: that by which the header has this column, or else what it has out of quotes."""
+    for mark in _MARKS:
+        with suppress(csv.Error):
+            if column in [name.strip() for name in next(csv.reader([header], delimiter=mark), [])]:
+                return mark
+    return next((mark for mark in _MARKS if mark in _QUOTED.sub("", header)), ",")
 
 
 def number(text: str) -> float | None:
@@ -72,11 +88,12 @@ class _Row:
             yield line
 
 
-def _numbered(reader: "Reader", row: _Row) -> Rows:
+def _numbered(reader: "Reader", row: _Row, before: int) -> Rows:
+    """The rows below the header; `before` lines stand above it."""
     row.length = 0
-    line = reader.line_num + 1
+    line = before + reader.line_num + 1
     for cells in reader:
         row.length = 0
         if cells:
             yield line, cells
-        line = reader.line_num + 1
+        line = before + reader.line_num + 1

@@ -122,7 +122,7 @@ def _form(path: Path) -> str:
 
 def _is_csv(source: Opened) -> bool:
     """Whether it is CSV; nobody has read of it yet. Raises DataError for Parquet, which cannot be read as a stream."""
-    start = source.peek(1).removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = source.peek(1).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"PAR1"):
         raise DataError(f"{source.name}: is Parquet, which is read from its end; name a file")
     return not start.startswith((b"{", b"["))

@@ -36,12 +36,12 @@ def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
     Rows with equal case, target and region that follow each other are one case. An empty cell is a draw that is not
     there. Raises DataError with line and column, MissingDataError for a file without a header.
     """
-    with csv_rows(source) as (header, rows):
-        yield from _cases(place, header, rows)
+    with csv_rows(source, place.called("case")) as (line, header, rows):
+        draws = check_columns(place, place.at(line), header, "value")
+        yield from _cases(place, header, draws, rows)
 
 
-def _cases(place: RecordedFile, header: list[str], rows: Rows) -> Iterator[Recording]:
-    draws = check_columns(place, place.at(1), header, "value")
+def _cases(place: RecordedFile, header: list[str], draws: tuple[str, ...], rows: Rows) -> Iterator[Recording]:
     at, binary = [header.index(place.called(name)) for name in draws], place.only_binary(len(draws))
     of = [header.index(name) if name in header else None for name in map(place.called, ("case", *SLICES))]
     names: list[str] = []

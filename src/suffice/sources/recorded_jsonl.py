@@ -29,6 +29,7 @@ from suffice.sources.recording import (
 
 _NUMBERS = {int, float, Decimal}
 _BINARY = {int, float, Decimal, bool}
+_MARK = b"\xef\xbb\xbf"
 _LONG = re.compile(rb"[0-9.]{16}|[eE]-[0-9]{3}")
 """What a line has in which a number may share its double with another one."""
 
@@ -39,7 +40,9 @@ def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
     names: list[str] = []
     draws: tuple[str, ...] = ()
     for line, text in enumerate(source, start=1):
-        text = text.removeprefix(b"\xef\xbb\xbf") if line == 1 else text
+        text = text.removeprefix(_MARK) if line == 1 else text
+        if text.startswith(_MARK):
+            raise DataError(f"{place.at(line)}: begins with a byte order mark; allowed: one, at the start of the file")
         if not text.strip():
             continue
         content = _object(place, line, text)

@@ -190,10 +190,6 @@ def check_key(place: RecordedFile, row: int, key: str) -> None:
     """Raises DataError for a key that cannot name a stream."""
     if not key:
         raise DataError(f"{place.at(row, 'case')}: is empty; each row needs a case")
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{place.at(row, 'case')}: {shown(key)} is not valid Unicode") from None
 
 
 def check_columns(place: RecordedFile, where: str, names: Sequence[str], single: str) -> tuple[str, ...]:
