@@ -183,7 +183,11 @@ def test_semicolons_and_tabs_are_told_from_commas_by_the_header(files: Files, ma
         records=f"key{mark}value{mark}u{mark}context\np{mark}1{mark}1{mark}a, b\n",
         measurements=f"key{mark}value{mark}u{mark}target\nm{mark}2{mark}1{mark}p\n",
     )
-    assert plain == other
+    told = files.read(
+        records=f'sep={mark}\r\nkey{mark}value{mark}u{mark}context\r\np{mark}1{mark}1{mark}"a, b"\r\n',
+        measurements=f'"note, more"{mark}key{mark}value{mark}u{mark}target\n"x, y"{mark}m{mark}2{mark}1{mark}p\n',
+    )
+    assert plain == other == told
 
 
 def test_columns_of_somebody_else_are_passed_over_with_one_line(files: Files, caplog: pytest.LogCaptureFixture) -> None:
@@ -238,6 +242,9 @@ BAD_RECORDS: list[tuple[str, str, str]] = [
     (HEADER, "p,one,1", "line 2, column value: 'one' is not a number"),
     (HEADER, 'p,"1,5",1', "line 2, column value: '1,5' is not a number"),
     (HEADER, "p,1_000,1", "line 2, column value: '1_000' is not a number"),
+    (HEADER, "p,\u0661,1", "line 2, column value: '\u0661' is not a number"),
+    (f"sep=,\n{HEADER}", "p,1_000,1", "line 3, column value: '1_000' is not a number"),
+    ("sep=,\nkey,u", "p,1", "line 2: column 'value' is missing"),
     (HEADER, "p,nan,1", "line 2, column value: 'nan'; allowed: a finite number"),
     (HEADER, "p,-inf,1", "line 2, column value: '-inf'; allowed: a finite number"),
     (HEADER, "p,1e999,1", "line 2, column value: '1e999'; allowed: a finite number"),

@@ -359,3 +359,8 @@ def test_no_case_is_lost_between_blocks(tmp_path: Path) -> None:
     path.write_bytes(whole[:at] + b"\xff,1\n" + whole[at:])
     line = whole.count(b"\n", 0, at) + 1
     assert refused(path) == f"{path}, line {line}: is not UTF-8; allowed: CSV in UTF-8"
+
+
+def test_json_lines_with_two_byte_order_marks_on_standard_input_are_not_taken_for_csv(stdin: Any) -> None:
+    message = refused(stdin(b"\xef\xbb\xbf" * 2 + b'{"case": "a", "samples": [1, 0]}\n'))
+    assert message == "stdin, line 1: begins with a byte order mark; allowed: one, at the start of the file"
