@@ -1,6 +1,5 @@
 """Recorded samples as JSON lines: a line for each case."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -30,8 +29,7 @@ from suffice.sources.recording import (
 _NUMBERS = {int, float, Decimal}
 _BINARY = {int, float, Decimal, bool}
 _MARK = b"\xef\xbb\xbf"
-_LONG = re.compile(rb"[0-9.]{16}|[eE]-[0-9]{3}")
-"""What a line has in which a number may share its double with another one."""
+_LONG = 16
 
 
 def read(place: RecordedFile, source: Opened) -> Iterator[Recording]:
@@ -74,7 +72,7 @@ def _recording(
     names = [_text(place, line, content, name) for name in ("case", "target", "region")]
     even = len({len(values) for values in draws}) == 1
     values = _values(place, line, written, draws) if even else np.empty((0, 2))
-    if even and len(columns) == 2 and near(*draws).any() and _LONG.search(text):
+    if even and len(columns) == 2 and near(*draws).any() and _may_share_doubles(text):
         again = _object(place, line, text, as_decimal)
         values = _as_written(place, values, near(*draws), [again[place.called(name)] for name in columns])
     case = recording(place, names, lambda _: line, values)
@@ -92,6 +90,13 @@ def _values(place: RecordedFile, line: int, written: list[list[Any]], draws: lis
     for i, value in enumerate(written[0]):
         place.check_whole(value, f"{place.at(line, 'samples')}: entry {i + 1}")
     return plain
+
+
+def _may_share_doubles(text: bytes) -> bool:
+    """Whether a line has more than 15 digits in a number, or numbers that may be too near 0."""
+    codes = np.frombuffer(text, np.uint8)
+    others = np.flatnonzero((codes < ord(".")) | (codes > ord("9")))
+    return b"e-" in text or b"E-" in text or bool((np.diff(others) > _LONG).any())
 
 
 def _as_written(
