@@ -378,7 +378,7 @@ def test_text_that_is_not_utf8_is_found_on_its_line(tmp_path: Path, line: int, s
     [
         ({"case": ["a", "a", "b"], "value": [1.0, 0.0, float("nan")]}, "row 3, column value: is nan"),
         ({"case": ["a", "a", "b"], "value": [1.0, 0.5, 1.0]}, "row 2, column value: is 0.5"),
-        ({"case": ["a"], "value": ["x"]}, "row 1, column value: has the type string; allowed: 0 or 1"),
+        ({"case": ["a"], "value": ["x"]}, "row 1, column value: is 'x'; allowed: 0 or 1"),
         ({"case": ["a", "b"], "before": [1.0, 2.0], "after": [1.0, float("inf")]}, "row 2, column after: is inf"),
         ({"case": ["a", "b"], "before": [True, False], "after": [1.0, 2.0]}, "column before: has the type bool"),
         ({"case": ["a", "b", "a"], "value": [1, 1, 1]}, "row 3: case 'a' stands at row 1 already"),
@@ -500,3 +500,17 @@ def test_the_share_read_rises_to_one(tmp_path: Path) -> None:
         shares = [samples.share for _ in samples]
         assert shares == sorted(shares)
         assert samples.share == 1.0
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_words_for_1_and_0_are_read_from_parquet_as_from_csv(tmp_path: Path, kind: pa.DataType) -> None:
+    """Seen: refused by a line that said that they are allowed."""
+    words = ["pass", "Fail", "YES", "no", "true"]
+    table = pa.table({"case": ["a"] * 5, "value": pa.array(words).cast(kind)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    (tmp_path / "x.csv").write_text("case,value\n" + "".join(f"a,{word}\n" for word in words), encoding="utf-8")
+    (packed,), (plain,) = read(tmp_path / "x.parquet"), read(tmp_path / "x.csv")
+    assert values(packed).tolist() == values(plain).tolist() == [1, 0, 1, 0, 1]
+    pq.write_table(pa.table({"case": ["a"], "value": ["maybe"]}), tmp_path / "y.parquet")
+    with pytest.raises(DataError, match=r"y.parquet, row 1, column value: is 'maybe'; allowed: 0 or 1"):
+        read(tmp_path / "y.parquet")

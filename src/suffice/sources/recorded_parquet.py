@@ -12,6 +12,7 @@ from suffice.sampling.distributions import Floats
 from suffice.sources.opened import check_there
 from suffice.sources.recording import (
     SLICES,
+    WORDS,
     LeftOut,
     ReadSoFar,
     RecordedFile,
@@ -104,8 +105,14 @@ def _check_types(place: RecordedFile, schema: pa.Schema, draws: tuple[str, ...])
         # A column of nulls only has a type of its own: cases without draws.
         kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_null)
         number = any(fits(kind) for fits in kinds)
-        if not (number or (pa.types.is_boolean(kind) and place.only_binary(len(draws)))):
+        if not (number or ((pa.types.is_boolean(kind) or _is_text(kind)) and place.only_binary(len(draws)))):
             raise DataError(f"{place.at(1, name)}: has the type {kind}; allowed: {place.allowed(len(draws))}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -203,7 +210,13 @@ def _texts(place: RecordedFile, batch: Any, name: str, done: int) -> Any:
 
 def _numbers(place: RecordedFile, column: Any, name: str, row_of: Callable[[int], int], columns: int) -> Floats:
     """The column as floats, NaN for null; a NaN or infinity of its own is refused."""
-    draws: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    draws: Floats
+    if _is_text(column.type):
+        texts = column.cast(pa.string()).to_pylist()
+        # What is no word is NaN, and so refused below.
+        draws = np.array([np.nan if text is None else WORDS.get(text.lower(), np.nan) for text in texts])
+    else:
+        draws = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     fits = place.fits(draws, columns)
     if column.null_count:
         fits |= column.is_null().to_numpy(zero_copy_only=False)
