@@ -47,11 +47,11 @@ def frozen_before(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, freeze
     """The server freezes when this method is called for the first time."""
     method, times = getattr(kind, name), list[int]()
 
-    def called(*arguments: Any) -> Any:
+    def called(*arguments: Any, **options: Any) -> Any:
         if not times:
             times.append(1)
             freeze()
-        return method(*arguments)
+        return method(*arguments, **options)
 
     monkeypatch.setattr(kind, name, called)
 
