@@ -34,6 +34,7 @@ from suffice.evidence.rebuild import from_provenance
 from suffice.flag.document import Exposure, to_text
 from suffice.flag.file import published
 from suffice.flag.lowering import ASKED_FILE, FLAG_FILE, LoweringFiles
+from suffice.resolution.provenance import resolved_content
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.command_checks import Check, judge_checks
 from suffice.rollout.wish import wish
@@ -60,6 +61,7 @@ from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.outbox import due, enqueue_events
 from suffice.store.records import Change, Record, load_records, save_changes
 from suffice.store.rollups import Rollup, load_rollup, save_rollup
+from suffice.store.schema import resolutions
 from suffice.telemetry.counters import Counter, Counts
 from suffice.telemetry.metrics_file import read as read_metrics
 from suffice.telemetry.metrics_file import to_text as metrics_text
@@ -312,11 +314,20 @@ def store() -> Store:
         enqueue_events(connection, [Action.START], 1.0)
         append_provenance(connection, [ProvenanceEvent(1.0, "t", *event, "k") for event in payloads.items()])
         save_changes(connection, [Change(None, Record("t", 1.0, 0.1, 0.1, derived_from=(("s", 0.5),)), "new")])
+        resolved = {
+            "correction_key": "k",
+            "target": "t",
+            "outcome": "classified",
+            "reason": "x",
+            "scope": "t",
+            "at": 1.0,
+        }
+        connection.execute(resolutions.insert().values(resolved))
         save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 1, {"decisions": 1}), {}, {})
     return opened
 
 
-def column(name: str, read: Callable[[Connection], object]) -> Reader:
+def column(name: str, read: Callable[[Connection], object], of_what: str = "") -> Reader:
     """The reader of a column of the store; what is damaged is its text."""
     table, _, of = name.partition(".")
 
@@ -329,7 +340,7 @@ def column(name: str, read: Callable[[Connection], object]) -> Reader:
     def example(folder: Path) -> None:
         (folder / "column.json").write_text(STORED[name])
 
-    return Reader(f"store: {name}", "column.json", "json", example, update_and_read, unnamed=True)
+    return Reader(f"store: {name}{of_what}", "column.json", "json", example, update_and_read, unnamed=True)
 
 
 STORED = {
@@ -425,6 +436,7 @@ READERS = [
     column("audit_events.numbers", lambda connection: journal_of(connection, "r")),
     column("outbox.payload", lambda connection: due(connection, 5.0, 5.0)),
     column("provenance.payload", lambda connection: [provenance_of(connection, "t"), rebuilt(connection)]),
+    column("provenance.payload", lambda connection: resolved_content(connection, ["k"]), " of a resolution"),
     column("records.derived_from", lambda connection: load_records(connection, ["t"])),
     column("rollups.counts", lambda connection: load_rollup(connection, "r")),
     Reader("beginning of a check", "smoke.begun", "bytes", checks, judged, lenient=True),

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from suffice import strict_json
 from suffice.resolution.judge import Outcome, Resolution
 from suffice.sources.correction import Correction
-from suffice.store.chain import canonical
+from suffice.store.chain import canonical, understood
 from suffice.store.events import ProvenanceEvent
 from suffice.store.records import Record
 from suffice.store.schema import provenance, resolutions
@@ -47,14 +46,18 @@ def content_of(correction: Correction) -> str:
 
 
 def resolved_content(connection: Connection, keys: Sequence[str]) -> dict[str, str | None]:
-    """Those of the keys that were resolved, each with its `content_of`; None where an earlier version kept none."""
+    """Those of the keys that were resolved, each with its `content_of`; None where an earlier version kept none.
+
+    Raises StoreError for an event that cannot be understood.
+    """
     kept = (provenance.c.correction_key == resolutions.c.correction_key) & (provenance.c.event == resolutions.c.outcome)
     query = (
         select(resolutions.c.correction_key, provenance.c.payload)
         .join_from(resolutions, provenance, kept, isouter=True)
         .where(resolutions.c.correction_key.in_(keys))
     )
-    return {key: strict_json.loads(payload or "{}").get("content") for key, payload in connection.execute(query)}
+    closing = connection.execute(query).all()
+    return {key: understood(payload or "{}", f"the provenance of {key}").get("content") for key, payload in closing}
 
 
 def _steps(resolution: Resolution) -> Iterator[tuple[str, dict[str, Any]]]:
