@@ -82,6 +82,14 @@ SEEN: list[tuple[str, str | bytes, str]] = [
     ("store: records.derived_from", "[1]", "the record t in the store cannot be understood"),
     ("store: rollups.counts", "null", "the roll-up of r in the store cannot be understood: it holds None"),
     ("bundle: decisions", json.dumps({**DECISION, "plan_id": LONG}), "plan_id is 'xxx"),
+    # Both were found by atheris: a number that no double holds, and a long name of a parameter.
+    (
+        "store: provenance.payload",
+        f'{{"record": [{10**400}, 1], "measurement": [1, 1]}}',
+        "an event of k in the store lacks",
+    ),
+    ("plan, hashed anew", json.dumps(PLAN | {"parameters": {LONG: 1}}), "do not fit: "),
+    ("store: provenance.payload of a resolution", "[1]", "the provenance of k in the store cannot be understood"),
     ("note of the store", '{"epoch": "5"}', "epoch is '5'"),
     ("note of the store", '{"released": 1}', "released is 1"),
 ]

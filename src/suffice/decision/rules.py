@@ -9,7 +9,7 @@ from suffice.decision.monte_carlo_p import MonteCarloP
 from suffice.decision.paired_mean import PairedMean
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Rule
-from suffice.errors import PlanError, shown
+from suffice.errors import PlanError, name_shown, shown
 
 RULES: Mapping[str, Callable[..., Rule]] = {
     rule.name: rule for rule in (Proportion, PairedMean, MonteCarloP, Mean, BinaryMean)
@@ -24,4 +24,6 @@ def rule_of(name: str, parameters: Mapping[str, Any]) -> Rule:
     try:
         return RULES[name](**parameters)
     except (OverflowError, TypeError, ValueError) as error:
-        raise PlanError(f"rule {name}: the parameters {shown(parameters)} do not fit: {error}") from error
+        raise PlanError(
+            f"rule {name}: the parameters {shown(parameters)} do not fit: {name_shown(str(error), most=200)}"
+        ) from error

@@ -50,5 +50,5 @@ def _written(store: Store, rows: Sequence[DecisionRow]) -> list[Correction]:
 def _correction(key: str, target: str, payload: Mapping[str, Any]) -> Correction:
     try:
         return Correction(key, target, Estimate(*payload["record"]), Estimate(*payload["measurement"]))
-    except (DataError, KeyError, TypeError, ValueError) as error:
+    except (DataError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise StoreError(f"an event of {key} in the store lacks or garbles {error}") from error
