@@ -121,6 +121,12 @@ def test_cases_that_are_invalid_on_both_paths_are_counted_apart(comparison: Comp
         assert {**without.summary(i), "cases": 307, "invalid": 7} == comparison.summary(i)
 
 
+def test_a_region_in_which_nothing_can_be_judged_is_none() -> None:
+    blind = Case(key="a", target="t", sampler=lambda rng, n: np.full((n, 2), nan), region="blind")
+    seen = Case(key="b", target="t", sampler=lambda rng, n: np.ones(n), region="seen")
+    assert list(compare([blind, seen], RULE, N, PLANS, SEED).by_region(0)) == ["seen"]
+
+
 def test_to_decide_before_an_invalid_draw_is_to_differ_and_saves_nothing() -> None:
     def late(rng, n):
         late.calls += 1

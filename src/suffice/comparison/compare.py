@@ -156,11 +156,11 @@ class Comparison:
         """Count one case in; its N is one that is expected."""
         counts, fixed_n = self.sizes[result.baseline.fixed_n], result.baseline.n
         counts.cases += 1
-        region = self._region(result.case.region or "")
         if not result.valid:
             counts.invalid += 1
-            self._add_invalid(result, counts, region)
+            self._add_invalid(result, counts)
             return
+        region = self._region(result.case.region or "")
         cell, band = _cell(result.effect), bisect_right(BANDS, abs(result.effect))
         counts.examples.setdefault(cell, result)
         for i, (method, verdict) in enumerate(zip(counts.methods, result.verdicts, strict=True)):
@@ -171,11 +171,11 @@ class Comparison:
             if differs:
                 self._differs(result, i, method)
 
-    def _add_invalid(self, result: CaseResult, counts: Counts, region: Sequence[Total]) -> None:
+    def _add_invalid(self, result: CaseResult, counts: Counts) -> None:
         """Count a case whose baseline is INVALID where a method decided it; it has no effect, so no band and cell."""
         for i, method in enumerate(counts.methods):
             if not result.agrees(i):
-                for total in (method.total, region[i]):
+                for total in (method.total, self._region(result.case.region or "")[i]):
                     total.add_over_invalid()
                 self._differs(result, i, method)
 
