@@ -15,7 +15,7 @@ import pytest
 from postgres_server import Server
 from suffice.cli.main import run
 from suffice.decision.rule import Decision
-from suffice.errors import StoreError
+from suffice.errors import ConfigError, StoreError
 from suffice.flag.file import published
 from suffice.store.address import STORE_URL, address_of
 from suffice.store.database import Store, open_store
@@ -220,3 +220,27 @@ def test_an_output_that_may_not_be_written_is_exit_3(option: str, here: Path) ->
     with read_only(here):
         code, out, err = without_rights("compare", "--samples", "samples.jsonl", "--at-least", "0.5", option, name)
     assert (code, out, len(err.splitlines())) == (3, "", 1) and "ermission denied" in err
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (PermissionError(13, "Permission denied"), 3),
+        (OSError(28, "No space left on device"), 3),
+        (OSError(5, "Input/output error"), 3),
+        (FileNotFoundError(2, "No such file or directory"), 2),
+        (IsADirectoryError(21, "Is a directory"), 2),
+        (ValueError("no number"), 2),
+        (None, 2),
+    ],
+)
+def test_what_the_system_refuses_is_no_wrong_input_unless_the_name_is_wrong(cause: Exception | None, code: int) -> None:
+    error = ConfigError("config.json: cannot be read")
+    error.__cause__ = cause
+    assert error.exit_code == code
+
+
+def test_a_configuration_that_nobody_named_and_that_may_not_be_read_is_exit_3(here: Path) -> None:
+    (here / "config.json").chmod(0)
+    code, _, err = without_rights("compare", "--source", "even", "--use-config")
+    assert (code, len(err.splitlines())) == (3, 1) and "config.json: cannot be read: Permission denied" in err

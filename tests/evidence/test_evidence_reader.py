@@ -16,6 +16,7 @@ from suffice.resolution.storm import StormPolicy
 from suffice.store.database import open_store
 from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.ledger import Ledger
+from suffice.verifier.arm import Arm
 
 
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
@@ -67,3 +68,27 @@ def test_a_scope_keeps_passes_apart(place: Place, scope: Callable[[DecisionRow],
         reader.read(Stage(name="canary", weight=5), 0.0, 0.0)
     counted = reader.stages["canary"]
     assert (counted.escalated_adaptive, counted.escalated_baseline) == (escalated, escalated)
+
+
+def test_what_is_invalid_is_no_rollback_in_either_world(place: Place) -> None:
+    audit = replace(
+        PLAIN, arm=Arm.ADAPTIVE, n=8, audited=True, decision=Decision.ACCEPTED, adaptive_decision=Decision.ACCEPTED,
+        adaptive_n=8, baseline_decision=Decision.INVALID, baseline_n=64, agrees=False, invalid=True,
+    )  # fmt: skip
+    with open_store(place, durable=False) as store:
+        Ledger(store).append([replace(audit, key=f"k{i}") for i in range(5)])
+        evidence = EvidenceReader(Ledger(store), "r", StormPolicy(2)).read(Stage(name="canary", weight=5), 0.0, 9.0)
+    assert (evidence.audits, evidence.disagreements) == (5, 5)
+    assert (evidence.audited_targets, evidence.excess, evidence.spared) == (1, 0, 0)
+
+
+def test_a_stage_is_read_beside_the_shadow(place: Place) -> None:
+    invalid = replace(PLAIN, decision=Decision.INVALID, invalid=True)
+    with open_store(place, durable=False) as store:
+        Ledger(store).append([replace(PLAIN, key=f"k{i}", stage="staging") for i in range(4)])
+        Ledger(store).append([replace(invalid, key="k4", stage="staging"), replace(invalid, key="k5")])
+        reader = EvidenceReader(Ledger(store), "r", StormPolicy(2))
+        beside = reader.read(Stage(name="canary", weight=5), 0.0, 9.0, "staging")
+        alone = reader.read(Stage(name="canary", weight=5), 0.0, 9.0)
+    assert (beside.invalid, beside.shadow_decisions, beside.shadow_invalid) == (1, 5, 1)
+    assert (alone.invalid, alone.shadow_decisions, alone.shadow_invalid) == (1, 0, 0)
