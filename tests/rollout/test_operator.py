@@ -26,6 +26,7 @@ from production import (
 
 import suffice
 from suffice.cli.main import run
+from suffice.decision.rule import Decision
 from suffice.errors import ConfigError, ExitCode, MissingDataError, PlanError, RolloutError, SufficeError
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
@@ -64,6 +65,19 @@ def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path
         assert {(row.arm, row.is_audit) for row in shadow} == {(Arm.FIXED, True)}
         with production.store.read() as connection:
             assert verify_journal(connection).intact
+
+
+def test_more_invalid_decisions_than_in_the_shadow_are_an_error(tmp_path: Path) -> None:
+    with producing(tmp_path) as production:
+        production.until("canary")
+        production.traffic()
+        row = Ledger(production.store).rows("verifier-000001", "canary")[0]
+        broken = replace(row, decision=Decision.INVALID, invalid=True, agrees=None, audited=False)
+        Ledger(production.store).append([replace(broken, key=f"nan{i}", target=f"n{i}") for i in range(80)])
+        production.cycle()
+        health = production.judged("health")
+        assert (health["outcome"], health["numbers"]["invalid"]) == ("Error", 80)
+        assert "decisions are INVALID" in health["sentence"] and "(in the shadow ≤ " in health["sentence"]
 
 
 def test_time_exposure_and_proof_are_all_needed(tmp_path: Path) -> None:
