@@ -132,6 +132,18 @@ def test_who_keeps_nothing_counts_the_same_in_whatever_portions(reused: Reused) 
     holds()
 
 
+def test_who_keeps_nothing_knows_targets_and_storms_of_its_earlier_portions(place: Place) -> None:
+    audit = {"audited": True, "baseline_decision": Decision.REJECTED, "adaptive_decision": Decision.REJECTED}
+    drawn = [
+        replace(PLAIN, key=f"k{i}", region="eu", decision=Decision.REJECTED, agrees=True, **audit) for i in range(4)
+    ]  # type: ignore[arg-type]
+    with open_store(place, durable=False) as store:
+        Ledger(store).append(drawn)
+        evidence = reader_of(store, 1).read(STAGES[0], 7.0, 90.0, keep=False)
+        assert evidence == by_hand(drawn, STAGES[0], 7.0, 90.0, 2)
+        assert (evidence.fixed_targets, evidence.audited_targets) == (1, 1)
+
+
 def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused) -> None:
     """A portion of one row is the tally row by row: the witness of what the database counts at once."""
 
