@@ -115,7 +115,7 @@ def test_a_row_of_earlier_versions_is_read_and_written_as_it_is() -> None:
     row = row_of_plain(OLD)
     assert (row.arm, row.decision, row.reason) == (Arm.ADAPTIVE, Decision.ACCEPTED, Reason.ACCEPT_BOUNDARY)
     assert (row.baseline_decision, row.adaptive_decision) == (Decision.REJECTED, Decision.ACCEPTED)
-    assert plain_row(row) == {**OLD, "epoch": None, "process": None, "why_fixed": None}
+    assert plain_row(row) == OLD | dict.fromkeys(NAMES[NAMES.index("epoch") :])
     assert row_of_plain({name: OLD[name] for name in OLD if name != "guarded"}) == row
 
 
@@ -160,13 +160,14 @@ def portion_of(store: Store) -> Portion:
 
 OTHER_TYPES = [
     *({name: value} for name in ("key", "target", "plan_id", "rollout", "stage") for value in (17, None, True, ["k"])),
-    *({name: value} for name in ("region", "process") for value in (17, 0, False, {})),
+    *({name: value} for name in ("region", "process", "failure", "features") for value in (17, 0, False, {})),
     *({name: value} for name in ("n", "fixed_n", "seed") for value in ("8", 8.0, True, None)),
-    *({name: value} for name in ("baseline_n", "adaptive_n", "epoch") for value in ("8", 8.0, True)),
+    *({name: value} for name in ("baseline_n", "adaptive_n", "epoch", "drawn") for value in ("8", 8.0, True)),
     *({name: value} for name in ("audited", "shadow", "invalid") for value in ("true", 1, None)),
     *({name: value} for name in ("agrees", "guarded") for value in ("false", 0)),
     *({"at": value} for value in ("now", None, True, float("nan"), float("inf"), -float("inf"))),
     *({"estimate": value} for value in ("0.9", False)),
+    *({name: value} for name in ("draw_seconds", "cost") for value in ("0.9", False, float("inf"), float("nan"))),
 ]
 
 

@@ -1,18 +1,19 @@
 """The ledger rows of decisions, and those that wait to be written."""
 
 from collections.abc import Callable
-from math import nan
+from math import isfinite, nan
+from numbers import Real
 from threading import Lock
 
 from suffice.decision.rule import Decision
-from suffice.errors import DataError
+from suffice.errors import DataError, shown
 from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool
 from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
-from suffice.verifier.case import Case
+from suffice.verifier.case import Case, features_text
 
 BATCH = 500
 """Ledger rows that are written together by a verifier without an agent."""
@@ -99,11 +100,16 @@ def row_of(
         epoch=served.epoch,
         process=process,
         why_fixed=served.why_fixed,
+        cost=None if case.cost is None else float(case.cost),
+        features=features_text(case),
     )
 
 
 def check_storable(case: Case) -> None:
-    """Raises DataError for a case whose row no database takes: it would keep all that come after it from the ledger."""
+    """Raises DataError for a case whose row no database takes (it would keep all that come after it from the ledger),
+    and for one whose features, cost or retries are none."""
+    _check_costs(case)
+    features_text(case)
     key, target, region = case.key, case.target, "" if case.region is None else case.region
     if isinstance(key, str) and isinstance(target, str) and isinstance(region, str):
         text = "".join((key, target, region))
@@ -111,6 +117,19 @@ def check_storable(case: Case) -> None:
             return
     named = f"case {case.key!r} of target {case.target!r} in region {case.region!r}"
     raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
+
+
+def _check_costs(case: Case) -> None:
+    if case.cost is not None and not (_is_number(case.cost) and case.cost >= 0):
+        raise DataError(f"case {case.key!r}: a draw costs {shown(case.cost)}; allowed: a finite number, at least 0")
+    if type(case.eligible) is not bool:
+        raise DataError(f"case {case.key!r}: eligible is {shown(case.eligible)}; allowed: true or false")
+    if type(case.retries) is not int or case.retries < 0:
+        raise DataError(f"case {case.key!r}: retries are {shown(case.retries)}; allowed: a whole number, at least 0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
 def _is_unicode(text: str) -> bool:

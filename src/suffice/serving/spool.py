@@ -68,6 +68,10 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else str(value)
 
 
+_NEWEST = ("epoch", "process", "why_fixed", "drawn", "draw_seconds", "cost", "failure", "features")
+_NEWER = _NEWEST[3:]
+"""Columns that versions before the last schema do not know, and those that the last one did not."""
+
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=_number).encode
 _log = logging.getLogger(__name__)
 
@@ -325,11 +329,10 @@ def _read(line: bytes, at: float) -> DecisionRow | Refused | None:
 
 def _line(row: DecisionRow) -> bytes:
     plain = plain_row(row)
-    if row.epoch is None:
-        # A decision under no word has nothing that an older version would not read.
-        for name in ("epoch", "process", "why_fixed"):
-            if plain[name] is None:
-                del plain[name]
+    # What older versions do not know is left out where it says nothing, so that they can read the rest.
+    for name in _NEWER if row.epoch is not None else _NEWEST:
+        if plain[name] is None:
+            del plain[name]
     # The line break comes first: it ends what a write that failed may have left.
     return b"\n" + _encode(plain).encode("ascii")
 

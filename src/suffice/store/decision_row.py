@@ -37,6 +37,7 @@ class WhyFixed(Enum):
     FENCED = "the word was taken back while the case was being decided"
     FORCED = "the baseline is forced: by SUFFICE_FORCE_FIXED, by the flag file or by a provider of the host"
     FALLBACK = "the adaptive path failed"
+    INELIGIBLE = "the case says that it is never to be adaptive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class DecisionRow:
     many draws, None where it did not run; `agrees` compares them, None where there is nothing to compare or both
     are INVALID. `guarded`: whether the guard for draws of unknown shape was on, None where it does not apply.
     A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch. `epoch` is that
-    of the word that the decision was made under, and `process` the nonce of who made it; rows of versions before these
-    have none.
+    of the word that the decision was made under, and `process` the nonce of who made it. `drawn` draws were made up to
+    the adaptive stopping time (in blocks, so at least that many), which took `draw_seconds`; one costs `cost`.
+    `failure` says why the fixed arm took over; `features` are the case's, as JSON. Rows of versions before these have
+    none.
 
     What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`.
     """
@@ -80,6 +83,11 @@ class DecisionRow:
     epoch: int | None = None
     process: str | None = None
     why_fixed: WhyFixed | None = None
+    drawn: int | None = None
+    draw_seconds: float | None = None
+    cost: float | None = None
+    failure: str | None = None
+    features: str | None = None
 
     @property
     def is_adaptive(self) -> bool:
@@ -147,15 +155,17 @@ _KINDS: dict[type, str] = {str: "text", int: "an integer", float: "a number", bo
 _TEXT, _COUNT, _NUMBER, _BOOL, _NONE = (str,), (int,), (float, int), (bool,), (type(None),)
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("key", "target", "plan_id", "rollout", "stage"), _TEXT),
-    **dict.fromkeys(("region", "process"), _TEXT + _NONE),
+    **dict.fromkeys(("region", "process", "failure", "features"), _TEXT + _NONE),
     **dict.fromkeys(("n", "fixed_n", "seed"), _COUNT),
-    **dict.fromkeys(("baseline_n", "adaptive_n", "epoch"), _COUNT + _NONE),
+    **dict.fromkeys(("baseline_n", "adaptive_n", "epoch", "drawn"), _COUNT + _NONE),
     **dict.fromkeys(("audited", "shadow", "invalid"), _BOOL),
     **dict.fromkeys(("agrees", "guarded"), _BOOL + _NONE),
     "at": _NUMBER,
-    "estimate": _NUMBER + _NONE,
+    **dict.fromkeys(("estimate", "draw_seconds", "cost"), _NUMBER + _NONE),
 }
 """What the plain values may be, but for those of enums, whose texts are looked up."""
+
+_FINITE = ("at", "draw_seconds", "cost")
 
 _typed = itemgetter(*_TYPES)
 
@@ -191,8 +201,9 @@ def row_of_plain(plain: Mapping[str, Any]) -> DecisionRow:
         raise _unreadable(
             plain, f"{wrong} is {values[wrong]!r}; allowed: {' or '.join(map(_KINDS.__getitem__, types))}"
         )
-    if not -inf < values["at"] < inf:
-        raise _unreadable(plain, f"at is {values['at']!r}; allowed: a finite number")
+    for name in _FINITE:
+        if values[name] is not None and not -inf < values[name] < inf:
+            raise _unreadable(plain, f"{name} is {values[name]!r}; allowed: a finite number")
     return row_of_values(_in_order(values))
 
 

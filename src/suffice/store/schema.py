@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; a store that is at it is opened without importing Alembic."""
 
 # Written as in a query: an index over some rows only serves queries that repeat its condition word for word.
@@ -137,6 +137,11 @@ decisions = Table(
     Column("epoch", BigInteger),
     Column("process", Text),
     Column("why_fixed", Text),
+    Column("drawn", Integer),
+    Column("draw_seconds", Double),
+    Column("cost", Double),
+    Column("failure", Text),
+    Column("features", Text),
     UniqueConstraint("rollout", "key"),
     Index(None, "rollout", "stage"),
     Index(
@@ -187,6 +192,15 @@ rollup_storms = Table(
     Column("adaptive_review", Boolean, nullable=False),
     Column("baseline_rollbacks", Integer, nullable=False),
     Column("baseline_review", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rollup_audited = Table(
+    "rollup_audited",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
 

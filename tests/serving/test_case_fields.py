@@ -1,0 +1,54 @@
+"""What a case brings beside its draws: kept with its decision, or refused before the first draw."""
+
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suffice import Case, DataError
+from suffice.sampling.distributions import Normal
+from suffice.serving.ledger_rows import check_storable
+from suffice.verifier.case import features_text
+
+
+def case_with(**fields: Any) -> Case:
+    return Case("a", "a", Normal(0, 1), **fields)
+
+
+def test_features_are_sorted_json() -> None:
+    assert features_text(case_with(features={"model": "b", "µ": 2, "heat": np.float32(0.5)})) == (
+        '{"heat":0.5,"model":"b","\\u00b5":2}'
+    )
+    assert features_text(case_with()) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"features": {"heat": nan}}, "feature heat is nan; allowed: a finite number, or a text"),
+        ({"features": {"heat": inf}}, "feature heat is inf"),
+        ({"features": {"heat": True}}, "feature heat is True"),
+        ({"features": {"heat": None}}, "feature heat is None"),
+        ({"features": {"heat": "x" * 257}}, "at most 256 characters"),
+        ({"features": {"heat": "\0"}}, "feature heat is"),
+        ({"features": {"heat": "\ud800"}}, "feature heat is"),
+        ({"features": {"": 1}}, "names a feature; allowed: text of 1 to 64 characters"),
+        ({"features": {"x" * 65: 1}}, "names a feature"),
+        ({"features": {3: 1}}, "3 names a feature"),
+        ({"features": {3: 1, "a": 2}}, "3 names a feature"),
+        ({"features": {str(n): n for n in range(21)}}, "has 21 features; allowed: at most 20"),
+        ({"features": [1]}, "allowed: names to"),
+        ({"cost": -1.0}, "a draw costs -1.0; allowed: a finite number, at least 0"),
+        ({"cost": nan}, "a draw costs nan"),
+        ({"cost": "1"}, "a draw costs '1'"),
+        ({"retries": -1}, "retries are -1; allowed: a whole number, at least 0"),
+        ({"retries": 1.5}, "retries are 1.5"),
+        ({"eligible": 1}, "eligible is 1; allowed: true or false"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(DataError, match="case 'a'") as refused:
+        check_storable(case_with(**fields))
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
