@@ -53,6 +53,23 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
         assert "differ" not in shown.split("fallbacks")[1]
 
 
+def test_errors_of_samplers_are_shown_by_type_and_are_no_difference_from_the_ledger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with producing(tmp_path) as production:
+        production.traffic(40)
+        counters = counted(production)
+        for error in (TimeoutError(), OSError(), TimeoutError()):
+            counters.sampler_raised(error)
+        counters.sampler_raised(TimeoutError(), retried=True)
+        flush(counters, production.place.queue / "metrics.json")
+        answer = asked(production, capsys)
+        assert (answer["sampler_errors"], answer["sampler_retries"], answer["differs_from_ledger"]) == (4, 1, {})
+        assert answer["sampler_errors_by_type"] == {"TimeoutError": 3, "OSError": 1}
+        assert "4: TimeoutError 3, OSError 1" in said(production, capsys)
+        assert asked(production, capsys, "--from-ledger")["sampler_errors"] is None
+
+
 def test_a_file_that_says_otherwise_than_the_ledger_is_told_and_the_ledger_can_be_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

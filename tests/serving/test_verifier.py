@@ -262,9 +262,10 @@ def test_a_simulator_that_times_out_now_and_then_is_no_failure_of_the_adaptive_p
             raised += 1
             assert isinstance(error.__cause__, OSError) and not isinstance(error.__context__, SamplerFailed)
             assert any("raised by the sampler of case" in note for note in error.__notes__)
-    counts = process.counters.snapshot().counters
+    counts, errors = process.counters.snapshot().counters, process.counters.snapshot().sampler_errors
     process.flush()
     assert raised > 5 and counts[Counter.SAMPLER_ERRORS] == raised
+    assert errors == {"TimeoutError": raised}
     assert counts[Counter.FALLBACKS] == 0 and len(Ledger(store).rows("r")) == 400 - raised
 
 
@@ -311,6 +312,7 @@ def by_hand(rows: list[DecisionRow]) -> dict[Counter, int]:
         Counter.INVALID: sum(Decision.INVALID in (row.decision, row.baseline_decision) for row in rows),
         Counter.FALLBACKS: sum(row.reason == "FALLBACK" for row in rows),
         Counter.SAMPLER_ERRORS: 0,
+        Counter.SAMPLER_RETRIES: 0,
     }
 
 

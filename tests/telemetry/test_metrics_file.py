@@ -27,6 +27,7 @@ for _ in range(int(sys.argv[2])):
     counters.add(Counter.AUDITS)
     counters.add(Counter.FIXED_SAMPLES, 256)
     counters.decided()
+    counters.sampler_raised(TimeoutError())
     flush(counters, Path(sys.argv[1]))
     print("flushed", flush=True)
 """
@@ -60,6 +61,7 @@ def assert_processes_lose_nothing(path, processes: int, flushes: int) -> None:
     metrics = read(path)
     assert metrics.value(Counter.AUDITS) == metrics.counts.decisions == processes * flushes
     assert metrics.value(Counter.FIXED_SAMPLES) == 256 * processes * flushes
+    assert metrics.counts.sampler_errors == {"TimeoutError": processes * flushes}
     assert sorted(file.name for file in path.parent.iterdir()) == ["metrics.json", "metrics.json.lock"]
 
 
@@ -137,6 +139,16 @@ def test_the_file_as_a_person_reads_it(path):
     assert list(content["counters"]) == [str(name) for name in Counter]
 
 
+def test_errors_of_samplers_are_in_the_file_by_type(path):
+    counters = counted(3, decisions=2)
+    for error in (TimeoutError(), ValueError(), TimeoutError()):
+        counters.sampler_raised(error)
+    flush(counters, path)
+    content = json.loads(path.read_text())
+    assert content["counters"]["verifier_sampler_errors_total"] == 3
+    assert content["sampler_errors"] == read(path).counts.sampler_errors == {"TimeoutError": 2, "ValueError": 1}
+
+
 def test_a_zero_is_an_answer_only_after_decisions(path):
     flush(Counters(), path)
     with pytest.raises(MissingDataError, match=r"verifier_audits_total cannot be told: no decisions .* yet"):
@@ -178,6 +190,12 @@ REFUSED = {
     '{"format": 1, "decisions": 1, "counters": {"verifier_audits_total": 1.0}}': r"is 1\.0; allowed",
     '{"format": 1, "decisions": 1, "counters": {"verifier_audits_total": true}}': "is True; allowed",
     '{"format": 1, "decisions": 1, "counters": {"verifier_audits_total": null}}': "is None; allowed",
+    '{"format": 1, "decisions": 1, "counters": {}, "sampler_errors": []}': r"errors is \[\]; allowed: an object",
+    '{"format": 1, "decisions": 1, "counters": {}, "sampler_errors": {"a b": 1}}': "'a b' is no type of an error",
+    '{"format": 1, "decisions": 1, "counters": {}, "sampler_errors": {"OSError": -1}}': r"errors.OSError is -1;",
+    json.dumps({"format": 1, "decisions": 1, "counters": {}, "sampler_errors": {f"E{i}": 1 for i in range(21)}}): (
+        "allowed: an object of the counts of at most 20 types"
+    ),
 }
 
 

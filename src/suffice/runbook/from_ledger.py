@@ -12,8 +12,15 @@ from suffice.store.words import read_word
 from suffice.telemetry.counters import Counter, Counters, Counts
 from suffice.telemetry.metrics_file import LEDGER, Metrics
 
-_ELSEWHERE = (Counter.ROLLBACKS, Counter.ESCALATIONS, Counter.STALE, Counter.REUSED_KEYS)
-"""What happened to records is counted where they are corrected; a decision's row says nothing of it."""
+_ELSEWHERE = (
+    Counter.ROLLBACKS,
+    Counter.ESCALATIONS,
+    Counter.STALE,
+    Counter.REUSED_KEYS,
+    Counter.SAMPLER_ERRORS,
+    Counter.SAMPLER_RETRIES,
+)
+"""What a decision's row says nothing of: what happened to records, and errors of samplers."""
 
 
 @dataclass(frozen=True, slots=True)

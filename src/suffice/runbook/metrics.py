@@ -1,5 +1,6 @@
 """What the counters say together: averages, rates and what was saved; in all, and in the stage of a rollout."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from suffice.answer import Answer
 from suffice.comparison.intervals import clopper_pearson
 from suffice.errors import DataError, MissingDataError
-from suffice.telemetry.counters import Counter
+from suffice.telemetry.counters import Counter, by_frequency
 from suffice.telemetry.metrics_file import LEDGER, OLDER, PRODUCTION, Metrics, read
 from suffice.terminal import counted, percent, print_lines, print_table
 
@@ -51,6 +52,9 @@ class Summary:
     stale: int | None
     reused_keys: int | None
     fallbacks: int
+    sampler_errors: int | None
+    sampler_retries: int | None
+    sampler_errors_by_type: Mapping[str, int]
 
     @property
     def early_stop_rate(self) -> float | None:
@@ -147,6 +151,9 @@ def summarise(metrics: Metrics, n: int | None) -> Summary:
         stale=None if in_ledger else counts[Counter.STALE],
         reused_keys=None if in_ledger else counts[Counter.REUSED_KEYS],
         fallbacks=counts[Counter.FALLBACKS],
+        sampler_errors=None if in_ledger else counts[Counter.SAMPLER_ERRORS],
+        sampler_retries=None if in_ledger else counts[Counter.SAMPLER_RETRIES],
+        sampler_errors_by_type=dict(metrics.counts.sampler_errors),
     )
 
 
@@ -200,11 +207,18 @@ def _cells(summary: Summary) -> tuple[tuple[str, str], ...]:
         ("stale measurements", _count(summary.stale)),
         ("reused keys", _count(summary.reused_keys)),
         ("fallbacks", _count(summary.fallbacks)),
+        ("sampler errors", _by_type(summary)),
+        ("sampler errors, tried again", _count(summary.sampler_retries)),
     )
 
 
 def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
+
+
+def _by_type(summary: Summary) -> str:
+    types = by_frequency(summary.sampler_errors_by_type)
+    return f"{_count(summary.sampler_errors)}{types and f': {types}'}"
 
 
 def _average(value: float | None) -> str:

@@ -34,7 +34,7 @@ from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow, WhyFixed, too_long
 from suffice.store.ledger import Ledger, replace_decision
 from suffice.store.signs import note_sign
-from suffice.telemetry.counters import Counter, Counters
+from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
@@ -320,7 +320,7 @@ class Verifier:
         except SamplerFailed as failure:
             failed = failure.error
         # Out here, where nothing is being handled: what the error itself was raised from stays with it.
-        self.counters.add(Counter.SAMPLER_ERRORS)
+        self.counters.sampler_raised(failed)
         raise failed
 
     def _fallen_back(self, case: Case, failure: str, asked: Asked) -> Served:

@@ -18,11 +18,11 @@ from suffice import strict_json
 from suffice.errors import DataError, MissingDataError, OutputError, shown
 from suffice.files import PRIVATE, followed, read_whole, remove_leftovers, write_atomically
 from suffice.locks import process_lock
-from suffice.telemetry.counters import Counter, Counters, Counts
+from suffice.telemetry.counters import MOST_TYPES, OTHER, Counter, Counters, Counts, is_type_name
 
 FORMAT = 1
 PRODUCTION, OLDER, LEDGER = "production", "an older system", "the ledger"
-_KEYS = ("format", "decisions", "counters", "source")
+_KEYS = ("format", "decisions", "counters", "sampler_errors", "source")
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.002
 
@@ -127,7 +127,9 @@ def to_text(counts: Counts, source: str = PRODUCTION) -> str:
     """What a metrics file of these counts holds."""
     values = {name.value: counts.counters.get(name, 0) for name in Counter}
     mark = {} if source == PRODUCTION else {"source": source}
-    return json.dumps({"format": FORMAT, **mark, "decisions": counts.decisions, "counters": values}, indent=2) + "\n"
+    plain = {"format": FORMAT, **mark, "decisions": counts.decisions, "counters": values}
+    errors = {"sampler_errors": dict(counts.sampler_errors)} if counts.sampler_errors else {}
+    return json.dumps({**plain, **errors}, indent=2) + "\n"
 
 
 @contextmanager
@@ -168,7 +170,18 @@ def _parsed(text: str, path: Path) -> Metrics:
         raise DataError(f"{path}: source is {shown(source)}; allowed: who counted, like run_eval")
     _refuse_unknown(values, tuple(Counter), f"{path}: counters")
     counters = {name: _count(values[name], f"{path}: counters.{name}") for name in Counter if name in values}
-    return Metrics(path, Counts(_count(content.get("decisions"), f"{path}: decisions"), counters), source)
+    decisions = _count(content.get("decisions"), f"{path}: decisions")
+    return Metrics(path, Counts(decisions, counters, _errors(content.get("sampler_errors", {}), path)), source)
+
+
+def _errors(values: Any, path: Path) -> dict[str, int]:
+    where = f"{path}: sampler_errors"
+    if not isinstance(values, dict) or len(values.keys() - {OTHER}) > MOST_TYPES:
+        raise DataError(f"{where} is {shown(values)}; allowed: an object of the counts of at most {MOST_TYPES} types")
+    for name in values:
+        if not is_type_name(name):
+            raise DataError(f"{where}: {shown(name)} is no type of an error; allowed: a name like TimeoutError")
+    return {name: _count(value, f"{where}.{name}") for name, value in values.items()}
 
 
 def _older(values: dict[str, Any], path: Path) -> Counts:
