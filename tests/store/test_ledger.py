@@ -167,7 +167,11 @@ OTHER_TYPES = [
     *({name: value} for name in ("agrees", "guarded") for value in ("false", 0)),
     *({"at": value} for value in ("now", None, True, float("nan"), float("inf"), -float("inf"))),
     *({"estimate": value} for value in ("0.9", False)),
-    *({name: value} for name in ("draw_seconds", "cost") for value in ("0.9", False, float("inf"), float("nan"))),
+    *(
+        {name: value}
+        for name in ("draw_seconds", "cost", "halves", "baseline_statistic")
+        for value in ("0.9", False, float("inf"), float("nan"))
+    ),
 ]
 
 

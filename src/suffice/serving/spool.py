@@ -68,9 +68,9 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else str(value)
 
 
-_NEWEST = ("epoch", "process", "why_fixed", "drawn", "draw_seconds", "cost", "failure", "features")
-_NEWER = _NEWEST[3:]
-"""Columns that versions before the last schema do not know, and those that the last one did not."""
+_NEWER = ("drawn", "draw_seconds", "cost", "failure", "features", "baseline_statistic", "halves")
+_NEW = ("epoch", "process", "why_fixed", *_NEWER)
+"""Columns that the last version does not know, and those that versions without words do not."""
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=_number).encode
 _log = logging.getLogger(__name__)
@@ -330,7 +330,7 @@ def _read(line: bytes, at: float) -> DecisionRow | Refused | None:
 def _line(row: DecisionRow) -> bytes:
     plain = plain_row(row)
     # What older versions do not know is left out where it says nothing, so that they can read the rest.
-    for name in _NEWER if row.epoch is not None else _NEWEST:
+    for name in _NEW if row.epoch is None else _NEWER:
         if plain[name] is None:
             del plain[name]
     # The line break comes first: it ends what a write that failed may have left.

@@ -51,8 +51,9 @@ class DecisionRow:
     A NaN or infinite `estimate` is stored as NULL and read as NaN. `at` is in seconds since the epoch. `epoch` is that
     of the word that the decision was made under, and `process` the nonce of who made it. `drawn` draws were made up to
     the adaptive stopping time (in blocks, so at least that many), which took `draw_seconds`; one costs `cost`.
-    `failure` says why the fixed arm took over; `features` are the case's, as JSON. Rows of versions before these have
-    none.
+    `failure` says why the fixed arm took over; `features` are the case's, as JSON. An
+    audit saw `baseline_statistic` over all N draws (how many succeeded, or t), and a difference of `halves` standard
+    errors between the early and the late ones. Rows of versions before these have none.
 
     What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`.
     """
@@ -88,6 +89,8 @@ class DecisionRow:
     cost: float | None = None
     failure: str | None = None
     features: str | None = None
+    baseline_statistic: float | None = None
+    halves: float | None = None
 
     @property
     def is_adaptive(self) -> bool:
@@ -161,11 +164,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("audited", "shadow", "invalid"), _BOOL),
     **dict.fromkeys(("agrees", "guarded"), _BOOL + _NONE),
     "at": _NUMBER,
-    **dict.fromkeys(("estimate", "draw_seconds", "cost"), _NUMBER + _NONE),
+    **dict.fromkeys(("estimate", "draw_seconds", "cost", "baseline_statistic", "halves"), _NUMBER + _NONE),
 }
 """What the plain values may be, but for those of enums, whose texts are looked up."""
 
-_FINITE = ("at", "draw_seconds", "cost")
+_FINITE = ("at", "draw_seconds", "cost", "baseline_statistic", "halves")
 
 _typed = itemgetter(*_TYPES)
 

@@ -142,6 +142,8 @@ decisions = Table(
     Column("cost", Double),
     Column("failure", Text),
     Column("features", Text),
+    Column("baseline_statistic", Double),
+    Column("halves", Double),
     UniqueConstraint("rollout", "key"),
     Index(None, "rollout", "stage"),
     Index(

@@ -1,4 +1,4 @@
-"""What draws cost, why the adaptive path failed, what a case looks like, and which targets were audited."""
+"""What draws cost, why the adaptive path failed, what cases and audits looked like, and which targets were audited."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,8 @@ def upgrade() -> None:
     op.add_column("decisions", sa.Column("cost", sa.Double()))
     op.add_column("decisions", sa.Column("failure", sa.Text()))
     op.add_column("decisions", sa.Column("features", sa.Text()))
+    op.add_column("decisions", sa.Column("baseline_statistic", sa.Double()))
+    op.add_column("decisions", sa.Column("halves", sa.Double()))
     op.create_table(
         "rollup_audited",
         sa.Column("rollout", sa.Text(), nullable=False),
