@@ -1,8 +1,8 @@
 """One production decision, without the world around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from suffice.decision.rule import Decision, Rule
 from suffice.sampling.sampler import Draws
@@ -12,6 +12,8 @@ from suffice.stopping.run import Run, Verdict
 from suffice.store.decision_row import WhyFixed
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,74 +68,60 @@ Feed: TypeAlias = Callable[[list[float]], list[float]]
 """What the adaptive path makes of the observations it is fed; the identity, but for faults that are rehearsed."""
 
 
-class SamplerFailed(Exception):
-    """What a case's sampler raised, or gave that no rule can use: the caller's to deal with, and no fault of either
-    arm."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
+Steps: TypeAlias = Generator[int, list[float], T]
+"""A decision in progress: it yields how many observations it needs, is sent some of them (one or more), and returns
+what was decided. So who makes the draws need not be who decides."""
 
 
-class _Reader:
-    """Reads a case's observations in order and keeps them, so that a second run can be fed the same ones."""
+class Observed:
+    """The observations of a case in order, kept so that a second run can be fed the same ones."""
 
-    def __init__(self, case: Case, rule: Rule, seed: int) -> None:
-        self._draws = Draws(case.sampler, Stream(seed, case.key))
-        self._rule, self._direction = rule, case.direction
+    def __init__(self) -> None:
         self._seen: list[float] = []
 
-    def feed(self, run: Run, feed: Feed | None = None) -> Verdict:
-        """Feed the run what was seen, then draw on, look by look, until it closes."""
+    def feed(self, run: Run, feed: Feed | None = None) -> Steps[Verdict]:
+        """Feed the run what was observed, then what is sent, look by look, until it closes."""
         while run.open:
-            more = self._next(run.n, run.need)
+            # What was seen comes by itself: a run that closes on it (a NaN is in it) must not cost a draw.
+            if run.n == len(self._seen):
+                self._seen += yield run.need
+            more = self._seen[run.n : run.n + run.need]
             run.observe(feed(more) if feed else more)
         return run.verdict
 
-    def _next(self, n: int, need: int) -> list[float]:
-        """What was seen comes by itself: a run that closes on it (a NaN is in it) must not cost a draw."""
-        if n == len(self._seen):
-            try:
-                self._seen += self._rule.observations(self._draws.take(need), self._direction)
-            except Exception as error:
-                raise SamplerFailed(error) from error
-        return self._seen[n : n + need]
+
+def fixed_steps(plan: Plan, observed: Observed) -> Steps[Served]:
+    """The baseline's decision."""
+    return Served((yield from observed.feed(_baseline(plan))), Arm.FIXED)
 
 
-def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
-    """The baseline's decision. Raises SamplerFailed, as the others do."""
-    return Served(_Reader(case, plan.rule, seed).feed(_baseline(plan)), Arm.FIXED)
-
-
-def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) -> Served:
+def shadow_steps(plan: Plan, observed: Observed, feed: Feed | None = None) -> Steps[Served]:
     """The baseline's decision, with the plan run on the same draws beside it; that costs no draws of its own."""
-    reader = _Reader(case, plan.rule, seed)
-    baseline = reader.feed(_baseline(plan))
-    adaptive = reader.feed(plan.start(), feed)
+    baseline = yield from observed.feed(_baseline(plan))
+    adaptive = yield from observed.feed(plan.start(), feed)
     return Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
 
 
-def serve_adaptive(
-    case: Case,
+def adaptive_steps(
     plan: Plan,
-    seed: int,
+    observed: Observed,
     *,
     audited: bool,
     permitted: Callable[[], bool] = lambda: True,
     feed: Feed | None = None,
-) -> Served:
+) -> Steps[Served]:
     """The plan's decision. An audited one goes on to N on the same stream, to see what the baseline decides.
 
     An INVALID adaptive decision is checked against the baseline too. The baseline decides, unless it is INVALID itself.
     `permitted` is asked last: when an adaptive decision is no longer permitted, the case goes on to N on the same
     stream, and the baseline decides.
     """
-    reader = _Reader(case, plan.rule, seed)
-    adaptive = reader.feed(plan.start(), feed)
+    adaptive = yield from observed.feed(plan.start(), feed)
     checked = audited or adaptive.decision is Decision.INVALID
-    baseline = reader.feed(_baseline(plan)) if checked else None
+    baseline = (yield from observed.feed(_baseline(plan))) if checked else None
     if not permitted():
-        return Served(baseline or reader.feed(_baseline(plan)), Arm.FIXED, why_fixed=WhyFixed.FENCED)
+        fixed = baseline or (yield from observed.feed(_baseline(plan)))
+        return Served(fixed, Arm.FIXED, why_fixed=WhyFixed.FENCED)
     if baseline is None:
         return Served(adaptive, Arm.ADAPTIVE)
     served = Served(adaptive, Arm.ADAPTIVE, audited=audited, baseline=baseline, adaptive=adaptive)
@@ -146,6 +134,50 @@ def serve_adaptive(
             why_fixed=WhyFixed.FALLBACK,
         )
     return served
+
+
+def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:
+    """What the steps return when `take` gives the observations that they need. What it raises passes through."""
+    # To send None is to begin, whatever the generator is typed to be sent.
+    observations: list[float] = None  # type: ignore[assignment]
+    while True:
+        try:
+            need = steps.send(observations)
+        except StopIteration as closed:
+            result: T = closed.value
+            return result
+        # Out here, so that a StopIteration of a sampler is none of the steps.
+        observations = take(need)
+
+
+def sampled(case: Case, rule: Rule, seed: int) -> Callable[[int], list[float]]:
+    """Takes the next observations of the case's own stream."""
+    draws = Draws(case.sampler, Stream(seed, case.key))
+    return lambda need: rule.observations(draws.take(need), case.direction)
+
+
+def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
+    """The baseline's decision on the case's stream. What its sampler raises passes through, as with the others."""
+    return taken(fixed_steps(plan, Observed()), sampled(case, plan.rule, seed))
+
+
+def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) -> Served:
+    """`shadow_steps` on the case's stream."""
+    return taken(shadow_steps(plan, Observed(), feed), sampled(case, plan.rule, seed))
+
+
+def serve_adaptive(
+    case: Case,
+    plan: Plan,
+    seed: int,
+    *,
+    audited: bool,
+    permitted: Callable[[], bool] = lambda: True,
+    feed: Feed | None = None,
+) -> Served:
+    """`adaptive_steps` on the case's stream."""
+    steps = adaptive_steps(plan, Observed(), audited=audited, permitted=permitted, feed=feed)
+    return taken(steps, sampled(case, plan.rule, seed))
 
 
 def _baseline(plan: Plan) -> Run:

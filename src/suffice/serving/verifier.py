@@ -22,7 +22,16 @@ from suffice.serving.background import FIRST_WORD_SECONDS, Background
 from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import Asked, Permission, Told
-from suffice.serving.served import SamplerFailed, Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.serving.served import (
+    Observed,
+    Served,
+    Steps,
+    adaptive_steps,
+    fixed_steps,
+    sampled,
+    shadow_steps,
+    taken,
+)
 from suffice.serving.situation import SERVICE, Situation, check_service
 from suffice.serving.spool import FOLDER, Spool
 from suffice.stopping.cache import default_cache
@@ -187,7 +196,7 @@ class Verifier:
         check_storable(case)
         self._notice_fork()
         asked = self._ask(case)
-        served, asked = self._of_the_caller(lambda: self._decide(case, asked))
+        served, asked = self._sampled(case, self._decide(case, asked))
         row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
@@ -207,7 +216,7 @@ class Verifier:
 
     def decide_anew(self, case: Case, served: Served) -> Served:
         """The baseline's decision about a case whose adaptive one may not be acted on."""
-        fixed = self._of_the_caller(lambda: serve_fixed(case, self.plan, self.seed))
+        fixed = self._sampled(case, fixed_steps(self.plan, Observed()))
         return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
 
     def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
@@ -275,9 +284,9 @@ class Verifier:
         asked = self._permission.ask(case)
         return replace(asked, situation=self._fault(asked.situation))
 
-    def _decide(self, case: Case, asked: Asked) -> tuple[Served, Asked]:
+    def _decide(self, case: Case, asked: Asked) -> Steps[tuple[Served, Asked]]:
         """The decision, and the answer to the last question that it was made under."""
-        situation, last = asked.situation, asked
+        situation, last, observed = asked.situation, asked, Observed()
 
         def permitted() -> bool:
             nonlocal last
@@ -286,7 +295,7 @@ class Verifier:
             return last.why_fixed is None
 
         if asked.failure is not None:
-            return self._fallen_back(case, asked.failure, asked), asked
+            return (yield from self._fallen_back(case, asked.failure, asked, observed)), asked
         audits = audited(case.target, situation.audit_salt, situation.audit_fraction)
         plan = situation.plan or self.plan
         served: Served | None = None
@@ -298,37 +307,38 @@ class Verifier:
                 and asked.why_fixed is not WhyFixed.FOREIGN_PLAN
             ):
                 if situation.shadow and audits and not forced():
-                    served = serve_shadow(case, plan, self.seed, situation.feed)
+                    served = yield from shadow_steps(plan, observed, situation.feed)
                 elif not situation.shadow and asked.why_fixed is None:
-                    served = serve_adaptive(
-                        case, plan, self.seed, audited=audits, permitted=permitted, feed=situation.feed
+                    served = yield from adaptive_steps(
+                        plan, observed, audited=audits, permitted=permitted, feed=situation.feed
                     )
-        except SamplerFailed:
-            raise
         except Exception as error:
-            return self._fallen_back(case, f"{type(error).__name__}: {error}", last), last
-        served = served or serve_fixed(case, self.plan, self.seed)
+            failure = f"{type(error).__name__}: {error}"
+            return (yield from self._fallen_back(case, failure, last, observed)), last
+        served = served or (yield from fixed_steps(self.plan, observed))
         if served.arm is Arm.FIXED and served.why_fixed is None:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
         return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
-    def _of_the_caller(self, decide: Callable[[], T]) -> T:
-        """What it decides. What a sampler raised passes through as it was raised, and is counted."""
-        failed: Exception
-        try:
-            return decide()
-        except SamplerFailed as failure:
-            failed = failure.error
-        # Out here, where nothing is being handled: what the error itself was raised from stays with it.
-        self.counters.sampler_raised(failed)
-        raise failed
+    def _sampled(self, case: Case, steps: Steps[T]) -> T:
+        """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
+        take = sampled(case, self.plan.rule, self.seed)
 
-    def _fallen_back(self, case: Case, failure: str, asked: Asked) -> Served:
+        def counted(need: int) -> list[float]:
+            try:
+                return take(need)
+            except Exception as error:
+                self.counters.sampler_raised(error)
+                raise
+
+        return taken(steps, counted)
+
+    def _fallen_back(self, case: Case, failure: str, asked: Asked, observed: Observed) -> Steps[Served]:
         now = time.monotonic()
         if now >= self._told_fallback + _TELL_SECONDS:
             self._told_fallback = now
             _log.warning("the adaptive path failed at case %r, and the baseline decides: %s", case.key, failure)
-        fixed, rollout = serve_fixed(case, self.plan, self.seed), asked.situation.rollout
+        fixed, rollout = (yield from fixed_steps(self.plan, observed)), asked.situation.rollout
         return replace(fixed, fallback=failure, why_fixed=WhyFixed.FALLBACK, epoch=asked.epoch, rollout=rollout)
 
     def _note(self, row: DecisionRow) -> None:
