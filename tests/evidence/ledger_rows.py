@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from suffice.config import Stage
 from suffice.decision.rule import Decision
-from suffice.evidence.measurements import Evidence
+from suffice.evidence.measurements import Evidence, Slice
 from suffice.store.decision_row import DecisionRow, Reason, WhyFixed
 from suffice.verifier.arm import Arm
 
@@ -84,6 +84,20 @@ def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) 
     return {target for target, count in streak.items() if count >= max_rollbacks}
 
 
+def disagreed_at(audits: list[DecisionRow]) -> list[int]:
+    return [at for at, row in enumerate(audits, 1) if row.adaptive_decision != row.baseline_decision]
+
+
+def slices(audits: list[DecisionRow]) -> dict[str, Slice]:
+    """Audits by region, in the order in which the regions appear; of those that disagree the latest 100 places."""
+    counted = {}
+    for number, region in enumerate(dict.fromkeys(row.region for row in audits if row.region), 1):
+        here = [row for row in audits if row.region == region]
+        places = disagreed_at(here)
+        counted[f"region {region}"] = Slice(number, len(here), len(places), places[-100:])
+    return counted
+
+
 def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
     mine = [row for row in rows if row.rollout == "r" and row.stage == stage.name]
     valid = [row for row in mine if Decision.INVALID not in (row.decision, row.baseline_decision)]
@@ -121,7 +135,8 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         adaptive_targets=len(tried),
         fixed_targets=len({(row.region, row.target) for row in here} - tried),
         watched=len(audits),
-        disagreed_at=tuple(at for at, row in enumerate(audits, 1) if row.adaptive_decision != row.baseline_decision),
+        disagreed_at=tuple(disagreed_at(audits)),
+        slices=slices(audits),
         age=0.0,
         silence=max(now - max((row.at for row in mine), default=began), 0.0),
         plans=dict(Counter(row.plan_id for row in mine)),

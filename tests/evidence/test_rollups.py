@@ -24,7 +24,7 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
-from suffice.evidence.tally import Counted
+from suffice.evidence.tally import MOST_SLICES, OTHERS, Counted
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
@@ -300,7 +300,7 @@ def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
         reader = reader_of(store)
         counted = by_hand(old_rows(), STAGES[0], 7.0, 90.0, 2)
         # That version watched no drift: the audits that it counted are in no order any more.
-        assert reader.read(STAGES[0], 7.0, 90.0) == replace(counted, watched=0, disagreed_at=())
+        assert reader.read(STAGES[0], 7.0, 90.0) == replace(counted, watched=0, disagreed_at=(), slices={})
         Ledger(store).append(new)
         for stage in STAGES:
             watched = by_hand(new, stage, 7.0, 90.0, 2)
@@ -308,6 +308,7 @@ def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
                 by_hand([*old_rows(), *new], stage, 7.0, 90.0, 2),
                 watched=watched.watched,
                 disagreed_at=watched.disagreed_at,
+                slices=watched.slices,
             )
             assert reader_of(store).read(stage, 7.0, 90.0) == expected
 
@@ -320,6 +321,19 @@ def test_what_was_counted_stays_when_the_rows_are_gone(place: Place) -> None:
         with store.write() as connection:
             connection.execute(delete(decisions).where(decisions.c.id < 8))
         assert_counted(store, rows)
+
+
+def test_slices_that_appear_late_are_one(place: Place) -> None:
+    regions = [*range(MOST_SLICES), 7, *range(MOST_SLICES, MOST_SLICES + 3)]
+    rows = [replace(made(Random(1), f"k{i}"), region=f"{region}") for i, region in enumerate(regions)]
+    with open_store(place, durable=False) as store:
+        Ledger(store).append(rows)
+        slices = reader_of(store, portion=50).read(STAGES[0], 7.0, 90.0).slices
+    assert {name: part.number for name, part in slices.items()} == {
+        **{f"region {region}": region + 1 for region in range(MOST_SLICES)},
+        OTHERS: MOST_SLICES + 1,
+    }
+    assert (slices["region 7"].audits, slices[OTHERS].audits) == (2, 3)
 
 
 def test_targets_are_kept_once_however_often_they_are_decided(place: Place) -> None:

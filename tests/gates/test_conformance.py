@@ -81,7 +81,7 @@ WELL = Evidence(
     silence=30.0,
     plans={PLAN: 10_000},
 )
-COUNTS = [field.name for field in fields(Evidence) if field.name not in ("plans", "disagreed_at")]
+COUNTS = [field.name for field in fields(Evidence) if field.name not in ("plans", "disagreed_at", "slices")]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 

@@ -1,11 +1,16 @@
 """The disagreement gate: proof, alarm, and what lies between."""
 
+from dataclasses import replace
+from math import log
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suffice.evidence.measurements import Evidence
+from suffice.evidence.measurements import Evidence, Slice
 from suffice.gates import disagreement
+from suffice.gates.e_detector import Drift
+from suffice.gates.e_process import log_e_above
 from suffice.gates.outcome import GateResult, Outcome
 
 
@@ -85,3 +90,59 @@ def test_so_many_more_disagreements_and_no_fewer_fail_it(n: int, at: tuple[int, 
     assert (outcomes[0] is Outcome.FAILED, outcomes[1] is Outcome.FAILED) == (False, True)
     assert disagreement.until_failed(after(0), 0.01, most=more - 1) is None
     assert disagreement.until_failed(Evidence(audits=None), 0.01) is None
+
+
+def sliced(*slices: Slice, clean: int = 0) -> Evidence:
+    """Audits of slices, whose disagreements come last, and so many of no slice that agree."""
+    return Evidence(
+        audits=clean + sum(part.audits for part in slices),
+        disagreements=sum(part.disagreements for part in slices),
+        slices={f"region {'abcdefgh'[part.number - 1]}": part for part in slices},
+    )
+
+
+def part(number: int, k: int, n: int) -> Slice:
+    return Slice(number, n, k, list(range(n - k + 1, n + 1)))
+
+
+def test_a_region_that_fails_fails_the_stage() -> None:
+    result = disagreement.judge(sliced(part(1, 0, 5_000), part(2, 17, 300)), 0.01, 0.95)
+    assert result.outcome is Outcome.FAILED
+    assert result.sentence == (
+        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 %; "
+        "of all: 17 of 5,300 audits disagree, 0.321 %; proven ≤ 0.617 % (limit 1 %)"
+    )
+
+
+def test_a_region_whose_rate_has_risen_fails_the_stage_however_good_its_past() -> None:
+    result = disagreement.judge(sliced(part(1, 0, 90_000), part(2, 8, 20_000)), 0.01, 0.95)
+    assert result.outcome is Outcome.FAILED
+    assert "region b: 8 of 20,000 audits disagree, 0.04 %; the latest prove that the rate has risen" in result.sentence
+
+
+def test_regions_that_fail_are_counted() -> None:
+    result = disagreement.judge(sliced(part(1, 0, 9_000), part(2, 17, 300), part(3, 18, 300)), 0.01, 0.95)
+    assert "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (1 more fail too); of all: " in result.sentence
+
+
+@given(st.integers(1, 101), st.integers(1, 40), st.integers(40, 400))
+def test_a_region_fails_by_its_share_of_the_errors_of_one_alarm(number: int, k: int, n: int) -> None:
+    """The j-th to appear has the share 1 / j(j + 1); the witnesses are the evidence itself and a detector alone."""
+    places = list(range(7, n, n // k))[:k]
+    judged = disagreement.judge(
+        Evidence(audits=10**6, disagreements=len(places), slices={"x": Slice(number, n, len(places), places)}),
+        0.01,
+        0.95,
+    )
+    times = number * (number + 1)
+    alarming = log_e_above(len(places), n, 0.01) >= log(100 * times)
+    risen = Drift.of(n, places, 0.01).peak >= 1.5e6 * times
+    assert (judged.outcome is Outcome.FAILED) == (alarming or risen)
+
+
+@given(st.integers(0, 60), st.integers(1, 900))
+def test_the_only_region_of_a_stage_says_no_more_than_the_stage(k: int, n: int) -> None:
+    only = part(1, min(k, n), n)
+    with_region = replace(sliced(only), watched=n, disagreed_at=only.disagreed_at)
+    without = replace(with_region, slices={})
+    assert disagreement.judge(with_region, 0.01, 0.95) == disagreement.judge(without, 0.01, 0.95)

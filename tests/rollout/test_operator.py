@@ -67,6 +67,23 @@ def test_a_rollout_advances_on_proof_from_the_shadow_to_everybody(tmp_path: Path
             assert verify_journal(connection).intact
 
 
+def test_a_region_that_disagrees_rolls_back_what_is_good_everywhere_else(tmp_path: Path) -> None:
+    with producing(tmp_path) as production:
+        production.until("canary")
+        production.traffic()
+        good = next(row for row in Ledger(production.store).rows("verifier-000001", "canary") if row.is_audit)
+        bad = replace(good, baseline_decision=Decision.REJECTED, agrees=False)
+        spread = [bad if i % 30 == 0 else replace(good, region="us") for i in range(900)]
+        Ledger(production.store).append([replace(row, key=f"x{i}", target=f"x{i}") for i, row in enumerate(spread)])
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        assert "region eu: 30 of " in production.state.why and "; of all: 30 of " in production.state.why
+        with production.store.read() as connection:
+            bundle = Path(items(connection)[0].bundle)
+        slices = json.loads((bundle / "evidence.json").read_text(encoding="utf-8"))["slices"]
+        assert [(name, part["disagreements"]) for name, part in slices.items()] == [("region eu", 30), ("region us", 0)]
+        assert "region eu: 30 of " in (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+
+
 def test_more_invalid_decisions_than_in_the_shadow_are_an_error(tmp_path: Path) -> None:
     with producing(tmp_path) as production:
         production.until("canary")

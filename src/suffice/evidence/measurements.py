@@ -1,14 +1,27 @@
 """What the ledger says of one stage: its counts, each of which may be unknown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
 
 from suffice.errors import MissingDataError
 
 Measured: TypeAlias = float | None
 """A count or a duration as it was measured; None when it was not. What comes from files may also be NaN or negative."""
+
+
+@dataclass(slots=True)
+class Slice:
+    """The audits of a stage whose cases have something in common, the `number`-th such slice to appear there (from 1).
+
+    Of its `audits`, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
+    """
+
+    number: int
+    audits: int = 0
+    disagreements: int = 0
+    disagreed_at: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Evidence:
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
 
     Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
+    `slices` are these audits by what their cases have in common ("region eu").
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
@@ -60,11 +74,18 @@ class Evidence:
     plans: Mapping[str, int] | None = None
     watched: Measured = 0
     disagreed_at: Sequence[int] = ()
+    slices: Mapping[str, Slice] = field(default_factory=dict)
     shadow_decisions: Measured = 0
     shadow_invalid: Measured = 0
     reused: Measured = 0
     refused: Measured = 0
     refused_age: Measured = None
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The evidence that these plain JSON values describe, of this version or of an earlier one."""
+        slices = {name: Slice(**part) for name, part in plain.get("slices", {}).items()}
+        return cls(**{**plain, "slices": slices})
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""

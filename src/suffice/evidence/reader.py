@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
-from suffice.evidence.measurements import Evidence
+from suffice.evidence.measurements import Evidence, Slice
 from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
 from suffice.store.decision_row import DecisionRow
@@ -100,6 +100,7 @@ class EvidenceReader:
             plans=dict(counted.plans),
             watched=counted.watched,
             disagreed_at=tuple(counted.disagreed_at),
+            slices=counted.slices,
             shadow_decisions=before.decisions,
             shadow_invalid=before.invalid,
             reused=irregular[Irregular.REUSED].count,
@@ -170,7 +171,11 @@ class EvidenceReader:
 
 
 def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
-    return {stage: Counted(**values) for stage, values in counts.items()}
+    stages = dict[str, Counted]()
+    for stage, values in counts.items():
+        slices = {name: Slice(**part) for name, part in values.get("slices", {}).items()}
+        stages[stage] = Counted(**{**values, "slices": slices})
+    return stages
 
 
 def _target(row: DecisionRow) -> str:

@@ -1,10 +1,11 @@
 """Counting ledger rows: what one decision adds to its stage, and to what is known of its target."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from suffice.config import Stage
 from suffice.decision.rule import Decision
+from suffice.evidence.measurements import Slice
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.store.decision_row import DecisionRow
 from suffice.store.rollups import Place, Scope, StoredStorm
@@ -15,6 +16,14 @@ _ACCEPTED, _INVALID = Decision.ACCEPTED, Decision.INVALID
 LATEST = 1_000
 """Disagreeing audits whose places are kept: what forgets the older ones has the less evidence, never more."""
 
+LATEST_IN_SLICE = 100
+"""The same for each slice, of which there are many."""
+
+MOST_SLICES = 100
+"""Slices of a stage that are counted apart; those that appear later are one, `OTHERS`."""
+
+OTHERS = "all other slices"
+
 
 @dataclass(slots=True)
 class Counted:
@@ -23,7 +32,7 @@ class Counted:
     Of `audited_targets`, on which the storm policy was replayed in both worlds, so many `escalated` in each; `excess`
     ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
-    Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`.
+    Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     """
 
     decisions: int = 0
@@ -48,10 +57,15 @@ class Counted:
     plans: dict[str, int] = field(default_factory=dict)
     watched: int = 0
     disagreed_at: list[int] = field(default_factory=list)
+    slices: dict[str, Slice] = field(default_factory=dict)
 
     def targets_within(self, stage: Stage) -> tuple[int, int]:
         """How many targets of the stage's regions were adaptive at least once, and how many never."""
         return _within(stage, self.adaptive_targets), _within(stage, self.fixed_targets)
+
+    def slice_name(self, name: str) -> str:
+        """The slice that is counted for one of this name."""
+        return name if name in self.slices or len(self.slices) < MOST_SLICES else OTHERS
 
     def escalations_change(self, storm: StoredStorm, by: int) -> None:
         """Count, or with -1 count no more, what became of one audited target."""
@@ -105,11 +119,18 @@ class Tally:
         by_region[region] = by_region.get(region, 0) + 1
 
     def watch(self, row: DecisionRow) -> None:
-        """Keep where an audit that disagrees stands among all of its stage, in ledger order."""
+        """Keep where an audit that disagrees stands among all of its stage and of its slices, in ledger order."""
         counted = self.stages.setdefault(row.stage, Counted())
         counted.watched += 1
         if not row.agrees:
             counted.disagreed_at = [*counted.disagreed_at, counted.watched][-LATEST:]
+        for name in dict.fromkeys(map(counted.slice_name, slices_of(row))):
+            # Numbers are in the order of first audits.
+            part = counted.slices.setdefault(name, Slice(len(counted.slices) + 1))
+            part.audits += 1
+            if not row.agrees:
+                part.disagreements += 1
+                part.disagreed_at = [*part.disagreed_at, part.audits][-LATEST_IN_SLICE:]
 
     def replay(self, row: DecisionRow, scope: str) -> None:
         """Apply the storm policy of `scope` to both decisions of an audit, in ledger order."""
@@ -131,6 +152,12 @@ class Tally:
 
 ScopeOf = Callable[[DecisionRow], str]
 """What the storm policy counts for: a row's target, or the pass of one."""
+
+
+def slices_of(row: DecisionRow) -> Iterator[str]:
+    """What a decision has in common with others: the slices of its stage that it belongs to."""
+    if row.region is not None:
+        yield f"region {row.region}"
 
 
 def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:

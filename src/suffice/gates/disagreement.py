@@ -1,7 +1,10 @@
 """Gate: disagreement of adaptive and fixed decisions, proven from the stage's own audits."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from suffice.errors import MissingDataError
-from suffice.evidence.measurements import Evidence, demand
+from suffice.evidence.measurements import Evidence, Slice, demand
 from suffice.gates import e_process
 from suffice.gates.e_detector import FAILS, HOLDS, Drift, scaled
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
@@ -15,7 +18,8 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     """Successful when a rate of at most `max_rate` is proven with `confidence`; Failed when more is, with 99 %.
 
     Failed too when the latest audits prove that the rate has risen above it, however good the past; and not Successful
-    while they speak against it (`e_detector`).
+    while they speak against it (`e_detector`). Failed, lastly, when one slice of the audits shows either; all slices
+    together err as often as one such alarm (docs/gates.md).
 
     The first two are time-uniform: however often it is judged, the chance of ever proving what is false is at most
     1 − confidence, or 1 %. The alarm of a rise has a mean time until it is false instead, since it never ends. Assumes
@@ -27,7 +31,12 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         demand(k <= n, f"{k:,} disagreements in {n:,} audits")
     except MissingDataError as error:
         return unknown(GATE, error, max_rate, limit(max_rate))
-    return _judge(k, n, Drift.of(watched, evidence.disagreed_at, max_rate), max_rate, confidence)
+    result = _judge(k, n, Drift.of(watched, evidence.disagreed_at, max_rate), max_rate, confidence)
+    broken = _broken(evidence.slices, max_rate)
+    if not broken or result.outcome is Outcome.FAILED:
+        return result
+    more = f" ({len(broken) - 1:,} more fail too)" if len(broken) > 1 else ""
+    return replace(result, outcome=Outcome.FAILED, sentence=f"{broken[0]}{more}; of all: {result.sentence}")
 
 
 def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | None:
@@ -59,7 +68,29 @@ def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> 
     rate = k / n if n else None
     sentence = f"no audit yet, 0 disagree (limit {limit(max_rate)})"
     if rate is not None:
-        observed = f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}, {percent(rate)}"
-        sentence = f"{observed}; {bound} (limit {limit(max_rate)})"
+        sentence = f"{_observed(k, n)}; {bound} (limit {limit(max_rate)})"
     numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
+
+
+def _broken(slices: Mapping[str, Slice], max_rate: float) -> list[str]:
+    """The slices whose rate is above the limit, a sentence each.
+
+    The j-th to appear may be wrong with the share 1 / j(j + 1) of the error of one alarm; all shares sum to 1.
+    """
+    sentences = []
+    for name, part in sorted(slices.items(), key=lambda item: item[1].number):
+        k, n, times = part.disagreements, part.audits, part.number * (part.number + 1)
+        sure = 1 - (1 - ALARM) / times
+        if reached(log_e_above(k, n, max_rate), sure):
+            shown = f"proven ≥ {at_least(e_process.lower(k, n, sure))}"
+        elif Drift.of(n, part.disagreed_at, max_rate).peak >= times * scaled(FAILS, max_rate):
+            shown = "the latest prove that the rate has risen"
+        else:
+            continue
+        sentences.append(f"{name}: {_observed(k, n)}; {shown}")
+    return sentences
+
+
+def _observed(k: int, n: int) -> str:
+    return f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}, {percent(k / n)}"

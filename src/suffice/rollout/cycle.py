@@ -242,7 +242,9 @@ class Monitor:
             if judged is None or judged.numbers["stage"] != state.current.name:
                 measured = self._measure(state)
                 return Judged(measured.evidence, self._gates.judge(state, measured.evidence))
-            self._last = Judged(Evidence(**judged.numbers["evidence"]), tuple(map(result_of, judged.numbers["gates"])))
+            self._last = Judged(
+                Evidence.of_plain(judged.numbers["evidence"]), tuple(map(result_of, judged.numbers["gates"]))
+            )
         return self._last
 
     def _subject(self) -> tuple[str | None, tuple[GateResult, ...]]:

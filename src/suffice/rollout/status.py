@@ -106,7 +106,7 @@ def status_of(operator: Operator) -> Status:
         stored.service,
         state,
         numbers.get("gates", ()),
-        Evidence(**numbers["evidence"]) if numbers else NOTHING_MEASURED,
+        Evidence.of_plain(numbers["evidence"]) if numbers else NOTHING_MEASURED,
         (*numbers.get("notes", ()), *sentences(irregular), *_waits_for(operator, state)),
         judged.at if judged else None,
         stored.updated_at,
