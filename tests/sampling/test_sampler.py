@@ -1,5 +1,8 @@
 """Draws: the same i-th draw however the draws before it were asked for."""
 
+import asyncio
+from concurrent import futures
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,3 +107,46 @@ def test_what_a_sampler_raises_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError, match="simulation diverged") as raised:
         Draws(broken, Stream(42, "broken")).take(1)
     assert raised.value.__notes__ == ["raised by the sampler of case 'broken' at draws 1 to 8"]
+
+
+class Shaky:
+    """A sampler that raises `error` in some of its calls, counted from 1, after it has drawn."""
+
+    def __init__(self, *failing: int, error: BaseException | None = None) -> None:
+        self.failing, self.error, self.calls = failing, error or TimeoutError("no answer"), 0
+
+    def __call__(self, rng: Generator, n: int) -> np.ndarray:
+        values, self.calls = rng.random(n), self.calls + 1
+        if self.calls in self.failing:
+            raise self.error
+        return values
+
+
+def test_a_call_that_raised_is_made_again_and_gives_what_a_first_success_would_have_given() -> None:
+    retried: list[Exception] = []
+    draws = Draws(Shaky(1, 2, 4), Stream(42, "case"), 2, retried.append).take(24)
+    np.testing.assert_array_equal(draws, Draws(Shaky(), Stream(42, "case")).take(24))
+    assert [type(error) for error in retried] == [TimeoutError] * 3
+
+
+def test_a_call_is_made_again_no_more_often_than_allowed() -> None:
+    sampler, retried = Shaky(1, 3, 4, 5), list[Exception]()
+    with pytest.raises(TimeoutError) as raised:
+        Draws(sampler, Stream(42, "shaky"), 2, retried.append).take(24)
+    assert raised.value.__notes__ == ["raised by the sampler of case 'shaky' at draws 9 to 16, after 2 retries"]
+    assert (sampler.calls, len(retried)) == (5, 3)
+
+
+def test_draws_that_no_rule_can_use_are_not_asked_for_again() -> None:
+    calls = []
+    with pytest.raises(DataError, match="sampler returned shape"):
+        Draws(lambda rng, n: calls.append(n) or rng.random(n + 1), Stream(42, "wrong"), 5).take(8)
+    assert calls == [BLOCK]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, futures.CancelledError])
+def test_what_was_stopped_or_cancelled_is_not_tried_again(kind: type[BaseException]) -> None:
+    sampler = Shaky(1, error=kind())
+    with pytest.raises(kind):
+        Draws(sampler, Stream(42, "stopped"), 5).take(8)
+    assert sampler.calls == 1

@@ -250,6 +250,20 @@ class TimesOut:
         return (rng.random(n) < 0.9).astype(np.float64)
 
 
+class Shaky(Trials):
+    """Trials that raise in half of the calls, after they have drawn."""
+
+    def __init__(self, share: float, failing: float = 0.5) -> None:
+        super().__init__(share)
+        self.failing, self.own = failing, np.random.default_rng(7)
+
+    def __call__(self, rng: Generator, n: int) -> NDArray[np.float64]:
+        values = super().__call__(rng, n)
+        if self.own.random() < self.failing:
+            raise TimeoutError("no answer")
+        return values
+
+
 @pytest.mark.parametrize("shadow", [False, True])
 def test_a_simulator_that_times_out_now_and_then_is_no_failure_of_the_adaptive_path(store: Store, shadow: bool) -> None:
     situation = Situation(rollout="r", stage="s", audit_fraction=1.0, shadow=shadow)
@@ -266,6 +280,37 @@ def test_a_simulator_that_times_out_now_and_then_is_no_failure_of_the_adaptive_p
     assert raised > 5 and counts[Counter.SAMPLER_ERRORS] == raised
     assert errors == {"TimeoutError": raised}
     assert counts[Counter.FALLBACKS] == 0 and len(Ledger(store).rows("r")) == 400 - raised
+
+
+@pytest.mark.parametrize("situation", [AUDIT_ALL, SHADOW, QUIET])
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_a_case_with_retries_is_decided_as_if_its_sampler_had_not_raised(situation: Situation, adaptive: bool) -> None:
+    process = verifier(flag=Flags(lambda _: adaptive), situation=lambda: situation)
+    for i in range(60):
+        served = process.verify(Case(f"k{i}", f"t{i}", Shaky(0.9), retries=9))
+        assert served == process.verify(Case(f"k{i}", f"t{i}", Trials(0.9)))
+    counts = process.counters.snapshot()
+    errors = counts.counters[Counter.SAMPLER_ERRORS]
+    assert counts.counters[Counter.SAMPLER_RETRIES] == errors == counts.sampler_errors["TimeoutError"] > 60
+    assert (counts.decisions, counts.counters[Counter.FALLBACKS]) == (120, 0)
+
+
+def test_a_case_whose_retries_did_not_help_is_not_decided() -> None:
+    process, sampler = verifier(), Trials(0.9)
+    with pytest.raises(TimeoutError):
+        process.verify(Case("k", "t", Shaky(0.9, 1.0), retries=2))
+    counts = process.counters.snapshot()
+    assert (counts.counters[Counter.SAMPLER_ERRORS], counts.counters[Counter.SAMPLER_RETRIES]) == (3, 2)
+    assert counts.decisions == 0
+    assert process.verify(Case("k", "t", sampler)).decision is Decision.ACCEPTED
+
+
+def test_retries_serve_the_fall_back_and_a_decision_made_anew_too() -> None:
+    broken = Situation(rollout="r", stage="s", feed=failing)
+    process = verifier(situation=lambda: broken)
+    given = Case("k", "t", Shaky(0.9), retries=9)
+    served = process.verify(given)
+    assert served.fallback and process.decide_anew(given, served).decision is served.decision
 
 
 def test_a_fallback_is_told_with_its_reason_and_not_again_within_a_minute(caplog: pytest.LogCaptureFixture) -> None:

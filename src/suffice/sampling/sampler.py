@@ -1,6 +1,7 @@
 """Samplers, and the reader that takes their draws in order from a case's stream."""
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -43,13 +44,24 @@ class Draws:
     Guarantees that draw i is the same however the draws before it were asked for. A callable is called in blocks of
     `BLOCK`, each with a generator of its own. Values beyond what was asked for are kept for the next call. Each
     recorded draw comes once.
+
+    A call that raised is made again at once, `retries` times for each block; `retried` is told of each such error. The
+    block begins anew, so that its draws are those that a first success would have given. Draws that no rule can use are
+    not asked for again; neither is what was cancelled.
     """
 
-    __slots__ = ("_blocks", "_kept", "_sampler", "_stream")
+    __slots__ = ("_blocks", "_kept", "_retried", "_retries", "_sampler", "_stream")
 
-    def __init__(self, sampler: Sampler, stream: Stream) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        stream: Stream,
+        retries: int = 0,
+        retried: Callable[[Exception], object] = lambda _: None,
+    ) -> None:
         self._sampler = sampler
         self._stream = stream
+        self._retries, self._retried = retries, retried
         self._blocks = 0
         self._kept: Floats | None = None
 
@@ -95,15 +107,23 @@ class Draws:
         self._kept = together[n:]
         return together[:n]
 
+    def _call(self, sampler: Callable[[Generator, int], ArrayLike], first: int) -> ArrayLike:
+        retries = 0
+        while True:
+            try:
+                return sampler(self._stream.block(self._blocks), BLOCK)
+            except Exception as error:
+                if retries == self._retries or isinstance(error, CancelledError):
+                    where = f"case {self._stream.case_key!r} at draws {first} to {first + BLOCK - 1}"
+                    after = f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
+                    error.add_note(f"raised by the sampler of {where}{after}")
+                    raise
+                self._retried(error)
+            retries += 1
+
     def _block(self, sampler: Callable[[Generator, int], ArrayLike]) -> Floats:
         first = self._blocks * BLOCK + 1
-        try:
-            returned = sampler(self._stream.block(self._blocks), BLOCK)
-        except Exception as error:
-            error.add_note(
-                f"raised by the sampler of case {self._stream.case_key!r} at draws {first} to {first + BLOCK - 1}"
-            )
-            raise
+        returned = self._call(sampler, first)
         try:
             given = np.asarray(returned)
         except ValueError as error:

@@ -150,9 +150,12 @@ def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:
         observations = take(need)
 
 
-def sampled(case: Case, rule: Rule, seed: int) -> Callable[[int], list[float]]:
-    """Takes the next observations of the case's own stream."""
-    draws = Draws(case.sampler, Stream(seed, case.key))
+def sampled(
+    case: Case, rule: Rule, seed: int, retried: Callable[[Exception], object] = lambda _: None
+) -> Callable[[int], list[float]]:
+    """Takes the next observations of the case's own stream; `retried` is told of errors after which a call is made
+    again."""
+    draws = Draws(case.sampler, Stream(seed, case.key), case.retries, retried)
     return lambda need: rule.observations(draws.take(need), case.direction)
 
 

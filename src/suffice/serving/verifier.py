@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -322,7 +323,7 @@ class Verifier:
 
     def _sampled(self, case: Case, steps: Steps[T]) -> T:
         """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
-        take = sampled(case, self.plan.rule, self.seed)
+        take = sampled(case, self.plan.rule, self.seed, partial(self.counters.sampler_raised, retried=True))
 
         def counted(need: int) -> list[float]:
             try:

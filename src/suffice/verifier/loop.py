@@ -10,7 +10,7 @@ from suffice.verifier.case import Case
 
 def decide(case: Case, plan: Plan, seed: int) -> Verdict:
     """Draw from the case's stream until the plan stops. No draw is made beyond the look that stopped it."""
-    draws, run = Draws(case.sampler, Stream(seed, case.key)), plan.start()
+    draws, run = Draws(case.sampler, Stream(seed, case.key), case.retries), plan.start()
     while run.open:
         run.observe(plan.rule.observations(draws.take(run.need), case.direction))
     return run.verdict
@@ -18,7 +18,7 @@ def decide(case: Case, plan: Plan, seed: int) -> Verdict:
 
 def observations(case: Case, rule: Rule, n: int, seed: int) -> list[float]:
     """The first n observations of the case's stream: what every run of this case is fed, in this order."""
-    return rule.observations(Draws(case.sampler, Stream(seed, case.key)).take(n), case.direction)
+    return rule.observations(Draws(case.sampler, Stream(seed, case.key), case.retries).take(n), case.direction)
 
 
 def decide_fixed(observed: list[float], rule: Rule) -> Verdict:
