@@ -5,8 +5,12 @@ from dataclasses import replace
 import pytest
 from serving_world import PLAN, SEED, N, Trials, case
 
+from suffice.decision.paired_mean import PairedMean
 from suffice.decision.rule import Decision
+from suffice.sampling.distributions import Normal
+from suffice.sampling.sampler import BLOCK
 from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.stopping.make import plan
 from suffice.stopping.run import StopReason, Verdict
 from suffice.store.decision_row import WhyFixed
 from suffice.verifier.arm import Arm
@@ -42,7 +46,7 @@ def test_the_fixed_arm_is_the_baseline() -> None:
 def test_the_adaptive_arm_stops_where_the_plan_does() -> None:
     decided = clear()
     served = serve_adaptive(decided, PLAN, SEED, audited=False)
-    assert served == Served(ADAPTIVE, Arm.ADAPTIVE)
+    assert served == Served(ADAPTIVE, Arm.ADAPTIVE, drawn=ADAPTIVE.n)
     assert (served.decision, served.n, served.fixed_n) == (Decision.ACCEPTED, ADAPTIVE.n, N)
     assert drawn(decided) == ADAPTIVE.n < N
 
@@ -50,7 +54,7 @@ def test_the_adaptive_arm_stops_where_the_plan_does() -> None:
 def test_an_audit_goes_on_to_n_and_keeps_both() -> None:
     decided = clear()
     assert serve_adaptive(decided, PLAN, SEED, audited=True) == Served(
-        ADAPTIVE, Arm.ADAPTIVE, audited=True, baseline=BASELINE, adaptive=ADAPTIVE
+        ADAPTIVE, Arm.ADAPTIVE, audited=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n
     )
     assert drawn(decided) == N
 
@@ -58,11 +62,28 @@ def test_an_audit_goes_on_to_n_and_keeps_both() -> None:
 def test_the_shadow_decides_fixed_and_keeps_both() -> None:
     decided = clear()
     assert serve_shadow(decided, PLAN, SEED) == Served(
-        BASELINE, Arm.FIXED, audited=True, shadow=True, baseline=BASELINE, adaptive=ADAPTIVE
+        BASELINE, Arm.FIXED, audited=True, shadow=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n
     )
     assert drawn(decided) == N
     faulty = serve_shadow(clear(), PLAN, SEED, to_nan)
     assert (faulty.verdict, faulty.adaptive and faulty.adaptive.decision) == (BASELINE, Decision.INVALID)
+
+
+def test_the_draws_up_to_the_stopping_time_are_counted_as_they_were_made_in_blocks() -> None:
+    every = plan(PLAN.rule, N, 0.01, look_every=1)
+    stopped = decide(clear(), every, SEED).n
+    assert stopped % BLOCK
+    made = -(-stopped // BLOCK) * BLOCK
+    for served in (
+        serve_adaptive(clear(), every, SEED, audited=False),
+        serve_adaptive(clear(), every, SEED, audited=True),
+        serve_shadow(clear(), every, SEED),
+    ):
+        assert served.drawn == made and served.draw_seconds is not None and served.draw_seconds > 0
+    known = replace(clear(), sampler=Normal(1.0, 1.0))
+    mean = plan(PairedMean(0.05), N, 0.01, look_every=3)
+    assert serve_adaptive(known, mean, SEED, audited=True).drawn == decide(known, mean, SEED).n
+    assert serve_fixed(clear(), every, SEED).drawn is None
 
 
 @pytest.mark.parametrize("audited", [False, True])

@@ -125,7 +125,9 @@ def test_the_shadow_decides_fixed_and_costs_no_draw_of_its_own() -> None:
         assert served.shadow
         assert served.audited
         assert served.decision is baseline_of(given)
-        assert drawn(given) == N
+        # Both stop at a NaN that the adaptive path has met before it closed: nobody needs the draws beyond.
+        met = served.adaptive is not None and served.adaptive.decision is Decision.INVALID
+        assert drawn(given) == (-(-served.n // 8) * 8 if met else N)
         expected = decide(again(given), PLAN, SEED)
         assert served.adaptive == expected
 

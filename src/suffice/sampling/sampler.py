@@ -43,14 +43,14 @@ class Draws:
 
     Guarantees that draw i is the same however the draws before it were asked for. A callable is called in blocks of
     `BLOCK`, each with a generator of its own. Values beyond what was asked for are kept for the next call. Each
-    recorded draw comes once.
+    recorded draw comes once. `made` is how many the sampler has made, those that are kept among them.
 
     A call that raised is made again at once, `retries` times for each block; `retried` is told of each such error. The
     block begins anew, so that its draws are those that a first success would have given. Draws that no rule can use are
     not asked for again; neither is what was cancelled.
     """
 
-    __slots__ = ("_blocks", "_kept", "_retried", "_retries", "_sampler", "_stream")
+    __slots__ = ("_blocks", "_kept", "_retried", "_retries", "_sampler", "_stream", "made")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Draws:
         self._retries, self._retried = retries, retried
         self._blocks = 0
         self._kept: Floats | None = None
+        self.made = 0
 
     def take(self, n: int) -> Floats:
         """The next n draws.
@@ -71,12 +72,13 @@ class Draws:
         Raises DataError, naming the case, when a callable returns something else than it was asked for, or fewer
         recorded draws are left. What a callable raises passes through, with a note that names the case.
         """
+        if callable(self._sampler):
+            return self._take_blocks(self._sampler, n)
+        self.made += n
         if isinstance(self._sampler, Pair):
             return self._take_pairs(self._sampler, n)
         if isinstance(self._sampler, Recorded):
             return self._take_recorded(self._sampler, n)
-        if callable(self._sampler):
-            return self._take_blocks(self._sampler, n)
         normal = self._stream.normals(n)
         return self._sampler.draw(normal, self._stream.uniforms(n) if self._sampler.uses_uniform else normal)
 
@@ -100,6 +102,7 @@ class Draws:
         while available < n or not kept:
             kept.append(self._block(sampler))
             self._blocks += 1
+            self.made += BLOCK
             available += BLOCK
         if len({block.shape[1:] for block in kept}) > 1:
             raise self._error("sampler returned values in one block and pairs in another; it must keep to one")

@@ -101,6 +101,8 @@ def row_of(
         process=process,
         why_fixed=served.why_fixed,
         cost=None if case.cost is None else float(case.cost),
+        drawn=served.drawn,
+        draw_seconds=served.draw_seconds,
         features=features_text(case),
     )
 

@@ -1,7 +1,8 @@
 """One production decision, without the world around it."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from suffice.decision.rule import Decision, Rule
@@ -24,7 +25,8 @@ class Served:
     the verdicts of both arms on the same draws. The fixed arm makes a shadow decision. `fallback` says which failure
     made the fixed arm take over, `why_fixed` why the arm is fixed, None where it is adaptive. `epoch` is that of the
     word that the decision was made under, None under no word: whoever acts on a decision later may compare it.
-    `rollout` is where its ledger row belongs.
+    `rollout` is where its ledger row belongs. `drawn` draws were made up to the adaptive stopping time, and took
+    `draw_seconds`; None where nobody knows, or where the adaptive path decided nothing.
     """
 
     verdict: Verdict
@@ -37,6 +39,8 @@ class Served:
     why_fixed: WhyFixed | None = None
     epoch: int | None = None
     rollout: str = ""
+    drawn: int | None = None
+    draw_seconds: float | None = field(default=None, compare=False)
 
     @property
     def decision(self) -> Decision:
@@ -73,10 +77,19 @@ Steps: TypeAlias = Generator[int, list[float], T]
 what was decided. So who makes the draws need not be who decides."""
 
 
+@dataclass(slots=True)
+class Spent:
+    """What the draws of a case have taken so far: how many were made, and in how many seconds, None when unknown."""
+
+    drawn: int = 0
+    seconds: float | None = 0.0
+
+
 class Observed:
-    """The observations of a case in order, kept so that a second run can be fed the same ones."""
+    """The observations of a case in order, kept so that a second run can be fed the same ones, and what they took."""
 
     def __init__(self) -> None:
+        self.spent = Spent()
         self._seen: list[float] = []
 
     def feed(self, run: Run, feed: Feed | None = None) -> Steps[Verdict]:
@@ -97,9 +110,12 @@ def fixed_steps(plan: Plan, observed: Observed) -> Steps[Served]:
 
 def shadow_steps(plan: Plan, observed: Observed, feed: Feed | None = None) -> Steps[Served]:
     """The baseline's decision, with the plan run on the same draws beside it; that costs no draws of its own."""
-    baseline = yield from observed.feed(_baseline(plan))
+    # First the plan, on whose way nothing more is drawn than it needs: so it is known what it would have cost.
     adaptive = yield from observed.feed(plan.start(), feed)
-    return Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
+    drawn, seconds = observed.spent.drawn, observed.spent.seconds
+    baseline = yield from observed.feed(_baseline(plan))
+    served = Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
+    return replace(served, drawn=drawn, draw_seconds=seconds)
 
 
 def adaptive_steps(
@@ -117,14 +133,16 @@ def adaptive_steps(
     stream, and the baseline decides.
     """
     adaptive = yield from observed.feed(plan.start(), feed)
+    drawn, seconds = observed.spent.drawn, observed.spent.seconds
     checked = audited or adaptive.decision is Decision.INVALID
     baseline = (yield from observed.feed(_baseline(plan))) if checked else None
     if not permitted():
         fixed = baseline or (yield from observed.feed(_baseline(plan)))
         return Served(fixed, Arm.FIXED, why_fixed=WhyFixed.FENCED)
     if baseline is None:
-        return Served(adaptive, Arm.ADAPTIVE)
+        return Served(adaptive, Arm.ADAPTIVE, drawn=drawn, draw_seconds=seconds)
     served = Served(adaptive, Arm.ADAPTIVE, audited=audited, baseline=baseline, adaptive=adaptive)
+    served = replace(served, drawn=drawn, draw_seconds=seconds)
     if adaptive.decision is Decision.INVALID and baseline.decision is not Decision.INVALID:
         return replace(
             served,
@@ -151,22 +169,34 @@ def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:
 
 
 def sampled(
-    case: Case, rule: Rule, seed: int, retried: Callable[[Exception], object] = lambda _: None
+    case: Case, rule: Rule, seed: int, spent: Spent, retried: Callable[[Exception], object] = lambda _: None
 ) -> Callable[[int], list[float]]:
-    """Takes the next observations of the case's own stream; `retried` is told of errors after which a call is made
-    again."""
-    draws = Draws(case.sampler, Stream(seed, case.key), case.retries, retried)
-    return lambda need: rule.observations(draws.take(need), case.direction)
+    """Takes the next observations of the case's own stream, and notes what they took. `retried` is told of errors after
+    which a call is made again."""
+    draws, seconds = Draws(case.sampler, Stream(seed, case.key), case.retries, retried), 0.0
+
+    def take(need: int) -> list[float]:
+        nonlocal seconds
+        before = perf_counter()
+        try:
+            return rule.observations(draws.take(need), case.direction)
+        finally:
+            seconds += perf_counter() - before
+            spent.drawn, spent.seconds = draws.made, seconds
+
+    return take
 
 
 def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
     """The baseline's decision on the case's stream. What its sampler raises passes through, as with the others."""
-    return taken(fixed_steps(plan, Observed()), sampled(case, plan.rule, seed))
+    observed = Observed()
+    return taken(fixed_steps(plan, observed), sampled(case, plan.rule, seed, observed.spent))
 
 
 def serve_shadow(case: Case, plan: Plan, seed: int, feed: Feed | None = None) -> Served:
     """`shadow_steps` on the case's stream."""
-    return taken(shadow_steps(plan, Observed(), feed), sampled(case, plan.rule, seed))
+    observed = Observed()
+    return taken(shadow_steps(plan, observed, feed), sampled(case, plan.rule, seed, observed.spent))
 
 
 def serve_adaptive(
@@ -179,8 +209,9 @@ def serve_adaptive(
     feed: Feed | None = None,
 ) -> Served:
     """`adaptive_steps` on the case's stream."""
-    steps = adaptive_steps(plan, Observed(), audited=audited, permitted=permitted, feed=feed)
-    return taken(steps, sampled(case, plan.rule, seed))
+    observed = Observed()
+    steps = adaptive_steps(plan, observed, audited=audited, permitted=permitted, feed=feed)
+    return taken(steps, sampled(case, plan.rule, seed, observed.spent))
 
 
 def _baseline(plan: Plan) -> Run:

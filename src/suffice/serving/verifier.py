@@ -26,6 +26,7 @@ from suffice.serving.permission import Asked, Permission, Told
 from suffice.serving.served import (
     Observed,
     Served,
+    Spent,
     Steps,
     adaptive_steps,
     fixed_steps,
@@ -196,8 +197,8 @@ class Verifier:
         """
         check_storable(case)
         self._notice_fork()
-        asked = self._ask(case)
-        served, asked = self._sampled(case, self._decide(case, asked))
+        observed = Observed()
+        served, asked = self._sampled(case, self._decide(case, self._ask(case), observed), observed.spent)
         row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
@@ -217,7 +218,8 @@ class Verifier:
 
     def decide_anew(self, case: Case, served: Served) -> Served:
         """The baseline's decision about a case whose adaptive one may not be acted on."""
-        fixed = self._sampled(case, fixed_steps(self.plan, Observed()))
+        observed = Observed()
+        fixed = self._sampled(case, fixed_steps(self.plan, observed), observed.spent)
         return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
 
     def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
@@ -285,9 +287,9 @@ class Verifier:
         asked = self._permission.ask(case)
         return replace(asked, situation=self._fault(asked.situation))
 
-    def _decide(self, case: Case, asked: Asked) -> Steps[tuple[Served, Asked]]:
+    def _decide(self, case: Case, asked: Asked, observed: Observed) -> Steps[tuple[Served, Asked]]:
         """The decision, and the answer to the last question that it was made under."""
-        situation, last, observed = asked.situation, asked, Observed()
+        situation, last = asked.situation, asked
 
         def permitted() -> bool:
             nonlocal last
@@ -321,9 +323,9 @@ class Verifier:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
         return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
-    def _sampled(self, case: Case, steps: Steps[T]) -> T:
+    def _sampled(self, case: Case, steps: Steps[T], spent: Spent) -> T:
         """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
-        take = sampled(case, self.plan.rule, self.seed, partial(self.counters.sampler_raised, retried=True))
+        take = sampled(case, self.plan.rule, self.seed, spent, partial(self.counters.sampler_raised, retried=True))
 
         def counted(need: int) -> list[float]:
             try:
