@@ -1,8 +1,11 @@
 """A rollout in production: it advances on proof, rolls back with a receipt, and nothing that breaks advances it."""
 
 import json
+import re
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +30,8 @@ from production import (
 import suffice
 from suffice.cli.main import run
 from suffice.decision.rule import Decision
-from suffice.errors import ConfigError, ExitCode, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.errors import ConfigError, DataError, ExitCode, MissingDataError, PlanError, RolloutError, SufficeError
+from suffice.evidence.rebuild import from_source
 from suffice.flag.client import FlagClient
 from suffice.flag.document import Exposure
 from suffice.flag.file import publish, published
@@ -40,6 +44,7 @@ from suffice.rollout.status import advances_when, status_of
 from suffice.rollout.wish import leave_wish
 from suffice.rollout.world import Place
 from suffice.serving.verifier import Verifier
+from suffice.sources.built import Builder
 from suffice.sources.correction import Correction, Estimate
 from suffice.store.decision_row import plain_row
 from suffice.store.journal import verify_journal
@@ -155,7 +160,7 @@ def test_every_process_from_a_configuration_gives_signs_of_life(tmp_path: Path) 
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
     place = place_in(tmp_path)
     clock = Clock()
-    with Operator(place, clock=clock, corrections=lambda _: corrections(0, 500)) as operator:
+    with Operator(place, clock=clock, sources=lambda _: from_source(corrections(0, 500))) as operator:
         operator.start("ann", Start(source={"source": "these"}))
         production = Production(operator, clock, operator.flag)
         production.traffic()
@@ -164,7 +169,7 @@ def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Pat
         assert (judged["outcome"], judged["numbers"]["recomputed"]) == ("Successful", 20)
         with production.store.write() as connection:
             connection.exec_driver_sql("UPDATE decisions SET adaptive_n = adaptive_n + 1")
-    with Operator(place, clock=clock, corrections=lambda _: corrections(0, 500)) as operator:
+    with Operator(place, clock=clock, sources=lambda _: from_source(corrections(0, 500))) as operator:
         clock.now += CYCLE
         report = operator.cycle()
         assert report.phase is Phase.ROLLED_BACK
@@ -178,6 +183,70 @@ def test_without_anything_to_recompute_from_the_stage_does_not_end(tmp_path: Pat
             production.cycle()
         assert production.state.current.name == "staging"
         assert production.judged("determinism")["outcome"] == "Error"
+
+
+SERVICE = """
+import random
+from suffice import Case
+
+def build(*, key, target, region, features):
+    return Case(key, target, lambda rng, n: rng.random(n) < features["quality"], region, features=features)
+
+def by_chance(*, key, target, region, features):
+    return Case(key, target, lambda rng, n: [random.random() < 0.8 for _ in range(n)], region, features=features)
+"""
+
+
+@contextmanager
+def with_builder(folder: Path, function: str) -> Iterator[Production]:
+    """A service whose cases only a function of its own can build, in its first stage, with some traffic."""
+    (folder / "valves.py").write_text(SERVICE, encoding="utf-8")
+    config = content()
+    config["verifier"]["cases"] = f"valves:{function}"
+    builder = Builder("valves:build", folder)
+    with producing(folder, config, begin=Start()) as production:
+        with production.process(situation_in(production.store)) as verifier:
+            for i in range(30):
+                verifier.verify(builder.case(f"v{i}", f"t{i}", "eu", {"quality": 0.6 + i % 5 / 10}))
+        yield production
+
+
+def test_decisions_about_cases_that_a_service_builds_are_recomputed_by_its_function(tmp_path: Path) -> None:
+    with with_builder(tmp_path, "build") as production:
+        production.cycle()
+        judged = production.judged("determinism")
+        assert (judged["outcome"], judged["numbers"]["recomputed"]) == ("Successful", 20)
+
+
+def test_a_builder_whose_draws_differ_is_rolled_back(tmp_path: Path) -> None:
+    with with_builder(tmp_path, "by_chance") as production:
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        assert re.search(r"determinism: \d+ of 20 decisions recomputed in a fresh process differ", production.state.why)
+
+
+def test_a_builder_that_cannot_build_is_an_error_with_its_sentence(tmp_path: Path) -> None:
+    with with_builder(tmp_path, "build") as production:
+        (tmp_path / "valves.py").write_text(
+            "def build(*, key, target, region, features): raise KeyError(key)\n", "utf-8"
+        )
+        assert production.cycle().current.name == "staging"
+        judged = production.judged("determinism")
+        assert (judged["outcome"], judged["value"]) == ("Error", None)
+        assert re.fullmatch(
+            r"recorded decisions cannot be recomputed: verifier\.cases valves:build: raised for case 'v\d+': "
+            r"KeyError: 'v\d+' \(valves\.py, line 1\) \(limit 0\)",
+            judged["sentence"],
+        )
+
+
+def test_a_rollout_whose_builder_cannot_be_imported_does_not_start(tmp_path: Path) -> None:
+    config = content()
+    config["verifier"]["cases"] = "nowhere:build"
+    with Operator(place_in(tmp_path, config), clock=Clock()) as operator:
+        with pytest.raises(DataError, match=r"verifier\.cases is 'nowhere:build': ModuleNotFoundError"):
+            operator.start("ann", Start())
+        assert operator.newest is None
+        operator.start("ann", WAIVED)
 
 
 def roll_back(production: Production) -> None:
@@ -876,7 +945,7 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
         for i in range(400)
     ]
     place, clock = place_in(tmp_path, config), Clock()
-    with Operator(place, clock=clock, corrections=lambda _: close) as operator:
+    with Operator(place, clock=clock, sources=lambda _: from_source(close)) as operator:
         operator.start("ann", Start(source={"source": "these"}))
         ledger = Ledger(operator.store)
         with Production(operator, clock, operator.flag).process() as verifier:

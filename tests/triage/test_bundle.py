@@ -16,6 +16,8 @@ from suffice.errors import DataError
 from suffice.flag.file import publish
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.world import Place
+from suffice.sources.correction import Correction, Estimate
+from suffice.sources.recipe import of_correction
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
@@ -64,7 +66,8 @@ def decision(i: int) -> DecisionRow:
 
 
 def rebuilt(rows: list[DecisionRow]) -> Cases:
-    return [(row, {"record": [0.0, 1.0, 1.0], "measurement": [1.2, 1.0, 1.0]}) for row in rows]
+    about = Correction("k", "t", Estimate(0.0, 1.0, 1.0), Estimate(1.2, 1.0, 1.0))
+    return [(row, of_correction(about)) for row in rows]
 
 
 def view(**known: Any) -> LastView:
@@ -112,7 +115,7 @@ def test_what_went_with_a_deleted_rollout_has_no_file(store: Store, tmp_path: Pa
     text = (bundle / "TRIAGE.md").read_text(encoding="utf-8")
     assert "- none: a person asked for it\n" in text
     assert "# no disagreeing decision can be rebuilt\n" in text
-    with pytest.raises(DataError, match="no disagreeing decision that can be decided again; that needs a rollout that"):
+    with pytest.raises(DataError, match="no disagreeing decision that can be decided again; that needs the service's"):
         reproduce(bundle, None)
 
 

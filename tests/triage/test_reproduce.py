@@ -11,6 +11,7 @@ import pytest
 
 import suffice
 from suffice.errors import DataError
+from suffice.sources.built import Builder
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
 from suffice.stopping.request import Margin
@@ -46,11 +47,17 @@ DIFFERING = next(
 )
 
 
-def bundle(folder: Path, fault: str | None = None, plans: tuple[Plan, ...] = (MARGIN,), used: Plan = MARGIN) -> Path:
+def bundle(
+    folder: Path,
+    fault: str | None = None,
+    plans: tuple[Plan, ...] = (MARGIN,),
+    used: Plan = MARGIN,
+    recipe: Mapping[str, Any] | None = None,
+) -> Path:
     case = correction(DIFFERING)
+    recipe = recipe or {"record": asdict(case.record), "measurement": asdict(case.measurement)}
     asked: Mapping[str, Any] = {
-        "key": case.key, "target": case.target, "record": asdict(case.record),
-        "measurement": asdict(case.measurement), "seed": SEED, "plan_id": used.id, "fault": fault,
+        "key": case.key, "target": case.target, **recipe, "seed": SEED, "plan_id": used.id, "fault": fault,
     }  # fmt: skip
     files = {f"plans/{plan.id}.json": json.dumps(plan.to_dict()) for plan in plans}
     return freeze(
@@ -67,6 +74,44 @@ def test_both_paths_are_seen_look_by_look_with_the_plan_that_decided(tmp_path: P
     assert [look["n"] for look in seen["looks"]] == [*(n for n in MARGIN.looks if n <= hasty.n), N]
     assert [look["baseline"] for look in seen["looks"]] == [sum(draws[: look["n"]]) for look in seen["looks"]]
     assert seen["looks"][-1]["adaptive"] is None
+
+
+def test_a_case_that_only_the_service_builds_is_built_by_its_function(tmp_path: Path) -> None:
+    """Which function that is, its own configuration says, and never the bundle."""
+    (tmp_path / "taps.py").write_text(
+        "from suffice import Case, Normal, Pair\n"
+        "def build(*, key, target, region, features):\n"
+        "    assert (key, target, region) == ('as-it-was', 'tap', 'eu')\n"
+        "    return Case(key, target, Pair(Normal(0.0, 1.0), Normal(features['shift'], 1.0)), region)\n",
+        encoding="utf-8",
+    )
+    given = {"key": "as-it-was", "target": "tap", "region": "eu", "features": {"shift": 1.19}}
+    there = bundle(tmp_path, recipe={"given": given})
+    seen = reproduce(there, builder=Builder("taps:build", tmp_path))
+    assert seen == reproduce(bundle(tmp_path / "of-a-correction"))
+    with pytest.raises(DataError, match=r"^only the service can build its cases: verifier\.cases is null"):
+        reproduce(there)
+
+
+def test_recorded_draws_of_a_bundle_are_decided_as_they_were_drawn(tmp_path: Path) -> None:
+    seen = reproduce(bundle(tmp_path, recipe={"draws": observed(DIFFERING)}))
+    assert seen == reproduce(bundle(tmp_path / "of-a-correction"))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"given": {"key": "k", "target": "t", "region": 3, "features": {}}},
+        {"given": {"key": "k", "target": "t", "features": {}}},
+        {"draws": ["1", "0"]},
+        {"draws": [True]},
+        {"draws": [[1.0, 2.0], 3.0]},
+        {"draws": None},
+    ],
+)
+def test_what_is_no_recipe_is_refused_with_its_line(tmp_path: Path, recipe: Mapping[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"disagreements\.jsonl, line 1: lacks or garbles"):
+        reproduce(bundle(tmp_path, recipe=recipe))
 
 
 def test_a_fault_is_put_in_again(tmp_path: Path) -> None:
@@ -89,5 +134,7 @@ def test_a_decision_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_bundle_without_decisions_says_what_would_have_helped(tmp_path: Path) -> None:
     files = {"plan.json": json.dumps(SOUND.to_dict()), "disagreements.jsonl": ""}
-    with pytest.raises(DataError, match=r"started with --source, or decisions of suffice resolve$"):
+    with pytest.raises(
+        DataError, match=r"verifier.cases\), a rollout that was started with --source, or decisions of suffice"
+    ):
         reproduce(freeze(tmp_path / "bundle", files))

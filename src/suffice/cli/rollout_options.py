@@ -14,10 +14,10 @@ from suffice.errors import MissingDataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from suffice.evidence.rebuild import Rebuild
     from suffice.rollout.notify import Sink
     from suffice.rollout.operator import Operator
     from suffice.rollout.world import Place
-    from suffice.sources.correction import Correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ServiceOptions(options.StoreOptions):
 
         return Operator(
             self.place,
-            corrections=_corrections,
+            sources=_rebuild,
             create=create and not dry_run,
             upgrade=not dry_run,
             patience=patience,
@@ -114,6 +114,8 @@ class RunnerOptions:
         return [*webhook, *([TriageCommand.of(self.triage_command)] if self.triage_command else [])]
 
 
-def _corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":
+def _rebuild(stored: "Mapping[str, Any]") -> "Rebuild":
+    from suffice.evidence.rebuild import from_source
+
     records, measurements = (Path(stored[name]) if stored[name] else None for name in ("records", "measurements"))
-    return corrections_of(stored["source"], records, measurements)[1]
+    return from_source(corrections_of(stored["source"], records, measurements)[1])

@@ -125,18 +125,22 @@ def reproduce(
     item: ItemOrBundle,
     *,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="The decision [default: the bundle's first].")] = None,
+    config: options.ConfigFile = None,
     where: options.StoreOptions,
 ) -> Answer:
     """Decide a disagreeing decision of a bundle again from its seed, and print both paths look by look.
 
+    Cases that only the service can build are built by the function that verifier.cases names in the configuration.
     Exits 0 when the difference is seen again, 2 when it is not.
 
     Example: suffice triage reproduce verifier-000001
     """
     from suffice.rehearsal.faults import feed_of
+    from suffice.sources.built import Builder
     from suffice.triage.reproduce import reproduce as reproduced
 
-    seen = reproduced(_bundle(item, where), key, feed_of=feed_of)
+    builder = Builder.of(options.read_config(config, required=False).verifier.cases, config or options.CONFIG)
+    seen = reproduced(_bundle(item, where), key, builder=builder, feed_of=feed_of)
     rows = [(str(look["n"]), _number(look["baseline"]), _number(look["adaptive"])) for look in seen["looks"]]
     title = (
         f"{seen['key']}: fixed {seen['baseline']} after {seen['baseline_n']}, "

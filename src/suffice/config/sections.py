@@ -19,6 +19,7 @@ from suffice.config.types import (
     Distance,
     Duration,
     Factor,
+    Function,
     Level,
     Limit,
     Margin,
@@ -100,13 +101,15 @@ class AdaptiveSamplingConfig(Section):
 
 class VerifierConfig(Section):
     """The decision rule and how it is sampled. No `rule` means `paired_mean`: switching to adaptive must never switch
-    the baseline, and that is the rule of deployments whose file is older than the key."""
+    the baseline, and that is the rule of deployments whose file is older than the key. `cases` names the function that
+    builds the service's cases again (see `sources.built`)."""
 
     rule: Rule = "paired_mean"
     n_samples: Count = 256
     confidence_threshold: Share = 0.8
     p_threshold: Level = 0.05
     min_effect_size: Distance = 1e-6
+    cases: Function = None
     adaptive_sampling: AdaptiveSamplingConfig = AdaptiveSamplingConfig()
 
     @model_validator(mode="before")

@@ -108,6 +108,11 @@ _MAX_DISAGREEMENT = 'a number from 0 to below 1, or {"accept": number, "reject":
 Switch = Annotated[bool, Allowed("true or false")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
 OptionalText = Annotated[str | None, Field(min_length=1), Allowed("a text that is not empty, or null")]
+Function = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"),
+    Allowed('"module:function", or null'),
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of different names")]
 RunbookChecks = Annotated[
     tuple[RunbookCheckName, ...],

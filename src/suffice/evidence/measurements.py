@@ -39,7 +39,7 @@ class Evidence:
     `adaptive_targets` and `fixed_targets` are the targets (as the flag knows them) of the stage's regions that each arm
     has decided about.
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise, the first
-    of them that with the key `first_differing`. `age` is
+    of them that with the key `first_differing`; `not_recomputed` says why the newest could not be. `age` is
     how long ago production showed that it lives, and `silence` how long there was no decision (since the stage began,
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
 
@@ -69,6 +69,7 @@ class Evidence:
     recomputed: Measured = None
     differing: Measured = None
     first_differing: str | None = None
+    not_recomputed: str | None = None
     age: Measured = None
     silence: Measured = None
     plans: Mapping[str, int] | None = None

@@ -1,23 +1,26 @@
 """What production can be asked about a stage: the ledger, recomputed decisions, and whether they are about this
 rollout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from suffice.config import Stage
 from suffice.errors import SufficeError
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.reader import EvidenceReader
-from suffice.evidence.rebuild import Rebuild
-from suffice.evidence.recompute import differing
+from suffice.evidence.rebuild import Pair, Rebuild
+from suffice.evidence.recompute import Recomputed as Recomputed
+from suffice.evidence.recompute import recompute
 from suffice.evidence.tally import Counted, ScopeOf
 from suffice.resolution.storm import StormPolicy
-from suffice.sources.correction import Estimate
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.ledger import Ledger
 from suffice.store.signs import last_sign
+
+Recompute: TypeAlias = Callable[[Sequence[Pair], Plan], Recomputed]
 
 RECOMPUTED = 20
 """Decisions of a stage that a fresh process decides again, the newest that the adaptive path took part in."""
@@ -29,15 +32,6 @@ class Measured:
 
     evidence: Evidence
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recomputed:
-    """How many decisions were decided again, how many came out otherwise, and the key of the first of them."""
-
-    decisions: int = 0
-    differing: int = 0
-    first: str | None = None
 
 
 class Measurement:
@@ -54,9 +48,10 @@ class Measurement:
         plan_of: Callable[[str], Plan],
         rebuild: Rebuild,
         scope: ScopeOf | None = None,
+        recompute: Recompute = recompute,
     ) -> None:
         self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
-        self._plan_of, self._rebuild = plan_of, rebuild
+        self._plan_of, self._rebuild, self._recompute = plan_of, rebuild, recompute
         self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
         self.recomputed: dict[tuple[str, bool], Recomputed] = {}
 
@@ -87,35 +82,34 @@ class Measurement:
         # A moment in the future was before the clock went back; how long ago that is nobody knows.
         return min((abs(now - moment) for moment in seen if moment is not None), default=max(now - began, 0.0))
 
-    def pairs(self, rows: list[DecisionRow]) -> list[tuple[DecisionRow, dict[str, list[float]]]]:
-        """Those of the rows that can be rebuilt, each with record and measurement as plain JSON values."""
-        return [
-            (row, {"record": _plain(correction.record), "measurement": _plain(correction.measurement)})
-            for row, correction in self._rebuild(rows)
-        ]
+    def pairs(self, rows: list[DecisionRow]) -> list[Pair]:
+        """Those of the rows that can be rebuilt."""
+        return self._rebuild(rows)
 
     def _with_recomputed(self, stage: Stage, evidence: Evidence) -> Measured:
         # Again once there are enough adaptive decisions: a young stage has hardly any.
         enough = (evidence.stopped or 0) >= RECOMPUTED
-        notes: tuple[str, ...] = ()
+        why_not: str | None = None
         if evidence.stopped and (stage.name, enough) not in self.recomputed:
             try:
-                self.recomputed[stage.name, enough] = self._recompute(stage.name)
+                self.recomputed[stage.name, enough] = self._recomputed(stage.name)
             except SufficeError as error:
-                notes = (f"determinism: {error}",)
+                why_not = _one_line(error)
         known = self.recomputed.get((stage.name, enough), Recomputed())
-        seen = replace(evidence, recomputed=known.decisions, differing=known.differing, first_differing=known.first)
-        return Measured(seen, notes)
+        return Measured(
+            replace(
+                evidence,
+                recomputed=known.decisions,
+                differing=known.differing,
+                first_differing=known.first,
+                not_recomputed=why_not,
+            )
+        )
 
-    def _recompute(self, stage: str) -> Recomputed:
+    def _recomputed(self, stage: str) -> Recomputed:
         rows = self._ledger.latest(self._rollout, stage, 10 * RECOMPUTED, adaptive_path=True)
         pairs = self._rebuild(rows)[:RECOMPUTED]
-        keys = differing(pairs, self._plan_of(stage)) if pairs else []
-        return Recomputed(len(pairs), len(keys), keys[0] if keys else None)
-
-
-def _plain(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.u_plus, estimate.u_minus]
+        return self._recompute(pairs, self._plan_of(stage)) if pairs else Recomputed()
 
 
 def _one_line(error: Exception) -> str:

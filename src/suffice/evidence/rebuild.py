@@ -7,20 +7,33 @@ from sqlalchemy import select
 
 from suffice.errors import DataError, StoreError
 from suffice.sources.correction import Correction, Estimate
+from suffice.sources.recipe import Recipe, of_built, of_correction
 from suffice.store.chain import understood
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.schema import provenance
 
-Pair: TypeAlias = tuple[DecisionRow, Correction]
+Pair: TypeAlias = tuple[DecisionRow, Recipe]
 Rebuild: TypeAlias = Callable[[Sequence[DecisionRow]], list[Pair]]
-"""The decisions that can be rebuilt, each with the correction that its case was made from."""
+"""The decisions that can be rebuilt, each with what its case can be made of again."""
 
 
 def from_source(corrections: Iterable[Correction]) -> Rebuild:
     """Rebuild decisions whose keys are those of these corrections."""
     by_key = {correction.key: correction for correction in corrections}
-    return lambda rows: [(row, by_key[row.key]) for row in rows if row.key in by_key]
+    return lambda rows: [(row, of_correction(by_key[row.key])) for row in rows if row.key in by_key]
+
+
+def from_builder(rows: Sequence[DecisionRow]) -> list[Pair]:
+    """Rebuild any decision, by the service's own builder."""
+    return [(row, of_built(row.key, row.target, row.region, features_of(row))) for row in rows]
+
+
+def features_of(row: DecisionRow) -> dict[str, Any]:
+    """The features that a case had. Raises StoreError when they cannot be understood."""
+    if row.features is None:
+        return {}
+    return dict(understood(row.features, f"the features of {row.key}"))
 
 
 def from_provenance(store: Store) -> Rebuild:

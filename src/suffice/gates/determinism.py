@@ -10,7 +10,8 @@ GATE = "determinism"
 def judge(evidence: Evidence, at_least: int = 1) -> GateResult:
     """Successful when `at_least` decisions were recomputed and none differs; Failed when any does.
 
-    Inconclusive while the stage has not had that many decisions to recompute, an Error when it has and they were not.
+    Inconclusive while the stage has not had that many decisions to recompute, an Error when it has and they were not,
+    or when they could not be.
     No statistics: a decision is a function of seed, key and plan, so a single difference is a defect.
     """
     try:
@@ -18,6 +19,8 @@ def judge(evidence: Evidence, at_least: int = 1) -> GateResult:
         demand(differing <= recomputed, f"{differing:,} of {recomputed:,} recomputed decisions differ")
     except MissingDataError as error:
         return unknown(GATE, error, 0.0, "0")
+    if evidence.not_recomputed is not None:
+        return GateResult(GATE, Outcome.ERROR, f"{evidence.not_recomputed} (limit 0)", None, 0.0)
     outcome = Outcome.FAILED if differing else _when_equal(recomputed, decisions, max(at_least, 1))
     if not (decisions or recomputed):
         sentence = "no decision to recompute yet, 0 differ (limit 0)"

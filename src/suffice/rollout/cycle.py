@@ -3,14 +3,15 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from suffice.errors import MissingDataError, RolloutError, StoreError, SufficeError
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
-from suffice.evidence.rebuild import Pair, from_provenance, from_source
+from suffice.evidence.rebuild import Pair, from_builder, from_provenance
+from suffice.evidence.recompute import recompute
 from suffice.flag.file import wrong_with_file
 from suffice.gates import buckets, clocks
 from suffice.gates.configuration import unreadable
@@ -29,6 +30,7 @@ from suffice.rollout.subject import Subject, changes, stored_config
 from suffice.rollout.world import RUNNER, World
 from suffice.serving.situation import Salts
 from suffice.serving.spool import FOLDER, take_up
+from suffice.sources.built import Builder
 from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
 from suffice.store.decision_row import DecisionRow
@@ -40,6 +42,9 @@ from suffice.triage.bundle import LastView, Rollback
 
 _LOOKED_AT = 200
 """Of the newest adaptive decisions of a stage, how many are checked against their buckets in a cycle."""
+
+_PATIENCE = 60.0
+"""Seconds that recomputing may take where cycles are shorter: a service's own code may take long to load."""
 
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
@@ -60,6 +65,7 @@ class Monitor:
         self._config = stored_config(about, f"rollout {rollout}")
         policy = StormPolicy.of(self._config)
         plan = Plan.from_dict(about["table"])
+        self._builder = world.rehearsed.builder or Builder.of(self._config.verifier.cases, world.place.config)
         self._checks = world.rehearsed.checks or commands(world, self._outputs, about, self._config.rollout.checks)
 
         def plan_of(stage: str) -> Plan:
@@ -67,7 +73,14 @@ class Monitor:
             return faulty.plan if faulty else plan
 
         self.measurement = Measurement(
-            world.store, rollout, world.place.service, policy, plan_of, self._rebuild, world.rehearsed.scope
+            world.store,
+            rollout,
+            world.place.service,
+            policy,
+            plan_of,
+            self._rebuild,
+            world.rehearsed.scope,
+            partial(recompute, builder=self._builder, seconds=max(self._config.rollout.cycle_seconds, _PATIENCE)),
         )
         self._journal = world.journal(rollout)
         self._gates = Gates(world, rollout, about, self._config.rollout, self._checks)
@@ -290,11 +303,19 @@ class Monitor:
         settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
-        written, source = from_provenance(self.world.store)(rows), self.about["source"]
-        if source is None or self.world.corrections is None:
-            return written
-        known = {row.key for row, _ in written}
-        return [*written, *from_source(self.world.corrections(source))([row for row in rows if row.key not in known])]
+        """From what was written about a decision, else from the rollout's source, else by the service's builder."""
+        source, left = self.about["source"], rows
+        pairs: list[Pair] = []
+        ways = [
+            from_provenance(self.world.store),
+            *([self.world.sources(source)] if source is not None and self.world.sources else []),
+            *([from_builder] if self._builder else []),
+        ]
+        for way in ways:
+            pairs += way(left)
+            known = {row.key for row, _ in pairs}
+            left = [row for row in left if row.key not in known]
+        return pairs
 
 
 def _numbers(state: State, after: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:

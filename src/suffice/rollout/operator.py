@@ -28,8 +28,9 @@ from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_i
 from suffice.rollout.settle import is_settled
 from suffice.rollout.subject import Subject
 from suffice.rollout.wish import forget_wish, wish
-from suffice.rollout.world import Corrections, Place, Rehearsed, World
+from suffice.rollout.world import Place, Rehearsed, Sources, World
 from suffice.serving.situation import Salts
+from suffice.sources.built import Builder
 from suffice.store.address import note_store
 from suffice.store.clock import clock_of
 from suffice.store.database import Store, open_store
@@ -80,7 +81,7 @@ class Operator:
         place: Place,
         *,
         clock: Callable[[], float] | None = None,
-        corrections: Corrections | None = None,
+        sources: Sources | None = None,
         create: bool = True,
         upgrade: bool = True,
         store: Store | None = None,
@@ -91,9 +92,7 @@ class Operator:
         self.store = store or open_store(place.store, create=create, upgrade=upgrade)
         self.clock = clock or clock_of(self.store)
         host_clock = time.time if clock is None else None
-        self.world = World(
-            place, self.store, self.clock, lambda: self.flag, corrections, rehearsed, patience, host_clock
-        )
+        self.world = World(place, self.store, self.clock, lambda: self.flag, sources, rehearsed, patience, host_clock)
         self._monitor: Monitor | None = None
 
     def close(self) -> None:
@@ -362,9 +361,12 @@ def start(place: Place, opened: Callable[[], Operator], who: str, begin: Start, 
 def check_start(place: Place, begin: Start) -> Subject:
     """Check all that a start needs and no store tells, and return what the rollout would be about.
 
-    Raises RolloutError, ConfigError, PlanError.
+    Raises RolloutError, ConfigError, PlanError; DataError when what builds the service's cases cannot be imported.
     """
     subject = Subject.read(place.config)
+    builder = Builder.of(subject.config.verifier.cases, place.config)
+    if builder and determinism.GATE not in begin.waived:
+        builder.check()
     config, last = subject.config, subject.config.rollout.stages[-1]
     unknown = [name for name in begin.waived if name not in WAIVABLE]
     if unknown:

@@ -2,16 +2,17 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from suffice.evidence.rebuild import Rebuild
 from suffice.evidence.tally import ScopeOf
 from suffice.flag.client import FlagClient
 from suffice.rollout.command_checks import Checks
 from suffice.serving.situation import SERVICE, check_service
-from suffice.sources.correction import Correction
+from suffice.sources.built import Builder
 from suffice.store.actions import Action
 from suffice.store.address import STORE_URL, shown_url, store_of
 from suffice.store.database import Store
@@ -24,12 +25,13 @@ RUNNER = "runner"
 _TAKES = {
     "rollout": ("--queue", "--store", "--service", "--config"),
     "triage": ("--queue", "--store"),
+    "triage reproduce": ("--queue", "--store", "--config"),
     "promote": ("--config",),
 }
-"""The options by which each group of commands is told where a service is."""
+"""The options by which each group of commands, or one of them, is told where a service is."""
 
-Corrections: TypeAlias = Callable[[Mapping[str, Any]], Iterable[Correction]]
-"""The corrections of a source, as a rollout has it stored."""
+Sources: TypeAlias = Callable[[Mapping[str, Any]], Rebuild]
+"""How decisions are rebuilt from a source, as a rollout has it stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class Place:
             "--service": "" if self.service == usual.service else self.service,
             "--config": "" if self.config == usual.config else str(self.config),
         }
-        given = [f"{name} {shlex.quote(named[name])}" for name in _TAKES[words.split()[0]] if named[name]]
+        group, *rest = words.split()
+        takes = _TAKES.get(" ".join((group, *rest[:1])), _TAKES[group])
+        given = [f"{name} {shlex.quote(named[name])}" for name in takes if named[name]]
         return " ".join(["suffice", words, *given])
 
     def bundle(self, rollout: str) -> Path:
@@ -84,13 +88,15 @@ class Rehearsed:
 
     The storm policy is replayed by `scope` of a row (None: its target). `checks` are judged in place of the commands
     that the rollout was started with. `faulty` says of a stage whether its adaptive path is made faulty. `after_word`
-    is called when a word was committed: agents that have no threads read it then.
+    is called when a word was committed: agents that have no threads read it then. `builder` is that of the service,
+    whose configuration is not the rehearsal's.
     """
 
     scope: ScopeOf | None = None
     checks: Checks | None = None
     faulty: Callable[[str], Faulty | None] = lambda _: None
     after_word: Callable[[], object] = lambda: None
+    builder: Builder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class World:
     store: Store
     clock: Callable[[], float]
     flag: Callable[[], FlagClient]
-    corrections: Corrections | None = None
+    sources: Sources | None = None
     rehearsed: Rehearsed = Rehearsed()
     patience: Callable[[], bool] = lambda: True
     host_clock: Callable[[], float] | None = None

@@ -18,6 +18,7 @@ from suffice.errors import OutputError
 from suffice.files import read_whole, write_atomically
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
+from suffice.sources.recipe import Recipe
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow, plain_row
@@ -34,8 +35,8 @@ ROWS = 10_000
 
 _TEMPLATE = Path(__file__).with_name("templates") / "TRIAGE.md"
 
-Cases: TypeAlias = Sequence[tuple[DecisionRow, Mapping[str, Sequence[float]]]]
-"""Decisions with `record` and `measurement`, each value, u_plus and u_minus: enough to decide them again."""
+Cases: TypeAlias = Sequence[tuple[DecisionRow, Recipe]]
+"""Decisions, each with what its case can be made of again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def plan_file(plan_id: str) -> str:
 def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[str, str]:
     view, ledger, rollout, stage = rollback.view(), Ledger(store), rollback.rollout, rollback.stage
     differing = ledger.disagreements(rollout, stage)
-    cases = [_plain_case(row, estimates, view.faulty) for row, estimates in rollback.cases(differing)]
+    cases = [_plain_case(row, recipe, view.faulty) for row, recipe in rollback.cases(differing)]
     rows = [*differing, *(row for row in ledger.latest(rollout, stage, ROWS) if row.agrees is not False)]
     with store.read() as connection:
         receipt, events = receipt_of(connection, rollout), journal_of(connection, rollout)
@@ -148,13 +149,13 @@ def _environment() -> dict[str, str]:
     return {"python": platform.python_version(), "system": platform.system(), **packages}
 
 
-def _plain_case(row: DecisionRow, estimates: Mapping[str, Sequence[float]], faulty: Faulty | None) -> dict[str, Any]:
+def _plain_case(row: DecisionRow, recipe: Recipe, faulty: Faulty | None) -> dict[str, Any]:
     """A disagreeing decision with all that is needed to decide it again, by the plan that really ran."""
-    names, plain = ("value", "u_plus", "u_minus"), plain_row(row)
+    plain = plain_row(row)
     return {
         "key": row.key,
         "target": row.target,
-        **{part: dict(zip(names, values, strict=True)) for part, values in estimates.items()},
+        **recipe,
         "seed": row.seed,
         "baseline": plain["baseline_decision"],
         "adaptive": plain["adaptive_decision"],

@@ -12,7 +12,8 @@ from suffice import strict_json
 from suffice.errors import DataError, shown
 from suffice.files import read_whole
 from suffice.serving.served import Feed
-from suffice.sources.correction import Correction, Estimate
+from suffice.sources.built import Builder
+from suffice.sources.recipe import Recipe, case_of, recipe_in
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
 from suffice.triage.bundle import plan_file
@@ -23,18 +24,24 @@ _ID = re.compile("[0-9a-f]{64}")
 
 
 def reproduce(
-    bundle: Path, key: str | None = None, *, feed_of: Callable[[str], Feed | None] = lambda _: None
+    bundle: Path,
+    key: str | None = None,
+    *,
+    builder: Builder | None = None,
+    feed_of: Callable[[str], Feed | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Both paths of a decision, look by look, as plain JSON values; `key` None takes the first that disagreed.
 
+    `builder` is the service's own, where only that can build its cases; which code runs is never up to the bundle.
     `feed_of` a fault's name is what a rehearsal with that fault made of the draws. Raises DataError when the bundle was
-    changed, has no such decision, or not the plan that made it.
+    changed, has no such decision, or not the plan that made it, or when its case cannot be built.
     """
     check(bundle)
     asked = _asked(bundle, key)
     plan = _plan(bundle, asked.plan_id)
     feed = feed_of(asked.fault) if asked.fault else None
-    observed = observations(asked.correction.case(), plan.rule, plan.n, asked.seed)
+    case = case_of(asked.recipe, asked.key, asked.target, builder)
+    observed = observations(case, plan.rule, plan.n, asked.seed)
     baseline, adaptive = Run(plan.rule, plan.n, ()), plan.start()
     fed: list[float] = []
     while adaptive.open:
@@ -51,7 +58,7 @@ def reproduce(
         for n in (*(look for look in plan.looks if look <= adaptive.n), plan.n)
     ]
     return {
-        "key": asked.correction.key,
+        "key": asked.key,
         "seed": asked.seed,
         "fault": asked.fault,
         "baseline": baseline.verdict.decision.value,
@@ -74,7 +81,9 @@ def _statistic(plan: Plan, observed: list[float]) -> float | None:
 class _Asked:
     """A disagreeing decision, with all that is needed to decide it again."""
 
-    correction: Correction
+    key: str
+    target: str
+    recipe: Recipe
     seed: int
     plan_id: str
     fault: str | None
@@ -91,14 +100,14 @@ def _asked(bundle: Path, key: str | None) -> _Asked:
             asked = _read(strict_json.loads(text))
         except (AttributeError, DataError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"{path}, line {line}: lacks or garbles {' '.join(str(error).split())[:200]}") from error
-        if key is None or asked.correction.key == key:
+        if key is None or asked.key == key:
             return asked
     if not lines and _none_differs(bundle):
         raise DataError(f"{bundle}: no audited decision of the stage differs from the baseline")
     if key is None:
         raise DataError(
-            f"{bundle}: has no disagreeing decision that can be decided again; that needs a rollout that was started "
-            "with --source, or decisions of suffice resolve"
+            f"{bundle}: has no disagreeing decision that can be decided again; that needs the service's own function "
+            "(verifier.cases), a rollout that was started with --source, or decisions of suffice resolve"
         )
     raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
 
@@ -119,9 +128,7 @@ def _read(plain: Mapping[str, Any]) -> _Asked:
             raise TypeError(f"{name} is {shown(plain[name])}")
     if not _ID.fullmatch(plain["plan_id"]):
         raise ValueError(f"plan_id is {shown(plain['plan_id'])}")
-    record, measurement = Estimate(**plain["record"]), Estimate(**plain["measurement"])
-    correction = Correction(plain["key"], plain["target"], record, measurement)
-    return _Asked(correction, plain["seed"], plain["plan_id"], plain["fault"])
+    return _Asked(**{name: plain[name] for name in kinds}, recipe=recipe_in(plain))
 
 
 def _plan(bundle: Path, plan_id: str) -> Plan:
