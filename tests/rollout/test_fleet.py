@@ -35,6 +35,7 @@ from suffice.rollout.wish import leave_wish
 from suffice.rollout.word import length_of
 from suffice.serving.agent import Agent
 from suffice.serving.fence import LEASE_SECONDS, may_be_adaptive
+from suffice.serving.lent_word import Lender, LentWord
 from suffice.store.decision_row import WhyFixed
 from suffice.store.incarnation import Standing
 from suffice.store.ledger import Ledger
@@ -170,6 +171,38 @@ def test_a_process_that_does_not_answer_is_waited_for_until_its_lease_has_run_ou
     event_of = next(event for event in production.operator.history() if event.action == "receipt")
     assert event_of.why.startswith("observed by 2 of 2 processes: 0 acknowledged, 2 fenced at ")
     assert driver.state.phase is Phase.ROLLED_BACK
+
+
+@pytest.mark.parametrize("asked_again", [False, True], ids=["asked once", "asked again after the rollback"])
+def test_a_word_that_was_lent_is_waited_for_until_its_lease_has_run_out(fleet: Fleet, asked_again: bool) -> None:
+    """Who is lent a word may act on it for as long as it says, and nobody hears of it; nor does another who asks on the
+    same host, and learns of the rollback, speak for the first."""
+    production, place = fleet.production, fleet.production.place
+    for agent in fleet.agents:
+        agent.close()
+    fleet.agents.clear()
+
+    def ask() -> LentWord:
+        with closing(
+            Lender(place.store, SERVICE, place.queue, enabled=True, now=production.clock, boot=lambda: fleet.boot.now)
+        ) as lender:
+            return lender.ask()
+
+    word = ask()
+    assert word.adaptive and word.asked_boot_s is not None
+    ends = word.asked_boot_s + word.remaining_s
+    driver = fleet.use_boot_clock()
+    if asked_again:
+        ticking = driver._boot
+
+        def others_ask() -> float:
+            assert not ask().adaptive or production.state.phase is not Phase.ROLLING_BACK
+            return ticking()
+
+        driver._boot = others_ask
+    assert production.operator.tell("rollback", "ann", "enough").phase is Phase.ROLLED_BACK
+    assert fleet.boot.now >= ends
+    assert receipt(fleet) == (3, 0, 1, 2, 0)
 
 
 DAMAGES = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from suffice.answer import Answer
-from suffice.cli import options, rollout_prune, rollout_roles
+from suffice.cli import options, rollout_prune, rollout_roles, rollout_word
 from suffice.cli.command import Grouped, add, print_answer
 from suffice.cli.rollout_options import ActOptions, NoWait, RunnerOptions, ServiceOptions
 from suffice.cli.sources import SourceOptions
@@ -331,6 +331,7 @@ COMMANDS: dict[str, tuple[Callable[..., Answer | ExitCode], ...]] = {
     "See": (status, explain, history, fleet),
     "Run": (start, cycle, run),
     "Decide": (pause, resume, approve, advance, release, rollback),
+    "Services in other languages": (rollout_word.word,),
     "Keep the store": (rollout_prune.prune, rollout_roles.roles),
 }
 for _heading, _commands in COMMANDS.items():

@@ -61,8 +61,9 @@ class Agent:
 
     `folder` holds the host's files (flag, note), None where there is none. `duties` are what else the writer does, each
     by its name, with the store that it is given; `waiting` tells how many rows wait for it. `now` stands in for the
-    clock that SQLite has not. The threads raise nothing; `obstacle` is the sentence of what is wrong now, "" when
-    nothing is.
+    clock that SQLite has not. An agent that `lends` reads for others, who may act on a word after it was replaced: so
+    its row acknowledges none, and never signs off. The threads raise nothing; `obstacle` is the sentence of what is
+    wrong now, "" when nothing is.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Agent:
         now: Callable[[], float] = time.time,
         boot: Callable[[], float] | None = None,
         nonce: str | None = None,
+        lends: bool = False,
     ) -> None:
         self.where, self.service, self.nonce = where, service, nonce or secrets.token_hex(8)
         self.store = agents_store(where)
@@ -86,7 +88,7 @@ class Agent:
         self.read: Read | None = None
         self.lowering: Lowering | None = None
         self.forked = False
-        self._plan_id, self._enabled, self._version = plan_id, enabled, version
+        self._plan_id, self._enabled, self._version, self._lends = plan_id, enabled, version, lends
         self._duties, self._waiting, self._now = duties or {}, waiting, now
         self._folder, self._files = folder, LoweringFiles(folder) if folder else None
         self._note, self._noted = Note(), 0
@@ -199,13 +201,13 @@ class Agent:
         return not any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Stop, and sign off where the store answers. Allowed twice.
+        """Stop, and sign off where the store answers and nothing was lent. Allowed twice.
 
         A thread that still waits for the store lets go of it when it ends.
         """
         ended = self.stop()
         self._left_behind = True
-        if ended:
+        if ended and not self._lends:
             self._try("sign off", self._sign_off)
         if ended or not any(thread.is_alive() for thread in self._threads):
             self.store.close()
@@ -312,7 +314,7 @@ class Agent:
             started=self._started,
             plan_id=self._plan_id,
             enabled=self._enabled and not forced() and not self._is_lowered(),
-            epoch=_epoch(read),
+            epoch=0 if self._lends else _epoch(read),
             seen_at=read.store_time if read else None,
             # Of the read, as `seen_at` is: however late this is written, the two tell how this host's clock is off.
             beat_at=now - read.age(self.boot()) if read else now,

@@ -120,6 +120,12 @@ class BootClock:
         self._kernel = _kernel_clock() if wall is None else None
         self._offset, self._slept = self._wall() - self._monotonic(), 0.0
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether every process of this machine reads the same on it: on Linux it is the first number of
+        /proc/uptime."""
+        return self._kernel is not None
+
     def __call__(self) -> float:
         if self._kernel is not None:
             return self._kernel()
