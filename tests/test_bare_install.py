@@ -73,6 +73,7 @@ COMMANDS = (
     Asked("rollout release --reason why", FAILS, "not possible"),
     Asked("rollout rollback --reason why", HOLDS, "RolledBack"),
     Asked("rollout run --until-done", FAILS, "RolledBack"),
+    Asked("rollout word", HOLDS, "the word says the baseline"),
     Asked("rollout prune --older-than 90d", HOLDS),
     Asked("rollout roles --read ann", FAILS, "rights are PostgreSQL's"),
     Asked("triage list", HOLDS, "verifier-000001"),

@@ -149,15 +149,16 @@ def test_who_follows_is_told_at_once_and_the_command_ends_when_it_is_told_to(fol
         first = permitted.written(store, replace(WORD, length=None), NOW)
         with subprocess.Popen(command(folder, "--follow"), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            line = json.loads(process.stdout.readline())
+            while not (line := json.loads(process.stdout.readline()))["adaptive"]:
+                assert line["why_fixed"] in ("NO_WORD", "LAPSED")  # On a machine that is busy.
             assert (line["adaptive"], line["epoch"], line["remaining_s"]) == (True, first.epoch, LEASE_SECONDS)
             # A later moment of the same clock, as any process of this machine reads it.
             assert 0 <= float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]) - line["asked_boot_s"] < 600
             again = json.loads(process.stdout.readline())
-            assert again["epoch"] == first.epoch and again["asked_boot_s"] > line["asked_boot_s"]
+            assert again["process"] == line["process"] and again["asked_boot_s"] > line["asked_boot_s"]
             permitted.written(store, WORD, NOW, exposure=None, phase="RolledBack")
             while (told := json.loads(process.stdout.readline()))["adaptive"]:
-                assert told["epoch"] == first.epoch
+                assert told["epoch"] == first.epoch, told
             assert (told["epoch"], told["exposure"]) == (first.epoch + 1, None)
             process.send_signal(signal.SIGTERM)
             process.stdout.read()

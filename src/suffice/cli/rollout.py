@@ -328,10 +328,9 @@ def advance(*, act: ActOptions, where: ServiceOptions) -> Answer:
 
 
 COMMANDS: dict[str, tuple[Callable[..., Answer | ExitCode], ...]] = {
-    "See": (status, explain, history, fleet),
+    "See": (status, explain, history, fleet, rollout_word.word),
     "Run": (start, cycle, run),
     "Decide": (pause, resume, approve, advance, release, rollback),
-    "Services in other languages": (rollout_word.word,),
     "Keep the store": (rollout_prune.prune, rollout_roles.roles),
 }
 for _heading, _commands in COMMANDS.items():
