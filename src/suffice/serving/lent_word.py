@@ -169,7 +169,8 @@ class Lender:
             # Downwards: a lease must not end later for being told in milliseconds.
             remaining_s=int(1000 * min(LEASE_SECONDS, read.remaining)) / 1000 if read and stands else 0.0,
             asked_at=read.store_time if read else None,
-            asked_boot_s=read.began if read and self.is_shared else None,
+            # /proc/uptime has two digits: a later look at it must not be before the question.
+            asked_boot_s=int(100 * read.began) / 100 if read and self.is_shared else None,
             process=self._agent.nonce,
         )
 
