@@ -68,6 +68,24 @@ def test_all_is_well() -> None:
             Outcome.ERROR,
             "400 of 10,000 decisions are INVALID, 4 %; proven ≥ 3.3 % (in the shadow ≤ 0.937 %)",
         ),
+        (
+            {"decisions": 11, "adaptive": 11, "stopped": 11, "reused": 2_051},
+            Outcome.INCONCLUSIVE,
+            "2,051 of 2,062 decisions had keys of earlier ones, 99.5 % (limit 50 %): a restart with the same "
+            "keys leaves the evidence at 11; give each case a key of its own",
+        ),
+        (
+            {"processes": 4, "disabled": 1, "foreign": 2},
+            Outcome.INCONCLUSIVE,
+            "3 of 4 processes cannot be adaptive (limit 0): 1 has adaptive sampling disabled, or the baseline forced "
+            "and 2 have another plan; restart them with the rollout's configuration",
+        ),
+        (
+            {"processes": 2, "rows_waiting": 1, "silence": 61.0},
+            Outcome.INCONCLUSIVE,
+            "1 rows wait in the spools of 2 processes (limit 10,000, which have come); the log of the service says why "
+            "they are not written",
+        ),
         ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
         ({"adaptive_targets": 500}, Outcome.INCONCLUSIVE, "500 of 1,450 targets are adaptive, 34.5 % (weight 5 %)"),
     ],
@@ -104,6 +122,92 @@ def test_each_sign_has_its_numbers(
 )
 def test_what_is_just_at_its_limit_is_well(changed: dict[str, float]) -> None:
     assert judged(**changed).outcome is Outcome.SUCCESSFUL
+
+
+def part(name: str, result: GateResult) -> GateResult:
+    return next(part for part in result.parts if part.gate == name)
+
+
+def test_every_check_is_a_part_and_the_gate_is_the_worst_of_them() -> None:
+    result = judged(silence=1e9, refused=3, refused_age=60.0)
+    outcomes = {part.gate: part.outcome.value for part in result.parts}
+    assert outcomes == {
+        **dict.fromkeys(("fallbacks", "signs of life", "keys", "processes", "spools", "arms", "INVALID"), "Successful"),
+        "silence": "Inconclusive",
+        "rows": "Error",
+    }
+    assert (result.gate, result.outcome, result.sentence) == ("health", Outcome.ERROR, part("rows", result).sentence)
+
+
+@pytest.mark.parametrize("reused, outcome", [(10_000, Outcome.SUCCESSFUL), (10_001, Outcome.INCONCLUSIVE)])
+def test_keys_hold_the_stage_when_most_are_of_earlier_decisions(reused: int, outcome: Outcome) -> None:
+    assert judged(reused=reused).outcome is outcome
+
+
+def test_who_is_disabled_is_audited_in_the_shadow_and_who_has_another_plan_is_not() -> None:
+    shadow = {"weight": 0, "adaptive_targets": 0, "processes": 2}
+    assert judged(**shadow, disabled=2).outcome is Outcome.SUCCESSFUL
+    assert part("processes", judged(**shadow, disabled=1, foreign=1)).sentence.startswith(
+        "1 of 2 processes cannot be adaptive (limit 0): 1 has another plan;"
+    )
+
+
+@pytest.mark.parametrize(
+    "waiting, silence, outcome",
+    [
+        (500, 60.0, Outcome.SUCCESSFUL),
+        (10_000, 60.0, Outcome.SUCCESSFUL),
+        (10_001, 60.0, Outcome.INCONCLUSIVE),
+        (1, 60.5, Outcome.INCONCLUSIVE),
+        (0, 60.5, Outcome.SUCCESSFUL),
+    ],
+)
+def test_rows_that_wait_are_a_sign_when_none_come_or_fewer(waiting: int, silence: float, outcome: Outcome) -> None:
+    assert judged(rows_waiting=waiting, silence=silence).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "weight, fraction, targets, outcome",
+    [
+        (0, 1.0, 1, Outcome.INCONCLUSIVE),
+        (0, 1.0, 0, Outcome.SUCCESSFUL),
+        (20, 0.1, 65, Outcome.SUCCESSFUL),
+        (20, 0.1, 66, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_no_audits_are_a_sign_where_chance_cannot_explain_it(
+    weight: int, fraction: float, targets: int, outcome: Outcome
+) -> None:
+    # 0.9^65 is 0.00106, 0.9^66 is 0.00096.
+    arms = {"adaptive_targets": 0, "fixed_targets": targets}
+    if weight:
+        arms = {"adaptive_targets": targets, "fixed_targets": 4 * targets}
+    evidence = replace(WELL, audits=0, **arms)
+    assert part("audits", judge(evidence, weight, audit_fraction=fraction)).outcome is outcome
+    audited = judge(replace(evidence, audits=1), weight, audit_fraction=fraction)
+    assert part("audits", audited).outcome is Outcome.SUCCESSFUL
+
+
+@pytest.mark.parametrize("ineligible, outcome", [(900, Outcome.INCONCLUSIVE), (899, Outcome.SUCCESSFUL)])
+def test_cases_that_are_all_ineligible_leave_no_audits(ineligible: int, outcome: Outcome) -> None:
+    counts = {"decisions": 900, "adaptive": 0, "stopped": 0, "adaptive_targets": 0, "fixed_targets": 0}
+    evidence = replace(WELL, audits=0, ineligible=ineligible, **counts)
+    sign = part("audits", judge(evidence, 20, audit_fraction=1.0))
+    assert (sign.outcome, sign.sentence) == (
+        outcome,
+        "0 audits of 900 decisions about 0 targets (audited: 100 %); "
+        f"{ineligible} decisions are never to be adaptive: Case(eligible=False)",
+    )
+
+
+def test_what_is_on_the_fixed_arm_for_ever_is_told_with_its_number() -> None:
+    """Seen: 9,683 targets at weight 20 %, told as "0 of 0 fell back"."""
+    none = {"adaptive": 0, "stopped": 0, "audits": 0, "adaptive_targets": 0, "fixed_targets": 9_683}
+    result = judge(replace(WELL, **none), 20, audit_fraction=1.0)
+    assert (result.outcome, result.sentence) == (
+        Outcome.INCONCLUSIVE,
+        "0 of 9,683 targets are adaptive, 0 % (weight 20 %)",
+    )
 
 
 def test_more_adaptive_decisions_than_decisions_are_impossible() -> None:

@@ -35,6 +35,7 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
     with producing(tmp_path) as production:
         production.until("canary")
         production.traffic()
+        production.cycle()
         production.disagreements(2, "canary")
         flush(counted(production), production.place.queue / "metrics.json")
         rows = Ledger(production.store).rows(production.operator.current.id)
@@ -50,7 +51,10 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
         assert (answer["differs_from_ledger"], stage["rollbacks"]) == ({}, None)
         shown = said(production, capsys)
         assert "stage canary of verifier-000001" in " ".join(shown.split())
-        assert "differ" not in shown.split("fallbacks")[1]
+        assert "and the ledger differ" not in " ".join(shown.split())
+        health = {check["gate"]: check["outcome"] for check in stage["health"]}
+        assert (health["keys"], health["audits"], health["arms"]) == ("Successful",) * 3
+        assert "processes cannot be adaptive" in " ".join(shown.split())
 
 
 def test_errors_of_samplers_are_shown_by_type_and_are_no_difference_from_the_ledger(

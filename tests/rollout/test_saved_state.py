@@ -65,6 +65,12 @@ def test_a_state_is_read_back_as_it_was() -> None:
         assert state_of(json.loads(json.dumps(plain_state(state)))) == state
 
 
+def test_the_parts_of_a_gate_are_read_back_too() -> None:
+    whole = replace(FAILED, parts=(replace(FAILED, gate="fallbacks"), replace(FAILED, outcome=Outcome.ERROR)))
+    state = replace(STATE, failed=(whole,))
+    assert state_of(json.loads(json.dumps(plain_state(state)))) == state
+
+
 def test_a_state_that_version_0_1_stored_is_read_and_written_anew() -> None:
     assert state_of(json.loads(OLD)) == STATE
     rolled_back = {**json.loads(OLD), "phase": "RolledBack"}

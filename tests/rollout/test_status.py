@@ -111,7 +111,10 @@ def test_explain_says_what_the_last_cycle_saw_otherwise(tmp_path: Path, capsys: 
         production.cycle()
         assert status_of(production.operator).changed == []
         print_explanation(status_of(production.operator), production.clock())
-        assert "beside the one before it:\n- nothing but the time has changed\n" in capsys.readouterr().out
+        explained = capsys.readouterr().out
+        assert "beside the one before it:\n- nothing but the time has changed\n" in explained
+        table = explained.partition("Gates")[2]
+        assert all(check in table for check in ("health: keys", "health: processes", "health: spools", "health: arms"))
         production.traffic(300)
         production.cycle()
         changed = status_of(production.operator).changed

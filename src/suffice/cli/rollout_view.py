@@ -7,7 +7,7 @@ from typing import Any
 from suffice.errors import ExitCode
 from suffice.rollout.fleet import Member
 from suffice.rollout.report import Report, exit_code_of, watched_only
-from suffice.rollout.saved_state import plain_result
+from suffice.rollout.saved_state import parts_of, plain_result
 from suffice.rollout.status import Status, advances_when, pauses_when, plain_status, rolls_back_when
 from suffice.store.journal import JournalEvent
 from suffice.store.processes import DAMAGED
@@ -140,7 +140,8 @@ def _headline(report: Report) -> str:
 
 
 def _print_gates(gates: Sequence[Mapping[str, Any]]) -> None:
-    rows = ((gate["gate"], gate["outcome"], gate["sentence"]) for gate in gates)
+    named = [(name, result) for gate in gates for name, result in ((gate["gate"], gate), *parts_of(gate))]
+    rows = ((name, result["outcome"], result["sentence"]) for name, result in named)
     print_table("Gates", ("gate", "answer", "what it saw"), rows, left=3)
 
 

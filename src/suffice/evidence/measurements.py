@@ -47,6 +47,9 @@ class Evidence:
     `slices` are these audits by what their cases have in common ("region eu").
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
+    Of the `processes` at work, so many are `disabled` or have a `foreign` plan; `rows_waiting` rows are in their
+    spools, on the way to the ledger. `ineligible` decisions are about cases that are never adaptive.
+
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
     whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none).
     """
@@ -81,6 +84,11 @@ class Evidence:
     reused: Measured = 0
     refused: Measured = 0
     refused_age: Measured = None
+    ineligible: Measured = 0
+    processes: Measured = 0
+    disabled: Measured = 0
+    foreign: Measured = 0
+    rows_waiting: Measured = 0
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Self:

@@ -106,6 +106,7 @@ class EvidenceReader:
             reused=irregular[Irregular.REUSED].count,
             refused=sum(one.count for one in lost),
             refused_age=None if newest is None else abs(now - newest),
+            ineligible=counted.ineligible,
         )
 
     def catch_up(self, *, keep: bool = True) -> None:

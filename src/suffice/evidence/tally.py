@@ -7,11 +7,11 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.measurements import Slice
 from suffice.resolution.storm import StormPolicy, StormState
-from suffice.store.decision_row import DecisionRow
+from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.rollups import Place, Scope, StoredStorm
 
 # To look a member up in its class takes longer than to count a row.
-_ACCEPTED, _INVALID = Decision.ACCEPTED, Decision.INVALID
+_ACCEPTED, _INVALID, _INELIGIBLE = Decision.ACCEPTED, Decision.INVALID, WhyFixed.INELIGIBLE
 
 LATEST = 1_000
 """Disagreeing audits whose places are kept: what forgets the older ones has the less evidence, never more."""
@@ -46,6 +46,7 @@ class Counted:
     fixed_n: int = 0
     fallbacks: int = 0
     invalid: int = 0
+    ineligible: int = 0
     newest: float | None = None
     audited_targets: int = 0
     escalated_adaptive: int = 0
@@ -97,6 +98,7 @@ class Tally:
         counted.newest = row.at if counted.newest is None else max(counted.newest, row.at)
         counted.fallbacks += times * row.fell_back
         counted.invalid += times * row.invalid
+        counted.ineligible += times * (row.why_fixed is _INELIGIBLE)
         counted.adaptive += times * row.is_adaptive
         counted.plans[row.plan_id] = counted.plans.get(row.plan_id, 0) + times
         _count_draws(counted, row, times)

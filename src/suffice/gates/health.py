@@ -1,7 +1,8 @@
-"""Gate: health. Whether production lives, its numbers are possible, traffic comes, the arms have their shares, the
-adaptive path answers, each decision has its row, and draws are the numbers that they were in the shadow."""
+"""Gate: health. Whether production lives, its numbers are possible, traffic comes and is audited, the arms have their
+shares, the adaptive path answers, each decision has its row, and draws are the numbers that they were in the shadow."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from suffice.config import HealthLimits, Reaction
 from suffice.errors import MissingDataError
@@ -16,13 +17,20 @@ MISMATCH = 0.999
 """How sure a mismatch of the arms must be. Broken plumbing shows at once and grossly; good plumbing is judged in every
 cycle of every stage, so the alarm may be slow, and must be rarer than that of a gate."""
 
+MOST_REUSED = 0.5
+"""When most of what production decides has keys of earlier decisions, the evidence is not about production."""
 
-def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -> GateResult:
-    """The worst of: signs of life, silence, fallbacks, shares of the arms, lost rows, INVALID decisions; with its
-    sentence and numbers.
+DELIVERED_SECONDS = 60.0
+"""Rows that wait are on their way; when for so long none came, they are held up."""
 
-    `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage. When all is
-    well, the result is about fallbacks.
+
+def judge(
+    evidence: Evidence, weight: int, limits: HealthLimits | None = None, audit_fraction: float = 0.0
+) -> GateResult:
+    """The worst of its checks, which are its parts: that of equal ones which tells most.
+
+    `weight` is the percentage of targets that the flag puts on the adaptive arm, 0 in a shadow stage, and
+    `audit_fraction` the share of targets that are audited. When all is well, the result is about fallbacks.
     """
     limits = limits or HealthLimits()
     try:
@@ -32,7 +40,11 @@ def judge(evidence: Evidence, weight: int, limits: HealthLimits | None = None) -
         checks = (
             _fallbacks(evidence, limits),
             _age(evidence, limits),
+            _keys(evidence),
+            _processes(evidence, weight),
+            _spools(evidence),
             _silence(evidence, limits),
+            *([_audits(evidence, weight, audit_fraction)] if audit_fraction else []),
             _arms(evidence, weight, limits),
             _refused(evidence, limits),
             _invalid(evidence),
@@ -49,7 +61,8 @@ def _outcome(reaction: Reaction) -> Outcome:
 def _worst_of(checks: Sequence[GateResult]) -> GateResult:
     outcome = worst(checks)
     among = [check for check in checks if check.outcome is outcome]
-    return next((check for check in among if _has_data(check)), among[0])
+    telling = next((check for check in among if _has_data(check)), among[0])
+    return replace(telling, gate=GATE, parts=tuple(checks))
 
 
 def _has_data(check: GateResult) -> bool:
@@ -61,7 +74,7 @@ def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:
     age, allowed = evidence.seconds("age"), limits.max_age.total_seconds()
     outcome = Outcome.ERROR if age > allowed else Outcome.SUCCESSFUL
     sentence = f"no sign of life of production for {age:,.0f} s (limit {allowed:,.0f} s)"
-    return GateResult(GATE, outcome, sentence, age, allowed)
+    return GateResult("signs of life", outcome, sentence, age, allowed)
 
 
 def _silence(evidence: Evidence, limits: HealthLimits) -> GateResult:
@@ -71,7 +84,68 @@ def _silence(evidence: Evidence, limits: HealthLimits) -> GateResult:
     if silence > allowed:
         outcome = _outcome(limits.silence)
     sentence = f"no decision for {silence:,.0f} s (limit {allowed:,.0f} s), {decisions:,} before that"
-    return GateResult(GATE, outcome, sentence, silence, allowed)
+    return GateResult("silence", outcome, sentence, silence, allowed)
+
+
+def _keys(evidence: Evidence) -> GateResult:
+    decisions, reused = evidence.counts("decisions", "reused")
+    every = decisions + reused
+    share = reused / every if every else 0.0
+    outcome = Outcome.INCONCLUSIVE if share > MOST_REUSED else Outcome.SUCCESSFUL
+    sentence = (
+        f"{reused:,} of {every:,} decisions had keys of earlier ones, {percent(share)} (limit {limit(MOST_REUSED)})"
+    )
+    if outcome is Outcome.INCONCLUSIVE:
+        sentence += (
+            f": a restart with the same keys leaves the evidence at {decisions:,}; give each case a key of its own"
+        )
+    return GateResult("keys", outcome, sentence, share, MOST_REUSED, {"reused": reused, "decisions": decisions})
+
+
+def _processes(evidence: Evidence, weight: int) -> GateResult:
+    """In the shadow whoever is disabled is audited all the same; whoever has another plan never is."""
+    processes, disabled, foreign = evidence.counts("processes", "disabled", "foreign")
+    unable = foreign + (disabled if weight else 0)
+    outcome = Outcome.INCONCLUSIVE if unable else Outcome.SUCCESSFUL
+    sentence = f"{unable:,} of {processes:,} processes cannot be adaptive (limit 0)"
+    if unable:
+        what = {
+            "adaptive sampling disabled, or the baseline forced": disabled if weight else 0,
+            "another plan": foreign,
+        }
+        parts = [f"{count:,} {'has' if count == 1 else 'have'} {why}" for why, count in what.items() if count]
+        sentence += f": {' and '.join(parts)}; restart them with the rollout's configuration"
+    return GateResult("processes", outcome, sentence, unable, 0, {"processes": processes, "unable": unable})
+
+
+def _spools(evidence: Evidence) -> GateResult:
+    """Rows that wait are no sign while rows come: those of the last second always wait."""
+    waiting, decisions, processes = evidence.counts("rows_waiting", "decisions", "processes")
+    held_up = waiting > decisions or (waiting and evidence.seconds("silence") > DELIVERED_SECONDS)
+    outcome = Outcome.INCONCLUSIVE if held_up else Outcome.SUCCESSFUL
+    sentence = f"{waiting:,} rows wait in the spools of {processes:,} processes (limit {decisions:,}, which have come)"
+    if held_up:
+        sentence += "; the log of the service says why they are not written"
+    return GateResult("spools", outcome, sentence, waiting, decisions, {"waiting": waiting, "decisions": decisions})
+
+
+def _audits(evidence: Evidence, weight: int, audit_fraction: float) -> GateResult:
+    """A sign when so many targets without an audit are no accident: each is audited with the chance `audit_fraction`.
+
+    In the shadow all targets may be audited, in force those on the adaptive arm.
+    """
+    names = ("audits", "decisions", "ineligible", "adaptive_targets", "fixed_targets")
+    audits, decisions, ineligible, adaptive, fixed = evidence.counts(*names)
+    targets = adaptive if weight else adaptive + fixed
+    by_chance = (1 - audit_fraction) ** targets
+    missing = not audits and (by_chance < 1 - MISMATCH or 0 < decisions == ineligible)
+    outcome = Outcome.INCONCLUSIVE if missing else Outcome.SUCCESSFUL
+    sentence = (
+        f"{audits:,} audits of {decisions:,} decisions about {targets:,} targets (audited: {limit(audit_fraction)})"
+    )
+    if ineligible:
+        sentence += f"; {ineligible:,} decisions are never to be adaptive: Case(eligible=False)"
+    return GateResult("audits", outcome, sentence, audits, audit_fraction, {"audits": audits, "targets": targets})
 
 
 def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
@@ -93,7 +167,7 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
     if invalid:
         sentence += f"; {invalid:,} {'decision was' if invalid == 1 else 'decisions were'} INVALID"
     numbers = {"fallbacks": fallbacks, "tried": tried, "reused": reused, "invalid": invalid}
-    return GateResult(GATE, outcome, sentence, rate, allowed, numbers)
+    return GateResult("fallbacks", outcome, sentence, rate, allowed, numbers)
 
 
 def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
@@ -104,7 +178,7 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
     outcome = Outcome.ERROR if age <= allowed else Outcome.SUCCESSFUL
     rows = "ledger row was" if refused == 1 else "ledger rows were"
     sentence = f"{refused:,} {rows} refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
-    return GateResult(GATE, outcome, sentence, refused, allowed, {"refused": refused})
+    return GateResult("rows", outcome, sentence, refused, allowed, {"refused": refused})
 
 
 def _invalid(evidence: Evidence) -> GateResult:
@@ -122,7 +196,7 @@ def _invalid(evidence: Evidence) -> GateResult:
     rate = invalid / decisions if decisions else 0.0
     observed = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}; proven ≥ {at_least(least)}"
     sentence = f"{observed} (in the shadow ≤ {at_most(allowed)})"
-    return GateResult(GATE, outcome, sentence, rate, allowed, {"decisions": decisions, "invalid": invalid})
+    return GateResult("INVALID", outcome, sentence, rate, allowed, {"decisions": decisions, "invalid": invalid})
 
 
 def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
@@ -135,4 +209,4 @@ def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
     elif weight not in (0, 100) and reached(log_e_other(adaptive, targets, expected), MISMATCH):
         outcome = _outcome(limits.mismatch)
     sentence = f"{adaptive:,} of {targets:,} targets are adaptive, {percent(share)} (weight {limit(expected)})"
-    return GateResult(GATE, outcome, sentence, share, expected, {"targets": targets, "adaptive": adaptive})
+    return GateResult("arms", outcome, sentence, share, expected, {"targets": targets, "adaptive": adaptive})

@@ -23,7 +23,8 @@ _SEVERITY = (Outcome.SUCCESSFUL, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FA
 class GateResult:
     """One judgement. `sentence` holds the measured value and the limit; `value` is None when nothing could be measured.
 
-    `numbers` holds whatever else the judgement saw, as plain JSON values.
+    `numbers` holds whatever else the judgement saw, as plain JSON values. `parts` are the checks of a gate that asks
+    several, each with its outcome and sentence; the gate's own are those of the worst.
     """
 
     gate: str
@@ -32,6 +33,7 @@ class GateResult:
     value: float | None
     limit: float | None
     numbers: Mapping[str, float | None] = field(default_factory=dict)
+    parts: tuple["GateResult", ...] = ()
 
     @property
     def named(self) -> str:

@@ -19,7 +19,7 @@ from suffice.gates.outcome import GateResult
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.controller import Cycle, Event, Paused, RollbackAsked, Started, State
 from suffice.rollout.driver import Driver, FlagAccess, Note
-from suffice.rollout.fleet import clocks_ahead, members, why_nobody_can
+from suffice.rollout.fleet import Member, able, clocks_ahead, members, why_nobody_can
 from suffice.rollout.judging import Gates
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, reported
@@ -187,11 +187,13 @@ class Monitor:
             if dry_run:
                 return replace(paused, notes=tuple(notes))
             state = self.driver.state
-        nobody = self._nobody_can(state)
+        listed = self._members()
+        nobody = self._nobody_can(state, listed)
         if nobody and not dry_run:
             self.handle(Paused(nobody), RUNNER)
             state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
+        measured = replace(measured, evidence=replace(measured.evidence, **able(listed, self.about["plan"])))
         repair = None if dry_run else self.driver.reconcile
         # Before the gates are asked: what this cycle starts is not skipped.
         notes += () if dry_run else self._checks.skipped()
@@ -205,13 +207,15 @@ class Monitor:
         done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
         return replace(done, results=results, notes=tuple(notes))
 
-    def _nobody_can(self, state: State) -> str | None:
+    def _members(self) -> list[Member]:
+        with self.world.store.read() as connection:
+            read = read_word(connection, self.world.place.service, self.world.clock())
+            return members(connection, self.world.place.service, self.rollout, 0, read.standing.at)
+
+    def _nobody_can(self, state: State, listed: Sequence[Member]) -> str | None:
         """Why no process can be adaptive in a stage that waits for adaptive decisions."""
         if state.phase is not Phase.PROGRESSING or state.exposure("any") is None:
             return None
-        with self.world.store.read() as connection:
-            read = read_word(connection, self.world.place.service, self.world.clock())
-            listed = members(connection, self.world.place.service, self.rollout, 0, read.standing.at)
         return why_nobody_can(listed, str(self.about["plan"]))
 
     def _plumbing(self, state: State) -> list[GateResult]:

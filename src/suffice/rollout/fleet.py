@@ -205,17 +205,27 @@ def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCoun
     )
 
 
-def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
-    """Why no process of the fleet can be adaptive, whatever the word says; None when one can, or none is there."""
+def able(members: Iterable[Member], plan_id: str) -> dict[str, Any]:
+    """How many processes are at work, how many of them cannot be adaptive, and the rows in their spools."""
     live = [member for member in members if member.lease_left_s and member.state in (Seen.ACKNOWLEDGED, Seen.WAITING)]
     understood = [member for member in live if member.epoch != DAMAGED]
-    disabled = sum(not member.enabled for member in understood)
-    foreign = sum(member.enabled and member.plan_id != plan_id for member in understood)
-    if not live or disabled + foreign < len(live):
+    return {
+        "processes": len(live),
+        "disabled": sum(not member.enabled for member in understood),
+        "foreign": sum(member.enabled and member.plan_id != plan_id for member in understood),
+        "rows_waiting": sum(max(member.rows_waiting, 0) for member in understood),
+    }
+
+
+def why_nobody_can(members: Iterable[Member], plan_id: str) -> str | None:
+    """Why no process of the fleet can be adaptive, whatever the word says; None when one can, or none is there."""
+    counted = able(members, plan_id)
+    live, disabled, foreign = (counted[name] for name in ("processes", "disabled", "foreign"))
+    if not live or disabled + foreign < live:
         return None
     what = [f"{disabled} have adaptive sampling disabled, or the baseline forced"] if disabled else []
     what += [f"{foreign} have another plan than {plan_id[:12]}"] if foreign else []
-    return f"none of {len(live)} processes can be adaptive: {' and '.join(what)}; restart them with the rollout's"
+    return f"none of {live} processes can be adaptive: {' and '.join(what)}; restart them with the rollout's"
 
 
 def clocks_ahead(connection: Connection, service: str) -> dict[str, float]:

@@ -35,7 +35,8 @@ class Gates:
         Without it nothing is published, and no check is asked: it answers as it did last.
         """
         wanted = exposure_of(state.current, self._salt)
-        judged = _judge_ledger(evidence, self._section, weight=wanted.weight if wanted else 0)
+        weight = wanted.weight if wanted else 0
+        judged = _judge_ledger(evidence, self._section, weight=weight, audit_fraction=state.current.audit_fraction)
         return (
             *(result for result in judged if result.gate not in self._waived),
             plan_gate.judge(evidence, self._plan),
@@ -46,7 +47,9 @@ class Gates:
         )
 
 
-def _judge_ledger(evidence: Evidence, section: RolloutConfig, *, weight: int) -> tuple[GateResult, ...]:
+def _judge_ledger(
+    evidence: Evidence, section: RolloutConfig, *, weight: int, audit_fraction: float
+) -> tuple[GateResult, ...]:
     """`weight` is the percentage that is adaptive in force, 0 in the shadow."""
     acceptance = section.acceptance
     sure = acceptance.confidence
@@ -55,7 +58,7 @@ def _judge_ledger(evidence: Evidence, section: RolloutConfig, *, weight: int) ->
         sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
         escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),
-        health.judge(evidence, weight, section.health),
+        health.judge(evidence, weight, section.health, audit_fraction),
     )
 
 

@@ -1,7 +1,7 @@
 """What the store keeps of rollouts: their states as plain JSON values and back, and which of them counts."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,12 +18,19 @@ from suffice.store.rollouts import StoredRollout, newest_rollout
 
 def plain_result(result: GateResult) -> dict[str, Any]:
     """A gate's result as plain JSON values."""
-    return {**asdict(result), "outcome": result.outcome.value}
+    parts = [plain_result(part) for part in result.parts]
+    return {**asdict(replace(result, parts=())), "outcome": result.outcome.value, "parts": parts}
 
 
 def result_of(plain: Mapping[str, Any]) -> GateResult:
-    """The result that `plain_result` described."""
-    return GateResult(**{**plain, "outcome": Outcome(plain["outcome"])})
+    """The result that `plain_result` described, in this version or in one that kept no parts."""
+    parts = tuple(map(result_of, plain.get("parts", ())))
+    return GateResult(**{**plain, "outcome": Outcome(plain["outcome"]), "parts": parts})
+
+
+def parts_of(gate: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The checks of a gate that `plain_result` described, each with the gate's name before its own."""
+    return [(f"{gate['gate']}: {part['gate']}", part) for part in gate.get("parts", ())]
 
 
 def plain_state(state: State) -> dict[str, Any]:

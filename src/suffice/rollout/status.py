@@ -14,7 +14,7 @@ from suffice.rollout.fleet import OLD_PRIMARY
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
-from suffice.rollout.saved_state import state_of
+from suffice.rollout.saved_state import parts_of, state_of
 from suffice.rollout.settle import left_to_do
 from suffice.rollout.subject import stored_config
 from suffice.rollout.word import permission
@@ -257,6 +257,11 @@ def _missing(status: Status) -> list[str]:
             missing.append(
                 f"{gate['gate']} is {gate['outcome']}: {gate['sentence']}{_distance(gate, status.confidence)}"
             )
+            missing += [
+                f"{name} is {part['outcome']}: {part['sentence']}"
+                for name, part in parts_of(gate)
+                if part["outcome"] != Outcome.SUCCESSFUL.value and part["sentence"] != gate["sentence"]
+            ]
     if not status.gates:
         missing.append("the first cycle in this stage: no gate has been judged yet")
     return missing

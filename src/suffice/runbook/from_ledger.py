@@ -1,12 +1,17 @@
 """The counters once more, from the ledger: of all decisions, and of the stage that a service's word is about."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from suffice.gates.health import GATE
 from suffice.serving.counted import count
+from suffice.store.actions import Action
 from suffice.store.address import STORE_URL, store_of
 from suffice.store.database import open_store
+from suffice.store.journal import last_event
 from suffice.store.ledger import Ledger
 from suffice.store.words import read_word
 from suffice.telemetry.counters import Counter, Counters, Counts
@@ -25,11 +30,13 @@ _ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class OfStage:
-    """What is recorded of one stage."""
+    """What is recorded of one stage; `health` are the checks of that gate, as its last cycle saw them, with outcome and
+    sentence."""
 
     rollout: str
     name: str
     metrics: Metrics
+    health: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,17 @@ def count_ledger(queue: Path, service: str) -> FromLedger:
     with open_store(store_of(queue, os.environ.get(STORE_URL)), create=False) as store:
         with store.read() as connection:
             word = read_word(connection, service, 0.0).word
+            judged = last_event(connection, word.rollout, Action.JUDGE) if word else None
         every, of_stage = Counters(), Counters()
         for row, times in Ledger(store).each_alike():
             count(row, every, times)
             if word is not None and (row.rollout, row.stage) == (word.rollout, word.stage):
                 count(row, of_stage, times)
-    stage = OfStage(word.rollout, word.stage, _metrics(queue, of_stage)) if word and word.stage else None
-    return FromLedger(_metrics(queue, every), stage)
+    if word is None or not word.stage:
+        return FromLedger(_metrics(queue, every), None)
+    seen = judged.numbers if judged and judged.numbers.get("stage") == word.stage else {"gates": ()}
+    health = next((gate.get("parts", ()) for gate in seen["gates"] if gate["gate"] == GATE), ())
+    return FromLedger(_metrics(queue, every), OfStage(word.rollout, word.stage, _metrics(queue, of_stage), health))
 
 
 def _metrics(queue: Path, counters: Counters) -> Metrics:

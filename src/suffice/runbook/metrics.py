@@ -77,7 +77,12 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
         "source": metrics.source,
         **_plain(metrics, summary),
         "counters": {counter.value: value for counter, value in metrics.counts.counters.items()},
-        "stage": {"rollout": stage.rollout, "stage": stage.name, **_plain(stage.metrics, of_stage)}
+        "stage": {
+            "rollout": stage.rollout,
+            "stage": stage.name,
+            "health": list(stage.health),
+            **_plain(stage.metrics, of_stage),
+        }
         if stage and of_stage
         else None,
         "differs_from_ledger": {name: list(both) for name, both in differs.items()},
@@ -92,6 +97,11 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             columns = ("counted", "in all", f"stage {stage.name} of {stage.rollout}")
             rows = tuple((*row, cell) for row, (_, cell) in zip(rows, _cells(of_stage), strict=True))
         print_table(title, columns, rows)
+        if stage and stage.health:
+            rows = tuple((check["gate"], check["outcome"], check["sentence"]) for check in stage.health)
+            print_table(
+                f"Health of stage {stage.name}, as its last cycle saw it", ("check", "answer", "saw"), rows, left=3
+            )
         if unread:
             print_lines(f"the ledger cannot be read: {unread}")
         if differs:
