@@ -1,8 +1,6 @@
 """Accounts with less rights: what they may read is answered, what they may not write is exit 3, and nothing is made."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -24,7 +22,7 @@ from suffice.store.ledger import Ledger
 from suffice.store.reading import engine, may_only_read
 from suffice.store.schema import store_meta
 from suffice.verifier.arm import Arm
-from without_rights import WITHOUT_RIGHTS, read_only
+from without_rights import Command, commands_without_rights, read_only
 
 CONFIG = {
     "verifier": {"adaptive_sampling": {"enabled": True}},
@@ -72,10 +70,10 @@ def decide(place: Path | str) -> None:
         Ledger(store).append([replace(row, key=f"k{i}", target=f"t{i}") for i in range(7)])
 
 
-def without_rights(*arguments: str) -> tuple[int, str, str]:
-    command = [*WITHOUT_RIGHTS, sys.executable, "-m", "suffice.cli.main", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture(scope="module")
+def without_rights() -> Iterator[Command]:
+    with commands_without_rights() as run:
+        yield run
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -95,7 +93,7 @@ def service_at_work(store: Path) -> Iterator[None]:
 @pytest.mark.parametrize("writer", ["nobody writes", "somebody writes"])
 @pytest.mark.parametrize("command", READING, ids=" ".join)
 def test_what_only_reads_needs_no_right_to_write(
-    command: list[str], writer: str, here: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], writer: str, here: Path, capsys: pytest.CaptureFixture[str], without_rights: Command
 ) -> None:
     with ExitStack() as stack:
         if writer == "somebody writes":
@@ -120,7 +118,7 @@ def test_what_only_reads_needs_no_right_to_write(
 
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
-def test_what_has_to_write_says_that_it_may_not(command: list[str], here: Path) -> None:
+def test_what_has_to_write_says_that_it_may_not(command: list[str], here: Path, without_rights: Command) -> None:
     before = files(here)
     with read_only(here):
         code, out, err = without_rights(*command, "--json")
@@ -168,7 +166,7 @@ def test_a_read_only_account_of_a_server_reads_and_is_refused_as_in_a_file(
         assert "permission denied" in capsys.readouterr().err
 
 
-def test_a_rollback_settles_beside_a_configuration_that_cannot_be_written(here: Path) -> None:
+def test_a_rollback_settles_beside_a_configuration_that_cannot_be_written(here: Path, without_rights: Command) -> None:
     config = here / "config.json"
     line = next(n for n, text in enumerate(config.read_text(encoding="utf-8").splitlines(), 1) if "enabled" in text)
     here.chmod(0o555)
@@ -201,7 +199,9 @@ def test_a_rollback_settles_beside_a_configuration_that_cannot_be_written(here: 
     ],
     ids=" ".join,
 )
-def test_what_may_not_be_read_is_another_answer_than_what_is_not_there(command: list[str], here: Path) -> None:
+def test_what_may_not_be_read_is_another_answer_than_what_is_not_there(
+    command: list[str], here: Path, without_rights: Command
+) -> None:
     folder = here / "TemporaryQueue" if command[0] == "gate" else here
     name = next(word for word in command if word.endswith((".json", ".jsonl")))
     (folder / name).write_text("{}\n", encoding="utf-8")
@@ -214,7 +214,7 @@ def test_what_may_not_be_read_is_another_answer_than_what_is_not_there(command: 
 
 
 @pytest.mark.parametrize("option", ["--csv", "--out", "--report"])
-def test_an_output_that_may_not_be_written_is_exit_3(option: str, here: Path) -> None:
+def test_an_output_that_may_not_be_written_is_exit_3(option: str, here: Path, without_rights: Command) -> None:
     name = {"--csv": "o.csv", "--out": "o.parquet", "--report": "o.html"}[option]
     (here / "samples.jsonl").write_text('{"case": "a", "samples": [1, 0, 1]}\n', encoding="utf-8")
     with read_only(here):
@@ -240,7 +240,9 @@ def test_what_the_system_refuses_is_no_wrong_input_unless_the_name_is_wrong(caus
     assert error.exit_code == code
 
 
-def test_a_configuration_that_nobody_named_and_that_may_not_be_read_is_exit_3(here: Path) -> None:
+def test_a_configuration_that_nobody_named_and_that_may_not_be_read_is_exit_3(
+    here: Path, without_rights: Command
+) -> None:
     (here / "config.json").chmod(0)
     code, _, err = without_rights("compare", "--source", "even", "--use-config")
     assert (code, len(err.splitlines())) == (3, 1) and "config.json: cannot be read: Permission denied" in err
