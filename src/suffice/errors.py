@@ -125,7 +125,7 @@ class StoreTimeout(StoreError):
     """The store did not answer in time, or somebody held its lock all the while; whether it can be asked stays open."""
 
 
-_SHOWN, _ENDLESS = 60, 10**30
+_SHOWN, _LONGEST_LINE, _ENDLESS = 60, 300, 10**30
 
 
 def shown(value: object) -> str:
@@ -134,6 +134,18 @@ def shown(value: object) -> str:
         return "a whole number beyond all bounds"
     text = " ".join(repr(value).split())
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"
+
+
+def error_line(error: BaseException) -> str:
+    """An error's type and the first line of its message, at most 300 printable characters: any log and any store takes
+    them. Raises nothing, also where the message cannot be made."""
+    kind = type(error).__name__
+    try:
+        first = str(error).strip().partition("\n")[0]
+    except Exception:
+        first = ""
+    line = f"{kind}: {first}" if first else kind
+    return "".join(character if character.isprintable() else "?" for character in line[:_LONGEST_LINE])
 
 
 def name_shown(name: str, most: int = _SHOWN) -> str:

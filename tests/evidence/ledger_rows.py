@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import groupby
 
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ PLAIN = DecisionRow(
     "k", "t", Arm.FIXED, Decision.ACCEPTED, N, N, 0.9, Reason.REACHED_N, 42, "plan", 1.0, rollout="r", stage="canary"
 )
 WAYS = ("fixed", "shadow", "adaptive", "audited", "invalid", "both invalid", "late invalid", "fallback", "nan fallback")
+MESSAGES = (None, "lost 10", "lost 7", "KeyError: 'a'")
 decided = st.sampled_from([Decision.ACCEPTED, Decision.REJECTED])
 
 
@@ -57,8 +59,8 @@ def rows(draw: st.DrawFn) -> DecisionRow:
             "agrees": None,
         },
         "late invalid": {"arm": Arm.ADAPTIVE, "n": n, "decision": adaptive, "audited": True, **unclear},
-        "fallback": {"decision": baseline, "reason": Reason.FALLBACK},
-        "nan fallback": {"audited": draw(st.booleans()), **nan},
+        "fallback": {"decision": baseline, "reason": Reason.FALLBACK, "failure": draw(st.sampled_from(MESSAGES))},
+        "nan fallback": {"audited": draw(st.booleans()), "failure": "INVALID", **nan},
     }
     return replace(
         PLAIN,
@@ -96,6 +98,12 @@ def slices(audits: list[DecisionRow]) -> dict[str, Slice]:
         places = disagreed_at(here)
         counted[f"region {region}"] = Slice(number, len(here), len(places), places[-100:])
     return counted
+
+
+def failures(rows: list[DecisionRow]) -> dict[str, int]:
+    """Messages of fallbacks, by their first letters; the example is the first of the alphabet."""
+    messages = sorted(row.failure for row in rows if row.failure)
+    return {next(group): 1 + sum(1 for _ in group) for _, group in groupby(messages, lambda message: message[:4])}
 
 
 def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
@@ -137,6 +145,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         watched=len(audits),
         disagreed_at=tuple(disagreed_at(audits)),
         slices=slices(audits),
+        failures=failures(mine),
         age=0.0,
         silence=max(now - max((row.at for row in mine), default=began), 0.0),
         plans=dict(Counter(row.plan_id for row in mine)),

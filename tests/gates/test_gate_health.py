@@ -35,6 +35,13 @@ def test_all_is_well() -> None:
     assert result.sentence == "0 of 500 adaptive decisions fell back, 0 % (limit 1 %)"
 
 
+def test_the_sentence_names_the_most_frequent_message_of_fallbacks() -> None:
+    evidence = replace(WELL, fallbacks=40, failures={"KeyError: 'a'": 1, "no answer within 30 s": 39})
+    assert judge(evidence, 5).sentence == (
+        "40 of 540 adaptive decisions fell back, 7.41 % (limit 1 %), most often: 39 × no answer within 30 s"
+    )
+
+
 @pytest.mark.parametrize(
     "changed, outcome, sentence",
     [

@@ -17,6 +17,7 @@ from openfeature.provider.no_op_provider import NoOpProvider
 from serving_world import PLAN, SEED, Flags, N, Trials, case, cases, verifier
 from sqlalchemy import text
 
+from store_places import Place
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.flag.bucketing import audited
@@ -24,6 +25,7 @@ from suffice.flag.client import FlagClient
 from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.counted import counters_of
 from suffice.serving.situation import Situation
+from suffice.serving.spool import Spool
 from suffice.stopping.make import plan
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow
@@ -322,6 +324,39 @@ def test_a_fallback_is_told_with_its_reason_and_not_again_within_a_minute(caplog
         process.verify(case(i))
     told = [record.getMessage() for record in caplog.records if "adaptive path failed" in record.getMessage()]
     assert len(told) == 1 and "ZeroDivisionError: the adaptive path broke" in told[0] and "'k0'" in told[0]
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_fallbacks_message_is_in_its_row(place: Place, tmp_path: Path, spooled: bool) -> None:
+    """Whatever it says: one line that every ledger takes."""
+
+    def broken(_: list[float]) -> list[float]:
+        raise ValueError("lost \0 half \ud800 tab\t " + "x" * 400 + "\nmore")
+
+    with open_store(place, durable=False) as opened:
+        spool = Spool(tmp_path / "spool") if spooled else None
+        with verifier(opened, situation=lambda: Situation(rollout="r", feed=broken), spool=spool) as process:
+            process.verify(case(1))
+        with verifier(opened, situation=lambda: QUIET) as process:
+            process.verify(case(2))
+        failed, fine = Ledger(opened).rows("r")
+    assert failed.failure == ("ValueError: lost ? half ? tab? " + "x" * 400)[:300]
+    assert fine.failure is None
+
+
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_whose_message_cannot_be_made_breaks_no_decision() -> None:
+    def broken(_: list[float]) -> list[float]:
+        raise Mute
+
+    served = verifier(situation=lambda: Situation(feed=broken)).verify(case(1))
+    assert (served.fallback, served.decision) == ("Mute", baseline_of(case(1)))
 
 
 def test_ledger_and_counters_agree(store: Store) -> None:

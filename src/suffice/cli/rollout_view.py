@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suffice.errors import ExitCode
+from suffice.evidence.failures import listed
 from suffice.rollout.fleet import Member
 from suffice.rollout.report import Report, exit_code_of, watched_only
 from suffice.rollout.saved_state import parts_of, plain_result
@@ -79,8 +80,10 @@ def print_short(status: Status, _: float) -> None:
 
 
 def print_explanation(status: Status, now: float) -> None:
-    """The status, what the last cycle saw otherwise than the one before it, and what each gate saw last."""
+    """The status, why the adaptive path failed, what the last cycle saw otherwise than the one before it, and what each
+    gate saw last."""
     print_status(status, now)
+    _print_list("the adaptive path failed with, most often first:", listed(status.extra["failures"]))
     if status.gates or status.changed:
         _print_list("the last cycle, beside the one before it:", status.changed or ["nothing but the time has changed"])
     if status.gates:

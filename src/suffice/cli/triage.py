@@ -37,19 +37,24 @@ def list_items(
 
     Example: suffice triage list --all
     """
+    from suffice.evidence.failures import failures_of
     from suffice.store.rollouts import load_rollout
     from suffice.store.triage import items
 
     with where.existing() as store, store.read() as connection:
         listed = items(connection, closed=every)
         sources = {item.id: _source(load_rollout(connection, item.id)) for item in listed}
+        failures = {item.id: failures_of(connection, item.id, item.stage) for item in listed}
     columns = ("item", "service", "source", "stage", "opened", "state", "why it was rolled back")
     rows = [
         (item.id, item.service, sources[item.id] or "–", item.stage, _moment(item.opened_at), _state(item), item.reason)
         for item in listed
     ]
     return Answer(
-        [{**asdict(item), "open": item.open, "source": sources[item.id]} for item in listed],
+        [
+            {**asdict(item), "open": item.open, "source": sources[item.id], "failures": failures[item.id]}
+            for item in listed
+        ],
         lambda: print_table("Triage", columns, rows, left=len(columns)),
     )
 
@@ -74,13 +79,19 @@ def show(item: Item, *, where: options.StoreOptions) -> Answer:
 
     Example: suffice triage show verifier-000001
     """
-    chosen = _item(item, where)
+    from suffice.evidence.failures import failures_of
+    from suffice.triage.items import read_item
+
+    with where.existing() as store:
+        chosen = read_item(store, item)
+        with store.read() as connection:
+            failures = failures_of(connection, chosen.id, chosen.stage)
     file = Path(chosen.bundle) / "TRIAGE.md"
     text = read_whole(file).decode().rstrip("\n") if file.is_file() else None
     closed = () if chosen.open else (f"Closed by {chosen.closed_by}: {chosen.note}", "")
     missing = f"{chosen.id} ({chosen.stage}): {chosen.reason}\nIts bundle {chosen.bundle} is not there any more."
     return Answer(
-        {**asdict(chosen), "open": chosen.open, "intact": text is not None},
+        {**asdict(chosen), "open": chosen.open, "intact": text is not None, "failures": failures},
         lambda: print_lines(*closed, text or missing),
     )
 

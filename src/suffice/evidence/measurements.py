@@ -34,8 +34,9 @@ class Evidence:
     agrees, one that was decided where the baseline is INVALID differs. Audits of decisions
     in force added `audit_draws`.
 
-    `fallbacks` are adaptive decisions that the fixed arm had to take over. Of `audited_targets`, on which the storm
-    policy was replayed in both worlds, `excess` ones escalate only adaptively and `spared` ones only in the baseline.
+    `fallbacks` are adaptive decisions that the fixed arm had to take over; `failures` counts their messages. Of
+    `audited_targets`, on which the storm policy was replayed in both worlds, `excess` ones escalate only adaptively and
+    `spared` ones only in the baseline.
     `adaptive_targets` and `fixed_targets` are the targets (as the flag knows them) of the stage's regions that each arm
     has decided about.
     `recomputed` decisions were decided again in a fresh process, and `differing` of them came out otherwise, the first
@@ -79,6 +80,7 @@ class Evidence:
     watched: Measured = 0
     disagreed_at: Sequence[int] = ()
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
     shadow_decisions: Measured = 0
     shadow_invalid: Measured = 0
     reused: Measured = 0

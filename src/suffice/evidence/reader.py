@@ -101,6 +101,7 @@ class EvidenceReader:
             watched=counted.watched,
             disagreed_at=tuple(counted.disagreed_at),
             slices=counted.slices,
+            failures=counted.failures,
             shadow_decisions=before.decisions,
             shadow_invalid=before.invalid,
             reused=irregular[Irregular.REUSED].count,

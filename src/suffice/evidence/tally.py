@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from suffice.config import Stage
 from suffice.decision.rule import Decision
+from suffice.evidence.failures import count_failure
 from suffice.evidence.measurements import Slice
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.store.decision_row import DecisionRow, WhyFixed
@@ -33,6 +34,7 @@ class Counted:
     ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
+    `failures` counts the messages of fallbacks.
     """
 
     decisions: int = 0
@@ -59,6 +61,7 @@ class Counted:
     watched: int = 0
     disagreed_at: list[int] = field(default_factory=list)
     slices: dict[str, Slice] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
 
     def targets_within(self, stage: Stage) -> tuple[int, int]:
         """How many targets of the stage's regions were adaptive at least once, and how many never."""
@@ -97,6 +100,7 @@ class Tally:
         counted.decisions += times
         counted.newest = row.at if counted.newest is None else max(counted.newest, row.at)
         counted.fallbacks += times * row.fell_back
+        count_failure(counted.failures, row.failure, times)
         counted.invalid += times * row.invalid
         counted.ineligible += times * (row.why_fixed is _INELIGIBLE)
         counted.adaptive += times * row.is_adaptive

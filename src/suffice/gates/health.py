@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from suffice.config import HealthLimits, Reaction
 from suffice.errors import MissingDataError
+from suffice.evidence.failures import listed, most_frequent_first
 from suffice.evidence.measurements import Evidence, demand
 from suffice.gates.e_process import ALARM, log_e_above, log_e_other, lower, reached, upper
 from suffice.gates.outcome import GateResult, Outcome, unknown, worst
@@ -160,6 +161,8 @@ def _fallbacks(evidence: Evidence, limits: HealthLimits) -> GateResult:
         outcome = Outcome.SUCCESSFUL if tried and rate <= allowed else Outcome.INCONCLUSIVE
     observed = f"{fallbacks:,} of {tried:,} adaptive decisions fell back, {percent(rate)}"
     sentence = f"{observed if tried else 'no adaptive decision yet, 0 fell back'} (limit {limit(allowed)})"
+    if evidence.failures:
+        sentence += f", most often: {listed(most_frequent_first(evidence.failures))[0]}"
     (reused,) = evidence.counts("reused")
     if reused:
         sentence += f"; {reused:,} {'decision' if reused == 1 else 'decisions'} had keys of earlier ones"

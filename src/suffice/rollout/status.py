@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suffice.evidence.failures import failures_of
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.flag.file import wrong_with_file
 from suffice.gates import disagreement
@@ -95,6 +96,7 @@ def status_of(operator: Operator) -> Status:
             "receipt_at": receipt.at if receipt else None,
             "bundle": item.bundle if item else None,
             "triage_open": item.open if item else None,
+            "failures": failures_of(connection, stored.id, state.current.name),
             "notifications_waiting": waiting(connection),
             "flag": wrong_with_file(operator.place.flag, wanted) or "as published",
         }

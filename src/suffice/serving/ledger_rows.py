@@ -100,6 +100,7 @@ def row_of(
         epoch=served.epoch,
         process=process,
         why_fixed=served.why_fixed,
+        failure=served.fallback,
         cost=None if case.cost is None else float(case.cost),
         drawn=served.drawn,
         draw_seconds=served.draw_seconds,

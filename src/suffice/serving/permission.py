@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from suffice.errors import error_line
 from suffice.flag.answer import Flag
 from suffice.flag.evaluation import Evaluator
 from suffice.flag.lowering import forced
@@ -195,4 +196,4 @@ def _guarded(question: Callable[[], WhyFixed | None]) -> tuple[WhyFixed | None, 
     try:
         return question(), None
     except Exception as error:
-        return WhyFixed.FALLBACK, f"{type(error).__name__}: {error}"
+        return WhyFixed.FALLBACK, error_line(error)

@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from sqlalchemy import Connection
 
 from suffice.config import Config, load
-from suffice.errors import OutputError, PlanError, StoreError, StoreTimeout
+from suffice.errors import OutputError, PlanError, StoreError, StoreTimeout, error_line
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.lowering import FORCE_FIXED, forced
@@ -316,7 +316,7 @@ class Verifier:
                         plan, observed, audited=audits, permitted=permitted, feed=situation.feed
                     )
         except Exception as error:
-            failure = f"{type(error).__name__}: {error}"
+            failure = error_line(error)
             return (yield from self._fallen_back(case, failure, last, observed)), last
         served = served or (yield from fixed_steps(self.plan, observed))
         if served.arm is Arm.FIXED and served.why_fixed is None:

@@ -53,6 +53,7 @@ _COUNTED = (
     "agrees",
     "invalid",
     "why_fixed",
+    "failure",
 )
 """What of a decision is counted, beside where it was made."""
 

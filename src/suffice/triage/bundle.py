@@ -15,6 +15,7 @@ from string import Template
 from typing import Any, TypeAlias
 
 from suffice.errors import OutputError
+from suffice.evidence.failures import failures_of, listed
 from suffice.files import read_whole, write_atomically
 from suffice.gates.outcome import GateResult
 from suffice.serving.counted import counters_of
@@ -113,6 +114,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
     rows = [*differing, *(row for row in ledger.latest(rollout, stage, ROWS) if row.agrees is not False)]
     with store.read() as connection:
         receipt, events = receipt_of(connection, rollout), journal_of(connection, rollout)
+        failures = failures_of(connection, rollout, stage)
     return {
         "gates.json": _json(view.gates),
         "evidence.json": _json(view.evidence),
@@ -127,7 +129,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "events.jsonl": _lines(map(asdict, events)),
         "metrics.json": to_text(counters_of(ledger.each_row(rollout)).snapshot()),
         "TRIAGE.md": _triage_text(
-            bundle, rollback, list(view.outputs), len(differing), cases[0]["key"] if cases else None
+            bundle, rollback, list(view.outputs), failures, len(differing), cases[0]["key"] if cases else None
         ),
     }
 
@@ -165,10 +167,19 @@ def _plain_case(row: DecisionRow, recipe: Recipe, faulty: Faulty | None) -> dict
     }
 
 
-def _triage_text(bundle: Path, rollback: Rollback, outputs: Sequence[str], differing: int, first: str | None) -> str:
-    """The triage item, in Markdown: why, which gates, what the checks printed, and the commands to begin with."""
+def _triage_text(
+    bundle: Path,
+    rollback: Rollback,
+    outputs: Sequence[str],
+    failures: Mapping[str, int],
+    differing: int,
+    first: str | None,
+) -> str:
+    """The triage item, in Markdown: why, which gates, why the adaptive path failed, what the checks printed, and the
+    commands to begin with."""
     command, quoted, folder = rollback.command, shlex.quote(rollback.rollout), shlex.quote(str(bundle))
     again = command(f"triage reproduce {quoted} --key {shlex.quote(first)}") if first else ""
+    messages = "".join(f"- {line}\n" for line in listed(failures))
     failed = [f"- {result.gate}: {result.sentence}" for result in rollback.failed]
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         rollout=rollback.rollout,
@@ -176,6 +187,7 @@ def _triage_text(bundle: Path, rollback: Rollback, outputs: Sequence[str], diffe
         reason=rollback.reason,
         gates="\n".join(failed or ["- none: a person asked for it"]),
         differing=differing,
+        failures=f"The adaptive path failed with, most often first:\n{messages}\n" if messages else "",
         checked=command(f"triage check {folder}"),
         begin=again or ("# no disagreeing decision can be rebuilt" if differing else "# no audited decision differs"),
         history=command(f"rollout history --rollout {quoted}"),

@@ -1,0 +1,56 @@
+"""A rollout whose adaptive path, or whose sampler, fails: the operator is told what it was, and how often."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from production import corrections, producing, situation_in
+
+from suffice.cli.main import run
+from suffice.cli.rollout_view import print_explanation
+from suffice.rollout.phases import Phase
+from suffice.rollout.status import plain_status, status_of
+
+
+class Breaks:
+    """A fault of the adaptive path, with a message of its own each time."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, observed: list[float]) -> list[float]:
+        self.times += 1
+        if self.times % 10 == 0:
+            raise KeyError(f"k{self.times}")
+        raise TimeoutError(f"no answer within {self.times} ms")
+
+
+def test_why_the_adaptive_path_failed_is_told_most_often_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = Breaks()
+    with producing(tmp_path) as production:
+        production.until("canary")
+        broken = replace(situation_in(production.store), feed=fault)
+        with production.process(broken) as process:
+            for correction in corrections(production.sent, 200):
+                process.verify(correction.case())
+        keys = fault.times // 10
+        told = {"TimeoutError: no answer within 1 ms": fault.times - keys, "KeyError: 'k10'": keys}
+        first, second = (f"{count} × {message}" for message, count in told.items())
+        assert production.cycle().phase is Phase.ROLLED_BACK
+        assert production.judged("health")["sentence"].endswith(f"(limit 1 %), most often: {first}")
+        status = status_of(production.operator)
+        assert list(plain_status(status)["failures"].items()) == list(told.items())
+        print_explanation(status, production.clock())
+        listed = f"most often first:\n- {first}\n- {second}\n"
+        assert f"the adaptive path failed with, {listed}" in capsys.readouterr().out
+        queue = ["--queue", str(production.place.queue)]
+        assert run(["triage", "show", status.rollout, *queue]) == 0
+        assert f"The adaptive path failed with, {listed}" in capsys.readouterr().out
+        for command in (["list"], ["show", status.rollout]):
+            assert run(["triage", *command, "--json", *queue]) == 0
+            answer = json.loads(capsys.readouterr().out)
+            (item,) = answer if isinstance(answer, list) else [answer]
+            assert list(item["failures"].items()) == list(told.items())
