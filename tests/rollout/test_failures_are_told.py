@@ -4,13 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
 from production import corrections, producing, situation_in
 
 from suffice.cli.main import run
 from suffice.cli.rollout_view import print_explanation
 from suffice.rollout.phases import Phase
 from suffice.rollout.status import plain_status, status_of
+from suffice.verifier.case import Case
 
 
 class Breaks:
@@ -24,6 +28,39 @@ class Breaks:
         if self.times % 10 == 0:
             raise KeyError(f"k{self.times}")
         raise TimeoutError(f"no answer within {self.times} ms")
+
+
+class TimesOut:
+    """A simulator that times out in one call in a hundred, whoever asks."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(5)
+
+    def __call__(self, rng: Generator, n: int) -> NDArray[np.float64]:
+        if self.rng.random() < 0.01:
+            raise TimeoutError("the simulator has not answered")
+        return np.ones(n)
+
+
+def test_a_simulator_that_times_out_now_and_then_rolls_nothing_back_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulator, undecided = TimesOut(), 0
+    with producing(tmp_path) as production:
+        production.until("canary")
+        with production.process(situation_in(production.store)) as process:
+            for i in range(400):
+                try:
+                    process.verify(Case(f"timed{i}", f"t{i}", simulator, "eu"))
+                except TimeoutError:
+                    undecided += 1
+        assert production.cycle().phase is Phase.PROGRESSING
+        status = status_of(production.operator)
+        print_explanation(status, production.clock())
+        told = f"cases without a decision, because their sampler raised: {undecided} (TimeoutError {undecided})"
+        assert undecided > 3 and f"note: {told}\n" in capsys.readouterr().out
+        assert plain_status(status)["undecided"] == {"TimeoutError": undecided}
+        assert plain_status(status)["failures"] == {}
 
 
 def test_why_the_adaptive_path_failed_is_told_most_often_first(

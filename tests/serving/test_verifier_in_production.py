@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import serving_world
+from numpy.random import Generator
+from numpy.typing import NDArray
 from serving_world import PLAN, SEED, Flags, N, case
 from sqlalchemy import text
 
@@ -31,11 +34,14 @@ from suffice.stopping.run import Run
 from suffice.store.address import STORE_URL
 from suffice.store.database import open_store
 from suffice.store.decision_row import WhyFixed
+from suffice.store.irregular import undecided_of
 from suffice.store.ledger import Ledger
 from suffice.store.processes import fleet
 from suffice.store.words import Word
+from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.verifier.arm import Arm
+from suffice.verifier.case import Case
 from suffice.verifier.loop import observations
 
 PATIENCE = 60.0
@@ -120,6 +126,22 @@ def test_from_config_a_word_that_is_taken_back_wins_over_a_file_that_still_raise
         assert becomes(process, Arm.FIXED)
         served = process.verify(case(1, region="eu"))
         assert (served.why_fixed, served.epoch) == (WhyFixed.EXPOSURE, 2)
+
+
+def test_from_config_errors_of_a_sampler_are_told_to_the_rollout_and_counted(queue: Path) -> None:
+    def times_out(rng: Generator, n: int) -> NDArray[np.float64]:
+        raise TimeoutError("the simulator has not answered")
+
+    raised(queue)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        for retries in (0, 2):
+            with pytest.raises(TimeoutError):
+                process.verify(Case(f"k{retries}", "t", times_out, region="eu", retries=retries))
+    with open_store(queue / "store.db") as opened, opened.read() as connection:
+        assert undecided_of(connection, permitted.OF_VERIFIER.rollout, "canary") == {"TimeoutError": 2}
+    counts = read(queue / "metrics.json").counts
+    assert (counts.sampler_errors, counts.counters[Counter.SAMPLER_RETRIES]) == ({"TimeoutError": 4}, 2)
 
 
 @pytest.mark.parametrize("name", ["flag.json", "rollback.asked"])

@@ -10,9 +10,18 @@ from store_places import ROW, Place
 from suffice.errors import StoreConflict, StoreRefusal
 from suffice.store.database import Store, insert_all, open_store
 from suffice.store.decision_row import LONGEST, DecisionRow
-from suffice.store.irregular import Irregular, Irregularities, irregular_of, note_irregular
+from suffice.store.irregular import (
+    Irregular,
+    Irregularities,
+    irregular_of,
+    note_irregular,
+    note_undecided,
+    sentences,
+    undecided_of,
+)
 from suffice.store.ledger import Ledger
 from suffice.store.schema import store_meta
+from suffice.telemetry.counters import MOST_TYPES, OTHER
 
 NONE = Irregularities()
 
@@ -89,3 +98,30 @@ def test_a_row_that_lacks_a_value_is_a_refusal_and_one_that_is_there_already_a_c
     for value, error in ((None, StoreRefusal), ("v", None), ("v", StoreConflict)):
         with pytest.raises(error) if error else nullcontext(), store.write() as connection:
             insert_all(connection, store_meta, [{"key": "k", "value": value}])
+
+
+def test_cases_without_a_decision_add_up_by_type_where_they_happened(store: Store) -> None:
+    with store.write() as connection:
+        for rollout, stage, by_type in (
+            ("r", "s", {"TimeoutError": 2, "OSError": 1}),
+            ("r", "s", {"TimeoutError": 1198}),
+            ("r", "next", {"TimeoutError": 5}),
+            ("q", "s", {"KeyError": 7}),
+        ):
+            note_undecided(connection, rollout, stage, by_type, 9.0)
+    with store.read() as connection:
+        undecided, irregular = undecided_of(connection, "r", "s"), irregular_of(connection, "r", "s")
+    assert undecided == {"OSError": 1, "TimeoutError": 1200}
+    assert sentences(irregular, undecided) == (
+        "cases without a decision, because their sampler raised: 1,201 (TimeoutError 1,200, OSError 1)",
+    )
+    assert sentences(irregular, {}) == ()
+
+
+def test_processes_together_note_few_types_and_lose_no_count(store: Store) -> None:
+    for process in range(3):
+        with store.write() as connection:
+            note_undecided(connection, "r", "s", {f"Error{process}x{i}": 1 for i in range(10)}, 9.0)
+    with store.read() as connection:
+        undecided = undecided_of(connection, "r", "s")
+    assert len(undecided) == MOST_TYPES + 1 and undecided[OTHER] == 30 - MOST_TYPES

@@ -21,7 +21,7 @@ from suffice.rollout.subject import stored_config
 from suffice.rollout.word import permission
 from suffice.serving.situation import Salts
 from suffice.store.actions import Action
-from suffice.store.irregular import irregular_of, sentences
+from suffice.store.irregular import irregular_of, sentences, undecided_of
 from suffice.store.leases import read_lease
 from suffice.store.outbox import waiting
 from suffice.store.triage import item_of, receipt_of
@@ -89,6 +89,7 @@ def status_of(operator: Operator) -> Status:
         permitted, until = permission(read_word(connection, operator.place.service, operator.clock()))
         receipt, item = receipt_of(connection, stored.id), item_of(connection, stored.id)
         irregular = irregular_of(connection, stored.id, state.current.name)
+        undecided = undecided_of(connection, stored.id, state.current.name)
         extra = {
             "runner": lease.holder if lease and lease.holder else None,
             "permitted": permitted,
@@ -96,6 +97,7 @@ def status_of(operator: Operator) -> Status:
             "receipt_at": receipt.at if receipt else None,
             "bundle": item.bundle if item else None,
             "triage_open": item.open if item else None,
+            "undecided": undecided,
             "failures": failures_of(connection, stored.id, state.current.name),
             "notifications_waiting": waiting(connection),
             "flag": wrong_with_file(operator.place.flag, wanted) or "as published",
@@ -109,7 +111,7 @@ def status_of(operator: Operator) -> Status:
         state,
         numbers.get("gates", ()),
         Evidence.of_plain(numbers["evidence"]) if numbers else NOTHING_MEASURED,
-        (*numbers.get("notes", ()), *sentences(irregular), *_waits_for(operator, state)),
+        (*numbers.get("notes", ()), *sentences(irregular, undecided), *_waits_for(operator, state)),
         judged.at if judged else None,
         stored.updated_at,
         changed,

@@ -9,6 +9,7 @@ from suffice.flag.answer import Flag
 from suffice.serving.agent import Agent
 from suffice.serving.permission import Leased
 from suffice.serving.spool import FOLDER, Spool, take_up
+from suffice.serving.undecided import Undecided
 from suffice.store.database import AGENT_SECONDS, Store, open_store
 from suffice.store.ledger import Ledger
 from suffice.store.signs import note_sign
@@ -25,8 +26,9 @@ SIGN_SECONDS = 10.0
 class Background:
     """The agent with its duties, and the store of who works with it beside the decisions.
 
-    The agent delivers `spool` to the ledger and `counters` to the metrics file of the folder `queue`, gives signs of
-    life, takes up what dead processes left, and has further `duties`. `permission` is the one that its word gives.
+    The agent delivers `spool` to the ledger, `counters` to the metrics file of the folder `queue` and `undecided` to
+    the store, gives signs of life, takes up what dead processes left, and has further `duties`. `permission` is the one
+    that its word gives.
     `taken_over` is for the threads of a forked child: one of them opens what the child needs.
     """
 
@@ -41,11 +43,12 @@ class Background:
         enabled: bool,
         spool: Spool,
         counters: Counters,
+        undecided: Undecided,
         clock: Callable[[], float],
         duties: Mapping[str, Callable[[Store], object]],
         parent: "Background | None" = None,
     ) -> None:
-        self.service, self.spool, self.counters = service, spool, counters
+        self.service, self.spool, self.counters, self.undecided = service, spool, counters, undecided
         self._where, self._queue, self._provider = where, queue, provider
         self._enabled, self._clock, self._duties = enabled, clock, duties
         # The parent's is kept: collected, it would close what the parent still uses.
@@ -61,6 +64,7 @@ class Background:
             duties={
                 "rows": self._deliver,
                 "counters": self._count,
+                "cases without a decision": undecided.deliver,
                 "left by others": self._take_up,
                 **duties,
             },
@@ -82,6 +86,7 @@ class Background:
             enabled=self._enabled,
             spool=Spool(self._queue / FOLDER),
             counters=Counters(),
+            undecided=Undecided(),
             clock=self._clock,
             duties=self._duties,
             parent=self,

@@ -36,6 +36,7 @@ from suffice.serving.served import (
 )
 from suffice.serving.situation import SERVICE, Situation, check_service
 from suffice.serving.spool import FOLDER, Spool
+from suffice.serving.undecided import Undecided
 from suffice.stopping.cache import default_cache
 from suffice.stopping.make import configured_plan, configured_rule
 from suffice.stopping.make import plan as make_plan
@@ -100,7 +101,7 @@ class Verifier:
         self._ledger, self._fault = ledger, fault
         self._permission = permission or Told(flag, situation, plan.id, lambda: self.clock(), enabled=enabled)
         self._metrics = None if metrics is None else Path(metrics)
-        self._rows = WaitingRows(spool, batch, monotonic)
+        self._rows, self._undecided = WaitingRows(spool, batch, monotonic), Undecided()
         self._background: Background | None = None
         self._closed, self._told_closed = False, False
         self._told_fallback = -inf
@@ -170,6 +171,7 @@ class Verifier:
                     enabled=enabled,
                     spool=spool,
                     counters=counters,
+                    undecided=verifier._undecided,
                     clock=clock,
                     duties={} if readable else {"plan": lambda _: verifier._read_plan(config, path.parent, plan)},
                 )
@@ -198,7 +200,8 @@ class Verifier:
         check_storable(case)
         self._notice_fork()
         observed = Observed()
-        served, asked = self._sampled(case, self._decide(case, self._ask(case), observed), observed.spent)
+        asked = self._ask(case)
+        served, asked = self._sampled(case, self._decide(case, asked, observed), observed.spent, asked.situation)
         row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
@@ -219,7 +222,7 @@ class Verifier:
     def decide_anew(self, case: Case, served: Served) -> Served:
         """The baseline's decision about a case whose adaptive one may not be acted on."""
         observed = Observed()
-        fixed = self._sampled(case, fixed_steps(self.plan, observed), observed.spent)
+        fixed = self._sampled(case, fixed_steps(self.plan, observed), observed.spent, Situation())
         return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
 
     def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
@@ -244,6 +247,7 @@ class Verifier:
             ledger = Ledger(self._background.agent.store)
         if ledger is not None:
             self._rows.deliver(ledger)
+            self._undecided.deliver(ledger.store)
         if self._metrics is not None:
             flush(self.counters, self._metrics)
 
@@ -323,7 +327,7 @@ class Verifier:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
         return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
-    def _sampled(self, case: Case, steps: Steps[T], spent: Spent) -> T:
+    def _sampled(self, case: Case, steps: Steps[T], spent: Spent, situation: Situation) -> T:
         """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
         take = sampled(case, self.plan.rule, self.seed, spent, partial(self.counters.sampler_raised, retried=True))
 
@@ -332,6 +336,7 @@ class Verifier:
                 return take(need)
             except Exception as error:
                 self.counters.sampler_raised(error)
+                self._undecided.add(situation.rollout, situation.stage, error, self.clock())
                 raise
 
         return taken(steps, counted)
@@ -382,6 +387,7 @@ class Verifier:
     def _run_beside(self, background: Background, *, patience: float = FIRST_WORD_SECONDS) -> None:
         self._permission = background.permission
         self.counters, self._rows = background.counters, WaitingRows(background.spool, BATCH, time.monotonic)
+        self._undecided = background.undecided
         self._closed = False
         # Last: whoever finds it finds the others.
         self._background = background

@@ -1,4 +1,5 @@
-"""Decisions that have no row of their own in the ledger, counted, so that a rollout knows of them.
+"""Decisions that have no row of their own in the ledger, and cases without a decision, counted, so that a rollout
+knows of them.
 
 Counts are at least what happened once: a process that is killed between the ledger's commit and emptying its spool
 counts a reused key once more.
@@ -12,6 +13,10 @@ from sqlalchemy import Connection, func, select
 
 from suffice.store.database import add_to
 from suffice.store.schema import irregularities
+from suffice.telemetry.counters import added_by_type, by_frequency
+
+_UNDECIDED = "UNDECIDED:"
+"""How the kind of a case without a decision begins; the error's type follows."""
 
 
 class Irregular(Enum):
@@ -46,11 +51,34 @@ def irregular_of(connection: Connection, rollout: str, stage: str) -> Mapping[Ir
     return {kind: counted.get(kind.name, Irregularities()) for kind in Irregular}
 
 
-def sentences(irregular: Mapping[Irregular, Irregularities]) -> tuple[str, ...]:
+def note_undecided(connection: Connection, rollout: str, stage: str, by_type: Mapping[str, int], at: float) -> None:
+    """Count so many more cases whose sampler raised, by the error's type, in the caller's write transaction; the newest
+    of this moment."""
+    known = undecided_of(connection, rollout, stage)
+    total = added_by_type(known, by_type)
+    for name, count in total.items():
+        if added := count - known.get(name, 0):
+            row = {"rollout": rollout, "stage": stage, "kind": f"{_UNDECIDED}{name}", "count": added, "newest": at}
+            add_to(connection, irregularities, row, counts="count", latest="newest")
+
+
+def undecided_of(connection: Connection, rollout: str, stage: str) -> dict[str, int]:
+    """How many cases of a stage were not decided because their sampler raised, by the error's type."""
+    c = irregularities.c
+    here = (c.rollout == rollout) & (c.stage == stage) & c.kind.startswith(_UNDECIDED, autoescape=True)
+    query = select(c.kind, c["count"]).where(here).order_by(c.kind)
+    return {kind.removeprefix(_UNDECIDED): int(count) for kind, count in connection.execute(query)}
+
+
+def sentences(irregular: Mapping[Irregular, Irregularities], undecided: Mapping[str, int]) -> tuple[str, ...]:
     """One for each kind that there is."""
     ends = {
         Irregular.REUSED: "had keys of earlier ones",
         Irregular.REFUSED: "have a row that was refused, and put aside in spool/refused",
         Irregular.DROPPED: "were returned, but their rows could not be kept",
     }
-    return tuple(f"decisions that {ends[kind]}: {of.count:,}" for kind, of in irregular.items() if of.count)
+    without_row = tuple(f"decisions that {ends[kind]}: {of.count:,}" for kind, of in irregular.items() if of.count)
+    if not undecided:
+        return without_row
+    every, types = sum(undecided.values()), by_frequency(undecided)
+    return (*without_row, f"cases without a decision, because their sampler raised: {every:,} ({types})")
