@@ -37,6 +37,7 @@ from suffice.flag.lowering import ASKED_FILE, FLAG_FILE, LoweringFiles
 from suffice.resolution.provenance import resolved_content
 from suffice.resolution.storm import StormPolicy
 from suffice.rollout.command_checks import Check, judge_checks
+from suffice.rollout.ingest import ingest
 from suffice.rollout.wish import wish
 from suffice.runbook.escalation_gate import judge_escalations
 from suffice.runbook.metrics import show_metrics
@@ -60,8 +61,10 @@ from suffice.store.journal import JournalEvent, append_journal, journal_of
 from suffice.store.note import NAME, Note, read_note, write_note
 from suffice.store.outbox import due, enqueue_events
 from suffice.store.records import Change, Record, load_records, save_changes
+from suffice.store.rollouts import StoredRollout, create_rollout
 from suffice.store.rollups import Rollup, load_rollup, save_rollup
 from suffice.store.schema import resolutions
+from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter, Counts
 from suffice.telemetry.metrics_file import read as read_metrics
 from suffice.telemetry.metrics_file import to_text as metrics_text
@@ -286,6 +289,45 @@ def spooled(path: Path) -> object:
     return rows, refused
 
 
+@cache
+def rolling_out() -> Store:
+    """A store with a rollout and its word, for rows of a service in another language."""
+    opened = open_store(Path(tempfile.mkdtemp(prefix="suffice-fuzz-rows-")) / "store.db")
+    about = {"plan": plan().id, "table": plan().to_dict(), "config": strict_json.loads(CONFIG)}
+    with opened.write() as connection:
+        create_rollout(connection, StoredRollout("r", "verifier", "Progressing", {}, about, 1.0, 1.0))
+        write_word(
+            connection,
+            Word("verifier", "r", plan().id, "Progressing", "canary", None, 0.0, "", shadow=False, length=None),
+            1.0,
+        )
+    return opened
+
+
+def foreign_rows(folder: Path) -> None:
+    row = {
+        "key": "k",
+        "target": "t",
+        "arm": "fixed",
+        "at": 1.5e9,
+        "rollout": "r",
+        "stage": "canary",
+        "epoch": 1,
+        "plan_id": plan().id,
+        "process": "lease:verifier@host",
+        "fixed_n": 20,
+        "features": {"size": 3},
+    }
+    lines = ({**row, "draws": [1, 0] * 10}, {**row, "key": "l", "counts": [[10, 9], [20, 18]], "why_fixed": "LAPSED"})
+    (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def ingested(path: Path) -> object:
+    done = ingest(rolling_out(), "verifier", path.parent, path)
+    assert all(len(bad.why.splitlines()) == 1 and len(bad.why) < 1_000 for bad in done.refused), done.refused
+    return done
+
+
 def checks(folder: Path) -> None:
     (folder / "smoke.json").write_text('{"at": 5.0, "code": 0, "output": "fine"}')
     (folder / "smoke.begun").write_text("5.0")
@@ -396,6 +438,7 @@ READERS = [
         run_state,
         unnamed=True,
     ),
+    Reader("rows of another language", "rows.jsonl", "jsonl", foreign_rows, ingested, lenient=True),
     Reader("metrics", "metrics.json", "json", content("metrics.json", METRICS), metrics),
     Reader("older metrics", "metrics.json", "json", content("metrics.json", OLDER_METRICS), metrics),
     Reader(

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from suffice import __version__
-from suffice.cli import compare, gate, metrics, plan, promote, rehearse, resolve, rollout, runbook, sweep, triage
+from suffice.cli import (
+    compare,
+    gate,
+    ingest,
+    metrics,
+    plan,
+    promote,
+    rehearse,
+    resolve,
+    rollout,
+    runbook,
+    sweep,
+    triage,
+)
 from suffice.cli.command import Grouped, add
 from suffice.cli.eval import evaluate
 from suffice.errors import ExitCode, SufficeError
@@ -36,6 +49,7 @@ for _heading, _name, _command in (
     (ROLL_OUT, "rehearse", rehearse.rehearse),
     (ROLL_OUT, "promote", promote.promote),
     (ROLL_OUT, "resolve", resolve.resolve),
+    (ROLL_OUT, "ingest", ingest.ingest),
     (CHECK, "runbook", runbook.runbook),
     (CHECK, "eval", evaluate),
     (CHECK, "sweep", sweep.sweep),

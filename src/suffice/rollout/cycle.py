@@ -37,6 +37,7 @@ from suffice.store.decision_row import DecisionRow
 from suffice.store.incarnation import standing
 from suffice.store.journal import JournalEvent
 from suffice.store.ledger import Ledger
+from suffice.store.processes import LENT
 from suffice.store.words import read_word
 from suffice.triage.bundle import LastView, Rollback
 
@@ -307,8 +308,12 @@ class Monitor:
         settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
-        """From what was written about a decision, else from the rollout's source, else by the service's builder."""
-        source, left = self.about["source"], rows
+        """From what was written about a decision, else from the rollout's source, else by the service's builder.
+
+        What was drawn in another language has another stream.
+        """
+        source = self.about["source"]
+        left: Sequence[DecisionRow] = [row for row in rows if not (row.process or "").startswith(LENT)]
         pairs: list[Pair] = []
         ways = [
             from_provenance(self.world.store),

@@ -26,6 +26,7 @@ from suffice.serving.background import FIRST_WORD_SECONDS
 from suffice.serving.fence import IN_FORCE, LEASE_SECONDS, BootClock, Read, may_be_adaptive
 from suffice.serving.permission import situation_of
 from suffice.store.decision_row import WhyFixed
+from suffice.store.processes import LENT
 from suffice.store.words import Word
 
 TELL_SECONDS = 1.0
@@ -102,7 +103,7 @@ class Lender:
             folder=folder,
             now=now,
             boot=self.boot,
-            nonce=f"lease:{service}@{platform.node()}",
+            nonce=f"{LENT}{service}@{platform.node()}",
             lends=True,
         )
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from time import time
 from typing import Any
 
+from sqlalchemy import Connection
+
 from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.files import private_opener
 from suffice.store.decision_row import LONGEST, DecisionRow, plain_row
@@ -70,8 +72,7 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
         return
     folder, lines = spools / FOLDER, "".join(map(_line, refused)).encode("ascii")
     with ledger.store.write() as connection:
-        for one in refused:
-            note_irregular(connection, Irregular.REFUSED, *_place(one.what), 1, _seconds(one.at))
+        count_refused(connection, refused)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # One write at the end of the file: several processes put aside here.
@@ -85,6 +86,12 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
             raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
     for one in refused:
         _log.warning("%s: a row was put aside: %s", folder / FILE, one.why)
+
+
+def count_refused(connection: Connection, refused: Sequence[Refused]) -> None:
+    """Count them, in the caller's write transaction."""
+    for one in refused:
+        note_irregular(connection, Irregular.REFUSED, *_place(one.what), 1, _seconds(one.at))
 
 
 def _is_torn(file: FileIO) -> bool:

@@ -76,6 +76,14 @@ class Ledger:
         with self.store.write() as own:
             return _insert(own, rows)
 
+    def known(self, rollout: str, keys: Iterable[str], connection: Connection) -> set[str]:
+        """Those of the keys that decisions of the rollout have."""
+        c, wanted, known = decisions.c, sorted(set(keys)), set[str]()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = (c.rollout == rollout) & c.key.in_(wanted[start : start + _AT_ONCE])
+            known.update(connection.execute(select(c.key).where(some)).scalars())
+        return known
+
     def rows(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """All decisions, in ledger order."""
         return self._select(_within(rollout, stage))

@@ -16,6 +16,9 @@ from suffice.store.schema import processes
 PRUNED_SECONDS = 3600.0
 """How long a process may be silent before its row is removed."""
 
+LENT = "lease:"
+"""How the nonce of a row begins that stands for what is lent to services in other languages."""
+
 DAMAGED = -1
 """The epoch of a row that cannot be understood: below every other."""
 
