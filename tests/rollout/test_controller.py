@@ -358,6 +358,96 @@ def test_time_that_could_not_be_measured_is_not_credited(broken: Cycle) -> None:
     assert after(state, (good(), 200)).stage == 1
 
 
+HURRIED = SECTION.model_copy(update={"progress_deadline": timedelta(seconds=150)})
+"""The first stage is held for 100 s, and needs 10 audits."""
+
+
+def hurried(**changes: object) -> State:
+    return replace(started(), rollout=HURRIED, **changes)
+
+
+def stalled(what: str, audits: int, sign: str) -> str:
+    return (
+        f"stage staging has been {what} 150s (rollout.progress_deadline), with {audits} of 10 audits{sign}; "
+        "resume starts the deadline anew"
+    )
+
+
+def test_a_stage_without_new_audits_pauses_at_the_deadline_with_the_sign_that_tells_most() -> None:
+    health = GateResult("health", Outcome.INCONCLUSIVE, "2,051 of 2,062 decisions had keys of earlier ones", 0.99, 0.5)
+    cycle = Cycle((GOOD, UNDECIDED, health), 3)
+    state = after(hurried(), *((cycle, float(t)) for t in (50, 100, 150, 199)))
+    assert (state.phase, state.audits, state.grown_at, state.held) == (Phase.PROGRESSING, 3, 50, 199)
+    state, commands = advance(state, cycle, 200.0)
+    why = stalled("without a new audit for", 3, f"; {health.named}")
+    assert (state.phase, state.why, state.weight) == (Phase.PAUSED, why, 0)
+    assert commands == (Write(Action.PAUSE, why, cycle.results),), "people are told of a pause"
+
+
+@pytest.mark.parametrize(("results", "sign"), [((UNDECIDED,), f"; {UNDECIDED.named}"), ((GOOD,), "")])
+def test_without_a_sign_of_health_another_gate_tells_or_the_audits_alone(
+    results: tuple[GateResult, ...], sign: str
+) -> None:
+    state = after(hurried(), *((Cycle(results, 3), float(t)) for t in range(50, 201, 50)))
+    assert (state.phase, state.why) == (Phase.PAUSED, stalled("without a new audit for", 3, sign))
+
+
+def test_in_its_hold_a_stage_is_not_late() -> None:
+    stage = STAGES[0].model_copy(update={"hold": timedelta(seconds=400)})
+    state = replace(hurried(), rollout=HURRIED.model_copy(update={"stages": (stage, *STAGES[1:])}))
+    state = after(state, *((good(3), float(t)) for t in range(50, 400, 50)))
+    assert (state.phase, state.held) == (Phase.PROGRESSING, 350)
+    assert after(state, (good(3), 400.0)).phase is Phase.PAUSED, "its audits have not grown for 350 s"
+
+
+def test_a_stage_whose_audits_grow_too_slowly_pauses_too_unless_a_person_has_accepted_that() -> None:
+    cycles = [(good(t // 50), float(t)) for t in range(50, 300, 50)]
+    slowly = after(hurried(slow=True), *cycles)
+    assert (slowly.phase, slowly.held) == (Phase.PROGRESSING, 250)
+    assert after(hurried(), *cycles[:-1]).phase is Phase.PROGRESSING
+    state = after(hurried(), *cycles)
+    assert (state.phase, state.why) == (Phase.PAUSED, stalled("beyond its hold, and not over, for", 5, ""))
+    idle = after(slowly, *((good(5), float(t)) for t in (300, 350, 400)))
+    assert (idle.phase, idle.why) == (Phase.PAUSED, stalled("without a new audit for", 5, ""))
+
+
+def test_an_extension_is_not_late_while_audits_grow() -> None:
+    stage = STAGES[0].model_copy(update={"hold": timedelta(seconds=200)})
+    state = replace(hurried(), rollout=HURRIED.model_copy(update={"stages": (stage, *STAGES[1:])}))
+    state = after(state, *((Cycle((UNDECIDED,), t), float(t)) for t in range(50, 400, 50)))
+    assert (state.phase, state.held) == (Phase.PROGRESSING, 350)
+
+
+def test_what_ends_a_stage_in_time_pauses_nothing_and_the_next_one_begins_anew() -> None:
+    state = after(hurried(), (good(3), 50.0), (good(3), 100.0), (good(3), 199.0), (good(10), 249.0))
+    assert (state.stage, state.phase) == (1, Phase.PROGRESSING)
+    assert (state.held, state.audits, state.grown_at, state.resumed_at) == (0, 0, 0, 0)
+    at_the_last_moment = after(hurried(audits=10), (good(), 50.0), (good(), 100.0))
+    assert at_the_last_moment.stage == 1
+
+
+def test_who_resumes_starts_the_deadline_anew() -> None:
+    paused = after(hurried(slow=True), *((good(3), float(t)) for t in range(50, 201, 50)))
+    assert paused.phase is Phase.PAUSED
+    resumed = after(paused, (Resumed(), 1_000.0))
+    assert (resumed.grown_at, resumed.resumed_at) == (200, 200)
+    for state in (resumed, replace(resumed, slow=False)):
+        again = after(state, (good(3), 1_050.0), (good(3), 1_100.0), (good(3), 1_149.0))
+        assert again.phase is Phase.PROGRESSING
+        assert after(again, (good(3), 1_150.0)).phase is Phase.PAUSED
+    growing = after(replace(resumed, slow=False), *((good(t // 300), float(t)) for t in (1_050, 1_100, 1_149)))
+    assert after(growing, (good(4), 1_150.0)).why == stalled("beyond its hold, and not over, for", 4, "")
+
+
+def test_time_that_is_not_credited_brings_no_deadline_nearer() -> None:
+    state = after(hurried(), (good(3), 50.0), (good(3), 1_000_000.0))
+    assert (state.phase, state.held) == (Phase.PROGRESSING, 150)
+    state = after(hurried(), (good(3), 50.0), *((Cycle((BROKEN,), 3), float(t)) for t in (100, 150, 200, 250)))
+    assert (state.held, state.phase) == (50, Phase.PROGRESSING)
+    paused = after(hurried(), (good(3), 50.0), (Paused("lunch"), 60.0), *((good(3), float(t)) for t in (300, 600)))
+    assert after(paused, (Resumed(), 700.0), (good(3), 750.0)).phase is Phase.PROGRESSING
+
+
 def test_a_pause_is_not_credited() -> None:
     state = after(started(), (good(), 40), (Paused("lunch"), 40), (good(), 80), (Resumed(), 90), (good(), 100))
     assert state.held == 50

@@ -9,8 +9,11 @@ from production import BEGAN, STAGES, Clock, content, corrections, edit, produci
 
 from suffice.flag.document import Exposure
 from suffice.flag.file import published
+from suffice.rollout.notify import TELLING
 from suffice.rollout.operator import Operator
+from suffice.rollout.phases import Phase
 from suffice.serving.verifier import Verifier
+from suffice.store.outbox import due, enqueue_events
 
 PATIENCE = 60.0
 
@@ -28,6 +31,30 @@ def test_two_hosts_of_cron_whose_clocks_are_half_an_hour_apart_end_no_hold_early
             other.cycle()
         passed = one.clock.now - BEGAN
         assert passed <= one.state.held <= passed + 2 * 900
+
+
+def test_a_restart_with_the_same_keys_pauses_with_its_number_and_people_are_told(tmp_path: Path) -> None:
+    """Seen: evidence stood still at 11 audits for ever, while production decided 2,062 cases."""
+    config = content(progress_deadline="40m", health={"max_age": "2d", "max_silence": "2d"})
+    with producing(tmp_path, config) as production:
+        production.traffic(11)
+        state = production.cycle()
+        for _ in range(4):
+            assert state.phase is Phase.PROGRESSING
+            production.sent = 0
+            production.traffic(11)
+            state = production.cycle()
+        assert state.phase is Phase.PAUSED
+        assert state.why == (
+            "stage staging has been without a new audit for 40m (rollout.progress_deadline), with 11 of 100 audits; "
+            "health: 44 of 55 decisions had keys of earlier ones, 80 % (limit 50 %): a restart with the same keys "
+            "leaves the evidence at 11; give each case a key of its own; resume starts the deadline anew"
+        )
+        with production.store.write() as connection:
+            enqueue_events(connection, TELLING, production.clock())
+            told = [message.payload["why"] for message in due(connection, production.clock(), 10.0)]
+        assert told[-1] == state.why
+        assert production.actions()[-1] == "pause"
 
 
 @pytest.mark.parametrize("foreign", [False, True])

@@ -231,7 +231,7 @@ class RolloutConfig(Section):
 
     Failures, inconclusive cycles and consecutive errors beyond their limit act: failures roll back, the others pause.
     A stage whose hold and exposure have passed without proof is extended once, by its hold; a cycle counts as
-    inconclusive only after that.
+    inconclusive only after that. One that makes no progress for `progress_deadline` pauses.
     """
 
     acceptance: AcceptanceConfig = AcceptanceConfig()
@@ -242,6 +242,7 @@ class RolloutConfig(Section):
     inconclusive_limit: Limit = 4
     consecutive_error_limit: Limit = 4
     lapse_cycles: Cycles = 2
+    progress_deadline: Duration = timedelta(days=3)
     stages: Stages = _STAGES
 
     @property

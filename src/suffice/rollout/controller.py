@@ -13,7 +13,10 @@ What always holds:
 3. A stage that needs proof ends only in a cycle that has its hold, its audits, and Successful from every gate. Time
    that was not watched never counts: a cycle credits at most `CREDIT_CYCLES` intervals, and nothing when the clock went
    back or a gate answered Error.
-4. A failed gate or a person's word leads to RollingBack from every phase in force. The only way on from there leads to
+4. A stage that is past its hold never waits in silence: without a new audit, or not over, for `progress_deadline` of
+   watched time, it pauses with the sentence of what stalls it. A clock that jumps brings that no nearer than a hold's
+   end. (The model is Kubernetes' `progressDeadlineSeconds`.)
+5. A failed gate or a person's word leads to RollingBack from every phase in force. The only way on from there leads to
    RolledBack, and only after every probe answered fixed.
 
 What can happen between any two lines of the driver, which decides (a), stores state and journal in one transaction (b),
@@ -38,9 +41,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from suffice.config import RolloutConfig, Stage
+from suffice.config import RolloutConfig, Stage, format_duration
 from suffice.errors import RolloutError
 from suffice.flag.document import Exposure
+from suffice.gates import health
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.rollout.phases import IN_FORCE, Phase, Signal, next_phase
 from suffice.store.actions import Action
@@ -55,9 +59,12 @@ class State:
 
     `held` is the credited time in the stage (seconds), and `extended_to` how much of it an unproven stage waits for
     before it counts cycles as inconclusive; `why` is the sentence that explains the phase; `failed` holds the gates
-    that caused a rollback. `released` says that a word was ever written that stands without a runner. In a new
-    incarnation, `old_words_until` is when each word of the old one must have lapsed, by the store's clock, and
-    `old_primary` says that one of them stands for ever, until a person says that the old primary is gone.
+    that caused a rollback. `audits` is the most that a cycle of the stage has seen; when that grew last, and when a
+    person resumed the stage, `grown_at` and `resumed_at` say in credited time. `slow`: a person has accepted that a
+    stage takes longer than the deadline while its audits grow. `released` says that a word was ever written that stands
+    without a runner. In a new incarnation, `old_words_until` is when each word of the old one must have lapsed, by the
+    store's clock, and `old_primary` says that one of them stands for ever, until a person says that the old primary is
+    gone.
     """
 
     rollout: RolloutConfig
@@ -73,6 +80,10 @@ class State:
     old_primary: bool = False
     old_words_until: float | None = None
     approved: bool = False
+    audits: int = 0
+    grown_at: float = 0.0
+    resumed_at: float = 0.0
+    slow: bool = False
     why: str = "not started yet"
     failed: tuple[GateResult, ...] = ()
 
@@ -249,7 +260,9 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
         case Resumed(who):
             approves, name = state.phase is Phase.AWAITING_APPROVAL, state.current.name
             moved = _move(state, Signal.RESUME, f"{who} approved stage {name}" if approves else f"stage {name} goes on")
-            fresh = replace(moved, inconclusive=0, extended_to=None, errors=0)
+            fresh = replace(
+                moved, inconclusive=0, extended_to=None, errors=0, grown_at=state.held, resumed_at=state.held
+            )
             resumed = replace(fresh, approved=state.approved or approves, last_cycle=now)
             return resumed, (
                 Write(Action.APPROVE if approves else Action.RESUME, moved.why),
@@ -290,7 +303,11 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
         # What could not be measured was not watched.
         return _count_error(replace(state, held=watched), sentence, cycle.results)
     state = replace(state, errors=0)
-    return _judge(state, cycle)
+    if cycle.audits > state.audits:
+        state = replace(state, audits=cycle.audits, grown_at=state.held)
+    after, commands = _judge(state, cycle)
+    stall = _stall(after, cycle.results) if after.phase is Phase.PROGRESSING else None
+    return (after, commands) if stall is None else _pause(after, stall, cycle.results)
 
 
 def _credit(state: State, now: float) -> State:
@@ -307,7 +324,7 @@ def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> 
         why = f"error {state.errors} of at most {state.rollout.consecutive_error_limit} in a row: {sentence}"
         return _move(state, Signal.HOLD, why), ()
     why = f"{state.errors} errors in a row, allowed {state.rollout.consecutive_error_limit}: {sentence}"
-    return _move(state, Signal.PAUSE, why), (Write(Action.PAUSE, why, tuple(results)),)
+    return _pause(state, why, results)
 
 
 def _judge(state: State, cycle: Cycle) -> tuple[State, tuple[Command, ...]]:
@@ -338,6 +355,31 @@ def _extend(state: State, sentence: str, results: Sequence[GateResult]) -> tuple
     why = (
         f"not proven by the end of the extension: {state.inconclusive} inconclusive cycles, allowed {limit}: {sentence}"
     )
+    return _pause(state, why, results)
+
+
+def _stall(state: State, results: Sequence[GateResult]) -> str | None:
+    """Why a stage makes no progress, by the sign that tells most; None while it makes some, or is in its hold."""
+    stage, deadline = state.current, state.rollout.progress_deadline
+    past = max(stage.hold_seconds, state.resumed_at, state.extended_to or 0.0)
+    if state.held < stage.hold_seconds:
+        return None
+    if state.held - state.grown_at >= deadline.total_seconds():
+        what = "without a new audit for"
+    elif not state.slow and state.held - past >= deadline.total_seconds():
+        what = "beyond its hold, and not over, for"
+    else:
+        return None
+    undecided = [result for result in results if result.outcome is not Outcome.SUCCESSFUL]
+    sign = next((result for result in undecided if result.gate == health.GATE), next(iter(undecided), None))
+    told = f"; {sign.named}" if sign else ""
+    return (
+        f"stage {stage.name} has been {what} {format_duration(deadline)} (rollout.progress_deadline), with "
+        f"{state.audits:,} of {stage.min_audits:,} audits{told}; resume starts the deadline anew"
+    )
+
+
+def _pause(state: State, why: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:
     return _move(state, Signal.PAUSE, why), (Write(Action.PAUSE, why, tuple(results)),)
 
 
@@ -348,7 +390,8 @@ def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tu
     following = state.rollout.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
     uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
-    fresh = replace(uncounted, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
+    unproven = replace(uncounted, audits=0, grown_at=0.0, resumed_at=0.0)
+    fresh = replace(unproven, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
     return fresh, (Write(Action.ADVANCE, f"stage {state.current.name} has passed", results), PublishStage(following))
 
 

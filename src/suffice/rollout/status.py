@@ -242,7 +242,14 @@ def pauses_when(status: Status) -> list[str]:
     if not state.current.needs_proof:
         return [errors]
     unproven = f"more than {limits.inconclusive_limit} cycles after hold and extension are without proof"
-    return [errors, f"{unproven} ({state.inconclusive} so far); a check that has not answered counts"]
+    deadline = duration(limits.progress_deadline.total_seconds())
+    stalled = f"past its hold, the stage has no new audit for {deadline} of watched time"
+    idle = f"{duration(state.held - state.grown_at)} so far"
+    return [
+        errors,
+        f"{unproven} ({state.inconclusive} so far); a check that has not answered counts",
+        f"{stalled} ({idle})" + ("" if state.slow else ", or is not over so long after it"),
+    ]
 
 
 def _missing(status: Status) -> list[str]:
