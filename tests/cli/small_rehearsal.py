@@ -18,7 +18,7 @@ def write(folder: Path, count: int = 240) -> None:
     rng = np.random.default_rng(5)
     was = rng.normal(size=count)
     measured = was + np.where(np.arange(count) % 4, 4.0, rng.uniform(1.0, 1.4, count))
-    lines = [f"r{i},t{i % (count // 3)},{was[i]},1" for i in range(count)]
+    lines = [f"r{i},t{i % (2 * count // 3)},{was[i]},1" for i in range(count)]
     (folder / "records.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")
     lines = [f"m{i},r{i},{measured[i]},1" for i in range(count)]
     (folder / "measurements.csv").write_text("key,target,value,u\n" + "\n".join(lines) + "\n", encoding="utf-8")

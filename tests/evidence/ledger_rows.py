@@ -115,11 +115,16 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         if (row.shadow or row.arm is Arm.ADAPTIVE) and row.adaptive_decision is not Decision.INVALID
     ]
     invalid = Decision.INVALID
-    audits = [
+    all_audits = [
         row
-        for row in mine
-        if row.audited and row.baseline_decision and {row.baseline_decision, row.adaptive_decision} != {invalid}
+        for row in rows
+        if row.rollout == "r"
+        and row.audited
+        and row.baseline_decision
+        and {row.baseline_decision, row.adaptive_decision} != {invalid}
     ]
+    audits = [row for row in all_audits if row.stage == stage.name]
+    firsts = [row for i, row in enumerate(all_audits) if row.target not in {one.target for one in all_audits[:i]}]
     more = escalated(audits, max_rollbacks, adaptive=True)
     fewer = escalated(audits, max_rollbacks, adaptive=False)
     worded = [row for row in mine if row.why_fixed is not WhyFixed.NO_WORD]
@@ -146,6 +151,10 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         disagreed_at=tuple(disagreed_at(audits)),
         slices=slices(audits),
         failures=failures(mine),
+        targets=len({row.target for row in audits}),
+        rollout_audits=len(all_audits),
+        first_audits=len(firsts),
+        first_disagreements=len(disagreed_at(firsts)),
         age=0.0,
         silence=max(now - max((row.at for row in mine), default=began), 0.0),
         plans=dict(Counter(row.plan_id for row in mine)),

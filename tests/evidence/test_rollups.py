@@ -29,7 +29,7 @@ from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
 from suffice.store.ledger import Ledger, Portion
-from suffice.store.schema import decisions, metadata, rollup_storms, rollup_targets
+from suffice.store.schema import decisions, metadata, rollup_audited, rollup_storms, rollup_targets
 from suffice.verifier.arm import Arm
 
 STAGES = (Stage(name="canary", weight=5, regions=("eu",)), Stage(name="expand", weight=50))
@@ -141,7 +141,7 @@ def test_who_keeps_nothing_knows_targets_and_storms_of_its_earlier_portions(plac
         Ledger(store).append(drawn)
         evidence = reader_of(store, 1).read(STAGES[0], 7.0, 90.0, keep=False)
         assert evidence == by_hand(drawn, STAGES[0], 7.0, 90.0, 2)
-        assert (evidence.fixed_targets, evidence.audited_targets) == (1, 1)
+        assert (evidence.fixed_targets, evidence.audited_targets, evidence.first_audits) == (1, 1, 1)
 
 
 def test_decisions_counted_together_are_those_counted_one_by_one(reused: Reused) -> None:
@@ -173,7 +173,8 @@ def plain(counted: Counted) -> dict[str, Any]:
 def known_of(store: Store) -> list[list[Any]]:
     """What is kept of targets and storms."""
     with store.read() as connection:
-        return [sorted(map(tuple, connection.execute(select(table)))) for table in (rollup_targets, rollup_storms)]
+        tables = (rollup_targets, rollup_storms, rollup_audited)
+        return [sorted(map(tuple, connection.execute(select(table)))) for table in tables]
 
 
 def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_count(place: Place) -> None:
@@ -182,7 +183,7 @@ def test_a_reader_that_is_killed_at_any_statement_or_overtaken_leaves_the_right_
     with open_store(place) as store, open_store(place) as other:
         Ledger(store).append(rows)
         # A server is told first what kind of transaction begins.
-        for number in range(1, 14 if isinstance(place, Path) else 16):
+        for number in range(1, 16 if isinstance(place, Path) else 18):
             with pytest.raises(KilledError), at_statement(store, number, killed):
                 reader_of(store).catch_up()
 
@@ -299,8 +300,10 @@ def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
                 )
         reader = reader_of(store)
         counted = by_hand(old_rows(), STAGES[0], 7.0, 90.0, 2)
-        # That version watched no drift: the audits that it counted are in no order any more.
-        assert reader.read(STAGES[0], 7.0, 90.0) == replace(counted, watched=0, disagreed_at=(), slices={})
+        # That version watched no drift and no targets: the audits that it counted are in no order any more.
+        assert reader.read(STAGES[0], 7.0, 90.0) == replace(
+            counted, watched=0, disagreed_at=(), slices={}, targets=0, first_audits=0, first_disagreements=0
+        )
         Ledger(store).append(new)
         for stage in STAGES:
             watched = by_hand(new, stage, 7.0, 90.0, 2)
@@ -309,6 +312,9 @@ def test_a_count_that_the_version_before_began_goes_on(place: Place) -> None:
                 watched=watched.watched,
                 disagreed_at=watched.disagreed_at,
                 slices=watched.slices,
+                targets=watched.targets,
+                first_audits=watched.first_audits,
+                first_disagreements=watched.first_disagreements,
             )
             assert reader_of(store).read(stage, 7.0, 90.0) == expected
 

@@ -365,7 +365,7 @@ def store() -> Store:
             "at": 1.0,
         }
         connection.execute(resolutions.insert().values(resolved))
-        save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 1, {"decisions": 1}), {}, {})
+        save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 1, {"decisions": 1}), {}, {}, set())
     return opened
 
 

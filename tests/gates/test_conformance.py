@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
-from suffice.gates import determinism, disagreement, escalation, health, plan, sample_reduction
+from suffice.gates import determinism, disagreement, escalation, health, plan, sample_reduction, targets
 from suffice.gates.outcome import GateResult, Outcome
 
 Gate = Callable[[Evidence], GateResult]
@@ -21,6 +21,12 @@ GATES: dict[str, tuple[Gate, tuple[str, ...], str, Callable[[float], str]]] = {
     "disagreement": (
         lambda evidence: disagreement.judge(evidence, 0.01, 0.95),
         ("audits", "disagreements"),
+        "limit 1 %",
+        lambda value: f"{value:.3g} %",
+    ),
+    "targets": (
+        lambda evidence: targets.judge(evidence, 0.01, 0.95),
+        ("first_audits", "first_disagreements", "rollout_audits"),
         "limit 1 %",
         lambda value: f"{value:.3g} %",
     ),
@@ -80,6 +86,9 @@ WELL = Evidence(
     age=60.0,
     silence=30.0,
     plans={PLAN: 10_000},
+    rollout_audits=1_500,
+    first_audits=400,
+    first_disagreements=0,
 )
 COUNTS = [field.name for field in fields(Evidence) if field.name not in ("plans", "disagreed_at", "slices")]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={})
@@ -113,6 +122,7 @@ def test_good_evidence_is_successful_and_names_its_gate(name: str) -> None:
     "name, counts, computed",
     [
         ("disagreement", {"audits": 500, "disagreements": 0}, {"lower", "upper", "drift"}),
+        ("targets", {"targets": 400, "disagreements": 0}, {"lower", "upper"}),
         ("sample_reduction", {"decisions": 500}, {"lower", "upper", "net"}),
         ("excess_escalations", {"targets": 50, "excess": 0, "spared": 0}, {"evidence"}),
         ("determinism", {"recomputed": 20}, set()),
@@ -167,6 +177,7 @@ def test_it_needs_nothing_but_what_it_names(name: str) -> None:
         replace(
             WELL,
             disagreements=2,
+            first_disagreements=1,
             stopping_draws=40_000,
             audit_draws=0,
             excess=3,
@@ -175,7 +186,16 @@ def test_it_needs_nothing_but_what_it_names(name: str) -> None:
             fallbacks=7,
             plans={PLAN: 9, "b" * 64: 1},
         ),
-        replace(WELL, disagreements=60, stopping_draws=49_000, audit_draws=9, excess=40, differing=20, fallbacks=99),
+        replace(
+            WELL,
+            disagreements=60,
+            first_disagreements=40,
+            stopping_draws=49_000,
+            audit_draws=9,
+            excess=40,
+            differing=20,
+            fallbacks=99,
+        ),
     ],
 )
 def test_the_sentence_holds_value_and_limit(name: str, evidence: Evidence) -> None:

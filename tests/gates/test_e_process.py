@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import beta, betabinom, binom
 
 from property_examples import examples
-from suffice.gates.e_process import ALARM, log_e_above, log_e_below, log_e_other, lower, reached, upper
+from suffice.gates.e_process import ALARM, audits_to_prove, log_e_above, log_e_below, log_e_other, lower, reached, upper
 
 rates = st.floats(0.001, 0.999)
 
@@ -26,6 +26,12 @@ def counts(draw: st.DrawFn, most: int = 2000) -> tuple[int, int]:
 def test_so_many_audits_prove_one_percent_and_one_less_does_not(k: int, n: int) -> None:
     assert reached(log_e_below(k, n, 0.01), 0.95)
     assert not reached(log_e_below(k, n - 1, 0.01), 0.95)
+    assert audits_to_prove(k, 0.01, 0.95) == n
+
+
+@pytest.mark.parametrize("k, p0", [(0, 0.0), (5_000, 0.01), (200_000, 0.01)])
+def test_what_a_hundred_thousand_audits_do_not_prove_is_given_up(k: int, p0: float) -> None:
+    assert audits_to_prove(k, p0, 0.95) is None
 
 
 @pytest.mark.parametrize("k, n", [(0, 0), (0, 367), (2, 881), (3, 40), (40, 60), (0, 1500), (40, 3000), (1990, 2000)])

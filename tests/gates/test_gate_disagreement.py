@@ -146,3 +146,9 @@ def test_the_only_region_of_a_stage_says_no_more_than_the_stage(k: int, n: int) 
     with_region = replace(sliced(only), watched=n, disagreed_at=only.disagreed_at)
     without = replace(with_region, slices={})
     assert disagreement.judge(with_region, 0.01, 0.95) == disagreement.judge(without, 0.01, 0.95)
+
+
+@pytest.mark.parametrize(("targets", "named"), [(0, ""), (1, " of 1 target"), (103, " of 103 targets")])
+def test_the_sentence_names_the_targets_where_they_were_counted(targets: int, named: str) -> None:
+    result = disagreement.judge(Evidence(audits=504, disagreements=0, targets=targets), 0.01, 0.95)
+    assert result.sentence == f"0 of 504 audits{named} disagree, 0 %; proven ≤ 0.733 % (limit 1 %)"

@@ -47,8 +47,10 @@ def test_the_answer_names_all_that_is_missing_with_its_numbers(tmp_path: Path) -
         assert any(sentence.endswith("367 more audits that all agree would prove it at 95 %") for sentence in missing)
         production.traffic(300)
         production.cycle()
-        (missing,) = advances_when(status_of(production.operator))
-        assert missing.endswith("67 more audits that all agree would prove it at 95 %")
+        audits, targets = advances_when(status_of(production.operator))
+        assert audits.endswith("; 67 more audits that all agree would prove it at 95 %")
+        assert targets.startswith("targets is Inconclusive: 0 of 300 targets disagree in their first audit")
+        assert targets.endswith("; 67 more targets that all agree would prove it at 95 %")
 
 
 def test_the_answer_says_what_would_roll_back(tmp_path: Path) -> None:

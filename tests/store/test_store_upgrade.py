@@ -102,7 +102,7 @@ def test_what_is_known_of_targets_is_found_by_key(store: Store) -> None:
             load_rollup(connection, "r")
             known_targets(connection, "r", [("s", "eu", "t1")])
             known_storms(connection, "r", [("s", "t1")])
-            save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 9), {}, {})
+            save_rollup(connection, Rollup("r", "rule"), Rollup("r", "rule", 9), {}, {}, set())
 
     assert plans_of(store, ask) == [
         "SEARCH rollups USING INDEX sqlite_autoindex_rollups_1 (rollout=?)",

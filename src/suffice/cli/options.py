@@ -95,6 +95,14 @@ Cluster = Annotated[
 ]
 Service = Annotated[str, typer.Option("--service", metavar="NAME", help="The service that the rollout is about.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal and the triage item.")]
+Waive = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GATE",
+        help="Go without this gate: determinism, where only the service can build its cases; targets, where there are "
+        "few of them. May stand several times.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
 
 

@@ -36,6 +36,7 @@ def rehearse(
     checks: Annotated[
         bool, typer.Option("--checks/--no-checks", help="Run the runbook's checks once in each stage, as a gate.")
     ] = True,
+    waive: options.Waive = None,
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> Answer:
@@ -64,7 +65,8 @@ def rehearse(
     chosen_fault = fault_of(fault, tuple(stage.name for stage in chosen.rollout.stages)) if fault else None
     plan = configured_plan(chosen.verifier, default_cache(), (config or options.CONFIG).parent)
     name, corrections = source.corrections(default="pdg")
-    setup = Setup(chosen, plan, corrections, name, directory or out_dir, chosen_fault, checks=checks)
+    folder, waived = directory or out_dir, tuple(waive or ())
+    setup = Setup(chosen, plan, corrections, name, folder, chosen_fault, checks=checks, waived=waived)
     with watching(setup, quiet=json) as seen:
         ending = run(setup, go_on=go_on, seen=seen)
     summary = summary_of(setup, ending)

@@ -33,12 +33,7 @@ app = typer.Typer(
 def start(
     *,
     source: SourceOptions,
-    waive: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GATE", help="Go without this gate: determinism, where only the service can build its cases."
-        ),
-    ] = None,
+    waive: options.Waive = None,
     check: Annotated[
         list[str] | None,
         typer.Option(

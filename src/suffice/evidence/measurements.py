@@ -45,7 +45,9 @@ class Evidence:
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
 
     Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
-    `slices` are these audits by what their cases have in common ("region eu").
+    `slices` are these audits by what their cases have in common ("region eu"), and they are of so many `targets`.
+    All stages of the rollout up to now have `rollout_audits`; of those that are the `first_audits` of their targets
+    `first_disagreements` disagree.
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
     Of the `processes` at work, so many are `disabled` or have a `foreign` plan; `rows_waiting` rows are in their
@@ -81,6 +83,10 @@ class Evidence:
     disagreed_at: Sequence[int] = ()
     slices: Mapping[str, Slice] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+    targets: Measured = 0
+    rollout_audits: Measured = None
+    first_audits: Measured = None
+    first_disagreements: Measured = None
     shadow_decisions: Measured = 0
     shadow_invalid: Measured = 0
     reused: Measured = 0

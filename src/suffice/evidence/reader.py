@@ -15,10 +15,12 @@ from suffice.store.decision_row import DecisionRow
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger, Portion
 from suffice.store.rollups import (
+    Audited,
     Place,
     Rollup,
     Scope,
     StoredStorm,
+    known_audited,
     known_storms,
     known_targets,
     load_rollup,
@@ -33,11 +35,13 @@ class _Aside:
     seen: Rollup | None = None
     targets: dict[Place, bool] = field(default_factory=dict)
     storms: dict[Scope, StoredStorm] = field(default_factory=dict)
+    audited: set[Audited] = field(default_factory=set)
 
     def count_on(self, counted: Rollup, tally: Tally) -> None:
         self.seen = counted
         self.targets |= tally.targets
         self.storms |= tally.storms
+        self.audited |= tally.audited
 
 
 PORTION = 100_000
@@ -102,6 +106,10 @@ class EvidenceReader:
             disagreed_at=tuple(counted.disagreed_at),
             slices=counted.slices,
             failures=counted.failures,
+            targets=counted.targets,
+            rollout_audits=sum(stage.audits for stage in self.stages.values()),
+            first_audits=sum(stage.first_audits for stage in self.stages.values()),
+            first_disagreements=sum(stage.first_disagreements for stage in self.stages.values()),
             shadow_decisions=before.decisions,
             shadow_invalid=before.invalid,
             reused=irregular[Irregular.REUSED].count,
@@ -129,6 +137,7 @@ class EvidenceReader:
             tally.place(place, chose_adaptive=chose_adaptive)
         for row in portion.audits:
             tally.watch(row)
+            tally.meet(row)
             tally.replay(row, self._scope(row))
         if portion.last > seen.last:
             counts = {name: asdict(counted) for name, counted in tally.stages.items()}
@@ -144,7 +153,7 @@ class EvidenceReader:
     def _saved(self, seen: Rollup, counted: Rollup, tally: Tally) -> bool:
         try:
             with self._ledger.store.write() as connection:
-                save_rollup(connection, seen, counted, tally.targets, tally.storms)
+                save_rollup(connection, seen, counted, tally.targets, tally.storms, tally.audited)
         except StoreConflict:
             return False
         return True
@@ -166,10 +175,12 @@ class EvidenceReader:
     ) -> Tally:
         targets = known_targets(connection, self._rollout, places)
         storms = known_storms(connection, self._rollout, ((row.stage, self._scope(row)) for row in portion.audits))
+        audited = known_audited(connection, self._rollout, (row.target for row in portion.audits))
         if aside is not None:
             targets |= aside.targets
             storms |= aside.storms
-        return Tally(self._policy, _stages(seen.counts), targets, storms)
+            audited |= aside.audited
+        return Tally(self._policy, _stages(seen.counts), targets, storms, audited)
 
 
 def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:

@@ -1,6 +1,6 @@
 """Counting ledger rows: what one decision adds to its stage, and to what is known of its target."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from suffice.config import Stage
@@ -9,7 +9,7 @@ from suffice.evidence.failures import count_failure
 from suffice.evidence.measurements import Slice
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.store.decision_row import DecisionRow, WhyFixed
-from suffice.store.rollups import Place, Scope, StoredStorm
+from suffice.store.rollups import Audited, Place, Scope, StoredStorm
 
 # To look a member up in its class takes longer than to count a row.
 _ACCEPTED, _INVALID, _INELIGIBLE = Decision.ACCEPTED, Decision.INVALID, WhyFixed.INELIGIBLE
@@ -35,6 +35,8 @@ class Counted:
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     `failures` counts the messages of fallbacks.
+    They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
+    many disagree: `first_disagreements`.
     """
 
     decisions: int = 0
@@ -62,6 +64,9 @@ class Counted:
     disagreed_at: list[int] = field(default_factory=list)
     slices: dict[str, Slice] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    targets: int = 0
+    first_audits: int = 0
+    first_disagreements: int = 0
 
     def targets_within(self, stage: Stage) -> tuple[int, int]:
         """How many targets of the stage's regions were adaptive at least once, and how many never."""
@@ -82,17 +87,24 @@ class Counted:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts rows on top of what is known; `targets` and `storms` become those that changed.
+    """Counts rows on top of what is known; `targets` and `storms` become those that changed, `audited` those new.
 
-    `known_targets` and `known_storms` are of the targets that the rows are about, where they were seen before.
+    `known_targets`, `known_storms` and `known_audited` are of the targets that the rows are about, where they were seen
+    before.
     """
 
     policy: StormPolicy
     stages: dict[str, Counted]
     known_targets: Mapping[Place, bool]
     known_storms: Mapping[Scope, StoredStorm]
+    known_audited: Set[Audited]
     targets: dict[Place, bool] = field(default_factory=dict)
     storms: dict[Scope, StoredStorm] = field(default_factory=dict)
+    audited: set[Audited] = field(default_factory=set)
+    _met: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._met = {target for target, _ in self.known_audited}
 
     def count(self, row: DecisionRow, times: int) -> None:
         """Count so many decisions like this one, but for their targets and storms."""
@@ -137,6 +149,19 @@ class Tally:
             if not row.agrees:
                 part.disagreements += 1
                 part.disagreed_at = [*part.disagreed_at, part.audits][-LATEST_IN_SLICE:]
+
+    def meet(self, row: DecisionRow) -> None:
+        """Count the target of an audit, once in its stage, and its first audit in the rollout, in ledger order."""
+        pair = row.target, row.stage
+        if pair in self.known_audited or pair in self.audited:
+            return
+        self.audited.add(pair)
+        counted = self.stages.setdefault(row.stage, Counted())
+        counted.targets += 1
+        if row.target not in self._met:
+            self._met.add(row.target)
+            counted.first_audits += 1
+            counted.first_disagreements += not row.agrees
 
     def replay(self, row: DecisionRow, scope: str) -> None:
         """Apply the storm policy of `scope` to both decisions of an audit, in ledger order."""

@@ -27,11 +27,12 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     rate; the bounds are in `numbers`.
     """
     try:
-        n, k, watched = evidence.counts("audits", "disagreements", "watched")
+        n, k, watched, targets = evidence.counts("audits", "disagreements", "watched", "targets")
         demand(k <= n, f"{k:,} disagreements in {n:,} audits")
     except MissingDataError as error:
         return unknown(GATE, error, max_rate, limit(max_rate))
-    result = _judge(k, n, Drift.of(watched, evidence.disagreed_at, max_rate), max_rate, confidence)
+    drift = Drift.of(watched, evidence.disagreed_at, max_rate)
+    result = _judge(k, n, targets, drift, max_rate, confidence)
     broken = _broken(evidence.slices, max_rate)
     if not broken or result.outcome is Outcome.FAILED:
         return result
@@ -54,7 +55,7 @@ def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | 
     return None
 
 
-def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> GateResult:
+def _judge(k: int, n: int, targets: int, drift: Drift, max_rate: float, confidence: float) -> GateResult:
     lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
@@ -68,7 +69,7 @@ def _judge(k: int, n: int, drift: Drift, max_rate: float, confidence: float) -> 
     rate = k / n if n else None
     sentence = f"no audit yet, 0 disagree (limit {limit(max_rate)})"
     if rate is not None:
-        sentence = f"{_observed(k, n)}; {bound} (limit {limit(max_rate)})"
+        sentence = f"{_observed(k, n, targets)}; {bound} (limit {limit(max_rate)})"
     numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
 
@@ -92,5 +93,6 @@ def _broken(slices: Mapping[str, Slice], max_rate: float) -> list[str]:
     return sentences
 
 
-def _observed(k: int, n: int) -> str:
-    return f"{k:,} of {n:,} audits {'disagrees' if k == 1 else 'disagree'}, {percent(k / n)}"
+def _observed(k: int, n: int, targets: int = 0) -> str:
+    of = f" of {targets:,} target{'s' * (targets > 1)}" if targets else ""
+    return f"{k:,} of {n:,} audits{of} {'disagrees' if k == 1 else 'disagree'}, {percent(k / n)}"

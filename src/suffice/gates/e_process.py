@@ -19,6 +19,7 @@ ALARM = 0.99
 """How sure every gate must be before it fails a rollout: evidence of 100, wrong in at most 1 % of good rollouts."""
 
 _TINY = 1e-280
+_FAR = 100_000
 
 
 def log_e_below(k: int, n: int, p0: float, *, a: float = 0.5, b: float = 50.0) -> float:
@@ -53,6 +54,17 @@ def log_e_other(k: int, n: int, p0: float, *, weight: float = 100.0) -> float:
 def reached(log_e: float, confidence: float) -> bool:
     """Whether the evidence is 1 / (1 − confidence) or more: wrong at any time ever with at most that probability."""
     return log_e >= -log1p(-confidence)
+
+
+def audits_to_prove(k: int, p0: float, confidence: float) -> int | None:
+    """Audits from which on k that disagree prove a rate below p0; None where `_FAR` of them do not."""
+    low, high = k - 1, _FAR
+    if k > high or not reached(log_e_below(k, high, p0), confidence):
+        return None
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(log_e_below(k, middle, p0), confidence) else (middle, high)
+    return high
 
 
 def upper(k: int, n: int, confidence: float) -> float:

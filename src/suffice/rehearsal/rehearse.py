@@ -278,7 +278,7 @@ class _Rehearsal:
         config = self.setup.file("config.json")
         write_atomically(config, pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n")
         set_enabled(config, enabled=True)
-        self.operator.start(_WHO, Start(source=self.setup.identity))
+        self.operator.start(_WHO, Start(self.setup.waived, self.setup.identity))
         return self.monitor.driver.state
 
     def _go_on(self) -> State:

@@ -30,7 +30,8 @@ PASSES = 14
 class Setup:
     """The inputs of a rehearsal; its outcome is a function of these.
 
-    With `checks` each stage runs the runbook's checks once, and their answer is a gate.
+    With `checks` each stage runs the runbook's checks once, and their answer is a gate. It goes without the gates that
+    are `waived`, as a rollout may.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Setup:
     fault: Fault | None = None
     passes: int = PASSES
     checks: bool = True
+    waived: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -72,6 +74,7 @@ class Setup:
             "fault": self.fault.spelling if self.fault else None,
             "passes": self.passes,
             "checks": self.checks,
+            "waived": list(self.waived),
             "config": self.config.model_dump(mode="json"),
         }
 

@@ -7,7 +7,7 @@ from suffice.config import RolloutConfig
 from suffice.errors import OutputError
 from suffice.evidence.measurements import Evidence
 from suffice.flag.bucketing import Sample
-from suffice.gates import determinism, disagreement, escalation, health, sample_reduction
+from suffice.gates import determinism, disagreement, escalation, health, sample_reduction, targets
 from suffice.gates import flag as flag_gate
 from suffice.gates import plan as plan_gate
 from suffice.gates.outcome import GateResult
@@ -55,6 +55,7 @@ def _judge_ledger(
     sure = acceptance.confidence
     return (
         disagreement.judge(evidence, acceptance.max_disagreement_rate, sure),
+        targets.judge(evidence, acceptance.max_disagreement_rate, sure),
         sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
         escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),

@@ -15,6 +15,7 @@ from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
 from suffice.flag.lowering import ASKED_FILE
 from suffice.gates import determinism
+from suffice.gates import targets as targets_gate
 from suffice.gates.outcome import GateResult
 from suffice.gates.sample_reduction import check_net
 from suffice.rollout.baseline import MADE_UP, settle_without_rollout
@@ -45,8 +46,9 @@ ACTIVE = (
 )
 """A completed rollout is watched on, but a new one may take its place."""
 
-WAIVABLE = (determinism.GATE,)
-"""Gates that a rollout may be started without: cases that only the service itself can build cannot be recomputed."""
+WAIVABLE = (determinism.GATE, targets_gate.GATE)
+"""Gates that a rollout may be started without: cases that only the service itself can build cannot be recomputed, and
+who has few targets has few first audits."""
 
 SAMPLE = 20
 """Targets whose buckets are recorded, and known ones that are probed beside those that are made up."""

@@ -7,8 +7,8 @@ from typing import Any
 from suffice.evidence.failures import failures_of
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.flag.file import wrong_with_file
-from suffice.gates import disagreement
-from suffice.gates.e_process import log_e_below, reached
+from suffice.gates import disagreement, targets
+from suffice.gates.e_process import audits_to_prove
 from suffice.gates.outcome import Outcome
 from suffice.rollout.controller import State
 from suffice.rollout.fleet import OLD_PRIMARY
@@ -28,8 +28,8 @@ from suffice.store.triage import item_of, receipt_of
 from suffice.store.words import read_word
 from suffice.terminal import duration
 
-_FAR = 100_000
-"""Audits up to which the proof's distance is looked for."""
+_PROVEN_BY = {disagreement.GATE: "audits", targets.GATE: "targets"}
+"""What more of would prove the limit of a gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,18 +279,15 @@ def _missing(status: Status) -> list[str]:
 
 
 def _distance(gate: Mapping[str, Any], confidence: float) -> str:
-    """How many agreeing audits more would prove the limit."""
-    numbers = gate["numbers"]
-    if gate["gate"] != disagreement.GATE or gate["outcome"] != Outcome.INCONCLUSIVE.value or "audits" not in numbers:
+    """How many agreeing audits more, or targets, would prove the limit."""
+    numbers, what = gate["numbers"], _PROVEN_BY.get(gate["gate"])
+    if what is None or what not in numbers or gate["outcome"] != Outcome.INCONCLUSIVE.value:
         return ""
-    n, k, limit = int(numbers["audits"]), int(numbers["disagreements"]), gate["limit"]
-    if not limit or not reached(log_e_below(k, _FAR, limit), confidence):
+    n, k, limit = int(numbers[what]), int(numbers["disagreements"]), gate["limit"]
+    needed = audits_to_prove(k, limit, confidence)
+    if needed is None or needed <= n:
         return ""
-    low, high = n, _FAR
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(log_e_below(k, middle, limit), confidence) else (middle, high)
-    return f"; {high - n:,} more audits that all agree would prove it at {100 * confidence:g} %"
+    return f"; {needed - n:,} more {what} that all agree would prove it at {100 * confidence:g} %"
 
 
 def _audits(status: Status) -> int | None:

@@ -7,7 +7,7 @@ what was.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,13 +16,16 @@ from sqlalchemy import Connection, select, update
 from suffice.errors import StoreConflict
 from suffice.store.chain import understood
 from suffice.store.database import insert_new, insert_or_update
-from suffice.store.schema import rollup_storms, rollup_targets, rollups
+from suffice.store.schema import rollup_audited, rollup_storms, rollup_targets, rollups
 
 Place: TypeAlias = tuple[str, str, str]
 """Stage, region ("" for none) and target."""
 
 Scope: TypeAlias = tuple[str, str]
 """Stage, and what the storm policy counts for there: a target, or a pass of one."""
+
+Audited: TypeAlias = tuple[str, str]
+"""A target, and a stage in which it was audited."""
 
 _AT_ONCE = 500
 
@@ -66,9 +69,10 @@ def save_rollup(
     counted: Rollup,
     targets: Mapping[Place, bool],
     storms: Mapping[Scope, StoredStorm],
+    audited: Set[Audited],
 ) -> None:
     """Replace the roll-up that was `seen`, with the targets (whether any decision chose the adaptive arm) and storms
-    that changed, in the caller's write transaction.
+    that changed and the audited targets that are new, in the caller's write transaction.
 
     Raises StoreConflict, to be raised on so that nothing is written, when somebody else has counted on since.
     """
@@ -85,6 +89,8 @@ def save_rollup(
     insert_or_update(connection, rollup_targets, places)
     scopes = [{**key, "stage": stage, "scope": scope, **asdict(storm)} for (stage, scope), storm in storms.items()]
     insert_or_update(connection, rollup_storms, scopes)
+    pairs = [{**key, "target": target, "stage": stage} for target, stage in sorted(audited)]
+    insert_new(connection, rollup_audited, ["rollout", "target", "stage"], pairs)
 
 
 def known_targets(connection: Connection, rollout: str, places: Iterable[Place]) -> dict[Place, bool]:
@@ -106,6 +112,15 @@ def known_storms(connection: Connection, rollout: str, scopes: Iterable[Scope]) 
         for scope, *state in connection.execute(query):
             storms[stage, scope] = StoredStorm(*state)
     return storms
+
+
+def known_audited(connection: Connection, rollout: str, targets: Iterable[str]) -> set[Audited]:
+    """In which stages these were audited, as far as the roll-up has it."""
+    c, audited = rollup_audited.c, set[Audited]()
+    for _, some in _portions(((), target) for target in targets):
+        query = select(c.target, c.stage).where((c.rollout == rollout) & c.target.in_(some))
+        audited.update((target, stage) for target, stage in connection.execute(query))
+    return audited
 
 
 def _portions(pairs: Iterable[tuple[tuple[str, ...], str]]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
