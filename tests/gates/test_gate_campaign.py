@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from suffice.evidence.measurements import Evidence
+from suffice.evidence.measurements import Evidence, Slice
+from suffice.gates import disagreement
 from suffice.gates.e_detector import FAILS, HOLDS, Drift
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
 from suffice.gates.escalation import judge
@@ -57,9 +58,10 @@ def proof_at(k: int) -> int:
 
 
 @cache
-def alarm_until(k: int) -> int:
-    """Audits up to which k disagreements are alarming: with more audits the evidence only falls."""
-    return k - 1 + first(lambda agreeing: not reached(log_e_above(k, k + agreeing, LIMIT), ALARM))
+def alarm_until(k: int, times: int = 1) -> int:
+    """Audits up to which k disagreements are alarming, `times` as surely: with more audits the evidence only falls."""
+    sure = 1 - (1 - ALARM) / times
+    return k - 1 + first(lambda agreeing: not reached(log_e_above(k, k + agreeing, LIMIT), sure))
 
 
 def disagreements(rate: float, runs: int, audits: int, seed: int) -> Times:
@@ -69,10 +71,11 @@ def disagreements(rate: float, runs: int, audits: int, seed: int) -> Times:
     return np.random.default_rng(seed).geometric(rate, (runs, most)).cumsum(axis=1)
 
 
-def alarmed(times: Times) -> Times:
-    """The audit at which each run raises the alarm, or NEVER: it can only come with a disagreement."""
-    until = np.array([alarm_until(k) for k in range(1, times.shape[1] + 1)])
-    return np.where(times <= until, times, NEVER).min(axis=1)
+def alarmed(times: Times, here: NDArray[np.bool_] | None = None, rarer: int = 1) -> Times:
+    """The audit at which each run raises the alarm, or NEVER: it can only come with a disagreement, of those `here`."""
+    counts = np.ones(times.shape, dtype=np.int64) if here is None else here.astype(np.int64)
+    until = np.array([0, *(alarm_until(k, rarer) for k in range(1, times.shape[1] + 1))])
+    return np.where((counts > 0) & (times <= until[counts.cumsum(axis=1)]), times, NEVER).min(axis=1)
 
 
 def proven(times: Times) -> Times:
@@ -139,18 +142,20 @@ def test_a_rate_above_the_limit_is_promoted_in_at_most_five_percent(runs: int, r
     assert share <= 0.05 + 4 * sqrt(0.05 * 0.95 / runs)
 
 
-def risen(times: Times, clean: int, level: float) -> Times:
-    """The audit at which the evidence of each run that its rate has risen reaches a level, after so many clean ones."""
+def risen(times: Times, clean: int, level: float, here: NDArray[np.bool_] | None = None) -> Times:
+    """The audit at which the evidence of each run that its rate has risen reaches a level, after so many clean ones;
+    of the disagreements `here`."""
     rates = np.array([1.5, 2, 3, 5, 10, 20, 50]) * LIMIT
     up, down = rates / LIMIT, (1 - rates) / (1 - LIMIT)
     evidence, at = np.zeros((len(times), len(rates))), np.full(len(times), NEVER)
-    gaps = np.diff(times, axis=1, prepend=0) - 1
-    gaps[:, 0] += clean
+    last, here = np.full(len(times), -clean), np.ones(times.shape, dtype=bool) if here is None else here
     for column in range(times.shape[1]):
-        faded = down ** gaps[:, column, None]
-        evidence = np.minimum((evidence * faded + down * (1 - faded) / (1 - down) + 1) * up, 1e280)
-        reached_now = (evidence.mean(axis=1) >= level) & (at == NEVER)
-        at[reached_now] = times[reached_now, column]
+        now, time = here[:, column], times[:, column]
+        faded = down ** np.where(now, time - last - 1, 0)[:, None]
+        after = np.minimum((evidence * faded + down * (1 - faded) / (1 - down) + 1) * up, 1e280)
+        evidence, last = np.where(now[:, None], after, evidence), np.where(now, time, last)
+        reached_now = now & (evidence.mean(axis=1) >= level) & (at == NEVER)
+        at[reached_now] = time[reached_now]
     return at
 
 
@@ -178,6 +183,88 @@ def test_a_rate_that_has_not_risen_alarms_as_rarely_as_is_promised(runs: int, ra
     assert share <= allowed + 4 * sqrt(allowed * (1 - allowed) / runs)
 
 
+REGIONS = (0.4, 0.3, 0.2, 0.1)
+"""The shares of the audits that four regions have, in the order in which they appear."""
+
+TARGETS = 4_000
+
+
+def failed_by_a_region(times: Times, region: Times) -> Times:
+    """The audit at which a region fails each run, or NEVER; `region` has each audit's, for all runs alike."""
+    at = np.full(len(times), NEVER)
+    within, of = times <= len(region), region[np.minimum(times, len(region)) - 1]
+    for number in range(1, len(REGIONS) + 1):
+        here, rarer = within & (of == number), number * (number + 1)
+        audits = np.flatnonzero(region == number) + 1
+        places = np.where(here, np.searchsorted(audits, times, side="right"), NEVER)
+        failed = np.minimum(alarmed(places, here, rarer), risen(places, 0, rarer * FAILS, here))
+        at = np.minimum(at, np.where(failed < NEVER, audits[np.minimum(failed, len(audits)) - 1], NEVER))
+    return at
+
+
+@runs
+def test_a_good_change_is_rolled_back_in_at_most_one_percent_by_all_evidence_together(runs: int) -> None:
+    """Rows, their drift, four regions with theirs, and the first audits of targets that come again and again."""
+    rng = np.random.default_rng(10)
+    region = rng.choice(len(REGIONS), WATCHED, p=REGIONS) + 1
+    _, firsts = np.unique(rng.integers(TARGETS, size=WATCHED), return_index=True)
+    times = disagreements(0.005, runs, WATCHED, seed=10)
+    is_first = np.isin(times, np.sort(firsts) + 1)
+    targets = np.where(is_first, np.searchsorted(np.sort(firsts) + 1, times, side="right"), NEVER)
+    failed = {
+        "rows": np.minimum(alarmed(times), risen(times, 0, FAILS)),
+        "regions": failed_by_a_region(times, region),
+        "targets": alarmed(targets, is_first),
+    }
+    shares = {name: float((at <= WATCHED).mean()) for name, at in failed.items()}
+    any_of = float((np.min(list(failed.values()), axis=0) <= WATCHED).mean())
+    alone = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
+    tell(f"true rate 0.5 %, {WATCHED:,} audits: {any_of:.2%} of {runs:,} rollouts rolled back ({alone})")
+    assert any_of <= 0.01
+
+
+@runs
+def test_a_region_that_is_bad_is_caught_where_the_stage_is_good(runs: int) -> None:
+    """The last region to appear, with a tenth of the audits, at 5 %; the others at 0.06 %."""
+    rng = np.random.default_rng(11)
+    region = rng.choice(len(REGIONS), 20_000, p=REGIONS) + 1
+    rates = np.where(region == len(REGIONS), 0.05, 0.0006)
+    hits = [np.flatnonzero(rng.random(region.size) < rates) + 1 for _ in range(runs // 10)]
+    times = np.full((len(hits), max(map(len, hits))), NEVER)
+    for row, hit in zip(times, hits, strict=True):
+        row[: len(hit)] = hit
+    caught = failed_by_a_region(times, region)
+    of_the_region = np.searchsorted(np.flatnonzero(region == len(REGIONS)) + 1, caught, side="right")
+    together = float((np.minimum(alarmed(times), risen(times, 0, FAILS, times < NEVER)) <= region.size).mean())
+    tell(
+        f"5 % in a tenth of the audits, 0.06 % in the others: failed after {np.median(of_the_region):.0f} audits of "
+        f"the region (median), {np.quantile(of_the_region, 0.9):.0f} (90 %); by the rows alone in {together:.0%} of "
+        f"rollouts within {region.size:,} audits"
+    )
+    assert np.median(of_the_region) <= 600 and together < 0.5
+
+
+@runs
+@pytest.mark.parametrize("targets", [30, 100, 1_000])
+@pytest.mark.parametrize("rate", [0.01, 0.02])
+def test_few_targets_prove_nothing_falsely(runs: int, targets: int, rate: float) -> None:
+    """Each target disagrees always or never, so that its audits say the same again and again; the negative control are
+    the rows alone, at 20 audits of each."""
+    rng = np.random.default_rng(12)
+    audits, bad = 20 * targets, rng.random((runs, targets)) < rate
+    firsts = bad.cumsum(axis=1)
+    fewest = np.array([proof_at(k) for k in range(firsts.max() + 1)])
+    share = float((np.arange(1, targets + 1) >= fewest[firsts]).any(axis=1).mean())
+    most, chances = 40 + int(1.5 * rate * audits), np.maximum(bad.mean(axis=1), 1e-9)
+    rows = float((proven(rng.geometric(chances[:, None], (runs, most)).cumsum(axis=1)) <= audits).mean())
+    tell(
+        f"{targets:,} targets, each always disagrees with {rate:.0%}: {share:.2%} of {runs:,} rollouts ever prove 1 % "
+        f"of targets, by the rows alone {rows:.2%}"
+    )
+    assert share <= 0.05 + 4 * sqrt(0.05 * 0.95 / runs)
+    assert targets == 1_000 or rows > 0.1
+
+
 def test_the_drift_that_is_simulated_is_the_gates_own() -> None:
     times = disagreements(0.03, 30, 3_000, seed=8)
     for row, failed in zip(times, risen(times, 500, FAILS), strict=True):
@@ -187,6 +274,25 @@ def test_the_drift_that_is_simulated_is_the_gates_own() -> None:
             if Drift.of(500 + int(at), [500 + int(one) for one in row[:k]], LIMIT).peak >= FAILS
         )
         assert next(alarms, NEVER) == failed
+
+
+def test_the_regions_that_are_simulated_are_the_gates_own() -> None:
+    region = np.random.default_rng(13).choice(len(REGIONS), 2_000, p=REGIONS) + 1
+    times = disagreements(0.02, 12, 2_000, seed=13)
+    for row, failed in zip(times, failed_by_a_region(times, region), strict=True):
+        hits = np.isin(np.arange(1, region.size + 1), row)
+        judged = NEVER
+        for at in (int(at) for at in row if at <= region.size and judged == NEVER):
+            slices = {}
+            for number in range(1, len(REGIONS) + 1):
+                places = np.flatnonzero(hits[:at][region[:at] == number]) + 1
+                slices[f"{number}"] = Slice(number, int((region[:at] == number).sum()), len(places), places.tolist())
+            if (
+                disagreement.judge(Evidence(audits=10**6, disagreements=0, slices=slices), LIMIT, 0.95).outcome
+                is Outcome.FAILED
+            ):
+                judged = at
+        assert judged == failed
 
 
 def test_the_tables_are_the_gates_own_thresholds() -> None:

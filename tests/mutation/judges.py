@@ -20,6 +20,7 @@ JUDGES = {
     "gates/determinism.py": ("gates/test_gate_determinism.py", GATES),
     "gates/plan.py": ("gates/test_gate_plan.py", GATES),
     "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
+    "gates/targets.py": ("gates/test_gate_targets.py", GATES),
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
     "flag/bucketing.py": ("flag/test_flag_bucketing.py",),
     "flag/client.py": ("flag/test_flag_client.py",),

@@ -39,6 +39,21 @@ def test_a_sound_variant_completes(completed: Done) -> None:
     assert completed.chains == (True, True)
 
 
+def test_with_few_targets_it_pauses_and_says_how_many_it_takes(tmp_path: Path, completed: Done) -> None:
+    """The same rehearsal completes where it goes without this gate."""
+    ending, summary = rehearsed(setup(tmp_path, waived=()))
+    assert (ending.status, ending.state.current.name) == ("paused", "staging")
+    assert "1 of 60 targets disagrees in its first audit" in summary["why"]
+    assert "116 targets without a disagreement prove 3 %" in summary["why"]
+    assert completed.setup.waived == ("targets",)
+    assert "targets" not in {gate["gate"] for stage in completed.summary["stages"] for gate in stage["gates"]}
+
+
+def test_a_gate_that_cannot_be_waived_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RolloutError, match="gate disagreement cannot be waived; allowed: determinism, targets"):
+        rehearse(setup(tmp_path, waived=("disagreement",)))
+
+
 def test_in_staging_nothing_is_adaptive_and_everything_audited_is_in_the_shadow(completed: Done) -> None:
     staging = completed.stage("staging")
     assert {row.arm for row in staging} == {"fixed"}
