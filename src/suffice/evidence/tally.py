@@ -34,9 +34,8 @@ class Counted:
     ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
-    `failures` counts the messages of fallbacks.
     They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
-    many disagree: `first_disagreements`.
+    many disagree: `first_disagreements`. `failures` counts the messages of fallbacks.
     """
 
     decisions: int = 0
