@@ -40,7 +40,7 @@ def hypergeometric(factorials: Floats, total: Ints | int, k: Ints, n: Ints | int
     return np.exp(log - log_choose(factorials, size, np.asarray(total)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CountOperating:
     """Where a count plan stops. Entry i: at n[i] draws with k[i] successes, share[i] of the orders that lead there stop
     there.
