@@ -1,15 +1,19 @@
 """One production decision, without the world around it: who decides, what is compared, and what each draw costs."""
 
 from dataclasses import replace
+from math import sqrt
 
+import numpy as np
 import pytest
 from serving_world import PLAN, SEED, N, Trials, case
 
 from suffice.decision.paired_mean import PairedMean
+from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
 from suffice.sampling.distributions import Normal
+from suffice.sampling.recorded import Recorded
 from suffice.sampling.sampler import BLOCK
-from suffice.serving.served import Served, serve_adaptive, serve_fixed, serve_shadow
+from suffice.serving.served import Served, halves, serve_adaptive, serve_fixed, serve_shadow
 from suffice.stopping.make import plan
 from suffice.stopping.run import StopReason, Verdict
 from suffice.store.decision_row import WhyFixed
@@ -28,7 +32,9 @@ def drawn(decided: Case) -> int:
 
 
 ADAPTIVE = decide(clear(), PLAN, SEED)
-BASELINE = decide_fixed(observations(clear(), PLAN.rule, N, SEED), PLAN.rule)
+OBSERVED = observations(clear(), PLAN.rule, N, SEED)
+BASELINE = decide_fixed(OBSERVED, PLAN.rule)
+SEEN = {"baseline_statistic": sum(OBSERVED), "halves": halves(OBSERVED)}
 
 
 def to_nan(observed: list[float]) -> list[float]:
@@ -54,7 +60,7 @@ def test_the_adaptive_arm_stops_where_the_plan_does() -> None:
 def test_an_audit_goes_on_to_n_and_keeps_both() -> None:
     decided = clear()
     assert serve_adaptive(decided, PLAN, SEED, audited=True) == Served(
-        ADAPTIVE, Arm.ADAPTIVE, audited=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n
+        ADAPTIVE, Arm.ADAPTIVE, audited=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n, **SEEN
     )
     assert drawn(decided) == N
 
@@ -62,7 +68,7 @@ def test_an_audit_goes_on_to_n_and_keeps_both() -> None:
 def test_the_shadow_decides_fixed_and_keeps_both() -> None:
     decided = clear()
     assert serve_shadow(decided, PLAN, SEED) == Served(
-        BASELINE, Arm.FIXED, audited=True, shadow=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n
+        BASELINE, Arm.FIXED, audited=True, shadow=True, baseline=BASELINE, adaptive=ADAPTIVE, drawn=ADAPTIVE.n, **SEEN
     )
     assert drawn(decided) == N
     faulty = serve_shadow(clear(), PLAN, SEED, to_nan)
@@ -144,3 +150,23 @@ def test_both_agree_when_they_decide_alike(
     baseline: Verdict | None, adaptive: Verdict | None, agrees: bool | None
 ) -> None:
     assert replace(Served(ACCEPTED, Arm.FIXED), baseline=baseline, adaptive=adaptive).agrees is agrees
+
+
+def test_an_audit_keeps_the_total_and_how_early_and_late_draws_differ() -> None:
+    for_counts = plan(Proportion(at_least=0.8), 100, max_disagreement=0.01)
+    draws = [0.0] * 20 + [1.0] * 80
+    served = serve_adaptive(Case("k", "t", Recorded(np.array(draws), given_order=True)), for_counts, 1, audited=True)
+    assert served.baseline_statistic == 80
+    assert served.halves == pytest.approx((1 - 0.6) / sqrt(0.16 * 100 / 99 * (1 / 50 + 1 / 50)))
+
+
+def test_halves_of_exchangeable_draws_are_standard_normal() -> None:
+    rng = np.random.default_rng(4)
+    seen = np.array([halves(rng.random(64).tolist()) for _ in range(2_000)])
+    assert abs(seen.mean()) < 4 / sqrt(2_000)
+    assert abs(seen.std() - 1) < 4 / sqrt(4_000)
+
+
+@pytest.mark.parametrize(("draws", "z"), [([], None), ([1.0], None), ([1.0, 1.0], 0.0), ([1e308, -1e308, 1e308], None)])
+def test_halves_of_few_equal_or_huge_draws(draws: list[float], z: float | None) -> None:
+    assert halves(draws) == z

@@ -105,7 +105,14 @@ def row_of(
         drawn=served.drawn,
         draw_seconds=served.draw_seconds,
         features=features_text(case),
+        baseline_statistic=_finite(served.baseline_statistic),
+        halves=served.halves,
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """A statistic that is infinite (all draws alike) is none in the ledger."""
+    return None if value is None or not isfinite(value) else float(value)
 
 
 def check_storable(case: Case) -> None:

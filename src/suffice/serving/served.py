@@ -1,7 +1,8 @@
 """One production decision, without the world around it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite, sqrt
 from time import perf_counter
 from typing import TypeAlias, TypeVar
 
@@ -26,7 +27,8 @@ class Served:
     made the fixed arm take over, `why_fixed` why the arm is fixed, None where it is adaptive. `epoch` is that of the
     word that the decision was made under, None under no word: whoever acts on a decision later may compare it.
     `rollout` is where its ledger row belongs. `drawn` draws were made up to the adaptive stopping time, and took
-    `draw_seconds`; None where nobody knows, or where the adaptive path decided nothing.
+    `draw_seconds`; None where nobody knows, or where the adaptive path decided nothing. An audit saw
+    `baseline_statistic` over all N draws, and a difference of `halves` standard errors between early and late ones.
     """
 
     verdict: Verdict
@@ -41,6 +43,8 @@ class Served:
     rollout: str = ""
     drawn: int | None = None
     draw_seconds: float | None = field(default=None, compare=False)
+    baseline_statistic: float | None = None
+    halves: float | None = None
 
     @property
     def decision(self) -> Decision:
@@ -85,6 +89,15 @@ class Spent:
     seconds: float | None = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What all N draws say: the baseline's verdict, its statistic, and how early and late draws differ (`halves`)."""
+
+    verdict: Verdict
+    statistic: float | None = None
+    halves: float | None = None
+
+
 class Observed:
     """The observations of a case in order, kept so that a second run can be fed the same ones, and what they took."""
 
@@ -102,6 +115,30 @@ class Observed:
             run.observe(feed(more) if feed else more)
         return run.verdict
 
+    def audit(self, plan: Plan) -> Steps[Audit]:
+        """The baseline's verdict on all N draws, and what was seen of them."""
+        run = _baseline(plan)
+        verdict = yield from self.feed(run)
+        if verdict.decision is Decision.INVALID:
+            return Audit(verdict)
+        return Audit(verdict, run.statistic, halves(self._seen[: plan.n]))
+
+
+def halves(observations: Sequence[float]) -> float | None:
+    """By how many standard errors the later half of the observations is above the earlier one; None for fewer than 2.
+
+    The spread is that of all of them. Draws in exchangeable order give about a standard normal number.
+    """
+    n, half = len(observations), len(observations) // 2
+    if half < 1:
+        return None
+    mean, early = sum(observations) / n, sum(observations[:half]) / half
+    late = sum(observations[half:]) / (n - half)
+    variance = sum((each - mean) * (each - mean) for each in observations) / (n - 1)
+    if not isfinite(variance):
+        return None
+    return (late - early) / sqrt(variance * (1 / half + 1 / (n - half))) if variance > 0 else 0.0
+
 
 def fixed_steps(plan: Plan, observed: Observed) -> Steps[Served]:
     """The baseline's decision."""
@@ -113,9 +150,19 @@ def shadow_steps(plan: Plan, observed: Observed, feed: Feed | None = None) -> St
     # First the plan, on whose way nothing more is drawn than it needs: so it is known what it would have cost.
     adaptive = yield from observed.feed(plan.start(), feed)
     drawn, seconds = observed.spent.drawn, observed.spent.seconds
-    baseline = yield from observed.feed(_baseline(plan))
-    served = Served(baseline, Arm.FIXED, audited=True, shadow=True, baseline=baseline, adaptive=adaptive)
-    return replace(served, drawn=drawn, draw_seconds=seconds)
+    audit = yield from observed.audit(plan)
+    return Served(
+        audit.verdict,
+        Arm.FIXED,
+        audited=True,
+        shadow=True,
+        baseline=audit.verdict,
+        adaptive=adaptive,
+        drawn=drawn,
+        draw_seconds=seconds,
+        baseline_statistic=audit.statistic,
+        halves=audit.halves,
+    )
 
 
 def adaptive_steps(
@@ -135,18 +182,27 @@ def adaptive_steps(
     adaptive = yield from observed.feed(plan.start(), feed)
     drawn, seconds = observed.spent.drawn, observed.spent.seconds
     checked = audited or adaptive.decision is Decision.INVALID
-    baseline = (yield from observed.feed(_baseline(plan))) if checked else None
+    audit = (yield from observed.audit(plan)) if checked else None
     if not permitted():
-        fixed = baseline or (yield from observed.feed(_baseline(plan)))
+        fixed = audit.verdict if audit else (yield from observed.feed(_baseline(plan)))
         return Served(fixed, Arm.FIXED, why_fixed=WhyFixed.FENCED)
-    if baseline is None:
+    if audit is None:
         return Served(adaptive, Arm.ADAPTIVE, drawn=drawn, draw_seconds=seconds)
-    served = Served(adaptive, Arm.ADAPTIVE, audited=audited, baseline=baseline, adaptive=adaptive)
-    served = replace(served, drawn=drawn, draw_seconds=seconds)
-    if adaptive.decision is Decision.INVALID and baseline.decision is not Decision.INVALID:
+    served = Served(
+        adaptive,
+        Arm.ADAPTIVE,
+        audited=audited,
+        baseline=audit.verdict,
+        adaptive=adaptive,
+        drawn=drawn,
+        draw_seconds=seconds,
+        baseline_statistic=audit.statistic,
+        halves=audit.halves,
+    )
+    if adaptive.decision is Decision.INVALID and audit.verdict.decision is not Decision.INVALID:
         return replace(
             served,
-            verdict=baseline,
+            verdict=audit.verdict,
             arm=Arm.FIXED,
             fallback="the adaptive decision was INVALID",
             why_fixed=WhyFixed.FALLBACK,

@@ -128,6 +128,11 @@ class Run:
         return self._verdict
 
     @property
+    def statistic(self) -> float:
+        """The number that the boundaries are compared with, of what was observed so far."""
+        return self._tally.statistic
+
+    @property
     def effect(self) -> float:
         """How far what was observed is from the decision boundary, in standard errors; positive accepts."""
         return self._rule.effect(self._tally)
