@@ -9,6 +9,11 @@ PYTHON ?= $(or $(shell for version in $(PYTHONS); do $(START) python$$version -c
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two more than there are cores: a third of the tests' time is waiting, for a server or for another process.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+
+# Processes that tests start would compile the package anew, each of them, where an image forbids to keep it compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-pythons check bench bench-scale campaign mutation lock clean
 
@@ -18,7 +23,7 @@ run: $(READY)
 
 # A module's tests stay together: what they share is made once.
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-pythons:
 	for version in $(PYTHONS); do $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit; done

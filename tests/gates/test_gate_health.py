@@ -342,10 +342,10 @@ def test_a_rate_of_invalid_decisions_that_is_the_shadows_alarms_hardly_ever_and_
         for _ in range(runs):
             before = int(rng.binomial(1_000, rate_before))
             seen = np.cumsum(rng.random(looks[-1]) < rate)[looks - 1].tolist()
-            raised = [
+            raised = (
                 judged(decisions=int(n), adaptive=9, invalid=k, shadow_decisions=1_000, shadow_invalid=before).outcome
                 for n, k in zip(looks, seen, strict=True)
-            ]
+            )
             by_gate += Outcome.ERROR in raised
             by_raw_rates += any(k / n > before / 1_000 for n, k in zip(looks, seen, strict=True))
         return by_gate, by_raw_rates
