@@ -160,7 +160,7 @@ def test_every_process_from_a_configuration_gives_signs_of_life(tmp_path: Path) 
 def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Path) -> None:
     place = place_in(tmp_path)
     clock = Clock()
-    with Operator(place, clock=clock, sources=lambda _: from_source(corrections(0, 500))) as operator:
+    with Operator(place, clock=clock, sources=lambda *_: from_source(corrections(0, 500))) as operator:
         operator.start("ann", Start(source={"source": "these"}))
         production = Production(operator, clock, operator.flag)
         production.traffic()
@@ -169,7 +169,7 @@ def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Pat
         assert (judged["outcome"], judged["numbers"]["recomputed"]) == ("Successful", 20)
         with production.store.write() as connection:
             connection.exec_driver_sql("UPDATE decisions SET adaptive_n = adaptive_n + 1")
-    with Operator(place, clock=clock, sources=lambda _: from_source(corrections(0, 500))) as operator:
+    with Operator(place, clock=clock, sources=lambda *_: from_source(corrections(0, 500))) as operator:
         clock.now += CYCLE
         report = operator.cycle()
         assert report.phase is Phase.ROLLED_BACK
@@ -945,7 +945,7 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
         for i in range(400)
     ]
     place, clock = place_in(tmp_path, config), Clock()
-    with Operator(place, clock=clock, sources=lambda _: from_source(close)) as operator:
+    with Operator(place, clock=clock, sources=lambda *_: from_source(close)) as operator:
         operator.start("ann", Start(source={"source": "these"}))
         ledger = Ledger(operator.store)
         with Production(operator, clock, operator.flag).process() as verifier:

@@ -1,6 +1,6 @@
 """`suffice compare`: every case both ways on the same draws."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,23 +22,16 @@ if TYPE_CHECKING:
 class Cases:
     """The options that say where the cases come from."""
 
-    source: Annotated[Literal["pdg", "codata", "even"] | None, typer.Option(help="Known cases [default: even].")] = None
+    source: Annotated[
+        Literal["pdg", "codata", "even", "ledger"] | None,
+        typer.Option(
+            help="Known cases; ledger: the service's newest decisions, built again by verifier.cases [default: even]."
+        ),
+    ] = None
     records: sources.Records = None
     measurements: sources.Measurements = None
-    samples: Annotated[
-        Path | None,
-        typer.Option(
-            help="Your recorded draws: .jsonl, .csv (each also as .gz) or .parquet; N is how many a case has. - is "
-            "standard input, CSV or JSON lines."
-        ),
-    ] = None
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OURS=YOURS",
-            help="Your name of a column of --samples, like --column case=task --column value=passed; repeatable.",
-        ),
-    ] = None
+    samples: sources.SamplesFile = None
+    column: sources.Column = None
     order: Annotated[
         Literal["keyed", "given"],
         typer.Option(help="How recorded draws are taken: keyed, in a random permutation, or as given."),
@@ -70,6 +63,7 @@ def compare(
     cases: Cases,
     choice: options.RuleOptions,
     outputs: Outputs,
+    where: options.StoreOptions,
     method: Annotated[
         str | None,
         typer.Option(metavar="METHOD,METHOD", help="One or more methods, like optimal,margin; the first is judged."),
@@ -104,7 +98,7 @@ def compare(
     if cases.samples is None:
         if cases.column:
             raise DataError("--column says what --samples calls a column; it needs --samples")
-        given = _generated(cases, setting, methods)
+        given = _generated(cases, setting, methods, config, where)
     elif (cases.source, cases.records, cases.measurements, choice.n) != (None,) * 4:
         raise DataError("--samples stands alone: not with --source, --records, --measurements or --n")
     else:
@@ -130,16 +124,23 @@ class _Given:
     share: Callable[[int], float]
 
 
-def _generated(given: Cases, setting: options.Setting, methods: list[str]) -> _Given:
+def _generated(
+    given: Cases, setting: options.Setting, methods: list[str], config: Path | None, where: options.StoreOptions
+) -> _Given:
     plans = [setting.plan(method) for method in methods]
+    if given.source == "ledger":
+        from suffice.sources.built import Builder
+
+        sources.check_alone("ledger", given.records, given.measurements)
+        known = sources.decided(Builder.of(setting.config.verifier.cases, config or options.CONFIG), where)
+        built = (case.case() for case in known)
+        return _Given("ledger", built, lambda _: plans, lambda done: done / len(known))
     name, cases = sources.cases_of(given.source, given.records, given.measurements, setting.rule, setting.n)
     return _Given(name, cases, lambda _: plans, lambda done: done / max(len(cases), 1))
 
 
 def _recorded(given: Cases, path: Path, setting: options.Setting, methods: list[str]) -> _Given:
-    from suffice.sources.recorded import Samples
-
-    samples = Samples(path, setting.rule, given_order=given.order == "given", columns=_columns(given.column or ()))
+    samples = sources.samples_of(path, given.column or (), setting.rule, given_order=given.order == "given")
     # Nobody knows the shape of recorded draws.
     return _Given(
         samples.name,
@@ -168,19 +169,6 @@ def _compared(
             reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(done.comparison.left_out.items()))
             raise MissingDataError(f"{given.name}: has no case that can be decided: {reasons or 'it is empty'}")
     return done
-
-
-def _columns(given: Sequence[str]) -> dict[str, str]:
-    """What --column says: a name in the file for each name of ours."""
-    columns: dict[str, str] = {}
-    for text in given:
-        ours, _, yours = (part.strip() for part in text.partition("="))
-        if not ours or not yours:
-            raise DataError(f"--column is {text!r}; allowed: OURS=YOURS, like case=task")
-        if ours in columns or yours in columns.values():
-            raise DataError(f"--column {text}: {ours if ours in columns else yours} is named twice; allowed: once")
-        columns[ours] = yours
-    return columns
 
 
 def _methods(given: str) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.cli.sources import SourceOptions
+from suffice.cli.sources import CaseOptions
 from suffice.errors import RolloutError
 from suffice.terminal import percent, print_lines, print_table
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def promote(
     *,
-    source: SourceOptions,
+    source: CaseOptions,
+    where: options.StoreOptions,
     branch: Annotated[
         str | None, typer.Option(metavar="NAME", help="The new branch [default: suffice/promote- and the plan's id].")
     ] = None,
@@ -33,7 +34,7 @@ def promote(
 ) -> Answer:
     """Measure the configured plan, and commit `enabled: true` with a release note on a new branch of this work tree.
 
-    It measures on the even set and on the source, which is pdg unless another is named. Exits 2 when a gate fails on
+    It measures on the even set and on the source. Exits 2 when a gate fails on
     one of them, when the work tree is dirty, or when the service is enabled already. It pushes nothing unless asked to.
 
     Example: suffice promote --push origin --pr
@@ -44,11 +45,12 @@ def promote(
 
     if pr and push is None:
         raise RolloutError("--pr needs --push REMOTE: a pull request is about a branch that others can see")
-    name, corrections = source.corrections(default="pdg")
-    cases = [correction.case() for correction in corrections]
     path = config or options.CONFIG
+    subject = Subject.read(path)
+    name, arrivals = source.arrivals(subject, path, where)
+    cases = [arrival.case() for arrival in arrivals]
     if dry_run:
-        evidence = measure(Subject.read(path), name, cases)
+        evidence = measure(subject, name, cases)
         plain = {"dry_run": True, "evidence": [asdict(measured) for measured in evidence]}
         return Answer(plain, lambda: _print_evidence(evidence))
     promotion = make_promotion(Wanted(path, body, branch, push, pr), name, cases)

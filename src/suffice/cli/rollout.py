@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,7 +14,7 @@ from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles, rollout_word
 from suffice.cli.command import Grouped, add, print_answer
 from suffice.cli.rollout_options import ActOptions, NoWait, RunnerOptions, ServiceOptions
-from suffice.cli.sources import SourceOptions
+from suffice.cli.sources import RebuildOptions
 from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error, redraw
 
@@ -32,7 +33,7 @@ app = typer.Typer(
 
 def start(
     *,
-    source: SourceOptions,
+    source: RebuildOptions,
     waive: options.Waive = None,
     check: Annotated[
         list[str] | None,
@@ -51,8 +52,8 @@ def start(
     """Start a rollout in its first stage.
 
     It is refused in three cases: another rollout is active, the last stage cannot keep the required benefit net of its
-    audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source; without one,
-    those that suffice resolve made are recomputed from its provenance.
+    audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source, by
+    verifier.cases, and those that suffice resolve made from its provenance.
 
     Example: suffice rollout start --source pdg --dry-run
     """
@@ -63,7 +64,7 @@ def start(
 
     every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
-    begin = Start(tuple(waive or ()), _stored_source(source), checks, enable)
+    begin = Start(tuple(waive or ()), _stored_source(source, where.place.config), checks, enable)
     opened = partial(where.open, create=True, dry_run=act.dry_run)
     report = start_rollout(where.place, opened, act.by, begin, dry_run=act.dry_run)
     for sentence in load(where.place.config).rollout.unnoticed:
@@ -338,8 +339,19 @@ def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = ""
         return operator.tell(command, act.by, reason, dry_run=act.dry_run)
 
 
-def _stored_source(source: SourceOptions) -> dict[str, Any] | None:
-    """What is stored of a source. It is read once here, so that a wrong one is refused at the start."""
+def _stored_source(source: RebuildOptions, config: Path) -> dict[str, Any] | None:
+    """What is stored of a source. It is read once here, so that a wrong one is refused at the start; only recorded
+    draws may still come."""
+    source.check()
+    if source.samples is not None:
+        from suffice.cli.sources import samples_of
+        from suffice.config import load
+        from suffice.sources.opened import check_there
+        from suffice.stopping.make import configured_rule
+
+        samples_of(source.samples, source.column or (), configured_rule(load(config).verifier))
+        check_there(source.samples)
+        return {"samples": str(source.samples.resolve()), "column": list(source.column or ())}
     if not source.named:
         return None
     source.corrections()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from suffice.cli import options
-from suffice.cli.sources import corrections_of
+from suffice.cli.sources import corrections_of, samples_of
 from suffice.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from suffice.rollout.notify import Sink
     from suffice.rollout.operator import Operator
     from suffice.rollout.world import Place
+    from suffice.stopping.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,10 @@ class RunnerOptions:
         return [*webhook, *([TriageCommand.of(self.triage_command)] if self.triage_command else [])]
 
 
-def _rebuild(stored: "Mapping[str, Any]") -> "Rebuild":
-    from suffice.evidence.rebuild import from_source
+def _rebuild(stored: "Mapping[str, Any]", plan: "Plan") -> "Rebuild":
+    from suffice.evidence.rebuild import from_samples, from_source
 
+    if "samples" in stored:
+        return from_samples(samples_of(Path(stored["samples"]), stored["column"], plan.rule, given_order=True), plan.n)
     records, measurements = (Path(stored[name]) if stored[name] else None for name in ("records", "measurements"))
     return from_source(corrections_of(stored["source"], records, measurements)[1])

@@ -62,7 +62,9 @@ def list_items(
 def _source(stored: "StoredRollout | None") -> str | None:
     """Where the rollout's cases come from, None where only the service can build them."""
     source = stored.config.get("source") if stored else None
-    named = (source.get("source") or source.get("records")) if isinstance(source, dict) else None
+    named = (
+        (source.get("source") or source.get("records") or source.get("samples")) if isinstance(source, dict) else None
+    )
     return None if named is None else str(named)
 
 

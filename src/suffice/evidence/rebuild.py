@@ -6,12 +6,16 @@ from typing import Any, TypeAlias
 from sqlalchemy import select
 
 from suffice.errors import DataError, StoreError
+from suffice.sources.built import Builder
 from suffice.sources.correction import Correction, Estimate
-from suffice.sources.recipe import Recipe, of_built, of_correction
+from suffice.sources.recipe import Described, Recipe, of_built, of_correction, of_recorded, with_draws
+from suffice.sources.recorded import Unusable
 from suffice.store.chain import understood
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
+from suffice.store.ledger import Ledger
 from suffice.store.schema import provenance
+from suffice.verifier.case import Case
 
 Pair: TypeAlias = tuple[DecisionRow, Recipe]
 Rebuild: TypeAlias = Callable[[Sequence[DecisionRow]], list[Pair]]
@@ -27,6 +31,25 @@ def from_source(corrections: Iterable[Correction]) -> Rebuild:
 def from_builder(rows: Sequence[DecisionRow]) -> list[Pair]:
     """Rebuild any decision, by the service's own builder."""
     return [(row, of_built(row.key, row.target, row.region, features_of(row))) for row in rows]
+
+
+def from_samples(cases: Iterable[Case | Unusable], n: int) -> Rebuild:
+    """Rebuild decisions whose n draws were recorded under their keys, as they were drawn."""
+
+    def rebuild(rows: Sequence[DecisionRow]) -> list[Pair]:
+        keys = {row.key for row in rows}
+        recipes = {case.key: of_recorded(draws) for case, draws in with_draws(cases, n) if case.key in keys}
+        return [(row, recipes[row.key]) for row in rows if row.key in recipes]
+
+    return rebuild
+
+
+def newest(store: Store, builder: Builder, count: int) -> list[Described]:
+    """The cases of a store's newest decisions, to be built again: the newest first, each key once."""
+    rows = {row.key: row for row in Ledger(store).newest(count)}
+    return [
+        Described(row.key, row.target, row.region, recipe, builder) for row, recipe in from_builder(list(rows.values()))
+    ]
 
 
 def features_of(row: DecisionRow) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Monitor:
         self.world, self.rollout, self.about = world, rollout, about
         self._config = stored_config(about, f"rollout {rollout}")
         policy = StormPolicy.of(self._config)
-        plan = Plan.from_dict(about["table"])
+        self._plan = plan = Plan.from_dict(about["table"])
         self._builder = world.rehearsed.builder or Builder.of(self._config.verifier.cases, world.place.config)
         self._checks = world.rehearsed.checks or commands(world, self._outputs, about, self._config.rollout.checks)
 
@@ -317,7 +317,7 @@ class Monitor:
         pairs: list[Pair] = []
         ways = [
             from_provenance(self.world.store),
-            *([self.world.sources(source)] if source is not None and self.world.sources else []),
+            *([self.world.sources(source, self._plan)] if source is not None and self.world.sources else []),
             *([from_builder] if self._builder else []),
         ]
         for way in ways:

@@ -13,6 +13,7 @@ from suffice.flag.client import FlagClient
 from suffice.rollout.command_checks import Checks
 from suffice.serving.situation import SERVICE, check_service
 from suffice.sources.built import Builder
+from suffice.stopping.plan import Plan
 from suffice.store.actions import Action
 from suffice.store.address import STORE_URL, shown_url, store_of
 from suffice.store.database import Store
@@ -26,12 +27,12 @@ _TAKES = {
     "rollout": ("--queue", "--store", "--service", "--config"),
     "triage": ("--queue", "--store"),
     "triage reproduce": ("--queue", "--store", "--config"),
-    "promote": ("--config",),
+    "promote": ("--queue", "--store", "--config"),
 }
 """The options by which each group of commands, or one of them, is told where a service is."""
 
-Sources: TypeAlias = Callable[[Mapping[str, Any]], Rebuild]
-"""How decisions are rebuilt from a source, as a rollout has it stored."""
+Sources: TypeAlias = Callable[[Mapping[str, Any], Plan], Rebuild]
+"""How decisions of a plan are rebuilt from a source, as a rollout has it stored."""
 
 
 @dataclass(frozen=True, slots=True)

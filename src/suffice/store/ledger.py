@@ -167,6 +167,12 @@ class Ledger:
         with self.store.read() as connection:
             return [row_of_values(values) for values in connection.execute(query)]
 
+    def newest(self, count: int) -> list[DecisionRow]:
+        """The newest decisions of all rollouts, and of none, newest first."""
+        query = select(*_COLUMNS).order_by(decisions.c.id.desc()).limit(count)
+        with self.store.read() as connection:
+            return [row_of_values(values) for values in connection.execute(query)]
+
     def adaptive_after(self, rollout: str, at: float) -> int:
         """How many decisions of a moment later than `at` were adaptive; after a rollback's receipt it must be 0."""
         later = (decisions.c.rollout == rollout) & (decisions.c.arm == Arm.ADAPTIVE.value) & (decisions.c.at > at)
