@@ -1,27 +1,25 @@
 """The wheel without extras, in an environment of its own: it is light, and every command works or names the extra."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distribution, distributions
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from installed_wheel import ROOT, Bare, built, linked
 from runbook_table import CHECKS, Row, until_answered, wait_for_checks
 from suffice.cli.main import app
 from suffice.extras import EXTRA_OF
 
-ROOT = Path(__file__).parents[1]
 MEGABYTES = 400
 
 HOLDS, FAILS = 0, 2
@@ -102,71 +100,21 @@ json.dump(answers, sys.stdout)
 """
 
 
-@dataclass(frozen=True)
-class Bare:
-    """An environment with the wheel and what it needs, and nothing else."""
-
-    folder: Path
-
-    @property
-    def packages(self) -> Path:
-        return self.folder / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-
-    def run(self, program: str, folder: Path, **named: Any) -> str:
-        # Nothing of this environment may be found there; the rest, like where a home is, a host has too.
-        others = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SUFFICE"))}
-        command = [self.folder / "bin/python", "-c", program]
-        done = subprocess.run(command, cwd=folder, env=others, capture_output=True, text=True, check=False, **named)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    uv("build", "--wheel", "--no-build-isolation", "--out-dir", folder, ROOT)
-    return next(folder.glob("*.whl"))
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module", params=["linked", pytest.param("downloaded", marks=pytest.mark.campaign)])
 def bare(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     """What the wheel needs is linked from this environment, without a network; the campaign downloads it."""
-    bare = Bare(tmp_path_factory.mktemp("bare"))
-    venv.create(bare.folder)
+    folder = tmp_path_factory.mktemp("bare")
     if request.param == "linked":
-        uv("pip", "install", "--no-deps", "--python", bare.folder / "bin/python", wheel)
-        (suffice,) = distributions(path=[str(bare.packages)])
-        for needed in closure(suffice, {}).values():
-            link(needed, bare.packages)
-    else:
-        pip = [sys.executable, "-m", "pip", "--python", bare.folder / "bin/python", "install", "--quiet", wheel]
-        subprocess.run(pip, check=True)
-    return bare
-
-
-def uv(*words: str | Path) -> None:
-    subprocess.run([sys.executable, "-m", "uv", "--offline", "--quiet", *words], check=True)
-
-
-def closure(package: Distribution, seen: dict[str, Distribution]) -> dict[str, Distribution]:
-    """The distributions that an installation of the package without extras brings."""
-    for line in package.requires or ():
-        requirement = Requirement(line)
-        name = canonicalize_name(requirement.name)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            assert not requirement.extras, f"{package.name} needs {line}: an extra, which is not followed here"
-            if name not in seen:
-                seen[name] = distribution(name)
-                closure(seen[name], seen)
-    return seen
-
-
-def link(package: Distribution, folder: Path) -> None:
-    for file in package.files or ():
-        if file.parts[0] != ".." and file.suffix != ".pyc":
-            place = folder / file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(file.locate())
+        return linked(folder, wheel)
+    venv.create(folder)
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet", wheel]
+    subprocess.run(pip, check=True)
+    return Bare(folder)
 
 
 def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[str]:

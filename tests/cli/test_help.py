@@ -81,7 +81,7 @@ def test_choices_are_those_of_the_rooms_that_decide_them() -> None:
         ("plan --rule coin", ", ".join(RULES)),
         ("plan --method guess", ", ".join(METHODS)),
         ("resolve --source moon", "pdg, codata, or --records with --measurements"),
-        ("compare --source moon", "pdg, codata, even, or --records with --measurements"),
+        ("compare --source moon", "pdg, codata, even, ledger, or --records with --measurements"),
         ("compare --samples s.csv --order as-it-is", "keyed, given"),
     ],
 )

@@ -87,14 +87,14 @@ def test_a_case_that_only_the_service_builds_is_built_by_its_function(tmp_path: 
     )
     given = {"key": "as-it-was", "target": "tap", "region": "eu", "features": {"shift": 1.19}}
     there = bundle(tmp_path, recipe={"given": given})
-    seen = reproduce(there, builder=Builder("taps:build", tmp_path))
+    seen = reproduce(there, builder=lambda: Builder("taps:build", tmp_path))
     assert seen == reproduce(bundle(tmp_path / "of-a-correction"))
     with pytest.raises(DataError, match=r"^only the service can build its cases: verifier\.cases is null"):
         reproduce(there)
 
 
 def test_recorded_draws_of_a_bundle_are_decided_as_they_were_drawn(tmp_path: Path) -> None:
-    seen = reproduce(bundle(tmp_path, recipe={"draws": observed(DIFFERING)}))
+    seen = reproduce(bundle(tmp_path, recipe={"draws": observed(DIFFERING), "given_order": True}))
     assert seen == reproduce(bundle(tmp_path / "of-a-correction"))
 
 
@@ -103,10 +103,12 @@ def test_recorded_draws_of_a_bundle_are_decided_as_they_were_drawn(tmp_path: Pat
     [
         {"given": {"key": "k", "target": "t", "region": 3, "features": {}}},
         {"given": {"key": "k", "target": "t", "features": {}}},
-        {"draws": ["1", "0"]},
-        {"draws": [True]},
-        {"draws": [[1.0, 2.0], 3.0]},
-        {"draws": None},
+        {"draws": ["1", "0"], "given_order": True},
+        {"draws": [True], "given_order": True},
+        {"draws": [[1.0, 2.0], 3.0], "given_order": True},
+        {"draws": None, "given_order": True},
+        {"draws": [1.0], "given_order": 1},
+        {"draws": [1.0]},
     ],
 )
 def test_what_is_no_recipe_is_refused_with_its_line(tmp_path: Path, recipe: Mapping[str, Any]) -> None:

@@ -152,7 +152,10 @@ def reproduce(
     from suffice.sources.built import Builder
     from suffice.triage.reproduce import reproduce as reproduced
 
-    builder = Builder.of(options.read_config(config, required=False).verifier.cases, config or options.CONFIG)
+    def builder() -> Builder | None:
+        name = options.read_config(config, required=config is not None).verifier.cases
+        return Builder.of(name, config or options.CONFIG)
+
     seen = reproduced(_bundle(item, where), key, builder=builder, feed_of=feed_of)
     rows = [(str(look["n"]), _number(look["baseline"]), _number(look["adaptive"])) for look in seen["looks"]]
     title = (

@@ -27,12 +27,12 @@ def reproduce(
     bundle: Path,
     key: str | None = None,
     *,
-    builder: Builder | None = None,
+    builder: Callable[[], Builder | None] = lambda: None,
     feed_of: Callable[[str], Feed | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Both paths of a decision, look by look, as plain JSON values; `key` None takes the first that disagreed.
 
-    `builder` is the service's own, where only that can build its cases; which code runs is never up to the bundle.
+    `builder` gives the service's own, where only that can build its cases; which code runs is never up to the bundle.
     `feed_of` a fault's name is what a rehearsal with that fault made of the draws. Raises DataError when the bundle was
     changed, has no such decision, or not the plan that made it, or when its case cannot be built.
     """
@@ -40,7 +40,7 @@ def reproduce(
     asked = _asked(bundle, key)
     plan = _plan(bundle, asked.plan_id)
     feed = feed_of(asked.fault) if asked.fault else None
-    case = case_of(asked.recipe, asked.key, asked.target, builder)
+    case = case_of(asked.recipe, asked.key, asked.target, builder() if "given" in asked.recipe else None)
     observed = observations(case, plan.rule, plan.n, asked.seed)
     baseline, adaptive = Run(plan.rule, plan.n, ()), plan.start()
     fed: list[float] = []
