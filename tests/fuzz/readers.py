@@ -187,7 +187,9 @@ def started(rule: Any, draws: list[float]) -> str:
     return json.dumps(run.to_dict())
 
 
-METRICS = metrics_text(Counts(9, {Counter.ESCALATIONS: 5, Counter.ADAPTIVE_USED: 7, Counter.ADAPTIVE_SAMPLES: 70}))
+METRICS = metrics_text(
+    Counts(9, {Counter.ESCALATIONS: 5, Counter.ADAPTIVE_USED: 7, Counter.ADAPTIVE_SAMPLES: 70}, {"TimeoutError": 2})
+)
 OLDER_METRICS = (
     '{"metrics": {"resolution_rollback_storm_escalations_total": 5, "resolution_adaptive_used_total": 2.0, '
     '"own": null}}'

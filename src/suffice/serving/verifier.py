@@ -193,9 +193,10 @@ class Verifier:
     def verify(self, case: Case) -> Served:
         """Decide one case, count it and note it.
 
-        What its sampler raises passes through: such a case is neither decided nor noted, and no arm has failed. Raises
-        DataError when its sampler gives what no rule can use; and before it draws, when its key or target is no text,
-        its region neither text nor None, or one of them cannot be stored.
+        What its sampler raises passes through, after the case's retries: such a case has no decision and no row, it is
+        counted by the error's type, and no arm has failed. Raises DataError when its sampler gives what no rule can
+        use; and before it draws, when its key or target is no text, its region neither text nor None, or one of them
+        cannot be stored.
         """
         check_storable(case)
         self._notice_fork()
