@@ -28,7 +28,7 @@ from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool
 from suffice.stopping.make import plan
 from suffice.store.database import Store, open_store
-from suffice.store.decision_row import DecisionRow
+from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.ledger import Ledger
 from suffice.store.signs import last_sign
 from suffice.telemetry.counters import Counter
@@ -196,6 +196,25 @@ def test_a_plan_that_the_rollout_is_not_about_decides_nothing_and_proves_nothing
         assert {process.arm(case(i)) for i in range(20)} == {Arm.FIXED if shadow else arm}
         assert sum(row.is_audit for row in Ledger(store).rows(str(plan_id))) == (20 if known else 0)
         assert {row.plan_id for row in Ledger(store).rows(str(plan_id))} == {PLAN.id}
+
+
+@pytest.mark.parametrize("situation", [AUDIT_ALL, SHADOW, QUIET])
+def test_a_case_that_is_not_eligible_is_decided_by_the_baseline_alone(store: Store, situation: Situation) -> None:
+    def broken(_: str) -> bool:
+        raise RuntimeError("no flag")
+
+    given = replace(case(1), eligible=False)
+    for flag in (Flags(lambda _: True), Flags(broken)):
+        process = verifier(flag=flag, situation=lambda: situation, ledger=Ledger(store))
+        served = process.verify(replace(again(given), key=f"k{len(Ledger(store).rows('r'))}", eligible=False))
+        assert (served.arm, served.n, served.audited, served.fallback) == (Arm.FIXED, N, False, None)
+        assert process.arm(given) is Arm.FIXED
+        process.flush()
+    rows = Ledger(store).rows("r")
+    assert {(row.why_fixed, row.is_audit, row.shadow, row.adaptive_n) for row in rows} == {
+        (WhyFixed.INELIGIBLE, False, False, None)
+    }
+    assert len(rows) == 2
 
 
 def test_a_faulty_path_claims_the_plan_that_it_should_have_run(store: Store) -> None:

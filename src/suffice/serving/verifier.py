@@ -286,10 +286,13 @@ class Verifier:
     def arm(self, case: Case) -> Arm:
         """The arm that a case would take now."""
         self._notice_fork()
-        return Arm.ADAPTIVE if self._permission.ask(case).why_fixed is None else Arm.FIXED
+        return Arm.ADAPTIVE if self._ask(case).why_fixed is None else Arm.FIXED
 
     def _ask(self, case: Case) -> Asked:
         asked = self._permission.ask(case)
+        if not case.eligible:
+            # Nothing of the adaptive path is asked of it, so that nothing of it can have failed.
+            asked = replace(asked, why_fixed=WhyFixed.INELIGIBLE, failure=None)
         return replace(asked, situation=self._fault(asked.situation))
 
     def _decide(self, case: Case, asked: Asked, observed: Observed) -> Steps[tuple[Served, Asked]]:
@@ -314,7 +317,7 @@ class Verifier:
                 and not too_long(case.key, case.target, case.region)
                 and asked.why_fixed is not WhyFixed.FOREIGN_PLAN
             ):
-                if situation.shadow and audits and not forced():
+                if situation.shadow and audits and case.eligible and not forced():
                     served = yield from shadow_steps(plan, observed, situation.feed)
                 elif not situation.shadow and asked.why_fixed is None:
                     served = yield from adaptive_steps(

@@ -25,7 +25,8 @@ class Case:
     truth, in standard errors from the rule's decision boundary, where a generated case knows it.
 
     In production, `features` are kept with the decision (see `features_text`), and `cost` is that of one draw, in
-    whatever unit its owner counts in. A case that is not `eligible` is never adaptive. A call of the sampler that
+    whatever unit its owner counts in. A case that is not `eligible` is never adaptive nor audited, and leaves the share
+    of the arms. A call of the sampler that
     raised is made again `retries` times.
     """
 
