@@ -70,6 +70,7 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         plan_id=draw(st.sampled_from(["plan", "plan", "other"])),
         region=draw(st.sampled_from([None, "eu", "us"])),
         at=float(draw(st.integers(0, 100))),
+        drawn=draw(st.sampled_from([None, -(-n // 8) * 8, N + 8])),
         **changed[draw(st.sampled_from(WAYS))],  # type: ignore[arg-type]
     )
 
@@ -130,7 +131,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
     worded = [row for row in mine if row.why_fixed is not WhyFixed.NO_WORD]
     here = [row for row in worded if not stage.regions or row.region in stage.regions]
     tried = {(row.region, row.target) for row in here if row.arm is Arm.ADAPTIVE or row.reason is Reason.FALLBACK}
-    draws = [row.n if row.adaptive_n is None else row.adaptive_n for row in stopped]
+    draws = [min(row.drawn or row.adaptive_n or row.n, N) for row in stopped]
     return Evidence(
         decisions=len(mine),
         adaptive=sum(row.arm is Arm.ADAPTIVE for row in mine),
@@ -139,7 +140,8 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         disagreements=sum(row.adaptive_decision != row.baseline_decision for row in audits),
         stopped=len(stopped),
         stopping_draws=sum(draws),
-        fixed_n=N if stopped else 0,
+        fixed_draws=N * len(stopped),
+        reductions=dict(Counter(str(int(10_000 * (1 - n / N))) for n in draws)),
         audit_draws=sum(N - n for row, n in zip(stopped, draws, strict=True) if row.audited and not row.shadow),
         fallbacks=sum(row.reason is Reason.FALLBACK for row in mine),
         audited_targets=len({row.target for row in audits}),

@@ -3,20 +3,30 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import PLAIN, by_hand, rows
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from store_places import Place, Reused
 from suffice.config import Stage
+from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
 from suffice.evidence.reader import EvidenceReader
+from suffice.flag.answer import FlagAnswer
 from suffice.resolution.storm import StormPolicy
+from suffice.serving.situation import Situation
+from suffice.serving.verifier import Verifier
+from suffice.stopping.make import plan
 from suffice.store.database import open_store
 from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.ledger import Ledger
+from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm
+from suffice.verifier.case import Case
 
 
 def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
@@ -92,3 +102,32 @@ def test_a_stage_is_read_beside_the_shadow(place: Place) -> None:
         alone = reader.read(Stage(name="canary", weight=5), 0.0, 9.0)
     assert (beside.invalid, beside.shadow_decisions, beside.shadow_invalid) == (1, 5, 1)
     assert (alone.invalid, alone.shadow_decisions, alone.shadow_invalid) == (1, 0, 0)
+
+
+class Everybody:
+    """A flag that puts all targets on the adaptive arm."""
+
+    def ask(self, target: str, region: str | None = None) -> FlagAnswer:
+        return FlagAnswer(Arm.ADAPTIVE, resolved=True, reason="told")
+
+
+def test_the_benefit_counts_the_draws_that_a_sampler_made(place: Place) -> None:
+    """Called in blocks of 8, with a look after each draw, it makes more than a decision takes."""
+    made = 0
+
+    def sampler(rng: Generator, n: int) -> NDArray[np.float64]:
+        nonlocal made
+        made += n
+        return (rng.random(n) < 0.5).astype(np.float64)
+
+    with open_store(place, durable=False) as store:
+        verifier = Verifier(
+            plan(Proportion(0.5), 64, 0.01, look_every=1), 42, Everybody(), enabled=True, counters=Counters(),
+            clock=float, ledger=Ledger(store), situation=lambda: Situation(rollout="r", stage="canary"),
+        )  # fmt: skip
+        taken = sum(verifier.verify(Case(f"k{i}", f"t{i}", sampler)).n for i in range(30))
+        verifier.flush()
+        evidence = EvidenceReader(Ledger(store), "r", StormPolicy(2)).read(Stage(name="canary", weight=5), 0.0, 9.0)
+    assert evidence.stopped == 30
+    assert evidence.stopping_draws == made > taken
+    assert set(evidence.reductions or ()) <= {str(10_000 * (64 - blocks * 8) // 64) for blocks in range(1, 9)}

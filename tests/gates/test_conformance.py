@@ -32,7 +32,7 @@ GATES: dict[str, tuple[Gate, tuple[str, ...], str, Callable[[float], str]]] = {
     ),
     "sample_reduction": (
         lambda evidence: sample_reduction.judge(evidence, 0.30, 0.95),
-        ("adaptive", "stopped", "stopping_draws", "fixed_n", "audit_draws"),
+        ("adaptive", "stopped", "stopping_draws", "fixed_draws", "reductions", "audit_draws"),
         "limit 30 %",
         lambda value: f"{value:.3g} %",
     ),
@@ -73,7 +73,8 @@ WELL = Evidence(
     disagreements=0,
     stopped=500,
     stopping_draws=10_000,
-    fixed_n=100,
+    fixed_draws=50_000,
+    reductions={"8000": 500},
     audit_draws=40_000,
     fallbacks=0,
     audited_targets=50,
@@ -90,19 +91,22 @@ WELL = Evidence(
     first_audits=400,
     first_disagreements=0,
 )
-COUNTS = [field.name for field in fields(Evidence) if field.name not in ("plans", "disagreed_at", "slices")]
-ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={})
+BY_NAME = {"plans": PLAN, "reductions": "8000"}
+"""Counts of one name each, where the other ones are a number."""
+COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, "disagreed_at", "slices")]
+ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={}, reductions={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 
 measured = st.one_of(st.none(), st.integers(-5, 2000), st.floats(), st.sampled_from([0, 1, 100]))
 by_plan = st.none() | st.dictionaries(st.sampled_from([PLAN, "b" * 64]), measured)
-evidences = st.builds(Evidence, **dict.fromkeys(COUNTS, measured), plans=by_plan)
+by_share = st.none() | st.dictionaries(st.sampled_from(["0", "2999", "8000", "10000", "10001", "x"]), measured)
+evidences = st.builds(Evidence, **dict.fromkeys(COUNTS, measured), plans=by_plan, reductions=by_share)
 every_gate = pytest.mark.parametrize("name", GATES)
 
 
 def well_but(field: str, value: float | None) -> Evidence:
-    """Good evidence with one measurement changed; of the plans, the count of one."""
-    changed = {PLAN: value} if field == "plans" and value is not None else value
+    """Good evidence with one measurement changed; of those by name, the count of one."""
+    changed = {BY_NAME[field]: value} if field in BY_NAME and value is not None else value
     return replace(WELL, **{field: changed})
 
 

@@ -1,36 +1,49 @@
 """The sample-reduction gate, its interval, and what audits leave of the benefit."""
 
+from dataclasses import replace
+from fractions import Fraction
 from math import nextafter, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suffice.errors import RolloutError
 from suffice.evidence.measurements import Evidence
+from suffice.gates.betting import lower
 from suffice.gates.outcome import GateResult, Outcome
-from suffice.gates.sample_reduction import check_net, judge, mean_radius, net_possible
+from suffice.gates.sample_reduction import check_net, judge, net_possible
 
 
 def judged(decisions: int, mean_draws: int, adaptive: int | None = None, audit_draws: int = 0) -> GateResult:
     """So many decisions that took so many of 100 draws."""
-    evidence = Evidence(
-        adaptive=decisions if adaptive is None else adaptive,
+    evidence = alike(decisions, mean_draws, 100, audit_draws)
+    return judge(evidence if adaptive is None else replace(evidence, adaptive=adaptive), 0.30, 0.95)
+
+
+def alike(decisions: int, draws: int, n: int, audit_draws: int = 0) -> Evidence:
+    """So many decisions in force that took so many draws of n each."""
+    return Evidence(
+        adaptive=decisions,
         stopped=decisions,
-        stopping_draws=decisions * mean_draws,
-        fixed_n=100,
+        stopping_draws=decisions * draws,
+        fixed_draws=decisions * n,
+        reductions={str(10_000 * (n - draws) // n): decisions} if decisions else {},
         audit_draws=audit_draws,
     )
-    return judge(evidence, 0.30, 0.95)
 
 
 @pytest.mark.parametrize(
     "decisions, mean_draws, outcome, sentence",
     [
         (0, 0, Outcome.INCONCLUSIVE, "no adaptive decision yet, 0 draws saved (limit 30 %)"),
-        (20, 21, Outcome.INCONCLUSIVE, "79 % fewer draws in 20 decisions; proven ≥ 21.6 % (limit 30 %)"),
-        (500, 21, Outcome.SUCCESSFUL, "79 % fewer draws in 500 decisions; proven ≥ 72.2 % (limit 30 %)"),
-        (500, 68, Outcome.INCONCLUSIVE, "32 % fewer draws in 500 decisions; proven ≥ 25.2 % (limit 30 %)"),
-        (500, 85, Outcome.FAILED, "15 % fewer draws in 500 decisions; proven ≤ 23.1 % (limit 30 %)"),
+        (6, 21, Outcome.INCONCLUSIVE, "79 % fewer draws in 6 decisions; proven ≥ 26.6 % (limit 30 %)"),
+        (7, 21, Outcome.SUCCESSFUL, "79 % fewer draws in 7 decisions; proven ≥ 31.9 % (limit 30 %)"),
+        (500, 21, Outcome.SUCCESSFUL, "79 % fewer draws in 500 decisions; proven ≥ 78.1 % (limit 30 %)"),
+        (100, 68, Outcome.INCONCLUSIVE, "32 % fewer draws in 100 decisions; proven ≥ 29.7 % (limit 30 %)"),
+        (500, 85, Outcome.FAILED, "15 % fewer draws in 500 decisions; proven ≤ 16.4 % (limit 30 %)"),
     ],
 )
 def test_proven_not_proven_or_not_worth_it(decisions: int, mean_draws: int, outcome: Outcome, sentence: str) -> None:
@@ -40,7 +53,7 @@ def test_proven_not_proven_or_not_worth_it(decisions: int, mean_draws: int, outc
 
 
 def test_what_is_proven_exactly_at_the_limit_is_enough_and_not_too_little() -> None:
-    evidence = Evidence(adaptive=500, stopped=500, stopping_draws=30_000, fixed_n=100, audit_draws=0)
+    evidence = alike(500, 60, 100)
     bounds = judge(evidence, 0.3, 0.95).numbers
     lower, upper = bounds["lower"], bounds["upper"]
     assert lower is not None and upper is not None
@@ -52,7 +65,7 @@ def test_what_is_proven_exactly_at_the_limit_is_enough_and_not_too_little() -> N
 
 @pytest.mark.parametrize(("draws", "audit_draws"), [(1000, 0), (900, 100)])
 def test_all_draws_that_fixed_would_take_are_possible(draws: int, audit_draws: int) -> None:
-    evidence = Evidence(stopped=10, stopping_draws=draws, fixed_n=100, adaptive=10, audit_draws=audit_draws)
+    evidence = alike(10, draws // 10, 100, audit_draws)
     result = judge(evidence, 0.3, 0.95)
     assert (result.outcome, result.numbers["net"]) == (Outcome.INCONCLUSIVE, 0.0)
 
@@ -77,36 +90,62 @@ def test_no_decision_has_no_reduction() -> None:
 
 
 @pytest.mark.parametrize(
-    "draws, fixed_n, audit_draws, sentence",
+    "changed, sentence",
     [
-        (1001, 100, 0, "1,001 draws up to the stopping times, where N allows 1,000"),
-        (0, 0, 0, "10 decisions, which fixed would take 0 draws"),
-        (900, 100, 101, "101 draws of audits, where N leaves 100"),
+        ({"stopping_draws": 1001}, "1,001 draws up to the stopping times, where N allows 1,000"),
+        ({"stopping_draws": 0, "fixed_draws": 0}, "10 decisions, which fixed would take 0 draws"),
+        ({"audit_draws": 101}, "101 draws of audits, where N leaves 100"),
+        ({"reductions": {"1000": 10, "0": 1}}, "11 shares of draws saved, in 10 decisions"),
+        *(({"reductions": {step: 1}}, f"a reduction of step {step!r}") for step in ("10001", "-1", "1.5", "²", "")),
     ],
 )
-def test_impossible_counts_are_an_error(draws: int, fixed_n: int, audit_draws: int, sentence: str) -> None:
-    evidence = Evidence(stopped=10, stopping_draws=draws, fixed_n=fixed_n, adaptive=10, audit_draws=audit_draws)
-    result = judge(evidence, 0.3, 0.95)
+def test_impossible_counts_are_an_error(changed: dict[str, Any], sentence: str) -> None:
+    result = judge(replace(alike(10, 90, 100), **changed), 0.3, 0.95)
     assert result.outcome is Outcome.ERROR
     assert result.sentence == f"impossible counts: {sentence} (limit 30 %)"
 
 
 def test_one_decision_of_one_draw_can_be_judged() -> None:
-    evidence = Evidence(stopped=1, stopping_draws=1, fixed_n=1, adaptive=1, audit_draws=0)
-    assert judge(evidence, 0.3, 0.95).outcome is Outcome.INCONCLUSIVE
+    assert judge(alike(1, 1, 1), 0.3, 0.95).outcome is Outcome.INCONCLUSIVE
 
 
 def test_bounds_are_shares() -> None:
-    assert (judged(20, 21).numbers["upper"], judged(20, 90).numbers["lower"]) == (1.0, 0.0)
+    assert (judged(2, 21).numbers["upper"], judged(2, 90).numbers["lower"]) == (1.0, 0.0)
 
 
-def test_the_interval_is_the_mixture_of_gaussian_bets() -> None:
-    """At the radius the evidence ∫ exp(λs − λ²V/2) dN(λ; 0, 1/16) is exactly 1/α (V = n/4)."""
-    for n, confidence in ((1, 0.95), (500, 0.95), (10_000, 0.99)):
-        s = n * mean_radius(n, confidence)
-        stakes = np.linspace(-6, 6, 2_000_001)
-        bets = np.exp(stakes * s - stakes**2 * n / 8 - stakes**2 * 8) * sqrt(16 / (2 * np.pi))
-        assert float(np.sum(bets) * (stakes[1] - stakes[0])) == pytest.approx(1 / (1 - confidence), rel=1e-6)
+def test_each_decision_counts_with_its_own_n() -> None:
+    """Half of them save 90 of 100 draws and half none of 10,000: 45 % of a decision's draws, and 0.9 % of all."""
+    short, long = alike(200, 10, 100), alike(200, 10_000, 10_000)
+    together = Evidence(
+        adaptive=400, stopped=400, audit_draws=0, stopping_draws=200 * 10_010, fixed_draws=200 * 10_100,
+        reductions={**short.reductions, **long.reductions},  # type: ignore[dict-item]
+    )  # fmt: skip
+    result = judge(together, 0.30, 0.95)
+    assert result.value == pytest.approx(200 * 90 / (200 * 10_100))
+    assert result.numbers["lower"] == pytest.approx(0.45, abs=0.07)
+
+
+def test_decisions_of_a_version_that_kept_no_shares_are_observed_and_prove_nothing() -> None:
+    before = replace(alike(500, 20, 100), reductions={})
+    result = judge(before, 0.30, 0.95)
+    assert (result.outcome, result.value) == (Outcome.INCONCLUSIVE, 0.8)
+    assert "proven ≥ 0 % by the last 0 (limit 30 %)" in result.sentence
+    after = replace(before, reductions={"6000": 100})
+    assert judge(after, 0.30, 0.95).numbers["lower"] == judge(alike(100, 40, 100), 0.30, 0.95).numbers["lower"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=6))
+def test_rounding_a_share_never_proves_more(taken: list[tuple[int, int]]) -> None:
+    pairs = [(min(pair), max(pair)) for pair in taken]
+    steps = [10_000 * (n - draws) // n for draws, n in pairs]
+    shares, ones = [float(1 - Fraction(draws, n)) for draws, n in pairs], [1] * len(pairs)
+    evidence = Evidence(
+        adaptive=len(pairs), stopped=len(pairs), audit_draws=0, stopping_draws=sum(d for d, _ in pairs),
+        fixed_draws=sum(n for _, n in pairs), reductions={str(step): steps.count(step) for step in steps},
+    )  # fmt: skip
+    bounds = judge(evidence, 0.30, 0.95).numbers
+    assert bounds["lower"] <= lower(shares, ones, 0.95) + 1e-12
+    assert bounds["upper"] >= 1 - lower([1 - share for share in shares], ones, 0.99) - 1e-12
 
 
 @pytest.mark.parametrize("audits, reduction, net", [(0.0, 0.5, 0.5), (1.0, 0.5, 0.0), (0.1, 0.54, 0.486)])

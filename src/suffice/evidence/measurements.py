@@ -1,7 +1,7 @@
 """What the ledger says of one stage: its counts, each of which may be unknown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, Self, TypeAlias
 
@@ -29,10 +29,10 @@ class Evidence:
     """One stage as it was measured, up to now; None is "not measured", which no gate takes for zero.
 
     Counts have the ledger's names and meaning: `adaptive` decisions are in force, `stopped` ones (in force or in the
-    shadow) took `stopping_draws` up to their stopping times where the baseline takes `fixed_n` each. `audits` are the
-    audited decisions but for those that are INVALID on both paths; one that reached N by itself is an audit that
-    agrees, one that was decided where the baseline is INVALID differs. Audits of decisions
-    in force added `audit_draws`.
+    shadow) took `stopping_draws` up to their stopping times where the baseline takes `fixed_draws`; `reductions` counts
+    them by the share 1 − draws / N that each saved (see `reduced`). `audits` are the audited decisions but for those
+    that are INVALID on both paths; one that reached N by itself is an audit that agrees, one that was decided where the
+    baseline is INVALID differs. Audits of decisions in force added `audit_draws`.
 
     `fallbacks` are adaptive decisions that the fixed arm had to take over; `failures` counts their messages. Of
     `audited_targets`, on which the storm policy was replayed in both worlds, `excess` ones escalate only adaptively and
@@ -64,7 +64,8 @@ class Evidence:
     disagreements: Measured = None
     stopped: Measured = None
     stopping_draws: Measured = None
-    fixed_n: Measured = None
+    fixed_draws: Measured = None
+    reductions: Mapping[str, Measured] | None = None
     audit_draws: Measured = None
     fallbacks: Measured = None
     audited_targets: Measured = None
@@ -101,8 +102,9 @@ class Evidence:
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Self:
         """The evidence that these plain JSON values describe, of this version or of an earlier one."""
+        known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
         slices = {name: Slice(**part) for name, part in plain.get("slices", {}).items()}
-        return cls(**{**plain, "slices": slices})
+        return cls(**{**known, "slices": slices})
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""
@@ -115,12 +117,29 @@ class Evidence:
             raise MissingDataError(_sentence(name, value, "at least 0 seconds"))
         return float(value)
 
+    def reduced(self) -> dict[float, int]:
+        """How many decisions saved which share of their N draws, rounded down to one of `REDUCTIONS` steps.
+
+        Those that a version before this one counted are not among them. Raises MissingDataError when they are missing,
+        or one is no count or of no such share.
+        """
+        if self.reductions is None:
+            raise MissingDataError(_sentence("reductions", None, ""))
+        shares = dict[float, int]()
+        for step, decisions in self.reductions.items():
+            demand(step.isascii() and step.isdigit() and int(step) <= REDUCTIONS, f"a reduction of step {step!r}")
+            shares[int(step) / REDUCTIONS] = _count("reductions", decisions)
+        return shares
+
     def decisions_by_plan(self) -> dict[str, int]:
         """How many decisions each plan made. Raises MissingDataError when it is missing, or one is no count at all."""
         if self.plans is None:
             raise MissingDataError(_sentence("plans", None, ""))
         return {plan: _count("plans", decisions) for plan, decisions in self.plans.items()}
 
+
+REDUCTIONS = 10_000
+"""Steps of the shares that decisions save: what is kept of a stage stays small, however different its decisions."""
 
 NOTHING_MEASURED = Evidence()
 """What there is when the source of the numbers does not answer."""

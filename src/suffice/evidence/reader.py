@@ -1,7 +1,7 @@
 """Evidence of every stage, from a ledger whose rows are each counted once, however many processes ask in turn."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -91,7 +91,8 @@ class EvidenceReader:
             disagreements=counted.disagreements,
             stopped=counted.stopped,
             stopping_draws=counted.stopping_draws,
-            fixed_n=counted.fixed_n,
+            fixed_draws=counted.stopping_fixed_draws,
+            reductions=dict(counted.reductions),
             audit_draws=counted.audit_draws,
             fallbacks=counted.fallbacks,
             audited_targets=counted.audited_targets,
@@ -184,10 +185,13 @@ class EvidenceReader:
 
 
 def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
+    # What an earlier version counted beside is left out.
+    known = {one.name for one in fields(Counted)}
     stages = dict[str, Counted]()
     for stage, values in counts.items():
         slices = {name: Slice(**part) for name, part in values.get("slices", {}).items()}
-        stages[stage] = Counted(**{**values, "slices": slices})
+        own = {name: value for name, value in values.items() if name in known}
+        stages[stage] = Counted(**{**own, "slices": slices})
     return stages
 
 

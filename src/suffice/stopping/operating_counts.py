@@ -88,12 +88,17 @@ class CountOperating:
 
     def asn(self, p: float) -> float:
         """Expected draws when draws succeed independently with probability p."""
-        return float(self.size - (self._reached(p) * (self.size - self.n)) @ self.share)
+        return float(self.size - self.stop_chances(p) @ (self.size - self.n))
 
     def mean_asn(self) -> float:
         """Expected draws when every probability of success is equally likely (then every count of successes is,
         too)."""
         return float(self.size - ((self.size - self.n) / (self.n + 1)) @ self.share)
+
+    def stop_chances(self, p: float) -> Floats:
+        """P(stop there) for each stopping point `n`, `k`, when draws succeed independently with probability p; the rest
+        goes on to N."""
+        return self._reached(p) * self.share
 
     def _reached(self, p: float) -> Floats:
         log = log_choose(log_factorials(self.size), self.n, self.k)

@@ -55,7 +55,8 @@ class DecisionRow:
     audit saw `baseline_statistic` over all N draws (how many succeeded, or t), and a difference of `halves` standard
     errors between the early and the late ones. Rows of versions before these have none.
 
-    What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`.
+    What is counted of a row is said here, once: `is_adaptive`, `fell_back`, `is_audit`, `stopping_n`,
+    `stopping_draws`.
     """
 
     key: str
@@ -116,6 +117,13 @@ class DecisionRow:
             return self.adaptive_n
         # A decision that was not audited leaves the stopping time to `n`.
         return self.n if self.arm is _ADAPTIVE else None
+
+    @property
+    def stopping_draws(self) -> int | None:
+        """Draws that were made up to that time, those beyond it in their block among them; as many as were needed where
+        nobody noted it, and never more than N, which the baseline makes at the least."""
+        needed = self.stopping_n
+        return None if needed is None else max(needed, min(self.drawn or 0, self.fixed_n))
 
 
 # To look a member up in its class takes longer than all the rest.

@@ -50,6 +50,7 @@ _COUNTED = (
     "baseline_decision",
     "adaptive_decision",
     "adaptive_n",
+    "drawn",
     "agrees",
     "invalid",
     "why_fixed",
