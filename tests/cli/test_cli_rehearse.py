@@ -137,3 +137,11 @@ def test_going_on_with_something_else_is_refused(here: Path, capsys: pytest.Capt
         run(["rehearse", *OWN, "--no-checks", "--json", "--fault", "staging:margin", "--seed", "7", "--continue"]) == 2
     )
     assert "was made from something else; begin anew" in capsys.readouterr().err
+
+
+def test_too_few_targets_pause_and_name_the_way_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, 90)
+    assert run(["rehearse", *OWN, "--no-checks"]) == 3
+    out = capsys.readouterr().out
+    assert "116 targets without a disagreement prove 3 %" in " ".join(out.split())
+    assert "few targets: --waive targets goes without their gate, here and in suffice rollout start" in out

@@ -29,6 +29,11 @@ def test_so_many_audits_prove_one_percent_and_one_less_does_not(k: int, n: int) 
     assert audits_to_prove(k, 0.01, 0.95) == n
 
 
+def test_a_wider_limit_takes_fewer_targets() -> None:
+    """The figures of docs/decisions/0016."""
+    assert [audits_to_prove(0, p0, 0.95) for p0 in (0.01, 0.03, 0.1)] == [367, 116, 31]
+
+
 @pytest.mark.parametrize("k, p0", [(0, 0.0), (5_000, 0.01), (200_000, 0.01)])
 def test_what_a_hundred_thousand_audits_do_not_prove_is_given_up(k: int, p0: float) -> None:
     assert audits_to_prove(k, p0, 0.95) is None

@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from suffice.gates import targets
+from suffice.gates.outcome import Outcome
 from suffice.rollout.report import watched_only
 from suffice.terminal import COLOURS, out, percent, print_lines, print_table
 
@@ -80,8 +82,10 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     stage = next(stage for stage in setup.config.rollout.stages if stage.name == last["name"])
     note = watched_only(stage, [gate["outcome"] for gate in last["gates"]])
     beside = f" where fixed takes {summary['fixed_draws']:,} ({percent(saved, 1)} saved over all stages)"
+    few = any(gate["gate"] == targets.GATE and gate["outcome"] == Outcome.INCONCLUSIVE.value for gate in last["gates"])
     lines = [
         *([note] if note else []),
+        *(["few targets: --waive targets goes without their gate, here and in suffice rollout start"] if few else []),
         f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
         f"{summary['draws']:,} draws{beside if summary['fixed_draws'] else ''}",
         f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
