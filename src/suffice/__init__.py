@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from suffice.sampling.distributions import Distribution, Empirical, Normal, SplitNormal
     from suffice.sampling.recorded import Recorded
     from suffice.sampling.sampler import Pair
+    from suffice.serving.begin import ServedRun
     from suffice.serving.served import Served
     from suffice.serving.verifier import Verifier
     from suffice.stopping.budget import Budget
@@ -80,6 +81,7 @@ _HOMES = {
     "Run": "suffice.stopping.run",
     "RunError": "suffice.errors",
     "Served": "suffice.serving.served",
+    "ServedRun": "suffice.serving.begin",
     "WhyFixed": "suffice.store.decision_row",
     "SplitNormal": "suffice.sampling.distributions",
     "StopReason": "suffice.stopping.run",
@@ -126,6 +128,7 @@ __all__ = [
     "Run",
     "RunError",
     "Served",
+    "ServedRun",
     "SplitNormal",
     "StopReason",
     "StoreAddressError",

@@ -55,7 +55,7 @@ def _head(case: Case | Unusable) -> tuple[Any, ...]:
     return case.key, target, case.region, case.direction, case.effect, _plain(case.sampler)
 
 
-def _plain(sampler: Sampler) -> Any:
+def _plain(sampler: Sampler | None) -> Any:
     if isinstance(sampler, Recorded):
         return "recorded", sampler.values.ndim, len(sampler.values), sampler.given_order
     if isinstance(sampler, Pair):

@@ -32,7 +32,7 @@ Sampler: TypeAlias = Callable[[Generator, int], ArrayLike] | Pair | Recorded | D
 distribution."""
 
 
-def of_known_shape(sampler: Sampler) -> bool:
+def of_known_shape(sampler: Sampler | None) -> bool:
     """Whether all that a sampler draws is normal or split normal."""
     parts = (sampler.before, sampler.after) if isinstance(sampler, Pair) else (sampler,)
     return all(isinstance(part, (Normal, SplitNormal)) for part in parts)
@@ -54,13 +54,15 @@ class Draws:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Sampler | None,
         stream: Stream,
         retries: int = 0,
         retried: Callable[[Exception], object] = lambda _: None,
     ) -> None:
-        self._sampler = sampler
         self._stream = stream
+        if sampler is None:
+            raise self._error("it has no sampler; allowed: one, or draws that are told (Verifier.begin)")
+        self._sampler = sampler
         self._retries, self._retried = retries, retried
         self._blocks = 0
         self._kept: Floats | None = None

@@ -1,5 +1,6 @@
 """What production calls: which arm a decision takes, audits, ledger rows and counters, and the fall back to fixed.
 
-Here: everything around a decision that touches the world; `verifier.py` decides, `background.py` runs beside it. Not
-here: how a case is decided (`verifier`), what the flag says (`flag`), how rows are stored (`store`).
+Here: everything around a decision that touches the world; `verifier.py` decides, `begin.py` for callers who make the
+draws themselves, and `background.py` runs beside it. Not here: how a case is decided (`verifier`), what the flag says
+(`flag`), how rows are stored (`store`).
 """

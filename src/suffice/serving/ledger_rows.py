@@ -129,9 +129,15 @@ def check_storable(case: Case) -> None:
     raise DataError(f"{named} cannot be stored; allowed: text without NUL and without halves of surrogate pairs")
 
 
+def check_cost(key: str, cost: float) -> None:
+    """Raises DataError, naming the case, for what no draw can cost."""
+    if not (_is_number(cost) and cost >= 0):
+        raise DataError(f"case {key!r}: a draw costs {shown(cost)}; allowed: a finite number, at least 0")
+
+
 def _check_costs(case: Case) -> None:
-    if case.cost is not None and not (_is_number(case.cost) and case.cost >= 0):
-        raise DataError(f"case {case.key!r}: a draw costs {shown(case.cost)}; allowed: a finite number, at least 0")
+    if case.cost is not None:
+        check_cost(case.key, case.cost)
     if type(case.eligible) is not bool:
         raise DataError(f"case {case.key!r}: eligible is {shown(case.eligible)}; allowed: true or false")
     if type(case.retries) is not int or case.retries < 0:

@@ -83,10 +83,15 @@ what was decided. So who makes the draws need not be who decides."""
 
 @dataclass(slots=True)
 class Spent:
-    """What the draws of a case have taken so far: how many were made, and in how many seconds, None when unknown."""
+    """What the draws of a case have taken so far: how many were made, and in how many seconds, None when unknown.
+
+    `cost` is what those that `ended` have cost together, None where nobody said.
+    """
 
     drawn: int = 0
     seconds: float | None = 0.0
+    cost: float | None = None
+    ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)

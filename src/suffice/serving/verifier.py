@@ -20,6 +20,7 @@ from suffice.flag.bucketing import audited
 from suffice.flag.lowering import FORCE_FIXED, forced
 from suffice.sampling.sampler import of_known_shape
 from suffice.serving.background import FIRST_WORD_SECONDS, Background
+from suffice.serving.begin import Entered, ServedRun
 from suffice.serving.counted import count, counters_of
 from suffice.serving.ledger_rows import BATCH, WaitingRows, check_storable, row_of
 from suffice.serving.permission import Asked, Permission, Told
@@ -200,10 +201,34 @@ class Verifier:
         """
         check_storable(case)
         self._notice_fork()
-        observed = Observed()
-        asked = self._ask(case)
-        served, asked = self._sampled(case, self._decide(case, asked, observed), observed.spent, asked.situation)
-        row = row_of(case, served, asked.situation, self.plan.id, self.seed, asked.at, self._permission.process)
+        observed, asked = Observed(), self._ask(case)
+        steps = self._steps(case, asked, observed, patient=True)
+        return self._sampled(case, steps, observed.spent, asked.situation)
+
+    def begin(self, case: Case) -> ServedRun:
+        """Decide one case on draws that you make yourself: calls of a model, jobs on a cluster.
+
+        The run that it returns is used as a context, and told the draws; the case needs no sampler. Raises DataError
+        for a case whose row cannot be stored.
+        """
+        check_storable(case)
+        self._notice_fork()
+        case, observed = replace(case, sampler=None), Observed()
+
+        def enter(*, patient: bool) -> Entered:
+            asked = self._ask(case)
+            steps = self._steps(case, asked, observed, patient=patient)
+            return Entered(steps, partial(self._sampler_failed, asked.situation))
+
+        return ServedRun(case, self.plan.rule, self.plan.n, enter, observed.spent, self.counters)
+
+    def _steps(self, case: Case, asked: Asked, observed: Observed, *, patient: bool) -> Steps[Served]:
+        """A decision from its first draw to its row."""
+        plan_id = self.plan.id
+        served, asked = yield from self._decide(case, asked, observed, patient=patient)
+        if observed.spent.cost is not None:
+            case = replace(case, cost=observed.spent.cost / observed.spent.ended)
+        row = row_of(case, served, asked.situation, plan_id, self.seed, asked.at, self._permission.process)
         count(row, self.counters)
         self._note(row)
         return served
@@ -295,13 +320,14 @@ class Verifier:
             asked = replace(asked, why_fixed=WhyFixed.INELIGIBLE, failure=None)
         return replace(asked, situation=self._fault(asked.situation))
 
-    def _decide(self, case: Case, asked: Asked, observed: Observed) -> Steps[tuple[Served, Asked]]:
-        """The decision, and the answer to the last question that it was made under."""
+    def _decide(self, case: Case, asked: Asked, observed: Observed, *, patient: bool) -> Steps[tuple[Served, Asked]]:
+        """The decision, and the answer to the last question that it was made under; who is `patient` may wait for
+        it."""
         situation, last = asked.situation, asked
 
         def permitted() -> bool:
             nonlocal last
-            again = self._permission.ask_again(case)
+            again = self._permission.ask_again(case) if patient else self._permission.ask(case)
             last = replace(again, situation=self._fault(again.situation))
             return last.why_fixed is None
 
@@ -339,11 +365,14 @@ class Verifier:
             try:
                 return take(need)
             except Exception as error:
-                self.counters.sampler_raised(error)
-                self._undecided.add(situation.rollout, situation.stage, error, self.clock())
+                self._sampler_failed(situation, error)
                 raise
 
         return taken(steps, counted)
+
+    def _sampler_failed(self, situation: Situation, error: Exception) -> None:
+        self.counters.sampler_raised(error)
+        self._undecided.add(situation.rollout, situation.stage, error, self.clock())
 
     def _fallen_back(self, case: Case, failure: str, asked: Asked, observed: Observed) -> Steps[Served]:
         now = time.monotonic()

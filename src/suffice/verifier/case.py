@@ -21,6 +21,8 @@ MOST_FEATURES, LONGEST_NAME, LONGEST_TEXT = 20, 64, 256
 class Case:
     """One thing to decide. `key` is unique and names the stream; `target` is the record or item it is about.
 
+    A case whose draws its owner makes and tells (`Verifier.begin`) has no `sampler`.
+
     `direction` is the sign of the claimed change (+1, −1, or 0 for none) and matters only for pairs. `effect` is the
     truth, in standard errors from the rule's decision boundary, where a generated case knows it.
 
@@ -32,7 +34,7 @@ class Case:
 
     key: str
     target: str
-    sampler: Sampler
+    sampler: Sampler | None = None
     region: str | None = None
     direction: int = 1
     effect: float | None = None
