@@ -11,19 +11,15 @@ from math import isfinite, nan
 from types import NoneType
 from typing import Any
 
-import numpy as np
-
 from suffice import strict_json
 from suffice.config import Stage
-from suffice.decision.rule import Decision
 from suffice.errors import DataError, shown
 from suffice.flag.bucketing import audited
 from suffice.serving.fence import LEASE_SECONDS
 from suffice.serving.ledger_rows import check_storable, row_of
-from suffice.serving.served import Served
+from suffice.serving.served import Observed, Served, adaptive_steps, fixed_steps, shadow_steps, taken
 from suffice.serving.situation import Salts, Situation
 from suffice.stopping.plan import Plan
-from suffice.stopping.run import Run
 from suffice.store.decision_row import DecisionRow, WhyFixed, too_long
 from suffice.store.processes import LENT
 from suffice.store.words import Word
@@ -137,7 +133,6 @@ def _case(values: Mapping[str, Any]) -> Case:
     case = Case(
         values["key"],
         values["target"],
-        _drawn_elsewhere,
         region=values.get("region"),
         features=values.get("features", {}),
         cost=values.get("cost"),
@@ -146,38 +141,37 @@ def _case(values: Mapping[str, Any]) -> Case:
     return case
 
 
-def _drawn_elsewhere(_: np.random.Generator, __: int) -> Any:
-    raise AssertionError("the draws of this case were made by another service")
-
-
 def _served(values: Mapping[str, Any], plan: Plan, *, audits: bool, shadow: bool) -> Served:
-    given = _given(values, plan)
     arm = _member("arm", values["arm"], {each.value: each for each in Arm})
-    common = {"epoch": values["epoch"], "rollout": values["rollout"], "draw_seconds": values.get("draw_seconds")}
-    if arm is Arm.FIXED:
+    given = _given(values, plan)
+    if arm is Arm.ADAPTIVE:
+        if values.get("why_fixed") is not None:
+            raise DataError(f"why_fixed is {shown(values['why_fixed'])}; allowed: null on the adaptive arm")
+        if not (plan.guarded or plan.rule.counts):
+            raise DataError("arm is 'adaptive'; allowed: fixed, for this plan is for normal draws, without its guard")
+        served = taken(adaptive_steps(plan, Observed(), audited=audits), given.to(plan, "an audited target", audits))
+    else:
         why = _member("why_fixed", values.get("why_fixed") or WhyFixed.EXPOSURE.name, WhyFixed.__members__)
-        baseline = _baseline(plan, given, "the fixed arm")
+        in_shadow = shadow and audits and why is WhyFixed.EXPOSURE
+        steps = shadow_steps if in_shadow else fixed_steps
         failure = (values.get("failure") or why.value) if why is WhyFixed.FALLBACK else None
-        served = Served(baseline.verdict, arm, fallback=failure, why_fixed=why, **common)
-        if not (shadow and audits and why is WhyFixed.EXPOSURE):
-            return served
-        adaptive = _adaptive(plan, given).verdict
-        return replace(served, audited=True, shadow=True, baseline=baseline.verdict, adaptive=adaptive)
-    if values.get("why_fixed") is not None:
-        raise DataError(f"why_fixed is {shown(values['why_fixed'])}; allowed: null on the adaptive arm")
-    if not (plan.guarded or plan.rule.counts):
-        raise DataError("arm is 'adaptive'; allowed: fixed, for this plan is for normal draws only, without its guard")
-    run = _adaptive(plan, given)
-    if run.open:
-        raise DataError(f"the plan goes on after {run.n} draws; allowed: an adaptive decision that it has made")
-    drawn = values.get("drawn") or (None if audits else len(given))
-    if drawn is not None and not run.n <= drawn <= MOST_DRAWN:
-        raise DataError(f"drawn is {drawn}; allowed: at least {run.n}, where the plan stopped")
-    served = Served(run.verdict, arm, audited=audits, drawn=drawn, **common)
-    if not audits and run.verdict.decision is not Decision.INVALID:
-        return served
-    baseline = _baseline(plan, given, "an audited target")
-    return replace(served, baseline=baseline.verdict, adaptive=run.verdict)
+        served = taken(steps(plan, Observed()), given.to(plan, "the fixed arm", all_of_them=True))
+        served = replace(served, fallback=failure, why_fixed=why)
+    return replace(
+        served,
+        epoch=values["epoch"],
+        rollout=values["rollout"],
+        drawn=_drawn(values, served, None if served.baseline or arm is Arm.FIXED else len(given)),
+        draw_seconds=values.get("draw_seconds"),
+        halves=served.halves if given.ordered else None,
+    )
+
+
+def _drawn(values: Mapping[str, Any], served: Served, given: int | None) -> int | None:
+    drawn, stopped = values.get("drawn"), (served.adaptive or served.verdict).n
+    if drawn is not None and not stopped <= drawn <= MOST_DRAWN:
+        raise DataError(f"drawn is {drawn}; allowed: at least {stopped}, where the plan stopped")
+    return given if drawn is None else int(drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +183,26 @@ class _Given:
 
     def __len__(self) -> int:
         return sum(map(len, self.pieces))
+
+    def to(self, plan: Plan, who: str, all_of_them: bool) -> Callable[[int], list[float]]:  # noqa: FBT001
+        """Gives the draws of a decision, in their order. `who` needs `all_of_them`."""
+        left, at = self.pieces.copy(), 0
+
+        def take(need: int) -> list[float]:
+            nonlocal at
+            if not left and all_of_them:
+                raise DataError(f"{at} draws are given; allowed: all {plan.n}, for {who} goes on to N")
+            if not left:
+                raise DataError(f"the plan goes on after {at} draws; allowed: an adaptive decision that it has made")
+            piece = left.pop(0)
+            if len(piece) > need:
+                if not self.ordered:
+                    raise DataError(f"counts: the plan looks at {at + need} draws; allowed: a count at each look")
+                left.insert(0, piece[need:])
+            at += min(need, len(piece))
+            return piece[:need]
+
+        return take
 
 
 def _given(values: Mapping[str, Any], plan: Plan) -> _Given:
@@ -226,26 +240,6 @@ def _of_counts(counts: list[Any], plan: Plan) -> list[list[float]]:
             raise DataError(f"counts go from {shown([n, ones])} to {shown([more, more_ones])}; allowed: {allowed}")
         pieces.append([1.0] * (more_ones - ones) + [0.0] * (more - n - more_ones + ones))
     return pieces
-
-
-def _adaptive(plan: Plan, given: _Given) -> Run:
-    run = plan.start()
-    for piece in given.pieces:
-        if run.open:
-            if not given.ordered and len(piece) > run.need:
-                raise DataError(f"counts: the plan looks at {run.n + run.need} draws; allowed: a count at each look")
-            run.observe(piece)
-    return run
-
-
-def _baseline(plan: Plan, given: _Given, who: str) -> Run:
-    run = Run(plan.rule, plan.n, ())
-    for piece in given.pieces:
-        if run.open:
-            run.observe(piece)
-    if run.open:
-        raise DataError(f"{run.n} draws are given; allowed: all {plan.n}, for {who} goes on to N")
-    return run
 
 
 def _member(name: str, text: str, members: Mapping[str, Any]) -> Any:
