@@ -20,6 +20,7 @@ from suffice.sampling.sampler import Draws, Pair
 from suffice.sampling.streams import Stream
 from suffice.serving.begin import Draw, ServedRun
 from suffice.serving.counted import counters_of
+from suffice.serving.permission import Asked, Told
 from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.verifier import Verifier
@@ -194,6 +195,25 @@ def test_the_fence_is_asked_when_the_run_is_entered_and_not_before() -> None:
         assert (asked, run.open, run.need) == (["t1"], True, BOUNDARY)
         run.observe([1] * N)
         assert asked == ["t1", "t1"]
+
+
+class Patience(Told):
+    """A permission that notes who could have waited for a word."""
+
+    waited = 0
+
+    def ask_again(self, case: Case) -> Asked:
+        self.waited += 1
+        return self.ask(case)
+
+
+def test_on_a_loop_nobody_waits_for_a_word() -> None:
+    permission = Patience(Flags(), lambda: QUIET, PLAN.id, lambda: 1.0, enabled=True)
+    process = verifier(permission=permission)
+    assert asyncio.run(drawn_at_once(process, TOLD, trials([1] * N), 8)).arm is Arm.ADAPTIVE
+    assert permission.waited == 0
+    assert told(process, TOLD, [1] * N).arm is Arm.ADAPTIVE
+    assert permission.waited == 1
 
 
 def test_an_audit_goes_on_to_n_and_uses_what_was_under_way() -> None:

@@ -1,5 +1,6 @@
 """The verifier that a configuration describes, with its agent: words, files, forks, stores that are away."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -126,6 +127,36 @@ def test_from_config_a_word_that_is_taken_back_wins_over_a_file_that_still_raise
         assert becomes(process, Arm.FIXED)
         served = process.verify(case(1, region="eu"))
         assert (served.why_fixed, served.epoch) == (WhyFixed.EXPOSURE, 2)
+
+
+def test_from_config_told_draws_are_decided_by_the_word_and_noted_under_its_epoch(queue: Path) -> None:
+    """Adaptive while the word stands, fenced when it is taken back between two draws, and none where somebody left."""
+
+    async def trial(_: int) -> bool:
+        return True
+
+    async def at_once(process: Verifier) -> Served:
+        async with process.begin(Case("k1", "t1", region="eu")) as run:
+            return await run.draw(trial)
+
+    raised(queue)
+    with production(queue) as process:
+        assert becomes(process, Arm.ADAPTIVE)
+        with process.begin(Case("k2", "t2", region="eu")) as run:
+            run.observe([True])
+        assert asyncio.run(at_once(process)).arm is Arm.ADAPTIVE
+        with process.begin(Case("k2", "t2", region="eu")) as run:
+            run.observe([True])
+            raised(queue, phase="RolledBack", exposure=None)
+            assert becomes(process, Arm.FIXED)
+            run.observe([True] * N)
+        assert (run.served.why_fixed, run.served.n) == (WhyFixed.FENCED, N)
+    with open_store(queue / "store.db") as opened:
+        rows = {row.key: (row.arm, row.epoch) for row in Ledger(opened).rows("verifier-000001")}
+        with opened.read() as connection:
+            assert undecided_of(connection, "verifier-000001", "canary") == {"Abandoned": 1}
+    assert rows == {"k1": (Arm.ADAPTIVE, 1), "k2": (Arm.FIXED, 2)}
+    assert read(queue / "metrics.json").counts.sampler_errors == {"Abandoned": 1}
 
 
 def test_from_config_errors_of_a_sampler_are_told_to_the_rollout_and_counted(queue: Path) -> None:
