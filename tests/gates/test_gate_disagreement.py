@@ -109,9 +109,22 @@ def test_a_region_that_fails_fails_the_stage() -> None:
     result = disagreement.judge(sliced(part(1, 0, 5_000), part(2, 17, 300)), 0.01, 0.95)
     assert result.outcome is Outcome.FAILED
     assert result.sentence == (
-        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 %; "
+        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (limit 1 %); "
         "of all: 17 of 5,300 audits disagree, 0.321 %; proven ≤ 0.617 % (limit 1 %)"
     )
+
+
+def test_regions_in_which_audits_disagree_are_parts_of_the_answer() -> None:
+    result = disagreement.judge(sliced(part(1, 1, 5_000), part(2, 17, 300), part(3, 0, 90)), 0.01, 0.95)
+    assert [(one.gate, one.outcome, one.numbers) for one in result.parts] == [
+        ("region a", Outcome.SUCCESSFUL, {"audits": 5_000, "disagreements": 1}),
+        ("region b", Outcome.FAILED, {"audits": 300, "disagreements": 17}),
+    ]
+    assert result.parts[0].sentence == "1 of 5,000 audits disagrees, 0.02 % (limit 1 %)"
+
+
+def test_the_only_region_of_a_stage_is_no_part() -> None:
+    assert disagreement.judge(sliced(part(1, 1, 500)), 0.01, 0.95).parts == ()
 
 
 def test_a_region_whose_rate_has_risen_fails_the_stage_however_good_its_past() -> None:
@@ -122,7 +135,10 @@ def test_a_region_whose_rate_has_risen_fails_the_stage_however_good_its_past() -
 
 def test_regions_that_fail_are_counted() -> None:
     result = disagreement.judge(sliced(part(1, 0, 9_000), part(2, 17, 300), part(3, 18, 300)), 0.01, 0.95)
-    assert "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (1 more fail too); of all: " in result.sentence
+    assert (
+        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (limit 1 %); 1 more slice fails; of all: "
+        in result.sentence
+    )
 
 
 @given(st.integers(1, 101), st.integers(1, 40), st.integers(40, 400))

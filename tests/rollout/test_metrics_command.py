@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,13 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
     with producing(tmp_path) as production:
         production.until("canary")
         production.traffic()
-        production.cycle()
         production.disagreements(2, "canary")
+        ledger = Ledger(production.store)
+        audit = next(row for row in ledger.rows(production.operator.current.id, "canary") if row.is_audit)
+        ledger.append([replace(audit, key="elsewhere", region="us")])
+        production.cycle()
         flush(counted(production), production.place.queue / "metrics.json")
-        rows = Ledger(production.store).rows(production.operator.current.id)
+        rows = ledger.rows(production.operator.current.id)
         answer = asked(production, capsys)
         stage = answer["stage"]
         of_stage = [row for row in rows if row.stage == "canary"]
@@ -55,6 +59,8 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
         health = {check["gate"]: check["outcome"] for check in stage["health"]}
         assert (health["keys"], health["audits"], health["arms"]) == ("Successful",) * 3
         assert "processes cannot be adaptive" in " ".join(shown.split())
+        assert [(part["gate"], part["numbers"]["disagreements"]) for part in stage["slices"]] == [("region eu", 2)]
+        assert "Disagreement in stage canary" in shown and "region eu" in shown
 
 
 def test_errors_of_samplers_are_shown_by_type_and_are_no_difference_from_the_ledger(

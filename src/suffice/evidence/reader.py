@@ -105,7 +105,7 @@ class EvidenceReader:
             plans=dict(counted.plans),
             watched=counted.watched,
             disagreed_at=tuple(counted.disagreed_at),
-            slices=counted.slices,
+            slices=dict(sorted(counted.slices.items(), key=lambda item: item[1].number)),
             failures=counted.failures,
             targets=counted.targets,
             rollout_audits=sum(stage.audits for stage in self.stages.values()),

@@ -1,6 +1,5 @@
 """Gate: disagreement of adaptive and fixed decisions, proven from the stage's own audits."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from suffice.errors import MissingDataError
@@ -33,11 +32,14 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         return unknown(GATE, error, max_rate, limit(max_rate))
     drift = Drift.of(watched, evidence.disagreed_at, max_rate)
     result = _judge(k, n, targets, drift, max_rate, confidence)
-    broken = _broken(evidence.slices, max_rate)
-    if not broken or result.outcome is Outcome.FAILED:
-        return result
-    more = f" ({len(broken) - 1:,} more fail too)" if len(broken) > 1 else ""
-    return replace(result, outcome=Outcome.FAILED, sentence=f"{broken[0]}{more}; of all: {result.sentence}")
+    slices = tuple(_judge_slice(name, part, max_rate) for name, part in evidence.slices.items() if part.disagreements)
+    broken = [part for part in slices if part.outcome is Outcome.FAILED]
+    if broken and result.outcome is not Outcome.FAILED:
+        others = len(broken) - 1
+        more = f"; {others:,} more slice{'s fail' if others > 1 else ' fails'}" if others else ""
+        sentence = f"{broken[0].named}{more}; of all: {result.sentence}"
+        result = replace(result, outcome=Outcome.FAILED, sentence=sentence)
+    return replace(result, parts=slices if len(evidence.slices) > 1 else ())
 
 
 def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | None:
@@ -74,23 +76,20 @@ def _judge(k: int, n: int, targets: int, drift: Drift, max_rate: float, confiden
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
 
 
-def _broken(slices: Mapping[str, Slice], max_rate: float) -> list[str]:
-    """The slices whose rate is above the limit, a sentence each.
+def _judge_slice(name: str, part: Slice, max_rate: float) -> GateResult:
+    """Failed when its rate is proven above the limit, or to have risen; else Successful: no proof is asked of a slice.
 
     The j-th to appear may be wrong with the share 1 / j(j + 1) of the error of one alarm; all shares sum to 1.
     """
-    sentences = []
-    for name, part in sorted(slices.items(), key=lambda item: item[1].number):
-        k, n, times = part.disagreements, part.audits, part.number * (part.number + 1)
-        sure = 1 - (1 - ALARM) / times
-        if reached(log_e_above(k, n, max_rate), sure):
-            shown = f"proven ≥ {at_least(e_process.lower(k, n, sure))}"
-        elif Drift.of(n, part.disagreed_at, max_rate).peak >= times * scaled(FAILS, max_rate):
-            shown = "the latest prove that the rate has risen"
-        else:
-            continue
-        sentences.append(f"{name}: {_observed(k, n)}; {shown}")
-    return sentences
+    k, n, rarer = part.disagreements, part.audits, part.number * (part.number + 1)
+    sure = 1 - (1 - ALARM) / rarer
+    outcome, shown = Outcome.SUCCESSFUL, ""
+    if reached(log_e_above(k, n, max_rate), sure):
+        outcome, shown = Outcome.FAILED, f"; proven ≥ {at_least(e_process.lower(k, n, sure))}"
+    elif Drift.of(n, part.disagreed_at, max_rate).peak >= rarer * scaled(FAILS, max_rate):
+        outcome, shown = Outcome.FAILED, "; the latest prove that the rate has risen"
+    sentence = f"{_observed(k, n)}{shown} (limit {limit(max_rate)})"
+    return GateResult(name, outcome, sentence, k / n, max_rate, {"audits": n, "disagreements": k})
 
 
 def _observed(k: int, n: int, targets: int = 0) -> str:

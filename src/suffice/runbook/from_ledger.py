@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suffice.gates.health import GATE
+from suffice.gates import disagreement, health
 from suffice.serving.counted import count
 from suffice.store.actions import Action
 from suffice.store.address import STORE_URL, store_of
@@ -31,12 +31,13 @@ _ELSEWHERE = (
 @dataclass(frozen=True, slots=True)
 class OfStage:
     """What is recorded of one stage; `health` are the checks of that gate, as its last cycle saw them, with outcome and
-    sentence."""
+    sentence, and `slices` the regions in which audits disagree."""
 
     rollout: str
     name: str
     metrics: Metrics
     health: Sequence[Mapping[str, Any]] = ()
+    slices: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,10 @@ def count_ledger(queue: Path, service: str) -> FromLedger:
     if word is None or not word.stage:
         return FromLedger(_metrics(queue, every), None)
     seen = judged.numbers if judged and judged.numbers.get("stage") == word.stage else {"gates": ()}
-    health = next((gate.get("parts", ()) for gate in seen["gates"] if gate["gate"] == GATE), ())
-    return FromLedger(_metrics(queue, every), OfStage(word.rollout, word.stage, _metrics(queue, of_stage), health))
+    parts = {gate["gate"]: gate.get("parts", ()) for gate in seen["gates"]}
+    checks, slices = parts.get(health.GATE, ()), parts.get(disagreement.GATE, ())
+    stage = OfStage(word.rollout, word.stage, _metrics(queue, of_stage), checks, slices)
+    return FromLedger(_metrics(queue, every), stage)
 
 
 def _metrics(queue: Path, counters: Counters) -> Metrics:

@@ -1,6 +1,6 @@
 """What the counters say together: averages, rates and what was saved; in all, and in the stage of a rollout."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,7 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             "rollout": stage.rollout,
             "stage": stage.name,
             "health": list(stage.health),
+            "slices": list(stage.slices),
             **_plain(stage.metrics, of_stage),
         }
         if stage and of_stage
@@ -98,10 +99,9 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             rows = tuple((*row, cell) for row, (_, cell) in zip(rows, _cells(of_stage), strict=True))
         print_table(title, columns, rows)
         if stage and stage.health:
-            rows = tuple((check["gate"], check["outcome"], check["sentence"]) for check in stage.health)
-            print_table(
-                f"Health of stage {stage.name}, as its last cycle saw it", ("check", "answer", "saw"), rows, left=3
-            )
+            _print_checks(f"Health of stage {stage.name}, as its last cycle saw it", "check", stage.health)
+        if stage and stage.slices:
+            _print_checks(f"Disagreement in stage {stage.name}, as its last cycle saw it", "slice", stage.slices)
         if unread:
             print_lines(f"the ledger cannot be read: {unread}")
         if differs:
@@ -114,6 +114,11 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             )
 
     return Answer(plain, show)
+
+
+def _print_checks(title: str, what: str, checks: Sequence[Mapping[str, Any]]) -> None:
+    rows = ((check["gate"], check["outcome"], check["sentence"]) for check in checks)
+    print_table(title, (what, "answer", "saw"), rows, left=3)
 
 
 def show_production(path: Path, queue: Path, service: str, n: int | None) -> Answer:
