@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -335,6 +336,30 @@ def test_a_trial_that_takes_too_long_is_made_again_as_often_as_the_case_says() -
     with pytest.raises(TimeoutError) as caught:
         asyncio.run(decided(1))
     assert caught.value.__notes__ == ["raised by the trial of case 'k1' at draw 4, after 1 retry"]
+
+
+def test_neither_what_was_cancelled_nor_a_draw_that_no_rule_can_use_is_asked_for_again() -> None:
+    calls = list[int]()
+
+    async def decided(trial: Callable[[int], Awaitable[Draw]]) -> None:
+        async with process.begin(replace(TOLD, retries=3)) as run:
+            await run.draw(trial, window=4)
+
+    async def cancelled(number: int) -> Draw:
+        calls.append(number)
+        raise CancelledError
+
+    async def half(number: int) -> Draw:
+        calls.append(number)
+        return 0.5
+
+    process = verifier()
+    for trial, error in ((cancelled, CancelledError), (half, DataError)):
+        calls.clear()
+        with pytest.raises(error):
+            asyncio.run(decided(trial))
+        assert calls.count(0) == 1
+    assert process.counters.snapshot().sampler_errors == {"CancelledError": 1, "DataError": 1}
 
 
 def test_a_trial_that_raises_passes_its_error_on_and_no_draw_is_lost() -> None:

@@ -38,6 +38,11 @@ def of_known_shape(sampler: Sampler | None) -> bool:
     return all(isinstance(part, (Normal, SplitNormal)) for part in parts)
 
 
+def after_retries(retries: int) -> str:
+    """How the note of an error ends that came back so many times."""
+    return f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
+
+
 class Draws:
     """Reads a sampler's draws from a stream, first to last: shape (n,) for values, (n, 2) for pairs.
 
@@ -120,8 +125,7 @@ class Draws:
             except Exception as error:
                 if retries == self._retries or isinstance(error, CancelledError):
                     where = f"case {self._stream.case_key!r} at draws {first} to {first + BLOCK - 1}"
-                    after = f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
-                    error.add_note(f"raised by the sampler of {where}{after}")
+                    error.add_note(f"raised by the sampler of {where}{after_retries(retries)}")
                     raise
                 self._retried(error)
             retries += 1

@@ -10,6 +10,7 @@ to its look alone: whatever was under way at that moment has been paid for, and 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -21,6 +22,7 @@ import numpy as np
 from suffice.decision.rule import Rule
 from suffice.errors import DataError, RunError, shown
 from suffice.sampling.draw import as_number
+from suffice.sampling.sampler import after_retries
 from suffice.serving.ledger_rows import check_cost
 from suffice.serving.served import Served, Spent, Steps
 from suffice.telemetry.counters import Counters
@@ -105,7 +107,7 @@ class ServedRun:
     def spend(self, cost: float) -> None:
         """Note what draws have cost, in your own unit: in whatever portions, before the draw that closes the run.
 
-        The ledger's cost of one draw is the sum over all draws that ended; without it, that of the case. Raises
+        The ledger's cost of one draw is the mean over all draws that ended; without it, that of the case. Raises
         DataError for a cost that is none, RunError when the run is closed.
         """
         self._check_open()
@@ -166,10 +168,10 @@ class ServedRun:
                     self._spent.ended += 1
                     return value
                 except Exception as error:
-                    if retries == self._case.retries:
+                    if retries == self._case.retries or isinstance(error, CancelledError):
                         self._spent.ended += 1
-                        after = f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
-                        error.add_note(f"raised by the trial of case {self._case.key!r} at draw {number + 1}{after}")
+                        where = f"case {self._case.key!r} at draw {number + 1}"
+                        error.add_note(f"raised by the trial of {where}{after_retries(retries)}")
                         raise
                     self._counters.sampler_raised(error, retried=True)
                 retries += 1
