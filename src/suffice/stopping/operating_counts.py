@@ -134,8 +134,10 @@ def _advance(factorials: Floats, n: int, k: Ints, share: Floats, n_next: int) ->
     total."""
     jump = n_next - n
     k_next = np.arange(k[0], k[-1] + jump + 1)
+    orders, orders_next = log_choose(factorials, n, k), log_choose(factorials, n_next, k_next)
+    between = log_choose(factorials, jump, np.arange(jump + 1))
     arriving = np.zeros(len(k_next))
     for step in range(jump + 1):
-        target = k + step
-        arriving[target - k[0]] += share * hypergeometric(factorials, target, k, n, n_next)
+        at = k - k[0] + step
+        arriving[at] += share * np.exp(orders + between[step] - orders_next[at])
     return k_next, arriving
