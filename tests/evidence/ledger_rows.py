@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.measurements import Evidence, Slice
+from suffice.evidence.saving import Saving
 from suffice.store.decision_row import DecisionRow, Reason, WhyFixed
 from suffice.verifier.arm import Arm
 
@@ -62,6 +63,7 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "fallback": {"decision": baseline, "reason": Reason.FALLBACK, "failure": draw(st.sampled_from(MESSAGES))},
         "nan fallback": {"audited": draw(st.booleans()), "failure": "INVALID", **nan},
     }
+    drawn = draw(st.sampled_from([None, -(-n // 8) * 8, N + 8]))
     return replace(
         PLAIN,
         rollout=draw(st.sampled_from(["r", "r", "r", "other"])),
@@ -70,7 +72,9 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         plan_id=draw(st.sampled_from(["plan", "plan", "other"])),
         region=draw(st.sampled_from([None, "eu", "us"])),
         at=float(draw(st.integers(0, 100))),
-        drawn=draw(st.sampled_from([None, -(-n // 8) * 8, N + 8])),
+        drawn=drawn,
+        cost=draw(st.sampled_from([None, 0.5])),
+        draw_seconds=draw(st.sampled_from([None, (drawn or n) / 4])),
         **changed[draw(st.sampled_from(WAYS))],  # type: ignore[arg-type]
     )
 
@@ -105,6 +109,14 @@ def failures(rows: list[DecisionRow]) -> dict[str, int]:
     """Messages of fallbacks, by their first letters; the example is the first of the alphabet."""
     messages = sorted(row.failure for row in rows if row.failure)
     return {next(group): 1 + sum(1 for _ in group) for _, group in groupby(messages, lambda message: message[:4])}
+
+
+def saving(stopped: list[DecisionRow], draws: list[int]) -> Saving:
+    """At half a unit and a quarter of a second for each draw, where that is known."""
+    left = [0 if row.audited and not row.shadow else N - n for row, n in zip(stopped, draws, strict=True)]
+    costs = [n for row, n in zip(stopped, left, strict=True) if row.cost is not None]
+    times = [n for row, n in zip(stopped, left, strict=True) if row.drawn and row.draw_seconds is not None]
+    return Saving(N * len(costs) / 2, sum(costs) / 2, N * len(times) / 4, sum(times) / 4)
 
 
 def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max_rollbacks: int) -> Evidence:
@@ -142,6 +154,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         stopping_draws=sum(draws),
         fixed_draws=N * len(stopped),
         reductions=dict(Counter(str(int(10_000 * (1 - n / N))) for n in draws)),
+        saving=saving(stopped, draws),
         audit_draws=sum(N - n for row, n in zip(stopped, draws, strict=True) if row.audited and not row.shadow),
         fallbacks=sum(row.reason is Reason.FALLBACK for row in mine),
         audited_targets=len({row.target for row in audits}),

@@ -1,7 +1,8 @@
 """Evidence from the ledger equals a count by hand, in whatever portions the ledger grows."""
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from store_places import Place, Reused
 from suffice.config import Stage
 from suffice.decision.proportion import Proportion
 from suffice.decision.rule import Decision
+from suffice.evidence.measurements import Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.flag.answer import FlagAnswer
 from suffice.resolution.storm import StormPolicy
@@ -131,3 +133,19 @@ def test_the_benefit_counts_the_draws_that_a_sampler_made(place: Place) -> None:
     assert evidence.stopped == 30
     assert evidence.stopping_draws == made > taken
     assert set(evidence.reductions or ()) <= {str(10_000 * (64 - blocks * 8) // 64) for blocks in range(1, 9)}
+
+
+def test_what_was_saved_is_added_up_over_cases_of_every_cost(place: Place) -> None:
+    costs = [0.1, 0.2, 0.7, None, 1e300, 3.0]
+    saved = {"arm": Arm.ADAPTIVE, "n": 10, "drawn": 16, "draw_seconds": 8.0}
+    cases = [replace(PLAIN, key=f"k{i}", cost=cost, **saved) for i, cost in enumerate(costs)]  # type: ignore[arg-type]
+    with open_store(place, durable=False) as store:
+        Ledger(store).append(cases)
+        read = EvidenceReader(Ledger(store), "r", StormPolicy(3)).read
+        evidence = read(Stage(name="canary", weight=5), 0.0, 0.0)
+        again = read(Stage(name="canary", weight=5), 0.0, 0.0)
+    assert asdict(evidence.saving) == pytest.approx(
+        {"cost": 4.0 * 64, "cost_saved": 4.0 * 48, "seconds": 6 * 32.0, "seconds_saved": 6 * 24.0}
+    )
+    assert again == evidence
+    assert Evidence.of_plain(json.loads(json.dumps(asdict(evidence)))).saving == evidence.saving

@@ -93,7 +93,7 @@ WELL = Evidence(
 )
 BY_NAME = {"plans": PLAN, "reductions": "8000"}
 """Counts of one name each, where the other ones are a number."""
-COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, "disagreed_at", "slices")]
+COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, "saving", "disagreed_at", "slices")]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={}, reductions={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from suffice.errors import RolloutError
 from suffice.evidence.measurements import Evidence
+from suffice.evidence.saving import Saving
 from suffice.gates.betting import lower
 from suffice.gates.outcome import GateResult, Outcome
 from suffice.gates.sample_reduction import check_net, judge, net_possible
@@ -82,6 +83,24 @@ def test_the_shadow_has_a_benefit_and_saves_nothing() -> None:
     assert result.outcome is Outcome.SUCCESSFUL
     assert result.numbers["net"] is None
     assert result.sentence.endswith("in the shadow")
+
+
+@pytest.mark.parametrize(
+    ("saving", "adaptive", "words"),
+    [
+        (Saving(40.1, 12.34, 20_000.0, 11_520.0), 500, "; saved 12.3 of 40.1 (USD) and 3 h 12 min of drawing"),
+        (Saving(40_100.0, 12_345.6), 500, "; saved 12,346 of 40,100 (USD)"),
+        (Saving(seconds=90.0, seconds_saved=61.0), 0, "in the shadow; would save 1 min 1 s of drawing"),
+        (Saving(cost=3.0), 500, "; saved 0 of 3 (USD)"),
+        (Saving(seconds=0.9, seconds_saved=0.7), 500, "net of audits"),
+        (Saving(), 500, "net of audits"),
+    ],
+)
+def test_what_was_saved_stands_beside_it_where_it_is_known(saving: Saving, adaptive: int, words: str) -> None:
+    evidence = replace(alike(500, 20, 100), adaptive=adaptive, saving=saving)
+    result = judge(evidence, 0.30, 0.95, "USD")
+    assert result.sentence.endswith(words)
+    assert ("cost_saved" in result.numbers) == ("save" in words)
 
 
 def test_no_decision_has_no_reduction() -> None:

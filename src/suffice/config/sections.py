@@ -243,6 +243,7 @@ class RolloutConfig(Section):
     consecutive_error_limit: Limit = 4
     lapse_cycles: Cycles = 2
     progress_deadline: Duration = timedelta(days=3)
+    cost_unit: Text = "cost"
     stages: Stages = _STAGES
 
     @property

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any, Self, TypeAlias
 
 from suffice.errors import MissingDataError
+from suffice.evidence.saving import Saving
 
 Measured: TypeAlias = float | None
 """A count or a duration as it was measured; None when it was not. What comes from files may also be NaN or negative."""
@@ -30,9 +31,10 @@ class Evidence:
 
     Counts have the ledger's names and meaning: `adaptive` decisions are in force, `stopped` ones (in force or in the
     shadow) took `stopping_draws` up to their stopping times where the baseline takes `fixed_draws`; `reductions` counts
-    them by the share 1 − draws / N that each saved (see `reduced`). `audits` are the audited decisions but for those
-    that are INVALID on both paths; one that reached N by itself is an audit that agrees, one that was decided where the
-    baseline is INVALID differs. Audits of decisions in force added `audit_draws`.
+    them by the share 1 − draws / N that each saved (see `reduced`), and `saving` is what that came to. `audits` are the
+    audited decisions but for those that are INVALID on both paths; one that reached N by itself is an audit that
+    agrees, one that was decided where the baseline is INVALID differs. Audits of decisions in force added
+    `audit_draws`.
 
     `fallbacks` are adaptive decisions that the fixed arm had to take over; `failures` counts their messages. Of
     `audited_targets`, on which the storm policy was replayed in both worlds, `excess` ones escalate only adaptively and
@@ -66,6 +68,7 @@ class Evidence:
     stopping_draws: Measured = None
     fixed_draws: Measured = None
     reductions: Mapping[str, Measured] | None = None
+    saving: Saving = field(default_factory=Saving)
     audit_draws: Measured = None
     fallbacks: Measured = None
     audited_targets: Measured = None
@@ -104,7 +107,8 @@ class Evidence:
         """The evidence that these plain JSON values describe, of this version or of an earlier one."""
         known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
         slices = {name: Slice(**part) for name, part in plain.get("slices", {}).items()}
-        return cls(**{**known, "slices": slices})
+        saving = Saving(**plain.get("saving", {}))
+        return cls(**{**known, "slices": slices, "saving": saving})
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.measurements import Evidence, Slice
+from suffice.evidence.saving import Saving
 from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
 from suffice.store.decision_row import DecisionRow
@@ -93,6 +94,7 @@ class EvidenceReader:
             stopping_draws=counted.stopping_draws,
             fixed_draws=counted.stopping_fixed_draws,
             reductions=dict(counted.reductions),
+            saving=replace(counted.saving),
             audit_draws=counted.audit_draws,
             fallbacks=counted.fallbacks,
             audited_targets=counted.audited_targets,
@@ -191,7 +193,7 @@ def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
     for stage, values in counts.items():
         slices = {name: Slice(**part) for name, part in values.get("slices", {}).items()}
         own = {name: value for name, value in values.items() if name in known}
-        stages[stage] = Counted(**{**own, "slices": slices})
+        stages[stage] = Counted(**{**own, "slices": slices, "saving": Saving(**values.get("saving", {}))})
     return stages
 
 

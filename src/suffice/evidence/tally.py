@@ -7,6 +7,7 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.failures import count_failure
 from suffice.evidence.measurements import REDUCTIONS, Slice
+from suffice.evidence.saving import Saving
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.rollups import Audited, Place, Scope, StoredStorm
@@ -33,7 +34,8 @@ class Counted:
     Of `audited_targets`, on which the storm policy was replayed in both worlds, so many `escalated` in each; `excess`
     ones only adaptively, `spared` ones only in the baseline. Targets are counted by region ("" for none): those with a
     decision that chose the adaptive arm, and those with none. `plans` counts decisions by the plan that made them,
-    `reductions` those that stopped by the share of their N that they saved (see `Evidence.reduced`).
+    `reductions` those that stopped by the share of their N that they saved (see `Evidence.reduced`); `saving` is what
+    that came to.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
     many disagree: `first_disagreements`. `failures` counts the messages of fallbacks.
@@ -47,6 +49,7 @@ class Counted:
     stopping_draws: int = 0
     stopping_fixed_draws: int = 0
     reductions: dict[str, int] = field(default_factory=dict)
+    saving: Saving = field(default_factory=Saving)
     audit_draws: int = 0
     fallbacks: int = 0
     invalid: int = 0
@@ -195,6 +198,7 @@ def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:
     stopping = row.stopping_draws
     if stopping is None:
         return
+    counted.saving.count(row, times)
     counted.stopped += times
     counted.stopping_draws += times * stopping
     counted.stopping_fixed_draws += times * row.fixed_n

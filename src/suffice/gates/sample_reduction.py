@@ -1,9 +1,11 @@
 """Gate: the benefit. How many draws adaptive decisions save, at their stopping times."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 
 from suffice.errors import MissingDataError, RolloutError
 from suffice.evidence.measurements import REDUCTIONS, Evidence, demand
+from suffice.evidence.saving import Saving
 from suffice.gates.betting import lower
 from suffice.gates.e_process import ALARM
 from suffice.gates.outcome import GateResult, Outcome, unknown
@@ -14,7 +16,7 @@ GATE = "sample_reduction"
 _COUNTS = ("stopped", "stopping_draws", "fixed_draws", "adaptive", "audit_draws")
 
 
-def judge(evidence: Evidence, min_reduction: float, confidence: float) -> GateResult:
+def judge(evidence: Evidence, min_reduction: float, confidence: float, unit: str = "cost") -> GateResult:
     """Successful when a reduction of at least `min_reduction` is proven with `confidence`; Failed when less is, with
     99 %.
 
@@ -22,7 +24,8 @@ def judge(evidence: Evidence, min_reduction: float, confidence: float) -> GateRe
     N, over the decisions in force, and in a shadow stage over those made beside the fixed ones. `value` is the observed
     reduction of the draws; the bounds, and the reduction net of what audits drew on, are in `numbers`. The bounds hold
     at all times at once, for the mean of each share's expectation given those before: decisions about one target may
-    be alike, and traffic may change (see `betting`).
+    be alike, and traffic may change (see `betting`). Beside it stands what was saved, in the caller's `unit` of cost
+    and in time, where that is known.
     """
     try:
         stopped, draws, fixed, adaptive, audit_draws = evidence.counts(*_COUNTS)
@@ -38,7 +41,8 @@ def judge(evidence: Evidence, min_reduction: float, confidence: float) -> GateRe
         sentence = f"no adaptive decision yet, 0 draws saved (limit {limit(min_reduction)})"
         return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, min_reduction, {"decisions": 0})
     net = 1 - (draws + audit_draws) / fixed if adaptive else None
-    return _judge(stopped, 1 - draws / fixed, net, reduced, min_reduction, confidence)
+    result = _judge(stopped, 1 - draws / fixed, net, reduced, min_reduction, confidence)
+    return _with_saving(result, evidence.saving, unit)
 
 
 def net_possible(audit_fraction: float, expected_reduction: float) -> float:
@@ -79,3 +83,11 @@ def _judge(
     sentence = f"{observed}; {bound}{of} (limit {limit(min_reduction)}); {beside}"
     numbers = {"decisions": decisions, "lower": least, "upper": most, "net": net}
     return GateResult(GATE, outcome, sentence, reduction, min_reduction, numbers)
+
+
+def _with_saving(judged: GateResult, saving: Saving, unit: str) -> GateResult:
+    saved = saving.words(unit)
+    if not saved:
+        return judged
+    verb = "would save" if judged.numbers["net"] is None else "saved"
+    return replace(judged, sentence=f"{judged.sentence}; {verb} {saved}", numbers={**judged.numbers, **asdict(saving)})

@@ -216,6 +216,7 @@ def _verifier(setup: Setup, operator: Operator, clock: _Clock, path: _Path, agen
         counters=Counters(),
         clock=clock,
         monotonic=clock,
+        stopwatch=clock,
         ledger=Ledger(operator.store),
         permission=Leased(agent, plan_id=setup.plan.id, enabled=True, clock=clock),
         batch=10_000,

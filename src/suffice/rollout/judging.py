@@ -56,7 +56,7 @@ def _judge_ledger(
     return (
         disagreement.judge(evidence, acceptance.max_disagreement_rate, sure),
         targets.judge(evidence, acceptance.max_disagreement_rate, sure),
-        sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure),
+        sample_reduction.judge(evidence, acceptance.min_sample_reduction, sure, section.cost_unit),
         escalation.judge(evidence, acceptance.max_excess_escalations, sure),
         determinism.judge(evidence),
         health.judge(evidence, weight, section.health, audit_fraction),

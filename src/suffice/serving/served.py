@@ -230,7 +230,12 @@ def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:
 
 
 def sampled(
-    case: Case, rule: Rule, seed: int, spent: Spent, retried: Callable[[Exception], object] = lambda _: None
+    case: Case,
+    rule: Rule,
+    seed: int,
+    spent: Spent,
+    retried: Callable[[Exception], object] = lambda _: None,
+    stopwatch: Callable[[], float] = perf_counter,
 ) -> Callable[[int], list[float]]:
     """Takes the next observations of the case's own stream, and notes what they took. `retried` is told of errors after
     which a call is made again."""
@@ -238,11 +243,11 @@ def sampled(
 
     def take(need: int) -> list[float]:
         nonlocal seconds
-        before = perf_counter()
+        before = stopwatch()
         try:
             return rule.observations(draws.take(need), case.direction)
         finally:
-            seconds += perf_counter() - before
+            seconds += stopwatch() - before
             spent.drawn, spent.seconds = draws.made, seconds
 
     return take

@@ -89,6 +89,7 @@ class Verifier:
         counters: Counters,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
+        stopwatch: Callable[[], float] = time.perf_counter,
         ledger: Ledger | None = None,
         situation: Callable[[], Situation] = Situation,
         permission: Permission | None = None,
@@ -99,7 +100,7 @@ class Verifier:
     ) -> None:
         self.plan, self.seed = plan, seed
         self.counters, self.clock = counters, clock
-        self._ledger, self._fault = ledger, fault
+        self._ledger, self._fault, self._stopwatch = ledger, fault, stopwatch
         self._permission = permission or Told(flag, situation, plan.id, lambda: self.clock(), enabled=enabled)
         self._metrics = None if metrics is None else Path(metrics)
         self._rows, self._undecided = WaitingRows(spool, batch, monotonic), Undecided()
@@ -359,7 +360,8 @@ class Verifier:
 
     def _sampled(self, case: Case, steps: Steps[T], spent: Spent, situation: Situation) -> T:
         """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
-        take = sampled(case, self.plan.rule, self.seed, spent, partial(self.counters.sampler_raised, retried=True))
+        retried = partial(self.counters.sampler_raised, retried=True)
+        take = sampled(case, self.plan.rule, self.seed, spent, retried, self._stopwatch)
 
         def counted(need: int) -> list[float]:
             try:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select, update
 
 from suffice.errors import StoreRefusal
 from suffice.store.database import Store, insert_new
@@ -24,10 +24,10 @@ class Portion:
     """What there is to count of a rollout's next decisions, up to the row numbered `last`.
 
     `alike` are decisions that differ in nothing that is counted, each with how many there are, in the order of their
-    last rows. Such a row stands for all of them: its `at` is the latest, its `key` one of theirs, and it names no
-    target. `places` are stage, region, target, and whether any decision there chose the adaptive arm; of decisions
-    whose arm a live word chose, not one that was fixed for another reason. `audits` are those with both decisions, in
-    ledger order. `full`: there may be more behind it.
+    last rows. Such a row stands for all of them: its `at` is the latest, its `key` one of theirs, what a draw costs or
+    takes their mean, and it names no target. `places` are stage, region, target, and whether any decision there chose
+    the adaptive arm; of decisions whose arm a live word chose, not one that was fixed for another reason. `audits` are
+    those with both decisions, in ledger order. `full`: there may be more behind it.
     """
 
     last: int
@@ -57,6 +57,12 @@ _COUNTED = (
     "failure",
 )
 """What of a decision is counted, beside where it was made."""
+
+_SUMMED = ("cost", "draw_seconds")
+"""What is added up where it is known: of decisions that are alike in all that is counted, it is their mean."""
+
+_LARGEST = 1e15
+"""Beyond it, what was written down is nothing that can be added up: a sum must not overflow."""
 
 
 class Ledger:
@@ -129,8 +135,7 @@ class Ledger:
         if upto is None:
             upto = max(last, connection.execute(select(func.max(c.id))).scalar_one() or 0)
         within &= (c.id > last) & (c.id <= upto)
-        counted = [c[name] for name in _COUNTED]
-        alike = select(*counted, func.min(c.key), func.max(c.at), func.count()).where(within).group_by(*counted)
+        alike = _grouped().where(within)
         chose = func.max(case((CHOSE_ADAPTIVE, 1), else_=0))
         places = (
             select(c.stage, c.region, c.target, chose).where(within & ASKED_WORD).group_by(c.stage, c.region, c.target)
@@ -139,7 +144,7 @@ class Ledger:
         return Portion(
             upto,
             full,
-            [_alike(rollout, *values) for values in connection.execute(alike.order_by(func.max(c.id)))],
+            [_alike(values, rollout=rollout) for values in connection.execute(alike.order_by(func.max(c.id)))],
             [(stage, region, target, bool(any_)) for stage, region, target, any_ in connection.execute(places)],
             [row_of_values(values) for values in connection.execute(audits)],
         )
@@ -149,11 +154,9 @@ class Ledger:
 
         It stands for all of them as a row of `Portion.alike` does.
         """
-        c = decisions.c
-        counted = [c[name] for name in _COUNTED]
-        query = select(c.rollout, *counted, func.min(c.key), func.max(c.at), func.count()).group_by(c.rollout, *counted)
+        rollout = decisions.c.rollout
         with self.store.read() as connection:
-            return [_alike(*values) for values in connection.execute(query)]
+            return [_alike(values) for values in connection.execute(_grouped().add_columns(rollout).group_by(rollout))]
 
     def disagreements(self, rollout: str, stage: str | None = None) -> list[DecisionRow]:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
@@ -233,11 +236,23 @@ def _note_reused(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
         note_irregular(connection, Irregular.REUSED, rollout, stage, count, newest[rollout, stage])
 
 
-def _alike(rollout: str, *values: Any) -> tuple[DecisionRow, int]:
-    *counted, key, at, times = values
-    known = dict(zip(_COUNTED, counted, strict=True))
-    blank = {"target": "", "estimate": None, "seed": 0}
-    return row_of_plain({**known, **blank, "rollout": rollout, "key": key, "at": at}), times
+def _grouped() -> Select[Any]:
+    """Decisions that are alike, and how many."""
+    c = decisions.c
+    summed = [c[name] for name in _SUMMED]
+    usable = [case((column.between(0, _LARGEST), column)).label(column.name) for column in summed]
+    # Where it is not known stays apart, or the mean would be of others than are counted.
+    known = [case((column.between(0, _LARGEST), 1), else_=0) for column in summed]
+    counted = [c[name] for name in _COUNTED]
+    means = [func.avg(column).label(column.name) for column in usable]
+    columns = (func.min(c.key).label("key"), func.max(c.at).label("at"), func.count().label("times"))
+    return select(*counted, *means, *columns).group_by(*counted, *known)
+
+
+def _alike(values: Row[Any], **more: Any) -> tuple[DecisionRow, int]:
+    known = {**values._mapping, **more}
+    times = known.pop("times")
+    return row_of_plain({"target": "", "estimate": None, "seed": 0, **known}), times
 
 
 def _within(rollout: str, stage: str | None) -> ColumnElement[bool]:
