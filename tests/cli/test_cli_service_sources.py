@@ -1,6 +1,7 @@
 """Where a service's own cases come from: its ledger, built again by its function, or the draws that it recorded."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,11 +62,11 @@ def decide(cases: Sequence[Case]) -> list[DecisionRow]:
 
 def of_locks(count: int) -> list[Case]:
     builder = Builder("locks:build", Path.cwd())
-    return [builder.case(f"l{i}", f"t{i}", "eu", {"tight": 0.5 + i % 5 / 10}) for i in range(count)]
+    return [builder.case(f"l{i}", f"t{i}", "eu", {"tight": (0.3, 0.95)[i % 2]}) for i in range(count)]
 
 
 def answer(line: str, capsys: pytest.CaptureFixture[str], code: int = ExitCode.HOLDS) -> Any:
-    assert run([*line.split(), "--json"]) == code
+    assert run([*shlex.split(line), "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
 
@@ -79,7 +80,7 @@ def refused(line: str, capsys: pytest.CaptureFixture[str], code: int = ExitCode.
 @pytest.mark.usefixtures("folder")
 def test_the_services_newest_decisions_are_compared_and_promoted_on(capsys: pytest.CaptureFixture[str]) -> None:
     rows = decide(of_locks(30))
-    assert features_of(rows[0]) == {"tight": 0.9}
+    assert features_of(rows[0]) == {"tight": 0.95}
     assert run(["compare", "--source", "ledger", "--csv", "rows.csv"]) == ExitCode.HOLDS
     capsys.readouterr()
     lines = [line.split(",") for line in Path("rows.csv").read_text("utf-8").splitlines()]
@@ -149,15 +150,44 @@ def test_a_rollout_recomputes_from_draws_that_the_service_recorded(capsys: pytes
     rows = decide([Case(key, f"t{key}", sampler) for key, sampler in recorded.items()])
     assert all(row.shadow for row in rows)
 
-    def judged() -> tuple[str, str]:
-        results = answer("rollout cycle --dry-run", capsys)["gates"]
+    def judged(code: ExitCode = ExitCode.HOLDS) -> tuple[str, str]:
+        results = answer("rollout cycle --dry-run", capsys, code)["gates"]
         return next((result["outcome"], result["sentence"]) for result in results if result["gate"] == "determinism")
 
     assert judged() == ("Successful", "0 of 20 decisions recomputed in a fresh process differ (limit 0)")
     Path("draws.jsonl").write_text('{"task": "r29", "samples": [0, 0]}\n', encoding="utf-8")
     assert judged()[0] == "Error"
     Path("draws.jsonl").write_text(f'{{"task": "r29", "samples": {[0] * N}}}\n', encoding="utf-8")
-    assert judged() == (
+    assert judged(ExitCode.FAILS) == (
         "Failed",
         "1 of 1 decisions recomputed in a fresh process differs (limit 0), the first of key 'r29'",
     )
+
+
+STAGES: list[dict[str, Any]] = [
+    {"name": "staging", "weight": 0, "shadow": True, "hold": "1d", "min_audits": 30},
+    {"name": "everywhere", "weight": 100, "audit_fraction": 0.5},
+]
+
+
+@pytest.mark.parametrize("source", ["", "--samples draws.jsonl --column case=task"])
+@pytest.mark.usefixtures("folder")
+def test_a_services_cases_are_rehearsed(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They arrive again in each pass, are recomputed, and a difference that a fault makes happens again."""
+    acceptance = {"max_disagreement_rate": 0.2, "min_sample_reduction": 0.1}
+    rollout = {**CONFIG["rollout"], "cycle": "12h", "acceptance": acceptance, "stages": STAGES}
+    Path("config.json").write_text(json.dumps({**CONFIG, "rollout": rollout}), encoding="utf-8")
+    if source:
+        record(40)
+    else:
+        decide(of_locks(40))
+    ended = answer(f"rehearse --no-checks --fault everywhere:storm {source}", capsys, ExitCode.FAILS)
+    assert (ended["status"], ended["arriving"], ended["corrections"]) == ("rolled_back", "cases", 40)
+    staging, _ = ended["stages"]
+    assert {gate["gate"]: gate["outcome"] for gate in staging["gates"]}["determinism"] == "Successful"
+    assert ended["arrivals"] == ended["decisions"] > 40
+    (again,) = [
+        line for line in (Path(ended["bundle"]) / "TRIAGE.md").read_text("utf-8").splitlines() if "reproduce" in line
+    ]
+    seen = answer(again.removeprefix("suffice "), capsys)
+    assert (seen["baseline"], seen["adaptive"]) == ("accepted", "rejected")

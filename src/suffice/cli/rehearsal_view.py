@@ -86,11 +86,9 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
     lines = [
         *([note] if note else []),
         *(["few targets: --waive targets goes without their gate, here and in suffice rollout start"] if few else []),
-        f"{summary['decisions']:,} decisions about {summary['corrections']:,} corrections; "
+        f"{summary['decisions']:,} decisions about {summary['corrections']:,} {summary['arriving']}; "
         f"{summary['draws']:,} draws{beside if summary['fixed_draws'] else ''}",
-        f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, "
-        + (f"{summary['stale']:,} stale, " if summary["stale"] else "")
-        + f"{summary['escalations']:,} targets escalated; guarantee {summary['guarantee']}",
+        f"{_became(summary)}guarantee {summary['guarantee']}",
         f"flag answers {summary['flag']}",
     ]
     if summary["bundle"]:
@@ -98,6 +96,14 @@ def print_summary(summary: dict[str, Any], setup: "Setup") -> None:
         lines.append(f"evidence: {summary['bundle']}; adaptive decisions after the receipt: {after}")
     lines.append(f"report: {setup.file('report.html')}")
     print_lines(*lines)
+
+
+def _became(summary: dict[str, Any]) -> str:
+    if summary["arriving"] == "cases":
+        return ""
+    stale = f"{summary['stale']:,} stale, " if summary["stale"] else ""
+    resolved = f"{summary['committed']:,} committed, {summary['rolled_back']:,} rolled back, {stale}"
+    return f"{resolved}{summary['escalations']:,} targets escalated; "
 
 
 def _row(stage: dict[str, Any]) -> tuple[str, ...]:

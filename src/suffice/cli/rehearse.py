@@ -8,7 +8,7 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.cli.sources import SourceOptions
+from suffice.cli.sources import CaseOptions
 from suffice.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def rehearse(
     *,
-    source: SourceOptions,
+    source: CaseOptions,
+    where: options.StoreOptions,
     fault: Annotated[
         str | None,
         typer.Option(
@@ -40,10 +41,10 @@ def rehearse(
     config: options.ConfigFile = None,
     json: options.Json = False,
 ) -> Answer:
-    """Replay corrections as traffic through the stages of the configuration, with a compressed clock.
+    """Replay corrections, or a service's cases, through the stages of the configuration, with a compressed clock.
 
-    The corrections are those of pdg unless others are named. Exits 0 when the rollout completes, 2 when it was rolled
-    back, 3 when it paused, and 130 when it was interrupted.
+    The store is that of the service, for its decisions (--source ledger). Exits 0 when the rollout completes, 2 when it
+    was rolled back, 3 when it paused, and 130 when it was interrupted.
 
     Example: suffice rehearse --fault canary:margin
     """
@@ -58,15 +59,19 @@ def rehearse(
     from suffice.rehearsal.report import write_report
     from suffice.rehearsal.setup import Setup
     from suffice.rehearsal.summary import summary_of
+    from suffice.rollout.subject import Subject
+    from suffice.sources.built import Builder
     from suffice.stopping.cache import default_cache
     from suffice.stopping.make import configured_plan
 
     chosen = _with_options(options.read_config(config, required=False), rule, method, seed)
     chosen_fault = fault_of(fault, tuple(stage.name for stage in chosen.rollout.stages)) if fault else None
     plan = configured_plan(chosen.verifier, default_cache(), (config or options.CONFIG).parent)
-    name, corrections = source.corrections(default="pdg")
+    path = config or options.CONFIG
+    name, arrivals = source.arrivals(Subject(chosen, plan), path, where)
     folder, waived = directory or out_dir, tuple(waive or ())
-    setup = Setup(chosen, plan, corrections, name, folder, chosen_fault, checks=checks, waived=waived)
+    builder = Builder.of(chosen.verifier.cases, path) if name == "ledger" else None
+    setup = Setup(chosen, plan, arrivals, name, folder, chosen_fault, checks=checks, waived=waived, builder=builder)
     with watching(setup, quiet=json) as seen:
         ending = run(setup, go_on=go_on, seen=seen)
     summary = summary_of(setup, ending)

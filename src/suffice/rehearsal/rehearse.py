@@ -1,6 +1,6 @@
 """The rehearsal: recorded corrections as traffic, and production's own rollout, cycle by cycle."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from suffice.files import write_atomically
 from suffice.gates.outcome import GateResult
 from suffice.rehearsal.faults import Kind, faulty_feed, faulty_plan
 from suffice.rehearsal.history import rows_of
-from suffice.rehearsal.resolved import resolved
+from suffice.rehearsal.resolved import decided, resolved
 from suffice.rehearsal.runbook import Runbook
 from suffice.rehearsal.setup import CHECKS, PLAN, SERVICE, Setup, begin_anew, pinned, remove_temporary_files
 from suffice.rehearsal.traffic import DAY, Traffic, lasting, pass_of
@@ -28,7 +28,7 @@ from suffice.rollout.lease import Lease
 from suffice.rollout.operator import Operator, Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.saved_state import state_of
-from suffice.rollout.world import Faulty, Place, Rehearsed
+from suffice.rollout.world import Faulty, Place, Rehearsed, Sources
 from suffice.serving.agent import Agent
 from suffice.serving.counted import counters_of
 from suffice.serving.permission import Leased
@@ -36,6 +36,8 @@ from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.spool import FOLDER, Spool, take_up
 from suffice.serving.verifier import Verifier
+from suffice.sources.correction import Correction
+from suffice.sources.recipe import Described
 from suffice.stopping.request import Margin
 from suffice.store.actions import Action
 from suffice.store.database import Store, open_store
@@ -122,9 +124,11 @@ def rehearse(setup: Setup, *, go_on: bool = False, seen: Callable[[Moment], None
             stack.callback(checks.close)
         agent = _agent(setup, clock)
         stack.callback(agent.close)
-        rehearsed = Rehearsed(_scope, checks, path.faulty, lambda: _step(agent))
+        rehearsed = Rehearsed(_scope, checks, path.faulty, lambda: _step(agent), setup.builder)
         place = Place(setup.file("config.json"), setup.directory, SERVICE, mark=f"-{setup.digest}")
-        operator = stack.enter_context(Operator(place, clock=clock, store=store, rehearsed=rehearsed))
+        operator = stack.enter_context(
+            Operator(place, clock=clock, store=store, sources=_sources(setup), rehearsed=rehearsed)
+        )
         lease = stack.enter_context(_leased(setup, store))
         remove_temporary_files(setup.directory)
         if not go_on:
@@ -138,6 +142,12 @@ def _checks(setup: Setup, clock: "_Clock", may_end: Callable[[State], bool]) -> 
     if setup.checks:
         return Runbook(setup.file(CHECKS), setup.file("config.json"), may_end)
     return Commands((), setup.file(CHECKS), clock)
+
+
+def _sources(setup: Setup) -> Sources:
+    """What the cases that arrived are made of again; corrections are in the provenance."""
+    recipes = {described.key: described.recipe for described in setup.described}
+    return lambda *_: lambda rows: [(row, recipes[lasting(row.key)]) for row in rows if lasting(row.key) in recipes]
 
 
 def _open(setup: Setup) -> Store:
@@ -277,7 +287,7 @@ class _Rehearsal:
         # The rehearsal switches a configuration of its own on and off, never the one it was started with.
         self.setup.plan.save(self.setup.file(PLAN))
         config = self.setup.file("config.json")
-        write_atomically(config, pinned(self.setup.config, PLAN).model_dump_json(indent=2) + "\n")
+        write_atomically(config, pinned(self.setup).model_dump_json(indent=2) + "\n")
         set_enabled(config, enabled=True)
         self.operator.start(_WHO, Start(self.setup.waived, self.setup.identity))
         return self.monitor.driver.state
@@ -316,8 +326,7 @@ class _Rehearsal:
             _step(self.agent)
             if self.path.fault(state.current.name) is Kind.NO_METRICS:
                 self._spoil_the_spool()
-            for _ in self.resolver.resolve(arrivals):
-                pass
+            self._decide(arrivals)
             if _STATUS.get(state.phase, "completed") != "completed":
                 # One cycle more, so that the ledger shows what decisions are like after the end.
                 return state
@@ -348,7 +357,16 @@ class _Rehearsal:
 
     def _verify(self, case: Case) -> Served:
         # Arm, region and audit follow the lasting target; the pass only keeps the records apart.
-        return self.verifier.verify(Case(case.key, lasting(case.target), case.sampler, case.region, case.direction))
+        return self.verifier.verify(replace(case, target=lasting(case.target)))
+
+    def _decide(self, arrivals: Sequence[Correction | Described]) -> None:
+        """Corrections are resolved, cases only decided."""
+        for arrival in arrivals:
+            if isinstance(arrival, Described):
+                self._verify(arrival.case())
+        self.verifier.flush()
+        for _ in self.resolver.resolve(arrival for arrival in arrivals if isinstance(arrival, Correction)):
+            pass
 
     def _end(self, status: str, state: State) -> Ending:
         self.verifier.flush()
@@ -358,7 +376,8 @@ class _Rehearsal:
         reader.catch_up()
         with self.store.read() as connection:
             receipt, item = receipt_of(connection, rollout), item_of(connection, rollout)
-        history, counts = self._history(), resolved(self.store)
+        history = self._history()
+        counts = decided(ledger, rollout) if self.setup.described else resolved(self.store)
         if history and history[-1]["at"] == state.last_cycle:
             # A rollback is observed only after its cycle was written down.
             history[-1] |= {"phase": state.phase.value, "weight": state.weight}

@@ -14,7 +14,7 @@ from suffice.reports.page import Table, allowed, inline, page, percent
 from suffice.resolution.judge import Outcome
 from suffice.rollout.report import NO_PROOF
 
-_SHARED = ("pdg", "codata")
+_NAMED = ("pdg", "codata", "ledger")
 
 
 def write_report(setup: Setup, ending: Ending, summary: dict[str, Any], path: Path) -> None:
@@ -108,8 +108,8 @@ def guarantee(setup: Setup) -> str:
 def commands(setup: Setup, ending: Ending) -> list[str]:
     """What to paste into a shell to see this again."""
     plan, fault = setup.plan, setup.fault
-    yours = ["--records", "RECORDS", "--measurements", "MEASUREMENTS"]
-    source = ["--source", setup.source] if setup.source in _SHARED else yours
+    yours = ["--samples", "SAMPLES"] if setup.described else ["--records", "RECORDS", "--measurements", "MEASUREMENTS"]
+    source = ["--source", setup.source] if setup.source in _NAMED else yours
     words = ["suffice", "rehearse", "--config", str(setup.file("config.json")), *source,
              "--rule", plan.rule.name, "--method", plan.method, "--seed", str(setup.seed),
              *(["--fault", f"{fault.stage}:{fault.kind.spelling}"] if fault else []),

@@ -1,9 +1,12 @@
-"""What became of a rehearsal's corrections, counted in its store: also of those that a killed process resolved."""
+"""What became of a rehearsal's arrivals, counted in its store: also of those that a killed process resolved."""
+
+from dataclasses import replace
 
 from sqlalchemy import func, select
 
 from suffice.resolution.resolve import Summary
 from suffice.store.database import Store
+from suffice.store.ledger import Ledger
 from suffice.store.records import Status
 from suffice.store.schema import records, resolutions
 
@@ -23,3 +26,12 @@ def resolved(store: Store) -> Summary:
         fixed_draws=sum(n or 0 for _, _, _, n in rows),
         **{outcome: count for outcome, count, _, _ in rows},
     )
+
+
+def decided(ledger: Ledger, rollout: str) -> Summary:
+    """The summary where cases arrived, which are only decided."""
+    summary = Summary()
+    for row in ledger.each_row(rollout):
+        draws, fixed_draws = summary.draws + row.n, summary.fixed_draws + row.fixed_n
+        summary = replace(summary, corrections=summary.corrections + 1, draws=draws, fixed_draws=fixed_draws)
+    return summary

@@ -15,7 +15,9 @@ from suffice.errors import OutputError
 from suffice.rehearsal.faults import Fault
 from suffice.rehearsal.traffic import ELSEWHERE
 from suffice.serving.spool import FOLDER
+from suffice.sources.built import Builder
 from suffice.sources.correction import Correction
+from suffice.sources.recipe import Described
 from suffice.stopping.plan import Plan
 from suffice.store.chain import canonical
 from suffice.store.database import Store
@@ -30,19 +32,21 @@ PASSES = 14
 class Setup:
     """The inputs of a rehearsal; its outcome is a function of these.
 
+    What arrives are `corrections`, or a service's cases, some of which only its `builder` can build.
     With `checks` each stage runs the runbook's checks once, and their answer is a gate. It goes without the gates that
     are `waived`, as a rollout may.
     """
 
     config: Config
     plan: Plan
-    corrections: Sequence[Correction]
+    corrections: Sequence[Correction] | Sequence[Described]
     source: str
     directory: Path
     fault: Fault | None = None
     passes: int = PASSES
     checks: bool = True
     waived: tuple[str, ...] = ()
+    builder: Builder | None = None
 
     @property
     def seed(self) -> int:
@@ -78,6 +82,11 @@ class Setup:
             "config": self.config.model_dump(mode="json"),
         }
 
+    @property
+    def described(self) -> Sequence[Described]:
+        """The cases that arrive; empty where corrections do."""
+        return [arrival for arrival in self.corrections if isinstance(arrival, Described)]
+
     def file(self, name: str) -> Path:
         return self.directory / name
 
@@ -99,10 +108,13 @@ TRIAGE, CHECKS, PLAN = "triage", "checks", "plan.json"
 FILES = (NOTE, "flag.json", "config.json", PLAN, "metrics.json", "report.html", "summary.json")
 
 
-def pinned(config: Config, plan_file: str) -> Config:
-    """The configuration with this plan pinned: whoever reads it judges the plan that is rehearsed."""
-    sampling = config.verifier.adaptive_sampling.model_copy(update={"plan_file": plan_file})
-    return config.model_copy(update={"verifier": config.verifier.model_copy(update={"adaptive_sampling": sampling})})
+def pinned(setup: Setup) -> Config:
+    """The configuration with this plan pinned: whoever reads it judges the plan that is rehearsed. It names the
+    service's builder only where that is needed."""
+    config = setup.config
+    sampling = config.verifier.adaptive_sampling.model_copy(update={"plan_file": PLAN})
+    changed = {"adaptive_sampling": sampling, "cases": setup.builder and setup.builder.name}
+    return config.model_copy(update={"verifier": config.verifier.model_copy(update=changed)})
 
 
 def begin_anew(setup: Setup, store: Store) -> None:

@@ -33,6 +33,7 @@ def summary_of(setup: Setup, ending: Ending) -> dict[str, Any]:
         "plan_id": setup.plan.id,
         "seed": setup.seed,
         "fault": setup.fault.spelling if setup.fault else None,
+        "arriving": "cases" if setup.described else "corrections",
         "corrections": len(setup.corrections),
         "arrivals": ending.resolved.corrections,
         "committed": ending.resolved.committed,

@@ -7,6 +7,7 @@ from itertools import islice, product
 from math import ceil
 
 from suffice.sources.correction import Correction
+from suffice.sources.recipe import Described
 
 DAY = 86_400.0
 ELSEWHERE = "us-east-1"
@@ -15,20 +16,20 @@ _PASS = "#pass-"
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Corrections that arrive evenly, all of them once a day, in the regions named.
+    """Corrections, or cases of a service, that arrive evenly, all of them once a day, in the regions named.
 
     The pass is part of the key, so that each arrival has a stream of its own, and of the record's target, so that each
     pass starts with records that no storm has touched. The region of a target is fixed by a hash of it.
     """
 
-    corrections: Sequence[Correction]
+    corrections: Sequence[Correction] | Sequence[Described]
     regions: Sequence[str]
 
     def per_cycle(self, cycle: float) -> int:
         """Arrivals in a cycle of this many seconds."""
         return max(1, ceil(len(self.corrections) * cycle / DAY))
 
-    def cycles(self, cycle: float, passes: int, skip: int = 0) -> Iterator[list[Correction]]:
+    def cycles(self, cycle: float, passes: int, skip: int = 0) -> Iterator[list[Correction | Described]]:
         """The arrivals of each cycle but the first `skip`, for this many passes; a pass that ends within a cycle
         shortens it."""
         size = self.per_cycle(cycle)
@@ -40,7 +41,7 @@ class Traffic:
         """Every target, once, in the order of the corrections."""
         return list(dict.fromkeys(correction.target for correction in self.corrections))
 
-    def _arrival(self, correction: Correction, number: int) -> Correction:
+    def _arrival(self, correction: Correction | Described, number: int) -> Correction | Described:
         return replace(
             correction,
             key=f"{correction.key}{_PASS}{number}",

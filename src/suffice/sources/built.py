@@ -16,7 +16,7 @@ from suffice.verifier.case import Case, Features
 @dataclass(frozen=True, slots=True)
 class Builder:
     """The function of a service that builds its cases: `name` is "module:function", imported as if Python was started
-    in `folder`, which is that of config.json.
+    in `folder`, which is that of config.json, or in the working directory.
 
     The function is called as `build(key=…, target=…, region=…, features=…)`, features as they are in the ledger. Two
     calls with the same values must build cases with the same draws.
@@ -59,11 +59,11 @@ class Builder:
 @cache
 def _imported(builder: Builder) -> Any:
     module, _, function = builder.name.partition(":")
-    folder = str(builder.folder)
-    if folder not in sys.path:
-        # As for `python -m`: what the service imports from beside its configuration is found first.
-        sys.path.insert(0, folder)
-    allowed = f"module:function, to be imported in {folder}"
+    for folder in (str(Path.cwd()), str(builder.folder)):
+        if folder not in sys.path:
+            # As for `python -m`: what the service imports from beside its configuration is found first.
+            sys.path.insert(0, folder)
+    allowed = f"module:function, to be imported in {builder.folder}"
     try:
         build = attrgetter(function)(import_module(module))
     except (Exception, SystemExit) as error:
