@@ -7,10 +7,12 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import suffice
 from suffice.errors import DataError
+from suffice.sampling.recorded import Recorded
 from suffice.sources.built import Builder
 from suffice.sources.correction import Correction, Estimate
 from suffice.stopping.plan import Plan
@@ -98,6 +100,31 @@ def test_recorded_draws_of_a_bundle_are_decided_as_they_were_drawn(tmp_path: Pat
     assert seen == reproduce(bundle(tmp_path / "of-a-correction"))
 
 
+def test_draws_that_the_service_recorded_are_taken_for_a_decision_of_the_ledger(tmp_path: Path) -> None:
+    draws = Recorded(np.array(observed(DIFFERING)), given_order=True)
+    row = {"key": DIFFERING, "target": "t", "seed": SEED, "plan_id": MARGIN.id, "agrees": False}
+    rows = [row | {"key": "c-agrees", "agrees": True}, row]
+    files = {
+        "plan.json": json.dumps(MARGIN.to_dict()),
+        "disagreements.jsonl": "",
+        "ledger.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows),
+    }
+    there = freeze(tmp_path / "frozen", files)
+    recorded = [
+        suffice.Case("c-agrees", "t", draws),
+        suffice.Case(DIFFERING, "t", Recorded(draws.values[:-1], given_order=True)),
+        suffice.Case(DIFFERING, "t", draws),
+    ]
+    assert reproduce(there, recorded=lambda _: recorded) == reproduce(bundle(tmp_path / "of-a-correction"))
+    with pytest.raises(DataError, match=r"no case of any of 1 disagreeing decisions with the 64 draws"):
+        reproduce(there, recorded=lambda _: recorded[:2])
+    with pytest.raises(DataError, match=r"no case of disagreeing decision c-agrees with the 64 draws"):
+        reproduce(there, "c-agrees", recorded=lambda _: recorded)
+    with pytest.raises(DataError, match=r"ledger\.jsonl: lacks or garbles 'agrees'"):
+        garbled = {**files, "ledger.jsonl": '{"key": "k"}\n'}
+        reproduce(freeze(tmp_path / "garbled", garbled), recorded=lambda _: recorded)
+
+
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -137,6 +164,7 @@ def test_a_decision_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_bundle_without_decisions_says_what_would_have_helped(tmp_path: Path) -> None:
     files = {"plan.json": json.dumps(SOUND.to_dict()), "disagreements.jsonl": ""}
     with pytest.raises(
-        DataError, match=r"verifier.cases\), a rollout that was started with --source, or decisions of suffice"
+        DataError,
+        match=r"\(verifier.cases\), draws that it recorded \(--samples\), a rollout that was started with",
     ):
         reproduce(freeze(tmp_path / "bundle", files))

@@ -79,7 +79,7 @@ class RebuildOptions(SourceOptions):
 
     def check(self) -> None:
         """Raises DataError when two sources are named."""
-        _check_samples_alone(self.samples, self.column, self.source, self.records, self.measurements)
+        check_samples_alone(self.samples, self.column, self.source, self.records, self.measurements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class CaseOptions:
         """
         from suffice.sources.built import Builder
 
-        _check_samples_alone(self.samples, self.column, self.source, self.records, self.measurements)
+        check_samples_alone(self.samples, self.column, self.source, self.records, self.measurements)
         if self.samples is not None:
             return recorded(self.samples, self.column or (), subject.plan)
         builder = Builder.of(subject.config.verifier.cases, config)
@@ -172,7 +172,8 @@ def columns(given: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _check_samples_alone(samples: Path | None, column: Sequence[str] | None, *others: str | Path | None) -> None:
+def check_samples_alone(samples: Path | None, column: Sequence[str] | None, *others: str | Path | None) -> None:
+    """Raises DataError when another source is named beside recorded draws, or columns without them."""
     if samples is None and column:
         raise DataError("--column says what --samples calls a column; it needs --samples")
     if samples is not None and any(others):

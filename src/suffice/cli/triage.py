@@ -10,11 +10,14 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
+from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of
 from suffice.errors import ExitCode
 from suffice.files import read_whole
 from suffice.terminal import print_lines, print_table
 
 if TYPE_CHECKING:
+    from suffice.decision.rule import Rule
+    from suffice.sources.recorded import Samples
     from suffice.store.rollouts import StoredRollout
     from suffice.store.triage import TriageItem
 
@@ -138,25 +141,35 @@ def reproduce(
     item: ItemOrBundle,
     *,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="The decision [default: the bundle's first].")] = None,
+    samples: SamplesFile = None,
+    column: Column = None,
     config: options.ConfigFile = None,
     where: options.StoreOptions,
 ) -> Answer:
     """Decide a disagreeing decision of a bundle again from its seed, and print both paths look by look.
 
-    Cases that only the service can build are built by the function that verifier.cases names in the configuration.
+    Cases that only the service can build are built by the function that verifier.cases names in the configuration, or
+    their draws are those of --samples, as they were drawn.
     Exits 0 when the difference is seen again, 2 when it is not.
 
     Example: suffice triage reproduce verifier-000001
     """
     from suffice.rehearsal.faults import feed_of
     from suffice.sources.built import Builder
+    from suffice.sources.opened import STDIN
     from suffice.triage.reproduce import reproduce as reproduced
 
     def builder() -> Builder | None:
         name = options.read_config(config, required=config is not None).verifier.cases
         return Builder.of(name, config or options.CONFIG)
 
-    seen = reproduced(_bundle(item, where), key, builder=builder, feed_of=feed_of)
+    def recorded(rule: "Rule") -> "Samples":
+        return samples_of(samples or STDIN, column or (), rule, given_order=True)
+
+    check_samples_alone(samples, column)
+    seen = reproduced(
+        _bundle(item, where), key, builder=builder, recorded=recorded if samples else None, feed_of=feed_of
+    )
     rows = [(str(look["n"]), _number(look["baseline"]), _number(look["adaptive"])) for look in seen["looks"]]
     title = (
         f"{seen['key']}: fixed {seen['baseline']} after {seen['baseline_n']}, "

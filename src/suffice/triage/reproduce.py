@@ -1,7 +1,7 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -9,16 +9,21 @@ from types import NoneType
 from typing import Any
 
 from suffice import strict_json
+from suffice.decision.rule import Rule
 from suffice.errors import DataError, shown
 from suffice.files import read_whole
 from suffice.serving.served import Feed
 from suffice.sources.built import Builder
-from suffice.sources.recipe import Recipe, case_of, recipe_in
+from suffice.sources.recipe import Recipe, case_of, of_recorded, recipe_in, with_draws
+from suffice.sources.recorded import Unusable
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
 from suffice.triage.bundle import plan_file
 from suffice.triage.manifest import check
+from suffice.verifier.case import Case
 from suffice.verifier.loop import observations
+
+LEDGER = "ledger.jsonl"
 
 _ID = re.compile("[0-9a-f]{64}")
 
@@ -28,16 +33,18 @@ def reproduce(
     key: str | None = None,
     *,
     builder: Callable[[], Builder | None] = lambda: None,
+    recorded: Callable[[Rule], Iterable[Case | Unusable]] | None = None,
     feed_of: Callable[[str], Feed | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Both paths of a decision, look by look, as plain JSON values; `key` None takes the first that disagreed.
 
     `builder` gives the service's own, where only that can build its cases; which code runs is never up to the bundle.
+    `recorded` gives the cases of draws that the service recorded, and then a decision is taken that is among them.
     `feed_of` a fault's name is what a rehearsal with that fault made of the draws. Raises DataError when the bundle was
     changed, has no such decision, or not the plan that made it, or when its case cannot be built.
     """
     check(bundle)
-    asked = _asked(bundle, key)
+    asked = _asked(bundle, key) if recorded is None else _recorded(bundle, key, recorded)
     plan = _plan(bundle, asked.plan_id)
     feed = feed_of(asked.fault) if asked.fault else None
     case = case_of(asked.recipe, asked.key, asked.target, builder() if "given" in asked.recipe else None)
@@ -107,17 +114,47 @@ def _asked(bundle: Path, key: str | None) -> _Asked:
     if key is None:
         raise DataError(
             f"{bundle}: has no disagreeing decision that can be decided again; that needs the service's own function "
-            "(verifier.cases), a rollout that was started with --source, or decisions of suffice resolve"
+            "(verifier.cases), draws that it recorded (--samples), a rollout that was started with --source, or "
+            "decisions of suffice resolve"
         )
     raise DataError(f"{bundle}: has no disagreeing decision {key}; it holds {len(lines)}")
+
+
+def _recorded(bundle: Path, key: str | None, recorded: Callable[[Rule], Iterable[Case | Unusable]]) -> _Asked:
+    """The first recorded case that a disagreeing decision of the bundle was about, with its draws."""
+    plan = Plan.load(bundle / "plan.json")
+    rows = {row["key"]: row for row in _ledger(bundle) if row["agrees"] is False and key in (None, row["key"])}
+    for case, draws in with_draws(recorded(plan.rule), plan.n):
+        if case.key in rows:
+            try:
+                return _read({**rows[case.key], **of_recorded(draws), "fault": None})
+            except (DataError, KeyError, TypeError, ValueError) as error:
+                raise _garbled(bundle / LEDGER, error) from error
+    which = f"disagreeing decision {key}" if key else f"any of {len(rows)} disagreeing decisions"
+    raise DataError(f"{bundle}: --samples has no case of {which} with the {plan.n} draws of a fixed one")
+
+
+def _ledger(bundle: Path) -> list[dict[str, Any]]:
+    """The rows of a bundle. Raises DataError for a file that holds none."""
+    path = bundle / LEDGER
+    try:
+        rows = [strict_json.loads(line) for line in read_whole(path).decode().splitlines()]
+        for row in rows:
+            row["key"], row["agrees"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _garbled(path, error) from error
+    return rows
+
+
+def _garbled(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: lacks or garbles {' '.join(str(error).split())[:200]}")
 
 
 def _none_differs(bundle: Path) -> bool:
     """Whether no audited decision of a bundle differs from the baseline; False where that cannot be told."""
     try:
-        rows = map(strict_json.loads, read_whole(bundle / "ledger.jsonl").decode().splitlines())
-        return all(row["agrees"] is not False for row in rows)
-    except (OSError, ValueError, KeyError, TypeError):
+        return all(row["agrees"] is not False for row in _ledger(bundle))
+    except DataError:
         return False
 
 
