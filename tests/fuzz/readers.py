@@ -30,7 +30,7 @@ from suffice.config.reading import load
 from suffice.config.switch import set_enabled
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, MissingDataError, SufficeError
-from suffice.evidence.rebuild import from_provenance
+from suffice.evidence.rebuild import features_of, from_provenance
 from suffice.flag.document import Exposure, to_text
 from suffice.flag.file import published
 from suffice.flag.lowering import ASKED_FILE, FLAG_FILE, LoweringFiles
@@ -291,6 +291,10 @@ def spooled(path: Path) -> object:
     return rows, refused
 
 
+def features(path: Path) -> object:
+    return features_of(replace(SPOOLED, features=path.read_bytes().decode(errors="replace")))
+
+
 @cache
 def rolling_out() -> Store:
     """A store with a rollout and its word, for rows of a service in another language."""
@@ -476,6 +480,14 @@ READERS = [
     Reader("address of the store", NOTE, "bytes", lambda folder: note_store(folder, "postgresql://h/d"), told_address),
     Reader(
         "spool", "s.jsonl", "jsonl", content("s.jsonl", json.dumps(plain_row(SPOOLED)) + "\n"), spooled, lenient=True
+    ),
+    Reader(
+        "features of a decision",
+        "f.json",
+        "json",
+        content("f.json", '{"size": 3, "model": "b"}'),
+        features,
+        unnamed=True,
     ),
     Reader("answer of a check", "smoke.json", "json", checks, judged, lenient=True),
     column("audit_events.numbers", lambda connection: journal_of(connection, "r")),
