@@ -126,7 +126,7 @@ def test_bad_input_ends_with_one_line(
 def test_a_source_without_corrections_is_refused_with_those_that_have_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rehearse", "--source", "even"]) == 2
     assert capsys.readouterr().err == (
-        "suffice: --source is 'even'; allowed: pdg, codata, or --records with --measurements\n"
+        "suffice: --source is 'even'; allowed: pdg, codata, ledger, or --records with --measurements\n"
     )
 
 
