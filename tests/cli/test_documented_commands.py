@@ -24,6 +24,7 @@ def blocks(page: Path) -> list[tuple[str, list[str]]]:
     return [
         (language, [command for line in text.splitlines() if (command := command_in(line))])
         for language, text in fenced
+        if language != "python"
     ]
 
 
