@@ -1,9 +1,12 @@
 """Ask/tell in production: on the same draws all is as with `verify`, whoever makes them, at once or one by one."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -499,6 +502,34 @@ def test_what_draws_cost_is_told_in_any_portions_and_noted_for_one(store: Store)
     assert [row.draw_seconds is None for row in rows] == [False, True, True]
     with process.begin(TOLD) as run, pytest.raises(DataError, match="a draw costs -1; allowed"):
         run.spend(-1)
+
+
+def test_draws_under_way_at_the_stop_have_taken_their_seconds_too() -> None:
+    stop, began = told(verifier(situation=lambda: QUIET), TOLD, [1] * N).n, dict[int, float]()
+    seconds = list[float]()
+
+    async def trial(number: int) -> int:
+        began[number] = time.perf_counter()
+        if number >= stop:
+            await asyncio.Event().wait()
+        while number == stop - 1 and stop + 3 not in began:
+            await asyncio.sleep(0)
+        if number == stop - 1:
+            time.sleep(0.002)
+            now = time.perf_counter()
+            seconds.extend(now - begin for at, begin in began.items() if at >= stop)
+        return 1
+
+    served = asyncio.run(drawn_at_once(verifier(situation=lambda: QUIET), TOLD, trial, 8))
+    assert len(seconds) >= 4 and served.drawn == stop + len(seconds)
+    assert served.draw_seconds is not None and served.draw_seconds > sum(seconds)
+
+
+def test_numbers_of_every_kind_are_told() -> None:
+    kinds: list[Any] = [Decimal(1), 1.0, np.int64(1), True, Fraction(1), np.float32(1)]
+    expected = told(verifier(situation=lambda: AUDIT_ALL), TOLD, [1.0] * N)
+    assert told(verifier(situation=lambda: AUDIT_ALL), TOLD, (kinds * N)[:N]) == expected
+    assert expected.fallback is None
 
 
 def test_the_seconds_of_a_generator_are_measured() -> None:

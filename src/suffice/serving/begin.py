@@ -258,9 +258,7 @@ class ServedRun:
     def _leave(self, error: BaseException | None) -> None:
         if self._served is None and self._entered is not None:
             self._entered.failed(error if isinstance(error, Exception) else Abandoned())
-        if self._steps is not None:
-            self._steps.close()
-            self._steps, self._need = None, 0
+        self._steps, self._need = None, 0
 
     def __enter__(self) -> Self:
         return self._enter(patient=True)
