@@ -2,6 +2,8 @@
 
 from multiprocessing.synchronize import Event
 
+from ledger_rows import chance
+
 from store_places import Place
 from suffice.evidence.reader import EvidenceReader
 from suffice.resolution.storm import StormPolicy
@@ -13,4 +15,4 @@ def count_on(place: Place, begun: Event) -> None:
     while True:
         with open_store(place) as store:
             begun.set()
-            EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=7).catch_up()
+            EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=7, chance=chance).catch_up()

@@ -3,11 +3,13 @@
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import groupby
+from math import log, log1p
 
 from hypothesis import strategies as st
 
 from suffice.config import Stage
 from suffice.decision.rule import Decision
+from suffice.evidence.expected import SHARES, Expected
 from suffice.evidence.measurements import Evidence, Slice
 from suffice.evidence.saving import Saving
 from suffice.store.decision_row import DecisionRow, Reason, WhyFixed
@@ -32,6 +34,7 @@ def rows(draw: st.DrawFn) -> DecisionRow:
         "adaptive_decision": adaptive,
         "adaptive_n": n,
         "agrees": adaptive == baseline,
+        "baseline_statistic": draw(st.sampled_from([None, 0.0, 16.0, 64.0])),
     }
     unclear = {**both, "baseline_decision": Decision.INVALID, "agrees": False, "invalid": True}
     nan = {
@@ -93,6 +96,25 @@ def escalated(audits: list[DecisionRow], max_rollbacks: int, *, adaptive: bool) 
 
 def disagreed_at(audits: list[DecisionRow]) -> list[int]:
     return [at for at, row in enumerate(audits, 1) if row.adaptive_decision != row.baseline_decision]
+
+
+def chance(row: DecisionRow) -> float | None:
+    """What some plan says of an audit."""
+    return None if row.baseline_statistic is None else row.baseline_statistic / 128
+
+
+def expected(audits: list[DecisionRow]) -> Expected:
+    """Of the audits whose total is known: how many there are and disagree, and should."""
+    known = [row for row in audits if row.baseline_statistic is not None]
+    logs = [0.0] * len(SHARES)
+    for row in known:
+        p = chance(row) or 0.0
+        for place, share in enumerate(SHARES):
+            if row.adaptive_decision == row.baseline_decision:
+                logs[place] += log1p(-share)
+            else:
+                logs[place] += log(p + share * (1 - p)) - log(p) if p else 1e4
+    return Expected(len(known), len(disagreed_at(known)), sum(chance(row) or 0.0 for row in known), logs)
 
 
 def slices(audits: list[DecisionRow]) -> dict[str, Slice]:
@@ -165,6 +187,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         watched=len(audits),
         disagreed_at=tuple(disagreed_at(audits)),
         slices=slices(audits),
+        expected=expected(audits),
         failures=failures(mine),
         targets=len({row.target for row in audits}),
         rollout_audits=len(all_audits),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_rows import PLAIN, by_hand, rows
+from ledger_rows import PLAIN, by_hand, chance, rows
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -38,7 +38,7 @@ def test_evidence_is_what_a_count_by_hand_gives(reused: Reused) -> None:
         drawn = [replace(row, key=f"k{i}") for i, row in enumerate(drawn)]
         stages = [Stage(name="canary", weight=5, regions=regions), Stage(name="expand", weight=50)]
         ledger = Ledger(reused.emptied())
-        reader = EvidenceReader(ledger, "r", StormPolicy(2))
+        reader = EvidenceReader(ledger, "r", StormPolicy(2), chance=chance)
         start = 0
         for cut in (*sorted(cuts), len(drawn)):
             ledger.append(drawn[start:cut])

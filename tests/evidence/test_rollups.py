@@ -16,7 +16,7 @@ import pytest
 from counting import count_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_rows import PLAIN, by_hand, rows
+from ledger_rows import PLAIN, by_hand, chance, rows
 from sqlalchemy import delete, event, func, select
 
 from store_places import Place, Reused
@@ -41,7 +41,7 @@ class KilledError(Exception):
 
 
 def reader_of(store: Store, portion: int = 10_000) -> EvidenceReader:
-    return EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=portion)
+    return EvidenceReader(Ledger(store), "r", StormPolicy(2), portion=portion, chance=chance)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any, Self, TypeAlias
 
 from suffice.errors import MissingDataError
+from suffice.evidence.expected import Expected
 from suffice.evidence.saving import Saving
 
 Measured: TypeAlias = float | None
@@ -47,7 +48,8 @@ class Evidence:
     if there was none), in seconds. `plans` counts the decisions by the plan that made them.
 
     Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
-    `slices` are these audits by what their cases have in common ("region eu"), and they are of so many `targets`.
+    `slices` are these audits by what their cases have in common ("region eu"), and they are of so many `targets`;
+    `expected` has those of which the plan says how likely they were to disagree.
     All stages of the rollout up to now have `rollout_audits`; of those that are the `first_audits` of their targets
     `first_disagreements` disagree.
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
@@ -86,6 +88,7 @@ class Evidence:
     watched: Measured = 0
     disagreed_at: Sequence[int] = ()
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    expected: Expected | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     targets: Measured = 0
     rollout_audits: Measured = None
@@ -107,12 +110,19 @@ class Evidence:
         """The evidence that these plain JSON values describe, of this version or of an earlier one."""
         known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
         slices = {name: Slice(**part) for name, part in plain.get("slices", {}).items()}
-        saving = Saving(**plain.get("saving", {}))
-        return cls(**{**known, "slices": slices, "saving": saving})
+        saving, expected = Saving(**plain.get("saving", {})), plain.get("expected", {})
+        known |= {"slices": slices, "saving": saving, "expected": None if expected is None else Expected(**expected)}
+        return cls(**known)
 
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""
         return tuple(_count(name, getattr(self, name)) for name in names)
+
+    def expectation(self) -> Expected:
+        """The audits whose chance to disagree the plan says. Raises MissingDataError when that was not measured."""
+        if self.expected is None:
+            raise MissingDataError(_sentence("expected", None, ""))
+        return self.expected
 
     def seconds(self, name: str) -> float:
         """This duration. Raises MissingDataError when it is missing, negative, NaN or infinite."""

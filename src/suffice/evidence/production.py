@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from suffice.config import Stage
 from suffice.errors import SufficeError
+from suffice.evidence.expected import ChanceOf
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.reader import EvidenceReader
 from suffice.evidence.rebuild import Pair, Rebuild
@@ -49,10 +50,11 @@ class Measurement:
         rebuild: Rebuild,
         scope: ScopeOf | None = None,
         recompute: Recompute = recompute,
+        chance: ChanceOf = lambda _: None,
     ) -> None:
         self._store, self._ledger, self._rollout, self._service = store, Ledger(store), rollout, service
         self._plan_of, self._rebuild, self._recompute = plan_of, rebuild, recompute
-        self._reader = EvidenceReader(self._ledger, rollout, policy, scope)
+        self._reader = EvidenceReader(self._ledger, rollout, policy, scope, chance=chance)
         self.recomputed: dict[tuple[str, bool], Recomputed] = {}
 
     @property

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
+from suffice.evidence.expected import ChanceOf, Expected
 from suffice.evidence.measurements import Evidence, Slice
 from suffice.evidence.saving import Saving
 from suffice.evidence.tally import Counted, ScopeOf, Tally
@@ -54,7 +55,8 @@ class EvidenceReader:
 
     What was counted is kept in the store, so that the next reader, also of another process, goes on from there; readers
     at once count no row twice and miss none. For audited decisions the storm policy is replayed in both worlds, by
-    `scope` of a row (its target, unless given), which must be the same for all readers of a rollout.
+    `scope` of a row (its target, unless given), which must be the same for all readers of a rollout. `chance` is what
+    the plan says of an audit.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class EvidenceReader:
         policy: StormPolicy,
         scope: ScopeOf | None = None,
         portion: int = PORTION,
+        chance: ChanceOf = lambda _: None,
     ) -> None:
         self._ledger, self._rollout, self._policy, self._portion = ledger, rollout, policy, portion
+        self._chance = chance
         self._scope = scope or _target
         self._rule = f"1, max_rollbacks {policy.max_rollbacks}"
         self.stages: dict[str, Counted] = {}
@@ -108,6 +112,7 @@ class EvidenceReader:
             watched=counted.watched,
             disagreed_at=tuple(counted.disagreed_at),
             slices=dict(sorted(counted.slices.items(), key=lambda item: item[1].number)),
+            expected=counted.expected,
             failures=counted.failures,
             targets=counted.targets,
             rollout_audits=sum(stage.audits for stage in self.stages.values()),
@@ -183,7 +188,7 @@ class EvidenceReader:
             targets |= aside.targets
             storms |= aside.storms
             audited |= aside.audited
-        return Tally(self._policy, _stages(seen.counts), targets, storms, audited)
+        return Tally(self._policy, _stages(seen.counts), targets, storms, audited, self._chance)
 
 
 def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
@@ -193,7 +198,8 @@ def _stages(counts: Mapping[str, Any]) -> dict[str, Counted]:
     for stage, values in counts.items():
         slices = {name: Slice(**part) for name, part in values.get("slices", {}).items()}
         own = {name: value for name, value in values.items() if name in known}
-        stages[stage] = Counted(**{**own, "slices": slices, "saving": Saving(**values.get("saving", {}))})
+        own |= {"saving": Saving(**values.get("saving", {})), "expected": Expected(**values.get("expected", {}))}
+        stages[stage] = Counted(**{**own, "slices": slices})
     return stages
 
 

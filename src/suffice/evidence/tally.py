@@ -1,10 +1,12 @@
 """Counting ledger rows: what one decision adds to its stage, and to what is known of its target."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from suffice.config import Stage
 from suffice.decision.rule import Decision
+from suffice.evidence.expected import ChanceOf, Expected
 from suffice.evidence.failures import count_failure
 from suffice.evidence.measurements import REDUCTIONS, Slice
 from suffice.evidence.saving import Saving
@@ -38,7 +40,8 @@ class Counted:
     that came to.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
-    many disagree: `first_disagreements`. `failures` counts the messages of fallbacks.
+    many disagree: `first_disagreements`. `expected` has the audits whose chance to disagree the plan says. `failures`
+    counts the messages of fallbacks.
     """
 
     decisions: int = 0
@@ -66,6 +69,7 @@ class Counted:
     watched: int = 0
     disagreed_at: list[int] = field(default_factory=list)
     slices: dict[str, Slice] = field(default_factory=dict)
+    expected: Expected = field(default_factory=Expected)
     failures: dict[str, int] = field(default_factory=dict)
     targets: int = 0
     first_audits: int = 0
@@ -101,6 +105,7 @@ class Tally:
     known_targets: Mapping[Place, bool]
     known_storms: Mapping[Scope, StoredStorm]
     known_audited: Set[Audited]
+    chance: ChanceOf
     targets: dict[Place, bool] = field(default_factory=dict)
     storms: dict[Scope, StoredStorm] = field(default_factory=dict)
     audited: set[Audited] = field(default_factory=set)
@@ -145,6 +150,9 @@ class Tally:
         counted.watched += 1
         if not row.agrees:
             counted.disagreed_at = [*counted.disagreed_at, counted.watched][-LATEST:]
+        chance = self.chance(row)
+        if chance is not None:
+            counted.expected.add(chance, disagrees=not row.agrees)
         for name in dict.fromkeys(map(counted.slice_name, slices_of(row))):
             # Numbers are in the order of first audits.
             part = counted.slices.setdefault(name, Slice(len(counted.slices) + 1))
@@ -192,6 +200,8 @@ def slices_of(row: DecisionRow) -> Iterator[str]:
     """What a decision has in common with others: the slices of its stage that it belongs to."""
     if row.region is not None:
         yield f"region {row.region}"
+    if row.features is not None:
+        yield from (f"{name} {value}" for name, value in json.loads(row.features).items() if isinstance(value, str))
 
 
 def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:

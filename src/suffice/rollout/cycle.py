@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.errors import MissingDataError, RolloutError, StoreError, SufficeError
+from suffice.evidence.expected import chance_of
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
 from suffice.evidence.rebuild import Pair, from_builder, from_provenance
@@ -82,6 +83,7 @@ class Monitor:
             self._rebuild,
             world.rehearsed.scope,
             partial(recompute, builder=self._builder, seconds=max(self._config.rollout.cycle_seconds, _PATIENCE)),
+            chance_of(plan_of, plan.id),
         )
         self._journal = world.journal(rollout)
         self._gates = Gates(world, rollout, about, self._config.rollout, self._checks)

@@ -7,7 +7,7 @@ from suffice.config import RolloutConfig
 from suffice.errors import OutputError
 from suffice.evidence.measurements import Evidence
 from suffice.flag.bucketing import Sample
-from suffice.gates import determinism, disagreement, escalation, health, sample_reduction, targets
+from suffice.gates import consistency, determinism, disagreement, escalation, health, sample_reduction, targets
 from suffice.gates import flag as flag_gate
 from suffice.gates import plan as plan_gate
 from suffice.gates.outcome import GateResult
@@ -15,6 +15,7 @@ from suffice.rollout.command_checks import Checks
 from suffice.rollout.controller import State, exposure_of
 from suffice.rollout.world import World
 from suffice.serving.situation import Salts
+from suffice.stopping.plan import Plan
 
 
 class Gates:
@@ -25,6 +26,7 @@ class Gates:
     ) -> None:
         self._world, self._section, self._checks = world, section, checks
         self._waived, self._plan, self._sample = about["waived"], about["plan"], Sample(**about["sample"])
+        self._counts = Plan.from_dict(about["table"]).rule.counts
         self._salt = Salts.of(rollout).arm
 
     def judge(
@@ -39,6 +41,7 @@ class Gates:
         judged = _judge_ledger(evidence, self._section, weight=weight, audit_fraction=state.current.audit_fraction)
         return (
             *(result for result in judged if result.gate not in self._waived),
+            *([consistency.judge(evidence)] if self._counts else []),
             plan_gate.judge(evidence, self._plan),
             flag_gate.judge(
                 self._world.place.flag, wanted, self._sample, self._world.flag(), repair or _publish_nothing

@@ -1,0 +1,54 @@
+"""Gate: whether audited decisions disagree as often as the plan itself says, given what the baseline saw.
+
+Far more disagreements than that are no fault of the plan: the draws drift or depend on each other, or both arms do not
+see the same ones. A region that is too small to break the limit of the whole shows so.
+"""
+
+from math import exp
+
+import numpy as np
+from scipy.special import logsumexp
+
+from suffice.errors import MissingDataError
+from suffice.evidence.measurements import Evidence, demand
+from suffice.gates.e_process import ALARM, reached
+from suffice.gates.outcome import GateResult, Outcome, unknown
+
+GATE = "consistency"
+
+_FAILS = round(1 / (1 - ALARM))
+_MOST = 700.0
+
+
+def judge(evidence: Evidence) -> GateResult:
+    """Failed when it is proven, with 99 %, that audits disagree more often than the plan says; else Successful, and
+    Inconclusive before the first audit whose total is known.
+
+    The evidence is a mixture of likelihood ratios over the share of audits that disagree for another reason (see
+    `evidence.expected`): a non-negative supermartingale as long as each audit disagrees as the plan says, whatever the
+    totals depend on. Time-uniform (Ville 1939).
+    """
+    try:
+        part = evidence.expectation()
+        demand(part.disagreements <= part.audits, f"{part.disagreements:,} disagreements in {part.audits:,} audits")
+    except MissingDataError as error:
+        return unknown(GATE, error, _FAILS, f"evidence of {_FAILS}")
+    if not part.audits:
+        sentence = f"no audit yet whose total is known, so no evidence against the draws ({_FAILS} fails)"
+        return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, _FAILS, {"audits": 0})
+    log_e = log_e_more(part.logs)
+    # An infinite number is no JSON.
+    found = exp(min(log_e, _MOST))
+    disagree = "audit disagrees" if part.disagreements == 1 else "audits disagree"
+    sentence = (
+        f"{part.disagreements:,} of {part.audits:,} {disagree}, where the plan expects {part.expected:.3g}; evidence "
+        f"that the draws are to blame {found:.3g}, {_FAILS} fails"
+    )
+    numbers = {"audits": part.audits, "disagreements": part.disagreements, "expected": part.expected, "evidence": found}
+    outcome = Outcome.FAILED if reached(log_e, ALARM) else Outcome.SUCCESSFUL
+    return GateResult(GATE, outcome, sentence, found, _FAILS, numbers)
+
+
+def log_e_more(logs: list[float]) -> float:
+    """Log evidence against "as often as the plan says": the mean over the shares."""
+    return float(logsumexp(np.array(logs)) - np.log(len(logs)))

@@ -1,0 +1,133 @@
+"""The gate that compares disagreements with what the plan itself says of them."""
+
+import sys
+from math import inf, log, sqrt
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import hypergeom
+
+import suffice
+from suffice.evidence.expected import SHARES, Expected, disagreement_given
+from suffice.evidence.measurements import Evidence
+from suffice.gates.consistency import judge, log_e_more
+from suffice.gates.outcome import Outcome
+
+N = 100
+PLAN = suffice.plan(suffice.Proportion(at_least=0.8), n=N, max_disagreement=0.01)
+ALARM = log(100)
+
+
+def evidence_of(pairs: list[tuple[int, bool]]) -> Evidence:
+    expected = Expected()
+    for total, disagrees in pairs:
+        expected.add(disagreement_given(PLAN, total), disagrees=disagrees)
+    return Evidence(expected=expected)
+
+
+def log_e_of(pairs: list[tuple[int, bool]]) -> float:
+    return log_e_more(evidence_of(pairs).expectation().logs)
+
+
+def brute_force(total: int, runs: int, rng: np.random.Generator) -> float:
+    """How often the plan decides otherwise than all N draws, over random orders of so many successes."""
+    draws = np.zeros(N)
+    draws[:total] = 1
+    differ = 0
+    for _ in range(runs):
+        run = PLAN.start()
+        run.observe(rng.permutation(draws).tolist())
+        differ += (run.verdict.decision is suffice.Decision.ACCEPTED) != (total >= 80)
+    return differ / runs
+
+
+def test_what_the_plan_says_is_what_random_orders_give() -> None:
+    rng, runs = np.random.default_rng(3), 2_000
+    for total in (77, 79, 80, 83):
+        p = disagreement_given(PLAN, total)
+        assert abs(brute_force(total, runs, rng) - p) < 5 * sqrt(p * (1 - p) / runs) + 1e-9
+
+
+def test_the_evidence_is_the_product_of_single_steps() -> None:
+    """Against the mixture, audit by audit, in another order of sums."""
+    pairs = [(79, True), (80, False), (95, False), (80, True), (60, False)] * 7
+    shares = SHARES
+    wealth = np.ones(len(shares))
+    for total, disagrees in pairs:
+        p = disagreement_given(PLAN, total)
+        for place, share in enumerate(shares):
+            q = p + share * (1 - p)
+            wealth[place] *= q / p if disagrees else (1 - q) / (1 - p)
+    assert log_e_of(pairs) == pytest.approx(log(wealth.mean()), rel=1e-9)
+
+
+def test_what_the_plan_says_is_impossible_is_proof() -> None:
+    assert disagreement_given(PLAN, 0) == 0
+    failed = judge(evidence_of([(0, True)]))
+    assert failed.outcome is Outcome.FAILED
+    assert failed.sentence.startswith("1 of 1 audit disagrees, where the plan expects 0; evidence that the draws")
+    assert judge(evidence_of([(0, False)] * 1_000)).outcome is Outcome.SUCCESSFUL
+
+
+def test_nothing_is_proven_of_no_audit() -> None:
+    assert judge(evidence_of([])).outcome is Outcome.INCONCLUSIVE
+    assert judge(Evidence()).outcome is Outcome.ERROR
+
+
+def simulated(runs: int, audits: int, seed: int, truth: NDArray[np.float64], wrong: float = 0.0, lie: float = 1.0):  # type: ignore[no-untyped-def]
+    """The highest log evidence of each run and the audit at which it first alarms: totals drawn at random truths,
+    disagreements as the plan says times `lie`, and a share `wrong` of the audits that disagree whatever it says."""
+    rng = np.random.default_rng(seed)
+    table = np.array([disagreement_given(PLAN, total) for total in range(N + 1)])
+    shares = np.array(SHARES)
+    peaks, alarms = [], []
+    for _ in range(runs):
+        p = table[rng.binomial(N, rng.choice(truth, audits))]
+        disagrees = (rng.random(audits) < lie * p) | (rng.random(audits) < wrong)
+        with np.errstate(divide="ignore"):
+            ratio = np.log((p[:, None] + shares * (1 - p[:, None])) / p[:, None])
+        steps = np.where(disagrees[:, None], ratio, np.log1p(-shares))
+        paths = np.logaddexp.reduce(steps.cumsum(axis=0), axis=1) - log(len(shares))
+        peaks.append(paths.max())
+        reached = np.flatnonzero(paths >= ALARM)
+        alarms.append(reached[0] + 1 if len(reached) else inf)
+    return np.array(peaks), np.array(alarms)
+
+
+NEAR, SPREAD = np.array([0.79, 0.795, 0.8]), np.linspace(0, 1, 201)
+
+
+@pytest.mark.parametrize("truth", [NEAR, SPREAD], ids=["near", "spread"])
+@pytest.mark.parametrize(
+    ("runs", "audits"), [pytest.param(300, 2_000, id="short"), pytest.param(2_000, 14_400, marks=pytest.mark.campaign)]
+)
+def test_a_plan_that_does_as_it_says_is_hardly_ever_accused(runs: int, audits: int, truth: NDArray[np.float64]) -> None:
+    _, alarms = simulated(runs, audits, 11, truth)
+    rate = np.isfinite(alarms).mean()
+    sys.stdout.write(f"false alarms within {audits:,} audits: {rate:.2%} of {runs:,} runs\n")
+    assert rate <= 0.01 + 3 * sqrt(0.01 * 0.99 / runs)
+
+
+def test_a_small_region_that_is_wrong_is_seen_below_the_limit() -> None:
+    """2 % of the audits, a third of them wrong: 0.67 % in all."""
+    _, alarms = simulated(200, 3_000, 12, SPREAD, wrong=0.02 / 3)
+    sys.stdout.write(
+        f"audits until a region is seen: {np.median(alarms):.0f} (median), {np.quantile(alarms, 0.9):.0f} (90 %)\n"
+    )
+    assert np.median(alarms) <= 600
+
+
+def test_a_plan_that_says_half_of_what_it_does_is_accused() -> None:
+    """The negative control: twice as many disagreements as the gate is told to expect."""
+    _, alarms = simulated(100, 14_400, 13, NEAR, lie=2.0)
+    assert np.isfinite(alarms).mean() > 0.9
+
+
+def test_the_law_is_that_of_hypergeometric_stops() -> None:
+    """For a plan with one look the chance is a tail of the hypergeometric law."""
+    plan = suffice.plan(suffice.Proportion(at_least=0.8), n=N, max_disagreement=0.05, looks=[50])
+    [boundary] = plan.boundaries
+    total = 79
+    accepted = 0.0 if boundary.accept_at is None else hypergeom.sf(boundary.accept_at - 1, N, total, 50)
+    assert disagreement_given(plan, total) == pytest.approx(accepted, abs=1e-12)
