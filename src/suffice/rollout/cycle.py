@@ -211,9 +211,13 @@ class Monitor:
         return replace(done, results=results, notes=tuple(notes))
 
     def _members(self) -> list[Member]:
-        with self.world.store.read() as connection:
-            read = read_word(connection, self.world.place.service, self.world.clock())
-            return members(connection, self.world.place.service, self.rollout, 0, read.standing.at)
+        """The fleet; nobody where the store does not answer: the ledger then says that nothing was measured."""
+        try:
+            with self.world.store.read() as connection:
+                read = read_word(connection, self.world.place.service, self.world.clock())
+                return members(connection, self.world.place.service, self.rollout, 0, read.standing.at)
+        except StoreError:
+            return []
 
     def _nobody_can(self, state: State, listed: Sequence[Member]) -> str | None:
         """Why no process can be adaptive in a stage that waits for adaptive decisions."""
