@@ -22,6 +22,7 @@ JUDGES = {
     "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
     "gates/targets.py": ("gates/test_gate_targets.py", GATES),
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
+    "gates/betting.py": ("gates/test_betting.py", "gates/test_gate_sample_reduction.py"),
     "flag/bucketing.py": ("flag/test_flag_bucketing.py",),
     "flag/client.py": ("flag/test_flag_client.py",),
     "flag/watched_file.py": ("flag/test_watched_file.py", "flag/test_flag_client.py"),

@@ -14,6 +14,7 @@ from suffice.serving.counted import counters_of
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counter, Counters
 from suffice.telemetry.metrics_file import flush
+from suffice.verifier.arm import Arm
 
 
 def asked(production: Production, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
@@ -40,6 +41,8 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
         ledger = Ledger(production.store)
         audit = next(row for row in ledger.rows(production.operator.current.id, "canary") if row.is_audit)
         ledger.append([replace(audit, key="elsewhere", region="us")])
+        alone = {"arm": Arm.ADAPTIVE, "audited": False, "agrees": None, "baseline_decision": None}
+        ledger.append([replace(audit, key="priced", n=8, adaptive_n=8, drawn=8, cost=0.5, draw_seconds=600.0, **alone)])
         production.cycle()
         flush(counted(production), production.place.queue / "metrics.json")
         rows = ledger.rows(production.operator.current.id)
@@ -61,6 +64,8 @@ def test_the_current_stage_stands_beside_the_totals(tmp_path: Path, capsys: pyte
         assert "processes cannot be adaptive" in " ".join(shown.split())
         assert [(part["gate"], part["numbers"]["disagreements"]) for part in stage["slices"]] == [("region eu", 2)]
         assert "Disagreement in stage canary" in shown and "region eu" in shown
+        assert stage["saved"]["cost_saved"] == answer["saved"]["cost_saved"] == 0.5 * (audit.fixed_n - 8)
+        assert f"saved in stage canary: 12 of {audit.fixed_n / 2:.3g} (cost) and 30 min" in shown
 
 
 def test_errors_of_samplers_are_shown_by_type_and_are_no_difference_from_the_ledger(

@@ -37,12 +37,13 @@ def metrics(
     from suffice.runbook.metrics import show_metrics
     from suffice.telemetry.metrics_file import read
 
+    n, unit = _configured(config)
     if from_ledger:
         ledger = _ledger(reports_dir, service)
-        return show_metrics(ledger.metrics, _configured_n(config), ledger)
-    counted, n = read(reports_dir / metrics_file), _configured_n(config)
+        return show_metrics(ledger.metrics, n, ledger, unit=unit)
+    counted = read(reports_dir / metrics_file)
     try:
-        return show_metrics(counted, n, _ledger(reports_dir, service))
+        return show_metrics(counted, n, _ledger(reports_dir, service), unit=unit)
     except MissingDataError:
         # Nothing is recorded here: there was no rollout.
         return show_metrics(counted, n)
@@ -59,11 +60,12 @@ def _ledger(queue: Path, service: str) -> "FromLedger":
     return count_ledger(queue, service)
 
 
-def _configured_n(config: Path | None) -> int | None:
-    """N, where a configuration can be read: the counters can be shown without."""
+def _configured(config: Path | None) -> tuple[int | None, str]:
+    """N, and the unit of cost, where a configuration can be read: the counters can be shown without."""
     try:
-        return options.read_config(config, required=config is not None).verifier.n_samples
+        read = options.read_config(config, required=config is not None)
     except ConfigError:
         if config is not None:
             raise
-        return None
+        return None, "cost"
+    return read.verifier.n_samples, read.rollout.cost_unit

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from suffice.evidence.saving import Saving
 from suffice.gates import disagreement, health
 from suffice.serving.counted import count
 from suffice.store.actions import Action
@@ -31,21 +32,23 @@ _ELSEWHERE = (
 @dataclass(frozen=True, slots=True)
 class OfStage:
     """What is recorded of one stage; `health` are the checks of that gate, as its last cycle saw them, with outcome and
-    sentence, and `slices` the regions in which audits disagree."""
+    sentence, `slices` the regions in which audits disagree, and `saved` is by decisions in force."""
 
     rollout: str
     name: str
     metrics: Metrics
     health: Sequence[Mapping[str, Any]] = ()
     slices: Sequence[Mapping[str, Any]] = ()
+    saved: Saving = field(default_factory=Saving)
 
 
 @dataclass(frozen=True, slots=True)
 class FromLedger:
-    """What is recorded of all decisions, and of the stage that is under way, if one is."""
+    """What is recorded of all decisions, what those in force `saved`, and the stage that is under way, if one is."""
 
     metrics: Metrics
     stage: OfStage | None
+    saved: Saving
 
 
 def count_ledger(queue: Path, service: str) -> FromLedger:
@@ -58,17 +61,21 @@ def count_ledger(queue: Path, service: str) -> FromLedger:
             word = read_word(connection, service, 0.0).word
             judged = last_event(connection, word.rollout, Action.JUDGE) if word else None
         every, of_stage = Counters(), Counters()
+        saved, saved_in_stage = Saving(), Saving()
         for row, times in Ledger(store).each_alike():
             count(row, every, times)
+            in_force = times if row.is_adaptive else 0
+            saved.count(row, in_force)
             if word is not None and (row.rollout, row.stage) == (word.rollout, word.stage):
                 count(row, of_stage, times)
+                saved_in_stage.count(row, in_force)
     if word is None or not word.stage:
-        return FromLedger(_metrics(queue, every), None)
+        return FromLedger(_metrics(queue, every), None, saved)
     seen = judged.numbers if judged and judged.numbers.get("stage") == word.stage else {"gates": ()}
     parts = {gate["gate"]: gate.get("parts", ()) for gate in seen["gates"]}
     checks, slices = parts.get(health.GATE, ()), parts.get(disagreement.GATE, ())
-    stage = OfStage(word.rollout, word.stage, _metrics(queue, of_stage), checks, slices)
-    return FromLedger(_metrics(queue, every), stage)
+    stage = OfStage(word.rollout, word.stage, _metrics(queue, of_stage), checks, slices, saved_in_stage)
+    return FromLedger(_metrics(queue, every), stage, saved)
 
 
 def _metrics(queue: Path, counters: Counters) -> Metrics:

@@ -61,11 +61,14 @@ class Summary:
         return self.early_stops / self.adaptive.decisions if self.adaptive.decisions else None
 
 
-def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = None, unread: str = "") -> Answer:
+def show_metrics(
+    metrics: Metrics, n: int | None, ledger: "FromLedger | None" = None, unread: str = "", unit: str = "cost"
+) -> Answer:
     """What a metrics file holds and what follows; `n` is the N of fixed decisions, where it is known.
 
-    Beside it what the `ledger` counts of the rollout's stage, and where file and ledger differ, or why the ledger is
-    `unread`. Raises MissingDataError when no decisions have been counted.
+    Beside it what the `ledger` counts of the rollout's stage, what was saved, in this `unit` of cost and in time, and
+    where file and ledger differ, or why the ledger is `unread`. Raises MissingDataError when no decisions have been
+    counted.
     """
     if not metrics.has_decisions:
         raise MissingDataError(f"{metrics.path}: no decisions have been counted yet")
@@ -82,10 +85,12 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             "stage": stage.name,
             "health": list(stage.health),
             "slices": list(stage.slices),
+            "saved": asdict(stage.saved),
             **_plain(stage.metrics, of_stage),
         }
         if stage and of_stage
         else None,
+        "saved": asdict(ledger.saved) if ledger else None,
         "differs_from_ledger": {name: list(both) for name, both in differs.items()},
         "ledger_unread": unread or None,
     }
@@ -102,6 +107,10 @@ def show_metrics(metrics: Metrics, n: int | None, ledger: "FromLedger | None" = 
             _print_checks(f"Health of stage {stage.name}, as its last cycle saw it", "check", stage.health)
         if stage and stage.slices:
             _print_checks(f"Disagreement in stage {stage.name}, as its last cycle saw it", "slice", stage.slices)
+        if ledger and ledger.saved.words(unit):
+            print_lines(f"saved in all: {ledger.saved.words(unit)}")
+        if stage and stage.saved.words(unit):
+            print_lines(f"saved in stage {stage.name}: {stage.saved.words(unit)}")
         if unread:
             print_lines(f"the ledger cannot be read: {unread}")
         if differs:
@@ -121,7 +130,7 @@ def _print_checks(title: str, what: str, checks: Sequence[Mapping[str, Any]]) ->
     print_table(title, (what, "answer", "saw"), rows, left=3)
 
 
-def show_production(path: Path, queue: Path, service: str, n: int | None) -> Answer:
+def show_production(path: Path, queue: Path, service: str, n: int | None, unit: str = "cost") -> Answer:
     """What production has counted: its metrics file, or the ledger where there is none on this host.
 
     No decision at all is an answer here: how long a service may be silent is judged by the gate health. Raises
@@ -138,7 +147,7 @@ def show_production(path: Path, queue: Path, service: str, n: int | None) -> Ans
         metrics = ledger.metrics
     if not metrics.has_decisions:
         return Answer({"decisions": 0}, lambda: print_lines("no decision has been counted yet"))
-    return show_metrics(metrics, n, ledger)
+    return show_metrics(metrics, n, ledger, unit=unit)
 
 
 def summarise(metrics: Metrics, n: int | None) -> Summary:

@@ -88,7 +88,8 @@ def _without() -> str:
 
 
 def _summarise(queue: Path, service: str, cycle: Cycle) -> Answer:
-    return show_production(queue / METRICS, queue, service, cycle.configured.config.verifier.n_samples)
+    config = cycle.configured.config
+    return show_production(queue / METRICS, queue, service, config.verifier.n_samples, config.rollout.cost_unit)
 
 
 def _sweep_twice(cycle: Cycle) -> Answer:
