@@ -137,6 +137,7 @@ def test_from_the_first_fixed_decision_to_a_rollback_that_happens_again(stranger
     assert rolled_back["phase"] == "RolledBack"
     assert "disagree" in rolled_back["why"]
     (item,) = stranger.asks("triage list")
+    assert item["source"] == "cases:build"
     assert stranger.asks(f"triage check {item['id']}")["intact"]
     seen = stranger.asks(f"triage reproduce {item['id']}")
     assert (seen["baseline"], seen["adaptive"], seen["differs"]) == ("rejected", "accepted", True)

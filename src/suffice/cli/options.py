@@ -99,8 +99,8 @@ Waive = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GATE",
-        help="Go without this gate: determinism, where only the service can build its cases; targets, where there are "
-        "few of them. May stand several times.",
+        help="Go without this gate: determinism, where nobody can build a case again; targets, where there are few "
+        "of them. May stand several times.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]

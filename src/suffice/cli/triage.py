@@ -63,11 +63,12 @@ def list_items(
 
 
 def _source(stored: "StoredRollout | None") -> str | None:
-    """Where the rollout's cases come from, None where only the service can build them."""
-    source = stored.config.get("source") if stored else None
-    named = (
-        (source.get("source") or source.get("records") or source.get("samples")) if isinstance(source, dict) else None
-    )
+    """What the rollout's cases are built from again, None where nobody can."""
+    about = stored.config if stored else {}
+    source = about.get("source")
+    if not isinstance(source, dict):
+        source = {"cases": about.get("config", {}).get("verifier", {}).get("cases")}
+    named = next((source[key] for key in ("source", "records", "samples", "cases") if source.get(key)), None)
     return None if named is None else str(named)
 
 

@@ -47,8 +47,8 @@ ACTIVE = (
 """A completed rollout is watched on, but a new one may take its place."""
 
 WAIVABLE = (determinism.GATE, targets_gate.GATE)
-"""Gates that a rollout may be started without: cases that only the service itself can build cannot be recomputed, and
-who has few targets has few first audits."""
+"""Gates that a rollout may be started without: what nobody can build again cannot be recomputed, and who has few
+targets has few first audits."""
 
 SAMPLE = 20
 """Targets whose buckets are recorded, and known ones that are probed beside those that are made up."""
