@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from command_words import resolved
+from suffice.cli.main import run
 from suffice.config import load
 from suffice.errors import RolloutError
 from suffice.rollout.monitoring_commands import monitoring, posix, powershell
@@ -65,6 +66,27 @@ def test_the_branch_holds_the_change_and_the_note_and_nothing_else(tree: Path) -
     assert (tree / "config.json").read_text(encoding="utf-8") == CONFIG.replace("false", "true")
     assert load(tree / "config.json").verifier.adaptive_sampling.enabled
     assert git(tree, "rev-parse", "HEAD") == done.commit
+
+
+def test_draws_that_the_plan_does_not_hold_for_are_refused_until_it_is_guarded(tree: Path) -> None:
+    """Under a t rule a sampler of one's own takes the fixed arm, so nothing would be saved."""
+    config, less = tree / "config.json", '{"acceptance": {"min_sample_reduction": 0.1}}'
+    config.write_text(
+        CONFIG.replace("proportion", "paired_mean").replace('"host"', f'"rollout": {less}, "host"'), encoding="utf-8"
+    )
+    git(tree, "commit", "--quiet", "-am", "t")
+    own = [*cases()[1:], Case("own", "own", lambda rng, n: rng.exponential(9.0, n))]
+    asked = Wanted(config, tree.parent / "body.md")
+    with pytest.raises(
+        RolloutError, match=r"source own: .* those of 1 of 100 cases may be any, and .*--guarded --save FILE"
+    ):
+        promote(asked, "own", own)
+    assert run(["plan", "--config", str(config), "--use-config", "--guarded", "--save", str(tree / "plan.json")]) == 0
+    pinned = config.read_text("utf-8").replace('"enabled"', '"plan_file": "plan.json", "enabled"')
+    config.write_text(pinned, encoding="utf-8")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "guarded")
+    assert promote(asked, "own", own).evidence[1].summary["cases"] == 100
 
 
 def test_the_body_says_what_with_which_evidence_and_how_to_undo_it(tree: Path) -> None:

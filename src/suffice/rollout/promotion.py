@@ -16,6 +16,7 @@ from suffice.files import write_atomically
 from suffice.gates.sample_reduction import check_net
 from suffice.rollout.promotion_text import pull_request, release_note, title
 from suffice.rollout.subject import Subject
+from suffice.serving.served import fits
 from suffice.sources.even import even_cases
 from suffice.verifier.case import Case
 
@@ -93,6 +94,13 @@ def measure(subject: Subject, source: str, cases: Sequence[Case]) -> tuple[Sourc
     config, plan = subject.config, subject.plan
     last = config.rollout.stages[-1]
     check_net(last.audit_fraction, 1 - plan.uniform_asn / plan.n, config.rollout.acceptance.min_sample_reduction)
+    unfit = sum(not fits(plan, case) for case in cases)
+    if unfit:
+        raise RolloutError(
+            f"source {source}: the plan holds for normal draws; those of {unfit:,} of {len(cases):,} cases may be any, "
+            "and would take the fixed arm; allowed: verifier.adaptive_sampling.plan_file with a plan of "
+            "`suffice plan --use-config --guarded --save FILE`"
+        )
     sets = [("even", even_cases(plan.rule, plan.n)), (source, cases)]
     measured = tuple(
         SourceSummary(name, compare(these, plan.rule, plan.n, [plan], config.determinism.seed).summary(0))

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from suffice.decision.rule import Decision, Rule
-from suffice.sampling.sampler import Draws
+from suffice.sampling.sampler import Draws, of_known_shape
 from suffice.sampling.streams import Stream
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run, Verdict
@@ -227,6 +227,11 @@ def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:
             return result
         # Out here, so that a StopIteration of a sampler is none of the steps.
         observations = take(need)
+
+
+def fits(plan: Plan, case: Case) -> bool:
+    """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
+    return plan.guarded or plan.rule.counts or of_known_shape(case.sampler)
 
 
 def sampled(

@@ -18,7 +18,6 @@ from suffice.errors import OutputError, PlanError, StoreError, StoreTimeout, err
 from suffice.flag.answer import Flag
 from suffice.flag.bucketing import audited
 from suffice.flag.lowering import FORCE_FIXED, forced
-from suffice.sampling.sampler import of_known_shape
 from suffice.serving.background import FIRST_WORD_SECONDS, Background
 from suffice.serving.begin import Entered, ServedRun
 from suffice.serving.counted import count, counters_of
@@ -30,6 +29,7 @@ from suffice.serving.served import (
     Spent,
     Steps,
     adaptive_steps,
+    fits,
     fixed_steps,
     sampled,
     shadow_steps,
@@ -340,7 +340,7 @@ class Verifier:
         # The adaptive path is code that production did not need before: whatever fails in it, the baseline answers.
         try:
             if (
-                _fits(plan, case)
+                fits(plan, case)
                 and not too_long(case.key, case.target, case.region)
                 and asked.why_fixed is not WhyFixed.FOREIGN_PLAN
             ):
@@ -458,8 +458,3 @@ def _where(queue: Path, url: str | None) -> str | Path | None:
         except OutputError as error:
             _log.warning("where the store is cannot be noted: %s", error)
     return where
-
-
-def _fits(plan: Plan, case: Case) -> bool:
-    """Whether the plan's bound holds for the case's draws: a t plan without its guard is for normal ones only."""
-    return plan.guarded or plan.rule.counts or of_known_shape(case.sampler)
