@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from suffice.evidence.measurements import Evidence
 from suffice.gates import disagreement, targets
+from suffice.gates.e_process import ALARM, lower, upper
 from suffice.gates.outcome import GateResult, Outcome
 
 
@@ -25,6 +26,15 @@ def judged(k: int, n: int, audits: int, limit: float = 0.01) -> GateResult:
             "367 targets without a disagreement prove 1 % (limit 1 %)",
         ),
         (
+            *(0, 1, 9, Outcome.INCONCLUSIVE),
+            "0 of 1 target disagrees in its first audit (of 9 audits), 0 %; proven ≤ 95.1 %; "
+            "367 targets without a disagreement prove 1 % (limit 1 %)",
+        ),
+        (
+            *(1, 367, 400, Outcome.INCONCLUSIVE),
+            "1 of 367 targets disagrees in its first audit (of 400 audits), 0.272 %; proven ≤ 1.78 % (limit 1 %)",
+        ),
+        (
             *(2, 4_103, 11_159, Outcome.SUCCESSFUL),
             "2 of 4,103 targets disagree in their first audit (of 11,159 audits), 0.0487 %; "
             "proven ≤ 0.216 % (limit 1 %)",
@@ -42,6 +52,8 @@ def judged(k: int, n: int, audits: int, limit: float = 0.01) -> GateResult:
 def test_the_sentence_names_targets_and_audits(k: int, n: int, audits: int, outcome: Outcome, sentence: str) -> None:
     result = judged(k, n, audits)
     assert (result.outcome, result.sentence) == (outcome, sentence)
+    bounds = {"lower": lower(k, n, ALARM), "upper": upper(k, n, 0.95)}
+    assert result.numbers == {"targets": n, "disagreements": k, **bounds}
 
 
 def test_thirty_targets_prove_nothing_however_many_audits_they_have() -> None:

@@ -24,11 +24,11 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         demand(k <= n <= audits, f"{k:,} disagreements in {n:,} first audits of {audits:,}")
     except MissingDataError as error:
         return unknown(GATE, error, max_rate, limit(max_rate))
-    numbers = {"targets": n, "disagreements": k, "lower": 0.0, "upper": 1.0}
+    lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
+    numbers = {"targets": n, "disagreements": k, "lower": lower, "upper": upper}
     if not n:
         sentence = f"no target audited yet, 0 disagree (limit {limit(max_rate)})"
         return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, max_rate, numbers)
-    lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
         outcome, bound = Outcome.FAILED, f"proven ≥ {at_least(lower)}"
@@ -36,7 +36,7 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         outcome = Outcome.SUCCESSFUL
     elif (fewest := audits_to_prove(0, max_rate, confidence)) and n < fewest:
         bound += f"; {fewest:,} targets without a disagreement prove {limit(max_rate)}"
-    disagree = "disagrees in its" if k == 1 else "disagree in their"
+    disagree = "disagrees in its" if 1 in (k, n) else "disagree in their"
     observed = f"{k:,} of {n:,} target{'s' * (n > 1)} {disagree} first audit (of {audits:,} audits), {percent(k / n)}"
     sentence = f"{observed}; {bound} (limit {limit(max_rate)})"
-    return GateResult(GATE, outcome, sentence, k / n, max_rate, {**numbers, "lower": lower, "upper": upper})
+    return GateResult(GATE, outcome, sentence, k / n, max_rate, numbers)
