@@ -12,6 +12,7 @@ import pytest
 import typer
 from test_documented_commands import resolved
 
+from suffice.cli import main
 from suffice.cli.main import app, run
 from suffice.decision.rules import RULES
 from suffice.rehearsal.faults import Kind
@@ -121,11 +122,13 @@ def test_many_commands_stand_under_headings(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture
-def no_detection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def no_detection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A home of the test's own; the shell is named, because the tests run in any."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    return tmp_path
+    main._commands.cache_clear()  # It is read where they are made.
+    yield tmp_path
+    main._commands.cache_clear()
 
 
 @pytest.mark.parametrize(("shell", "file"), [("bash", ".bash_completions/suffice.sh"), ("zsh", ".zfunc/_suffice")])

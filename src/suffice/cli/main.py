@@ -3,7 +3,8 @@
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -84,6 +85,12 @@ _NO_CHOICE = re.compile(
 _NO_RIGHT = re.compile(r"path '(?P<path>.+)' is not readable")
 
 
+@cache
+def _commands() -> Callable[..., int | None]:
+    """Made once, for whoever runs many commands in one process."""
+    return typer.main.get_command(app)
+
+
 def _in_our_words(sentence: str, command: str) -> str:
     """What the parser of command lines complains of about a command: what it was, and what is allowed."""
     told = _NO_CHOICE.fullmatch(sentence)
@@ -102,7 +109,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     spell_what_is_not_there()
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name=NAME) or 0
+        words = None if arguments is None else list(arguments)
+        code = _commands()(args=words, standalone_mode=False, prog_name=NAME) or 0
         # Typer's own 1: a shell whose completion it cannot install.
         return ExitCode.FAILS if code == 1 else code
     except SystemExit as done:  # So ends what has printed or installed the shell completion.
