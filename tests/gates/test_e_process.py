@@ -35,8 +35,11 @@ def test_a_wider_limit_takes_fewer_targets() -> None:
 
 
 @pytest.mark.parametrize("k, p0", [(0, 0.0), (5_000, 0.01), (200_000, 0.01)])
-def test_what_a_hundred_thousand_audits_do_not_prove_is_given_up(k: int, p0: float) -> None:
+def test_what_a_hundred_thousand_agreeing_audits_do_not_prove_is_given_up(k: int, p0: float) -> None:
     assert audits_to_prove(k, p0, 0.95) is None
+    assert audits_to_prove(0, 3.78791e-5, 0.95) == 100_000
+    assert audits_to_prove(0, 3.78788e-5, 0.95) is None
+    assert reached(log_e_below(0, 100_001, 3.78788e-5), 0.95)
 
 
 @pytest.mark.parametrize("k, n", [(0, 0), (0, 367), (2, 881), (3, 40), (40, 60), (0, 1500), (40, 3000), (1990, 2000)])

@@ -121,6 +121,7 @@ def test_regions_in_which_audits_disagree_are_parts_of_the_answer() -> None:
         ("region b", Outcome.FAILED, {"audits": 300, "disagreements": 17}),
     ]
     assert result.parts[0].sentence == "1 of 5,000 audits disagrees, 0.02 % (limit 1 %)"
+    assert (result.parts[0].value, result.parts[0].limit) == (1 / 5_000, 0.01)
 
 
 def test_the_only_region_of_a_stage_is_no_part() -> None:
@@ -136,7 +137,7 @@ def test_a_region_whose_rate_has_risen_fails_the_stage_however_good_its_past() -
 def test_regions_that_fail_are_counted() -> None:
     result = disagreement.judge(sliced(part(1, 0, 9_000), part(2, 17, 300), part(3, 18, 300)), 0.01, 0.95)
     assert (
-        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (limit 1 %); 1 more slice fails; of all: "
+        "region b: 17 of 300 audits disagree, 5.67 %; proven ≥ 1.86 % (limit 1 %); slices that fail: 2; of all: "
         in result.sentence
     )
 
@@ -164,7 +165,9 @@ def test_the_only_region_of_a_stage_says_no_more_than_the_stage(k: int, n: int) 
     assert disagreement.judge(with_region, 0.01, 0.95) == disagreement.judge(without, 0.01, 0.95)
 
 
-@pytest.mark.parametrize(("targets", "named"), [(0, ""), (1, " of 1 target"), (103, " of 103 targets")])
+@pytest.mark.parametrize(
+    ("targets", "named"), [(0, ""), (1, " of 1 target"), (2, " of 2 targets"), (103, " of 103 targets")]
+)
 def test_the_sentence_names_the_targets_where_they_were_counted(targets: int, named: str) -> None:
     result = disagreement.judge(Evidence(audits=504, disagreements=0, targets=targets), 0.01, 0.95)
     assert result.sentence == f"0 of 504 audits{named} disagree, 0 %; proven ≤ 0.733 % (limit 1 %)"

@@ -19,7 +19,7 @@ JUDGES = {
     "gates/escalation.py": ("gates/test_gate_escalation.py", GATES),
     "gates/determinism.py": ("gates/test_gate_determinism.py", GATES),
     "gates/plan.py": ("gates/test_gate_plan.py", GATES),
-    "gates/disagreement.py": ("gates/test_gate_disagreement.py", GATES),
+    "gates/disagreement.py": ("gates/test_gate_disagreement.py", "gates/test_e_detector.py", GATES),
     "gates/targets.py": ("gates/test_gate_targets.py", GATES),
     "gates/sample_reduction.py": ("gates/test_gate_sample_reduction.py", GATES),
     "gates/betting.py": ("gates/test_betting.py", "gates/test_gate_sample_reduction.py"),

@@ -35,8 +35,7 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     slices = tuple(_judge_slice(name, part, max_rate) for name, part in evidence.slices.items() if part.disagreements)
     broken = [part for part in slices if part.outcome is Outcome.FAILED]
     if broken and result.outcome is not Outcome.FAILED:
-        others = len(broken) - 1
-        more = f"; {others:,} more slice{'s fail' if others > 1 else ' fails'}" if others else ""
+        more = f"; slices that fail: {len(broken)}" if len(broken) > 1 else ""
         sentence = f"{broken[0].named}{more}; of all: {result.sentence}"
         result = replace(result, outcome=Outcome.FAILED, sentence=sentence)
     return replace(result, parts=slices if len(evidence.slices) > 1 else ())

@@ -57,9 +57,9 @@ def reached(log_e: float, confidence: float) -> bool:
 
 
 def audits_to_prove(k: int, p0: float, confidence: float) -> int | None:
-    """Audits from which on k that disagree prove a rate below p0; None where `_FAR` of them do not."""
-    low, high = k - 1, _FAR
-    if k > high or not reached(log_e_below(k, high, p0), confidence):
+    """Audits from which on k that disagree prove a rate below p0; None where `_FAR` that agree beside them do not."""
+    low, high = k, k + _FAR
+    if not reached(log_e_below(k, high, p0), confidence):
         return None
     while low + 1 < high:
         middle = (low + high) // 2
