@@ -71,7 +71,7 @@ COMMANDS = (
     Asked("rollout release --reason why", FAILS, "not possible"),
     Asked("rollout rollback --reason why", HOLDS, "RolledBack"),
     Asked("rollout run --until-done", FAILS, "RolledBack"),
-    Asked("rollout word", HOLDS, "the word says the baseline"),
+    Asked("rollout word", HOLDS, "nobody: the configuration says enabled: false"),
     Asked("rollout prune --older-than 90d", HOLDS),
     Asked("rollout roles --read ann", FAILS, "rights are PostgreSQL's"),
     Asked("triage list", HOLDS, "verifier-000001"),
@@ -79,6 +79,7 @@ COMMANDS = (
     Asked("triage check verifier-000001", HOLDS),
     Asked("triage reproduce verifier-000001", FAILS),
     Asked("triage close verifier-000001 --note why", HOLDS),
+    Asked("ingest rows.csv", FAILS, "0 new, 0 known already"),
 )
 
 LINES = [asked.line for asked in COMMANDS]

@@ -53,6 +53,7 @@ rollout status
 rollout history
 rollout run --until-done --lease 1
 rollout run --until-done --lease 1 --log-format json
+rollout word
 rollout prune --older-than 90d
 rollout roles
 triage list
@@ -60,6 +61,7 @@ triage show verifier-000001
 triage check TemporaryQueue/triage/verifier-000001
 triage reproduce TemporaryQueue/triage/verifier-000001
 triage close verifier-000001 --note '“≤ 1 %”'
+ingest samples.csv
 """
 """A shift of an operator: each line is a command; what is refused is part of it."""
 

@@ -21,6 +21,7 @@ from suffice.serving.fence import LEASE_SECONDS
 from suffice.serving.lent_word import Lender, LentWord
 from suffice.store.database import Store, open_store
 from suffice.store.processes import fleet
+from suffice.store.signs import last_sign
 
 NOW = 1000.0
 
@@ -122,6 +123,7 @@ def test_its_row_is_there_before_the_word_acknowledges_nothing_and_outlives_it(
     word = lent(place, tmp_path)
     with store.read() as connection:
         (row,) = fleet(connection, "pump")
+        assert last_sign(connection, "pump") == NOW
     assert (row.nonce, row.epoch, row.left_at, row.plan_id) == (word.process, 0, None, "plan")
 
 

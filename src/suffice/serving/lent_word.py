@@ -22,11 +22,13 @@ from suffice.errors import DataError, SufficeError
 from suffice.flag.evaluation import exposure_of
 from suffice.flag.lowering import FORCE_FIXED, forced
 from suffice.serving.agent import POLL_SECONDS, Agent
-from suffice.serving.background import FIRST_WORD_SECONDS
+from suffice.serving.background import FIRST_WORD_SECONDS, SIGN_SECONDS
 from suffice.serving.fence import IN_FORCE, LEASE_SECONDS, BootClock, Read, may_be_adaptive
 from suffice.serving.permission import situation_of
+from suffice.store.database import Store
 from suffice.store.decision_row import WhyFixed
 from suffice.store.processes import LENT
+from suffice.store.signs import note_sign
 from suffice.store.words import Word
 
 TELL_SECONDS = 1.0
@@ -94,6 +96,7 @@ class Lender:
     ) -> None:
         self.boot = boot or BootClock()
         self._service, self._enabled, self._plan_id = service, enabled, ""
+        self._now, self._signed = now, float("-inf")
         self._agent = Agent(
             where,
             service,
@@ -101,6 +104,7 @@ class Lender:
             enabled=enabled,
             version=__version__,
             folder=folder,
+            duties={"sign": self._sign},
             now=now,
             boot=self.boot,
             nonce=f"{LENT}{service}@{platform.node()}",
@@ -140,6 +144,13 @@ class Lender:
     def close(self) -> None:
         """Stop reading. What was lent stays lent, so its row stays."""
         self._agent.close()
+
+    def _sign(self, store: Store) -> None:
+        """Who asks for the word lives."""
+        if self.boot() - self._signed >= SIGN_SECONDS:
+            with store.write() as connection:
+                note_sign(connection, self._service, self._now())
+            self._signed = self.boot()
 
     def _follow_plan(self) -> None:
         """By which plan the others decide nobody here knows; they are told to compare it with that of the word."""
