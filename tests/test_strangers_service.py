@@ -16,6 +16,8 @@ from installed_wheel import ROOT, Bare, built, linked
 
 HOLDS, FAILS = 0, 2
 
+GUIDE = (ROOT / "docs" / "integrate.md").read_text("utf-8")
+
 STAGES = [
     {"name": "staging", "weight": 0, "shadow": True, "hold": "1s", "min_audits": 60},
     {"name": "canary", "weight": 50, "regions": ["north"], "hold": "1s", "min_audits": 60},
@@ -64,10 +66,9 @@ class Stranger:
         assert done.returncode == code, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def asks(self, line: str, code: int = HOLDS) -> dict[str, Any]:
+    def asks(self, line: str, code: int = HOLDS) -> Any:
         """The answer of `suffice` to a command."""
-        answer: dict[str, Any] = json.loads(self.says(f"suffice {line} --json", code))
-        return answer
+        return json.loads(self.says(f"{line} --json", code))
 
     def serves(self, requests: int) -> list[int]:
         """A process of the service decides so many requests: how many floods each took."""
@@ -82,6 +83,12 @@ class Stranger:
     def commits(self, why: str) -> None:
         self.says("git add .")
         self.says(f"git commit --quiet -m {why}")
+
+
+def guide(begins: str) -> str:
+    """The command of the guide that begins so."""
+    (line,) = [line for line in GUIDE.splitlines() if line.startswith(begins)]
+    return line.partition("#")[0].strip()
 
 
 @pytest.fixture
@@ -109,22 +116,22 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stranger:
 def test_from_the_first_fixed_decision_to_a_rollback_that_happens_again(stranger: Stranger) -> None:
     # Before anything is promoted she decides fixed, and her own decisions are what the promotion is measured on.
     assert set(stranger.serves(200)) == {100}
-    promotion = stranger.asks("promote")
+    promotion = stranger.asks(guide("suffice promote"))
     assert [(measured["source"], measured["summary"]["cases"]) for measured in promotion["evidence"]] == [
         ("even", 1000),
         ("ledger", 200),
     ]
-    stranger.says("git switch --quiet main")
-    stranger.says(f"git merge --quiet {promotion['branch']}")
+    for line in guide("git switch").split(" && "):
+        stranger.says(line)
 
-    assert stranger.asks("rollout start")["stage"] == "staging"
+    assert stranger.asks(guide("suffice rollout start"))["stage"] == "staging"
     assert set(stranger.serves(200)) == {100}
-    assert stranger.asks("rollout cycle")["stage"] == "canary"
+    assert stranger.asks("suffice rollout cycle")["stage"] == "canary"
     early = [floods < 100 for floods in stranger.serves(400)]
     assert 0 < sum(early) < 200
-    assert stranger.asks("rollout cycle")["stage"] == "everywhere"
+    assert stranger.asks("suffice rollout cycle")["stage"] == "everywhere"
     assert sum(floods < 100 for floods in stranger.serves(200)) > 150
-    assert stranger.asks("rollout cycle")["phase"] == "Completed"
+    assert stranger.asks("suffice rollout cycle")["phase"] == "Completed"
 
     # The next release of her simulator.
     cases = stranger.tree / "cases.py"
@@ -133,12 +140,13 @@ def test_from_the_first_fixed_decision_to_a_rollback_that_happens_again(stranger
     stranger.commits("release")
     assert all(floods <= 48 for floods in stranger.serves(200))
 
-    rolled_back = stranger.asks("rollout cycle", FAILS)
+    rolled_back = stranger.asks("suffice rollout cycle", FAILS)
     assert rolled_back["phase"] == "RolledBack"
     assert "disagree" in rolled_back["why"]
-    (item,) = stranger.asks("triage list")
+    assert stranger.asks(guide("suffice rollout status"), FAILS)["receipt_at"]
+    (item,) = stranger.asks(guide("suffice triage list"))
     assert item["source"] == "cases:build"
-    assert stranger.asks(f"triage check {item['id']}")["intact"]
-    seen = stranger.asks(f"triage reproduce {item['id']}")
+    assert stranger.asks(f"suffice triage check {item['id']}")["intact"]
+    seen = stranger.asks(guide("suffice triage reproduce"))
     assert (seen["baseline"], seen["adaptive"], seen["differs"]) == ("rejected", "accepted", True)
     assert set(stranger.serves(40)) == {100}
