@@ -58,7 +58,7 @@ COMMANDS = (
     Asked("rehearse", FAILS, "suffice[data,report]"),
     Asked("rehearse --source codata --no-checks", FAILS, "suffice[report]"),
     Asked("promote", FAILS, "suffice[data]"),
-    Asked("rollout start --enable --source codata", HOLDS, "stage staging began"),
+    Asked("rollout start --enable --source codata --waive targets", HOLDS, "stage staging began"),
     Asked("rollout status", HOLDS),
     Asked("rollout explain", HOLDS),
     Asked("rollout cycle", HOLDS),

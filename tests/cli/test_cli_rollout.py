@@ -90,7 +90,7 @@ def test_help_shows_what_stands_in_brackets(capsys: pytest.CaptureFixture[str]) 
 def test_what_the_phase_does_not_allow_is_refused_with_what_it_does(
     before: tuple[str, ...], illegal: tuple[str, ...], legal: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     if before:
         assert asked(capsys, "rollout", *before)[0] == 0
     seen = asked(capsys, "rollout", "history")
@@ -115,7 +115,7 @@ def test_without_a_rollout_it_cannot_tell_and_says_what_to_do_next(capsys: pytes
     assert (code, printed) == (3, None)
     assert "there is no store; nothing was ever published here, so nobody is adaptive by it" in err
     assert not Path("an odd queue").exists()
-    assert asked(capsys, *shlex.split(start)[1:])[0] == 0
+    assert asked(capsys, *shlex.split(start)[1:], "--waive", "determinism")[0] == 0
     code, _, err = asked(capsys, "rollout", "status", "--queue", "an odd queue")
     assert code == 3
     assert err.endswith("(`suffice rollout start --queue 'an odd queue'`), or --service pumps, which has one")
@@ -127,7 +127,7 @@ def test_each_command_that_is_printed_can_be_pasted(capsys: pytest.CaptureFixtur
     Path("config.json").rename("other.json")
     where = ["--queue", "an odd queue", "--service", "pumps", "--config", "other.json"]
     where += ["--store", url] if url else []
-    assert asked(capsys, "rollout", "start", *where)[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism", *where)[0] == 0
     assert asked(capsys, "rollout", "pause", "--reason", "lunch", *where)[0] == 0
     code, status, _ = asked(capsys, "rollout", "status", *where)
     assert code == 3
@@ -161,7 +161,7 @@ def test_a_command_that_is_printed_has_no_password_and_what_the_environment_says
 
 
 def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    code, started, _ = asked(capsys, "rollout", "start", "--who", "ann")
+    code, started, _ = asked(capsys, "rollout", "start", "--waive", "determinism", "--who", "ann")
     assert (code, started["phase"], started["stage"]) == (0, "Progressing", "staging")
     code, status, _ = asked(capsys, "rollout", "status")
     assert (code, status["percent"], status["possible"]) == (0, 0, ["pause", "advance", "rollback"])
@@ -187,7 +187,7 @@ def test_from_start_to_rollback_in_json(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_triage_items_are_listed_shown_checked_and_closed(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     asked(capsys, "rollout", "rollback", "--reason", "no appetite")
     code, (item,), _ = asked(capsys, "triage", "list")
     assert (code, item["id"], item["open"]) == (0, "verifier-000001", True)
@@ -204,7 +204,7 @@ def test_triage_items_are_listed_shown_checked_and_closed(capsys: pytest.Capture
 def test_a_broken_chain_of_the_journal_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import sqlite3
 
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     raw = sqlite3.connect(tmp_path / "TemporaryQueue" / "store.db")
     with raw:
         raw.execute("UPDATE audit_events SET who = 'somebody else'")
@@ -215,10 +215,10 @@ def test_a_broken_chain_of_the_journal_is_told(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_dry_runs_store_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, foreseen, _ = asked(capsys, "rollout", "start", "--dry-run")
+    code, foreseen, _ = asked(capsys, "rollout", "start", "--waive", "determinism", "--dry-run")
     assert (code, foreseen["dry_run"]) == (0, True)
     assert asked(capsys, "rollout", "status")[0] == 3
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     code, foreseen, _ = asked(capsys, "rollout", "rollback", "--reason", "x", "--dry-run")
     assert (code, foreseen["phase"]) == (0, "RollingBack")
     assert asked(capsys, "rollout", "status")[1]["phase"] == "Progressing"
@@ -229,12 +229,12 @@ def test_a_dry_run_and_a_refused_start_leave_nothing(
     store: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    code, foreseen, _ = asked(capsys, "rollout", "start", "--dry-run", *store)
+    code, foreseen, _ = asked(capsys, "rollout", "start", "--waive", "determinism", "--dry-run", *store)
     assert (code, foreseen["rollout"], foreseen["stage"]) == (0, "verifier-000001", "staging")
     assert asked(capsys, "rollout", "start", "--waive", "disagreement", *store)[0] == 2
     set_enabled(tmp_path / "config.json", enabled=False)
     for dry in ((), ("--dry-run",)):
-        code, _, err = asked(capsys, "rollout", "start", *dry, *store)
+        code, _, err = asked(capsys, "rollout", "start", "--waive", "determinism", *dry, *store)
         assert code == 2 and "enabled is false" in err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -243,7 +243,7 @@ def test_a_dry_run_and_a_refused_start_leave_nothing(
 def test_a_start_says_which_limits_of_silence_no_hold_can_reach(
     dry: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = asked(capsys, "rollout", "start", *dry)
+    code, _, err = asked(capsys, "rollout", "start", "--waive", "determinism", *dry)
     unnoticed = "production may be silent for all of it, and the gate health does not notice"
     assert code == 0
     assert err.splitlines() == [
@@ -258,7 +258,7 @@ def test_a_start_whose_limits_are_shorter_than_its_holds_says_nothing(
     limits = {"health": {"max_age": "1s", "max_silence": "1s"}}
     config = {**CONFIG, "rollout": {**CONFIG["rollout"], **limits}}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    code, _, err = asked(capsys, "rollout", "start")
+    code, _, err = asked(capsys, "rollout", "start", "--waive", "determinism")
     assert (code, err) == (0, "")
 
 
@@ -305,7 +305,7 @@ def test_a_dry_run_leaves_a_store_of_an_older_schema_as_it_is(
         assert f"schema 0003 is older than {HEAD}, and nothing is to be changed; suffice rollout status" in err
         assert store.read_bytes() == before
     assert asked(capsys, "rollout", "status")[0] == 3
-    assert asked(capsys, "rollout", "start", "--dry-run")[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism", "--dry-run")[0] == 0
 
 
 def test_every_command_with_a_dry_run_is_asked_for_one() -> None:
@@ -340,9 +340,9 @@ def test_a_start_that_the_store_refuses_does_not_bind_the_folder_to_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = ("--store", "sqlite:///elsewhere.db")
-    assert asked(capsys, "rollout", "start", *store)[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism", *store)[0] == 0
     assert (tmp_path / "TemporaryQueue" / NOTE).read_text(encoding="utf-8") == "elsewhere.db\n"
-    code, _, err = asked(capsys, "rollout", "start", "--queue", "another", *store)
+    code, _, err = asked(capsys, "rollout", "start", "--waive", "determinism", "--queue", "another", *store)
     assert code == 2 and "verifier-000001 is Progressing" in err
     assert not (tmp_path / "another").exists()
 
@@ -351,7 +351,7 @@ def test_a_second_cycle_waits_for_the_runner_and_names_it(capsys: pytest.Capture
     from suffice.rollout.lease import Lease
     from suffice.store.database import open_store
 
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     with open_store("TemporaryQueue/store.db") as store, Lease(store, "verifier", holder="another") as held:
         held.acquire()
         code, _, err = asked(capsys, "rollout", "cycle", "--wait", "0.2")
@@ -360,7 +360,7 @@ def test_a_second_cycle_waits_for_the_runner_and_names_it(capsys: pytest.Capture
 
 
 def test_a_flag_that_is_not_as_published_is_seen_in_the_status(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     publish(Path("TemporaryQueue/flag.json"), Exposure(100, "x"))
     assert "says 100 % adaptive in all regions" in asked(capsys, "rollout", "status")[1]["flag"]
 
@@ -375,7 +375,7 @@ def daemon(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_the_daemon_runs_cycles_hands_over_and_ends_cleanly_on_sigterm(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     first = daemon()
     assert first.stdout is not None
     lines = [json.loads(first.stdout.readline()) for _ in range(2)]
@@ -394,7 +394,7 @@ def test_the_daemon_runs_cycles_hands_over_and_ends_cleanly_on_sigterm(capsys: p
 
 
 def test_the_daemon_until_done_ends_with_the_code_of_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     asked(capsys, "rollout", "rollback", "--reason", "x")
     process = daemon("--until-done")
     process.communicate(timeout=60)
@@ -415,7 +415,7 @@ def on_a_full_disk(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked(capsys, "rollout", "start")
+    asked(capsys, "rollout", "start", "--waive", "determinism")
     before, seen = asked(capsys, "rollout", "status")[1], asked(capsys, "rollout", "history")
     for command in (["cycle"], ["pause"], ["advance"], ["rollback", "--reason", "x"]):
         done = on_a_full_disk(*command)
@@ -430,14 +430,14 @@ def test_on_a_full_disk_nothing_is_stored_and_nothing_advances(
 @pytest.fixture
 def exposed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[FlagClient]:
     """A rollout that has come to 100 %, and a client that sees it."""
-    from suffice.rollout.operator import Operator
+    from suffice.rollout.operator import Operator, Start
     from suffice.rollout.world import Place
 
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["rollout"]["stages"] = [{"name": "full", "weight": 100, "audit_fraction": 0.1}]
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with Operator(Place(Path("config.json"))) as operator:
-        operator.start("ann")
+        operator.start("ann", Start(waived=("determinism",)))
     with FlagClient.from_file(Path("TemporaryQueue/flag.json")) as flag:
         assert flag.arm("anybody") is Arm.ADAPTIVE
         yield flag
@@ -455,7 +455,7 @@ def test_a_rollback_on_a_full_disk_takes_the_flag_away_and_is_carried_out_when_t
     assert "flag.json cannot be written and was removed, and 20 of 20 probes answer fixed" in done.stderr
     assert "the next `suffice rollout cycle` that can write the store carries the rollback out" in done.stderr
     assert everybody_becomes_fixed(exposed)
-    code, _, err = asked(capsys, "rollout", "start")
+    code, _, err = asked(capsys, "rollout", "start", "--waive", "determinism")
     assert code == 2 and "rollback.asked: a rollback was asked for" in err
     code, report, _ = asked(capsys, "rollout", "cycle")
     assert (code, report["phase"]) == (2, "RolledBack")

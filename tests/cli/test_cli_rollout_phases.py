@@ -84,7 +84,8 @@ def bring_to(phase: str) -> None:
 def asked(capsys: pytest.CaptureFixture[str], command: str, *more: str) -> tuple[int, Any, str]:
     """Exit code, the JSON on stdout (None for nothing), the text on stderr."""
     reason = ["--reason", "enough"]
-    all_options = {"start": ["--enable", "--waive", "determinism"], "rollback": reason, "release": reason}
+    begin = ["--enable", "--waive", "determinism", "--accept-open-item", "the cause is known"]
+    all_options = {"start": begin, "rollback": reason, "release": reason}
     options = all_options.get(command, [])
     code = run(["rollout", command, *options, *more, "--json"])
     printed = capsys.readouterr()

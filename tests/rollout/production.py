@@ -28,6 +28,8 @@ from suffice.verifier.arm import Arm
 BEGAN = 1_800_000_000.0
 CYCLE = 600.0
 WAIVED = Start(waived=("determinism",))
+AGAIN = replace(WAIVED, enable=True, accepted={"open-item": "the cause is known"})
+"""After a rollback."""
 
 STAGES: list[dict[str, Any]] = [
     {"name": "staging", "weight": 0, "shadow": True, "hold": "20m", "min_audits": 100},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from production import STAGES, WAIVED, content, producing
+from production import AGAIN, STAGES, content, producing
 
 from suffice.cli.main import app, run
 from suffice.config import set_enabled
@@ -172,7 +172,7 @@ def test_nobody_is_told_of_what_is_older_than_the_rollout_that_counts(tmp_path: 
         assert waiting_in(production.store) == 1
         production.operator.tell("rollback", "ann", "no appetite")
         set_enabled(production.place.config, enabled=True)
-        production.operator.start("ann", WAIVED)
+        production.operator.start("ann", AGAIN)
         got.clear()
         production.clock.now += LONGEST_WAIT
         assert deliver(production.store, production.clock, [Webhook(url)]) == (1, [])

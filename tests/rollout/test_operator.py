@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from production import (
+    AGAIN,
     BEGAN,
     CYCLE,
     STAGES,
@@ -177,7 +178,7 @@ def test_decisions_are_recomputed_in_a_fresh_process_from_a_source(tmp_path: Pat
 
 
 def test_without_anything_to_recompute_from_the_stage_does_not_end(tmp_path: Path) -> None:
-    with producing(tmp_path, begin=Start()) as production:
+    with producing(tmp_path, begin=Start(source={"source": "one that has none of them"})) as production:
         for _ in range(4):
             production.traffic()
             production.cycle()
@@ -315,7 +316,7 @@ def test_a_new_rollout_starts_from_the_first_stage_with_no_old_evidence(tmp_path
         roll_back(production)
         with pytest.raises(RolloutError, match="enabled is false"):
             production.operator.start("ann", WAIVED)
-        report = production.operator.start("ann", Start(waived=("determinism",), enable=True))
+        report = production.operator.start("ann", AGAIN)
         assert (report.rollout, report.stage) == ("verifier-000002", "staging")
         production.cycle()
         assert production.judged("disagreement")["numbers"]["audits"] == 0
@@ -708,7 +709,7 @@ def test_an_id_is_not_given_again_so_that_a_deleted_rollout_is_no_evidence_of_th
         production.until("canary")
         delete_rollout(production)
         assert production.operator.cycle().phase is Phase.ROLLED_BACK
-        again_ = production.operator.start("ann", Start(waived=("determinism",), enable=True))
+        again_ = production.operator.start("ann", AGAIN)
         assert again_.rollout == "verifier-000002"
         production.cycle()
         assert production.judged("disagreement")["numbers"]["audits"] == 0
@@ -946,7 +947,7 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
     ]
     place, clock = place_in(tmp_path, config), Clock()
     with Operator(place, clock=clock, sources=lambda *_: from_source(close)) as operator:
-        operator.start("ann", Start(source={"source": "these"}))
+        operator.start("ann", Start(source={"source": "these"}, accepted={"worst-case": "it is to be seen"}))
         ledger = Ledger(operator.store)
         with Production(operator, clock, operator.flag).process() as verifier:
             for correction in close:

@@ -95,7 +95,7 @@ def test_while_it_waits_for_its_next_cycle(here: Path, signal_: signal.Signals) 
     """The next cycle is an hour away: whoever ends before it has not waited, and nothing happened after the signal."""
     rollout = {**CONFIG["rollout"], "cycle": "1h"}
     (here / "config.json").write_text(json.dumps({**CONFIG, "rollout": rollout}), encoding="utf-8")
-    assert run(["rollout", "start"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism"]) == 0
     with runner() as process:
         first_cycle(process)
         process.send_signal(signal_)
@@ -111,7 +111,7 @@ def test_while_it_waits_for_its_next_cycle(here: Path, signal_: signal.Signals) 
 
 
 def test_while_it_waits_for_another_runner() -> None:
-    assert run(["rollout", "start"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism"]) == 0
     with runner("--lease", "600") as first:
         first_cycle(first)
         with runner("--lease", "600") as second:
@@ -125,7 +125,7 @@ def test_while_it_waits_for_another_runner() -> None:
 
 def test_while_its_server_stands_still(postgres: Server) -> None:
     place = postgres.place()
-    assert run(["rollout", "start", "--store", place]) == 0
+    assert run(["rollout", "start", "--waive", "determinism", "--store", place]) == 0
     with runner("--store", place) as process:
         first_cycle(process)
         with postgres.frozen():
@@ -137,7 +137,7 @@ def test_while_its_server_stands_still(postgres: Server) -> None:
 def test_a_runner_outlives_its_server(postgres: Server) -> None:
     """Seen: the time of a line was asked of the store, and the runner ended with it in the middle of a rollback."""
     place = postgres.place()
-    assert run(["rollout", "start", "--store", place]) == 0
+    assert run(["rollout", "start", "--waive", "determinism", "--store", place]) == 0
     with runner("--store", place) as process:
         assert first_cycle(process)["level"] == "INFO"
         postgres.stop()
@@ -155,7 +155,7 @@ def test_a_runner_outlives_its_server(postgres: Server) -> None:
 
 def test_while_somebody_holds_the_lock_that_it_waits_for() -> None:
     """The main thread waits within SQLite, for half a minute, and Python runs no handler there."""
-    assert run(["rollout", "start"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism"]) == 0
     with closing(sqlite3.connect("TemporaryQueue/store.db", isolation_level=None)) as other:
         with runner() as process:
             first_cycle(process)
@@ -169,7 +169,7 @@ def test_while_somebody_holds_the_lock_that_it_waits_for() -> None:
 
 def test_while_a_check_runs() -> None:
     seconds = f"600.{os.getpid()}"
-    assert run(["rollout", "start", "--check", f"slow=sleep {seconds}"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism", "--check", f"slow=sleep {seconds}"]) == 0
     with runner() as process:
         first_cycle(process)
         assert told_to_end(process) == (0, "")
@@ -184,7 +184,7 @@ def test_ctrl_c_on_the_terminal_while_a_check_runs_judges_nothing() -> None:
     """Seen: the check ended with -2 as the runner did, and production was rolled back. The terminal asks the group."""
     done = Path("done")
     command = f"until [ -e {done.absolute()} ]; do sleep 0.05; done"
-    assert run(["rollout", "start", "--check", f'smoke=sh -c "{command}"']) == 0
+    assert run(["rollout", "start", "--waive", "determinism", "--check", f'smoke=sh -c "{command}"']) == 0
     with runner(in_a_group=True) as process:
         first_cycle(process)
         os.killpg(process.pid, signal.SIGINT)
@@ -215,7 +215,7 @@ def test_while_a_webhook_drips() -> None:
                     time.sleep(0.1)
 
         Thread(target=drip, daemon=True).start()
-        assert run(["rollout", "start"]) == 0
+        assert run(["rollout", "start", "--waive", "determinism"]) == 0
         with runner("--webhook", f"http://127.0.0.1:{server.getsockname()[1]}/hook") as process:
             until(lambda: asked)
             assert told_to_end(process) == (0, "")
@@ -225,7 +225,7 @@ def test_while_a_webhook_drips() -> None:
 
 def test_while_it_reads_a_large_ledger() -> None:
     """The cycle ends as it should where that takes a moment; else it is left, and no row is counted twice for it."""
-    assert run(["rollout", "start"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism"]) == 0
     rows = 300_000
     with closing(sqlite3.connect("TemporaryQueue/store.db")) as store:
         decide(store, rows)

@@ -13,7 +13,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles, rollout_word
 from suffice.cli.command import Grouped, add, print_answer
-from suffice.cli.rollout_options import ActOptions, NoWait, RunnerOptions, ServiceOptions
+from suffice.cli.rollout_options import AcceptOptions, ActOptions, NoWait, RunnerOptions, ServiceOptions
 from suffice.cli.sources import RebuildOptions
 from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error, redraw
@@ -35,6 +35,7 @@ def start(
     *,
     source: RebuildOptions,
     waive: options.Waive = None,
+    accept: AcceptOptions,
     check: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,9 +52,10 @@ def start(
 ) -> Answer:
     """Start a rollout in its first stage.
 
-    It is refused in three cases: another rollout is active, the last stage cannot keep the required benefit net of its
-    audits, or the configuration allows no adaptive decisions. Decisions are recomputed from the source, by
-    verifier.cases, and those that suffice resolve made from its provenance.
+    It is refused when another rollout is active, when the last stage cannot keep the required benefit net of its
+    audits, or when the configuration allows no adaptive decisions. What else speaks against it is told all at once,
+    each with the option that accepts it. Decisions are recomputed from the source, by verifier.cases, and those that
+    suffice resolve made from its provenance.
 
     Example: suffice rollout start --source pdg --dry-run
     """
@@ -64,7 +66,8 @@ def start(
 
     every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
-    begin = Start(tuple(waive or ()), _stored_source(source, where.place.config), checks, enable)
+    stored, targets = _stored_source(source, where.place.config)
+    begin = Start(tuple(waive or ()), stored, checks, enable, accept.reasons, targets)
     opened = partial(where.open, create=True, dry_run=act.dry_run)
     report = start_rollout(where.place, opened, act.by, begin, dry_run=act.dry_run)
     for sentence in load(where.place.config).rollout.unnoticed:
@@ -339,9 +342,9 @@ def _told(where: ServiceOptions, act: ActOptions, command: str, reason: str = ""
         return operator.tell(command, act.by, reason, dry_run=act.dry_run)
 
 
-def _stored_source(source: RebuildOptions, config: Path) -> dict[str, Any] | None:
-    """What is stored of a source. It is read once here, so that a wrong one is refused at the start; only recorded
-    draws may still come."""
+def _stored_source(source: RebuildOptions, config: Path) -> tuple[dict[str, Any] | None, int | None]:
+    """What is stored of a source, and how many targets it has, where that is known. It is read once here, so that a
+    wrong one is refused at the start; only recorded draws may still come."""
     source.check()
     if source.samples is not None:
         from suffice.cli.sources import samples_of
@@ -351,12 +354,13 @@ def _stored_source(source: RebuildOptions, config: Path) -> dict[str, Any] | Non
 
         samples_of(source.samples, source.column or (), configured_rule(load(config).verifier))
         check_there(source.samples)
-        return {"samples": str(source.samples.resolve()), "column": list(source.column or ())}
+        return {"samples": str(source.samples.resolve()), "column": list(source.column or ())}, None
     if not source.named:
-        return None
-    source.corrections()
+        return None, None
+    targets = len({correction.target for correction in source.corrections()[1]})
     paths = {"records": source.records, "measurements": source.measurements}
-    return {"source": source.source, **{name: str(path.resolve()) if path else None for name, path in paths.items()}}
+    files = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+    return {"source": source.source, **files}, targets
 
 
 def _tell_operator(sentence: str) -> None:

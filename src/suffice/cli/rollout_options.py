@@ -74,6 +74,31 @@ class ActOptions:
         return self.who or options.user()
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptOptions:
+    """The options that accept what speaks against a start, each with a reason that the journal keeps."""
+
+    worst_case: Annotated[
+        str | None,
+        typer.Option("--accept-worst-case", metavar="REASON", help="The plan's own worst case may be above the limit."),
+    ] = None
+    open_item: Annotated[
+        str | None,
+        typer.Option("--accept-open-item", metavar="REASON", help="This plan may be tried while its item is open."),
+    ] = None
+    slow: Annotated[
+        str | None, typer.Option("--accept-slow", metavar="REASON", help="Stages may take as long as their audits do.")
+    ] = None
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """What is accepted, and why."""
+        from suffice.rollout.start import OPEN_ITEM, SLOW, WORST_CASE
+
+        given = {WORST_CASE: self.worst_case, OPEN_ITEM: self.open_item, SLOW: self.slow}
+        return {kind: reason for kind, reason in given.items() if reason is not None}
+
+
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Lower, and leave the receipt to the next cycle.", show_default=False)
 ]

@@ -108,7 +108,9 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A person started the rollout."""
+    """A person started the rollout; `accepted` says what she has accepted, "" for nothing."""
+
+    accepted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +251,9 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
     that the phase does not allow; the caller's state is then still valid.
     """
     match event:
-        case Started():
-            moved = _move(state, Signal.START, f"stage {state.rollout.stages[0].name} began")
+        case Started(accepted):
+            began = f"stage {state.rollout.stages[0].name} began"
+            moved = _move(state, Signal.START, f"{began}; {accepted}" if accepted else began)
             return replace(moved, last_cycle=now), (Write(Action.START, moved.why), PublishStage(moved.current))
         case Cycle():
             return _cycle(state, event, now)

@@ -1,8 +1,8 @@
 """The rollouts of a service in production: starting one, its cycles, and what an operator may tell it."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,25 +13,21 @@ from suffice.config import check_enable, set_enabled
 from suffice.errors import MissingDataError, RolloutError, StoreConflict, StoreError
 from suffice.flag.bucketing import record
 from suffice.flag.client import FlagClient
-from suffice.flag.lowering import ASKED_FILE
-from suffice.gates import determinism
-from suffice.gates import targets as targets_gate
 from suffice.gates.outcome import GateResult
-from suffice.gates.sample_reduction import check_net
 from suffice.rollout.baseline import MADE_UP, settle_without_rollout
-from suffice.rollout.command_checks import Check
-from suffice.rollout.controller import OldPrimaryGone, Paused, Released, Resumed, Started, State
+from suffice.rollout.controller import OldPrimaryGone, Paused, Released, Resumed, State
 from suffice.rollout.cycle import Monitor
 from suffice.rollout.fleet import LATE_SECONDS, Member, members
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import Report, foreseen, legal_commands
 from suffice.rollout.saved_state import current_rollout, deleted_rollout, next_id, phase_of, rollout_id, state_of
 from suffice.rollout.settle import is_settled
+from suffice.rollout.start import Start as Start
+from suffice.rollout.start import check_start, first_state, foresee
 from suffice.rollout.subject import Subject
 from suffice.rollout.wish import forget_wish, wish
 from suffice.rollout.world import Place, Rehearsed, Sources, World
 from suffice.serving.situation import Salts
-from suffice.sources.built import Builder
 from suffice.store.address import note_store
 from suffice.store.clock import clock_of
 from suffice.store.database import Store, open_store
@@ -46,27 +42,12 @@ ACTIVE = (
 )
 """A completed rollout is watched on, but a new one may take its place."""
 
-WAIVABLE = (determinism.GATE, targets_gate.GATE)
-"""Gates that a rollout may be started without: what nobody can build again cannot be recomputed, and who has few
-targets has few first audits."""
-
 SAMPLE = 20
 """Targets whose buckets are recorded, and known ones that are probed beside those that are made up."""
 
 _TRIES = 5
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a rollout is started with beside configuration and plan: gates that it goes without, the source that its
-    cases can be rebuilt from, commands that are gates too, and whether to set `enabled` first."""
-
-    waived: tuple[str, ...] = ()
-    source: Mapping[str, Any] | None = None
-    checks: tuple[Check, ...] = ()
-    enable: bool = False
 
 
 class Operator:
@@ -163,23 +144,26 @@ class Operator:
     def start(self, who: str, begin: Start | None = None, *, dry_run: bool = False) -> Report:
         """Start a rollout in its first stage.
 
-        Raises RolloutError when one is active, when the last stage cannot keep the benefit net of audits, or when no
-        decision could become adaptive; ConfigError, PlanError. Nothing is stored then.
+        Raises RolloutError when one is active, when the last stage cannot keep the benefit net of audits, when no
+        decision could become adaptive, or with every objection that `begin` does not accept; ConfigError, PlanError.
+        Nothing is stored then.
         """
         begin = begin or Start()
         subject = check_start(self.place, begin)
         self._check_none_active()
-        state = State(subject.config.rollout)
+        seen = foresee(self.place, subject, begin, self.store, self.clock())
+        seen.refuse()
+        state, event = first_state(subject, begin)
         rollout = self._next_id()
         if dry_run:
-            return foreseen(rollout, state, Started(), self.clock())
+            return replace(foreseen(rollout, state, event, self.clock()), notes=seen.notes)
         if begin.enable:
             set_enabled(self.place.config, enabled=True)
             subject = Subject.read(self.place.config)
         self._monitor = Monitor(self.world, rollout, self._about(subject, begin, rollout))
         self.note_store()
         self._monitor.driver.create(state, self.place.service, dict(self._monitor.about))
-        return self._monitor.handle(Started(), who)
+        return replace(self._monitor.handle(event, who), notes=seen.notes)
 
     def note_store(self) -> None:
         """Note in the folder where its store is, when that is not in it. Raises OutputError."""
@@ -331,6 +315,7 @@ class Operator:
             "waived": list(begin.waived),
             "source": dict(begin.source) if begin.source else None,
             "checks": [asdict(check) for check in begin.checks],
+            "accepted": dict(begin.accepted),
         }
 
     def _targets(self) -> list[str]:
@@ -343,11 +328,11 @@ class Operator:
 def start(place: Place, opened: Callable[[], Operator], who: str, begin: Start, *, dry_run: bool = False) -> Report:
     """Start a rollout as `Operator.start` does, by the operator that `opened` gives.
 
-    A start that is refused for what no store tells, or because the configuration that it is to enable cannot be
-    written (OutputError), opens none. A dry run needs none: `opened` may then raise
-    MissingDataError.
+    A start that is refused, or whose configuration that it is to enable cannot be written (OutputError), makes no
+    store. A dry run needs none: `opened` may then raise MissingDataError.
     """
     subject = check_start(place, begin)
+    notes = _refused_without_store(place, subject, begin)
     if begin.enable and not dry_run:
         check_enable(place.config)
     try:
@@ -355,36 +340,24 @@ def start(place: Place, opened: Callable[[], Operator], who: str, begin: Start, 
     except MissingDataError:
         if not dry_run:
             raise
-        return foreseen(rollout_id(place.service, 1), State(subject.config.rollout), Started(), time.time())
+        state, event = first_state(subject, begin)
+        return replace(foreseen(rollout_id(place.service, 1), state, event, time.time()), notes=notes)
     with operator:
         return operator.start(who, begin, dry_run=dry_run)
 
 
-def check_start(place: Place, begin: Start) -> Subject:
-    """Check all that a start needs and no store tells, and return what the rollout would be about.
-
-    Raises RolloutError, ConfigError, PlanError; DataError when what builds the service's cases cannot be imported.
-    """
-    subject = Subject.read(place.config)
-    builder = Builder.of(subject.config.verifier.cases, place.config)
-    if builder and determinism.GATE not in begin.waived:
-        builder.check()
-    config, last = subject.config, subject.config.rollout.stages[-1]
-    unknown = [name for name in begin.waived if name not in WAIVABLE]
-    if unknown:
-        raise RolloutError(f"gate {unknown[0]} cannot be waived; allowed: {', '.join(WAIVABLE)}")
-    expected = 1 - subject.plan.uniform_asn / subject.plan.n
-    check_net(last.audit_fraction, expected, config.rollout.acceptance.min_sample_reduction)
-    if not (config.verifier.adaptive_sampling.enabled or begin.enable):
-        raise RolloutError(
-            f"{place.config}: verifier.adaptive_sampling.enabled is false, so no decision could become "
-            f"adaptive; set it to true (`{place.command('promote')}` does), or start with --enable"
-        )
-    if wish(place.queue) is not None:
-        raise RolloutError(
-            f"{place.queue / ASKED_FILE}: a rollback was asked for; `{place.command('rollout cycle')}` carries it out"
-        )
-    return subject
+def _refused_without_store(place: Place, subject: Subject, begin: Start) -> tuple[str, ...]:
+    """Where there is no store yet, refuse what is to be refused, and return what is not known then."""
+    try:
+        open_store(place.store, create=False, upgrade=False).close()
+    except MissingDataError:
+        seen = foresee(place, subject, begin, None, time.time())
+        seen.refuse()
+        return seen.notes
+    except StoreError:
+        # Whoever opens it next says what is wrong, or brings it up to date.
+        pass
+    return ()
 
 
 def _patiently(act: Callable[[], T]) -> T:

@@ -17,6 +17,7 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.report import legal_commands
 from suffice.rollout.saved_state import parts_of, state_of
 from suffice.rollout.settle import left_to_do
+from suffice.rollout.start import accepted_in_words
 from suffice.rollout.subject import stored_config
 from suffice.rollout.word import permission
 from suffice.serving.situation import Salts
@@ -111,7 +112,12 @@ def status_of(operator: Operator) -> Status:
         state,
         numbers.get("gates", ()),
         Evidence.of_plain(numbers["evidence"]) if numbers else NOTHING_MEASURED,
-        (*numbers.get("notes", ()), *sentences(irregular, undecided), *_waits_for(operator, state)),
+        (
+            *numbers.get("notes", ()),
+            *accepted_in_words(stored.config.get("accepted", {})),
+            *sentences(irregular, undecided),
+            *_waits_for(operator, state),
+        ),
         judged.at if judged else None,
         stored.updated_at,
         changed,

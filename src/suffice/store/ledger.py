@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 
 from suffice.errors import StoreRefusal
 from suffice.store.database import Store, insert_new
-from suffice.store.decision_row import NAMES, DecisionRow, plain_row, row_of_plain, row_of_values, too_long
+from suffice.store.decision_row import NAMES, DecisionRow, WhyFixed, plain_row, row_of_plain, row_of_values, too_long
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.schema import ADAPTIVE_PATH, ASKED_WORD, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
@@ -35,6 +35,17 @@ class Portion:
     alike: list[tuple[DecisionRow, int]]
     places: list[tuple[str, str | None, str, bool]]
     audits: list[DecisionRow]
+
+
+_RECENT_SECONDS, _RECENT_ROWS = 7 * 86_400.0, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Recent decisions of a service by region, and the seconds since the first of them."""
+
+    decisions: Mapping[str | None, int]
+    seconds: float
 
 
 _COUNTED = (
@@ -187,6 +198,23 @@ class Ledger:
         query = select(*_COLUMNS).where(condition).order_by(decisions.c.id)
         with self.store.read() as connection:
             return [row_of_values(values) for values in connection.execute(query)]
+
+
+def traffic_of(connection: Connection, service: str, now: float) -> Traffic | None:
+    """The decisions of the last week, of the newest 10,000 in the store, that can become adaptive; None without any.
+
+    `now` is in seconds since the epoch. Decisions outside any rollout count too: they name no service.
+    """
+    c = decisions.c
+    newest = select(func.coalesce(func.max(c.id), 0)).scalar_subquery()
+    eligible = c.why_fixed.is_(None) | (c.why_fixed != WhyFixed.INELIGIBLE.name)
+    # Not LIKE, to which a service's "_" is any letter.
+    ours = (c.rollout == "") | (func.substr(c.rollout, 1, len(service) + 1) == f"{service}-")
+    recent = (c.id > newest - _RECENT_ROWS) & (c.at > now - _RECENT_SECONDS) & eligible & ours
+    counted = connection.execute(select(c.region, func.count(), func.min(c.at)).where(recent).group_by(c.region)).all()
+    if not counted:
+        return None
+    return Traffic({region: count for region, count, _ in counted}, max(now - min(at for *_, at in counted), 0.0))
 
 
 def replace_decision(connection: Connection, row: DecisionRow) -> None:
