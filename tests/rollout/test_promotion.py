@@ -1,5 +1,6 @@
 """Promotion: a branch with one change and its evidence, or a refusal that leaves the tree as it was."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -249,3 +250,32 @@ def test_a_pull_request_is_opened_with_gh_where_it_is(
     arguments = received.read_text(encoding="utf-8").splitlines()
     assert arguments[:2] == ["pr", "create"]
     assert arguments[-4:] == ["--base", "main", "--head", done.branch]
+
+
+def test_it_tells_those_who_review_what_the_start_would_be_refused_for(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tree)
+    words = ["promote", "--source", "codata", "--body", "../body.md", "--accept-slow", "nobody is in a hurry", "--json"]
+    assert run(words) == 0
+    few = "the source has 353 targets, and the gate targets needs 367 that agree for a proof of 1 % (--waive targets)"
+    assert json.loads(capsys.readouterr().out)["start_refused_for"] == [few]
+    body = (tree.parent / "body.md").read_text("utf-8")
+    assert "- accepted at the start: slow, for nobody is in a hurry\n\nThe first command would be refused" in body
+    assert f"- {few}\n" in body
+    assert run(["rollout", "start", "--dry-run", "--source", "codata"]) == 2
+    assert capsys.readouterr().err == f"suffice: start is refused: {few}\n"
+
+
+def test_a_plan_whose_own_worst_case_is_above_the_limit_is_not_promoted_unless_that_is_accepted(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tree)
+    config = CONFIG.replace('"max_disagreement": 0.01', '"max_disagreement": 0.01, "method": "margin", "n0": 8')
+    (tree / "config.json").write_text(config, encoding="utf-8")
+    words = ["promote", "--source", "codata", "--dry-run"]
+    assert run(words) == 2
+    refused = "promote is refused: the plan's own worst case is a disagreement of 47.7 %, and the stages allow 1 %"
+    assert capsys.readouterr().err == f"suffice: {refused} (--accept-worst-case REASON)\n"
+    assert run([*words, "--accept-worst-case", "we want to see it"]) == 2
+    assert "of decisions differ; allowed: 1 %" in capsys.readouterr().err

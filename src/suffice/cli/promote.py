@@ -1,5 +1,6 @@
 """`suffice promote`: the change that lets a service become adaptive, as a branch with its evidence."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,8 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.cli.sources import CaseOptions
+from suffice.cli.rollout_options import AcceptOptions
+from suffice.cli.sources import CORRECTIONS, CaseOptions
 from suffice.errors import RolloutError
 from suffice.terminal import percent, print_lines, print_table
 
@@ -21,6 +23,8 @@ def promote(
     *,
     source: CaseOptions,
     where: options.StoreOptions,
+    waive: options.Waive = None,
+    accept: AcceptOptions,
     branch: Annotated[
         str | None, typer.Option(metavar="NAME", help="The new branch [default: suffice/promote- and the plan's id].")
     ] = None,
@@ -34,14 +38,17 @@ def promote(
 ) -> Answer:
     """Measure the configured plan, and commit `enabled: true` with a release note on a new branch of this work tree.
 
-    It measures on the even set and on the source. Exits 2 when a gate fails on
-    one of them, when the work tree is dirty, or when the service is enabled already. It pushes nothing unless asked to.
+    It measures on the even set and on the source. Exits 2 when a gate fails on one of them, when the plan's own worst
+    case is above the limit, when the work tree is dirty, or when the service is enabled already. What rollout start
+    would be refused for stands in the text. It pushes nothing unless asked to.
 
     Example: suffice promote --push origin --pr
     """
     from suffice.rollout.promotion import Wanted, measure
     from suffice.rollout.promotion import promote as make_promotion
+    from suffice.rollout.start import Start, accepted_in_words, foresee_here
     from suffice.rollout.subject import Subject
+    from suffice.rollout.world import Place
 
     if pr and push is None:
         raise RolloutError("--pr needs --push REMOTE: a pull request is about a branch that others can see")
@@ -49,16 +56,29 @@ def promote(
     subject = Subject.read(path)
     name, arrivals = source.arrivals(subject, path, where)
     cases = [arrival.case() for arrival in arrivals]
+    corrections = source.source in CORRECTIONS or source.records is not None
+    begin = Start(
+        tuple(waive or ()),
+        {"source": name} if corrections or source.samples else None,
+        enable=True,
+        accepted=accept.reasons,
+        targets=len({case.target for case in cases}) if corrections else None,
+    )
+    seen = foresee_here(Place(path, where.queue, url=where.store), subject, begin, time.time())
+    seen.of_the_plan().refuse("promote")
+    told = [objection.told for objection in seen.objections]
     if dry_run:
         evidence = measure(subject, name, cases)
-        plain = {"dry_run": True, "evidence": [asdict(measured) for measured in evidence]}
-        return Answer(plain, lambda: _print_evidence(evidence))
-    promotion = make_promotion(Wanted(path, body, branch, push, pr), name, cases)
-    return Answer({**asdict(promotion), "body": str(promotion.body)}, lambda: _print(promotion))
+        plain = {"dry_run": True, "evidence": [asdict(measured) for measured in evidence], "start_refused_for": told}
+        return Answer(plain, lambda: _print_measured(evidence, told))
+    wanted = Wanted(path, body, branch, push, pr, accepted_in_words(begin.accepted), told)
+    promotion = make_promotion(wanted, name, cases)
+    plain = {**asdict(promotion), "body": str(promotion.body), "start_refused_for": told}
+    return Answer(plain, lambda: _print(promotion, told))
 
 
-def _print(promotion: "Promotion") -> None:
-    _print_evidence(promotion.evidence)
+def _print(promotion: "Promotion", told: "Sequence[str]") -> None:
+    _print_measured(promotion.evidence, told)
     print_lines(
         f"{promotion.branch} at {promotion.commit[:12]}: {', '.join(promotion.changed)}",
         f"text of the pull request: {promotion.body}",
@@ -69,9 +89,10 @@ def _print(promotion: "Promotion") -> None:
         print_lines("not pushed; git push shows it to others")
 
 
-def _print_evidence(evidence: "Sequence[SourceSummary]") -> None:
+def _print_measured(evidence: "Sequence[SourceSummary]", told: "Sequence[str]") -> None:
     columns = ("source", "cases", "draws saved", "decisions that differ")
     print_table("Evidence, measured now", columns, map(_row, evidence))
+    print_lines(*(f"rollout start would be refused here: {sentence}" for sentence in told))
 
 
 def _row(measured: "SourceSummary") -> tuple[str, ...]:

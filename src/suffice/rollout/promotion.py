@@ -48,13 +48,16 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a promotion; `push` names a remote."""
+    """What is asked of a promotion; `push` names a remote. `accepted` and `start_refused_for` are sentences about the
+    start that follows, for those who review."""
 
     config: Path
     body: Path
     branch: str | None = None
     push: str | None = None
     pull_request: bool = False
+    accepted: Sequence[str] = ()
+    start_refused_for: Sequence[str] = ()
 
 
 def promote(wanted: Wanted, source: str, cases: Sequence[Case]) -> Promotion:
@@ -81,7 +84,9 @@ def promote(wanted: Wanted, source: str, cases: Sequence[Case]) -> Promotion:
         changed = tuple(tree.relative(path) for path in (wanted.config, note))
         tree.git("add", "--", *changed)
         tree.git("commit", "--quiet", "-m", f"{title(subject)}\n\nPlan {subject.plan.id}")
-    write_atomically(wanted.body, pull_request(subject, summaries, wanted.config))
+    write_atomically(
+        wanted.body, pull_request(subject, summaries, wanted.config, wanted.accepted, wanted.start_refused_for)
+    )
     commit = tree.git("rev-parse", "HEAD")
     if wanted.push:
         tree.git("push", "--quiet", "--set-upstream", wanted.push, branch)

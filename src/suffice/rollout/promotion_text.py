@@ -37,16 +37,22 @@ def release_note(subject: Subject, evidence: Summaries) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pull_request(subject: Subject, evidence: Summaries, config_file: Path) -> str:
+def pull_request(
+    subject: Subject,
+    evidence: Summaries,
+    config_file: Path,
+    accepted: Sequence[str] = (),
+    start_refused_for: Sequence[str] = (),
+) -> str:
     """For those who review it: what, why it is safe, how it is watched, how it is undone. The commands are those of the
-    folder that the configuration is in."""
+    folder that the configuration is in. The sentences are about the start: what was accepted, what would refuse it."""
     there = Place(Path(config_file.name))
     sections = (
         [f"# {title(subject)}"],
         _promoted(subject),
         _evidence(evidence),
         _thresholds(subject),
-        _after_the_merge(there),
+        _after_the_merge(there, accepted, start_refused_for),
         _monitoring(config_file),
         _artifacts(),
         _rollback(there),
@@ -108,10 +114,14 @@ def _thresholds(subject: Subject) -> list[str]:
     ]
 
 
-def _after_the_merge(there: Place) -> list[str]:
+def _after_the_merge(there: Place, accepted: Sequence[str], start_refused_for: Sequence[str]) -> list[str]:
+    refused = ["The first command would be refused as things stand, unless it is told to accept:", ""]
     return [
         "## After the merge",
         "",
+        *(f"- {sentence}" for sentence in accepted),
+        *([""] if accepted else []),
+        *([*refused, *(f"- {sentence}" for sentence in start_refused_for), ""] if start_refused_for else []),
         "```sh",
         f"{there.command('rollout start'):<32} # the first stage",
         f"{there.command('rollout run'):<32} # or {there.command('rollout cycle')} from cron",

@@ -4,13 +4,13 @@ Some of it nobody can lift. The rest are objections: a person may accept each, w
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from suffice.config import Config, Stage
-from suffice.errors import RolloutError
+from suffice.errors import MissingDataError, RolloutError
 from suffice.flag.lowering import ASKED_FILE
 from suffice.gates import determinism, targets
 from suffice.gates.e_process import audits_to_prove
@@ -22,7 +22,7 @@ from suffice.rollout.subject import Subject
 from suffice.rollout.wish import wish
 from suffice.rollout.world import Place
 from suffice.sources.built import Builder
-from suffice.store.database import Store
+from suffice.store.database import Store, open_store
 from suffice.store.ledger import Traffic, traffic_of
 from suffice.store.rollouts import rollouts_of
 from suffice.store.schema import provenance
@@ -83,10 +83,14 @@ class Foreseen:
     objections: tuple[Objection, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def refuse(self) -> None:
+    def refuse(self, what: str = "start") -> None:
         """Raises RolloutError with all objections, when there is one."""
         if self.objections:
-            raise RolloutError(f"start is refused: {'; '.join(objection.told for objection in self.objections)}")
+            raise RolloutError(f"{what} is refused: {'; '.join(objection.told for objection in self.objections)}")
+
+    def of_the_plan(self) -> "Foreseen":
+        """What speaks against the plan itself, wherever it is started."""
+        return replace(self, objections=tuple(one for one in self.objections if one.kind == WORST_CASE))
 
 
 def check_start(place: Place, begin: Start) -> Subject:
@@ -126,6 +130,16 @@ def foresee(place: Place, subject: Subject, begin: Start, store: Store | None, n
         return _foreseen(place, subject, begin, None, None)
     with store.read() as connection:
         return _foreseen(place, subject, begin, connection, traffic_of(connection, place.service, now))
+
+
+def foresee_here(place: Place, subject: Subject, begin: Start, now: float) -> Foreseen:
+    """The same, of the store that is there, if one is. Raises StoreError."""
+    try:
+        store = open_store(place.store, create=False, upgrade=False)
+    except MissingDataError:
+        return foresee(place, subject, begin, None, now)
+    with store:
+        return foresee(place, subject, begin, store, now)
 
 
 def first_state(subject: Subject, begin: Start) -> tuple[State, Started]:
