@@ -124,12 +124,20 @@ def test_without_a_configuration_only_options_that_resolve_has_are_recommended(
     assert capsys.readouterr().err == "suffice: config.json: there is no such file; name one with --config\n"
 
 
-@pytest.mark.parametrize("command", [["resolve"], ["rehearse", "--no-checks"], ["promote"], ["rollout", "start"]])
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        (["resolve"], "pdg, codata"),
+        (["rehearse", "--no-checks"], "pdg, codata, ledger"),
+        (["promote"], "pdg, codata, ledger"),
+        (["rollout", "start"], "pdg, codata"),
+    ],
+)
 def test_only_sources_that_a_command_takes_are_recommended(
-    here: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+    here: Path, capsys: pytest.CaptureFixture[str], command: list[str], known: str
 ) -> None:
     assert run([*command, "--source", "even"]) == 2
-    allowed = "allowed: pdg, codata, or --records with --measurements"
+    allowed = f"allowed: {known}, or --records with --measurements"
     assert capsys.readouterr().err == f"suffice: --source is 'even'; {allowed}\n"
 
 
