@@ -15,6 +15,7 @@ import pytest
 import permitted
 from permitted import WORD
 from store_places import Place
+from suffice.cli.main import run
 from suffice.flag.file import publish
 from suffice.flag.lowering import FORCE_FIXED
 from suffice.serving.fence import LEASE_SECONDS
@@ -178,7 +179,8 @@ def test_it_ends_when_nobody_reads_it_any_more(folder: Path) -> None:
     assert process.returncode == 0
 
 
-def test_a_store_that_is_not_there_is_a_mistake_in_an_option(folder: Path) -> None:
-    done = subprocess.run(command(folder), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "there is no store" in done.stderr and not (folder / "store.db").exists()
+def test_a_store_that_is_not_there_is_a_mistake_in_an_option(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command(folder)[3:]) == 3
+    printed = capsys.readouterr()
+    assert (printed.out, "there is no store" in printed.err) == ("", True)
+    assert not (folder / "store.db").exists()
