@@ -66,7 +66,7 @@ def test_what_the_plan_says_is_impossible_is_proof() -> None:
     assert disagreement_given(PLAN, 0) == 0
     failed = judge(evidence_of([(0, True)]))
     assert failed.outcome is Outcome.FAILED
-    assert failed.sentence.startswith("1 of 1 audit disagrees, where the plan expects 0; evidence that the draws")
+    assert failed.sentence.startswith("1 of 1 audits disagrees, where the plan expects 0; evidence that the draws")
     assert judge(evidence_of([(0, False)] * 1_000)).outcome is Outcome.SUCCESSFUL
 
 

@@ -39,7 +39,7 @@ def judge(evidence: Evidence) -> GateResult:
     log_e = log_e_more(part.logs)
     # An infinite number is no JSON.
     found = exp(min(log_e, _MOST))
-    disagree = "audit disagrees" if part.disagreements == 1 else "audits disagree"
+    disagree = "audits disagrees" if part.disagreements == 1 else "audits disagree"
     sentence = (
         f"{part.disagreements:,} of {part.audits:,} {disagree}, where the plan expects {part.expected:.3g}; evidence "
         f"that the draws are to blame {found:.3g}, {_FAILS} fails"
