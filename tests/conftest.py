@@ -1,10 +1,11 @@
 """Settings of all tests: equal runs, a plan cache of this run's own, and places for stores on each database."""
 
+import gc
 import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
     (folder / "kernels").symlink_to(config.cache.mkdir("kernels"))
     os.environ["SUFFICE_CACHE_DIR"] = str(folder)
     config.add_cleanup(lambda: shutil.rmtree(folder))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives to the end: the garbage collector, which looks through it again and again, would take a
+    fifth of this time, and of the tests' time a twentieth."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
