@@ -25,6 +25,7 @@ from suffice.stopping.make import METHODS
 Rows = list[dict[str, Any]]
 TABLES = (".csv", ".parquet", ".jsonl", ".json")
 WRITTEN = {
+    "audits.jsonl",
     "cases.csv",
     "cases.parquet",
     "config.json",

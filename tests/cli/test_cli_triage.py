@@ -7,6 +7,7 @@ import pytest
 from small_rehearsal import OWN, write
 
 from suffice.cli.main import run
+from suffice.triage.manifest import freeze
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,35 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["triage", "check", str(bundle)]) == 0
-    assert capsys.readouterr().out == "14 files are as they were frozen\n"
+    assert capsys.readouterr().out == "15 files are as they were frozen\n"
     assert run(["triage", "check", str(bundle), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"bundle": str(bundle), "files": 14, "intact": True}
+    assert json.loads(capsys.readouterr().out) == {"bundle": str(bundle), "files": 15, "intact": True}
+
+
+def test_explain(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The old heuristic disagrees as often as it says."""
+    assert run(["triage", "explain", str(bundle), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    [judged] = [
+        gate for gate in json.loads((bundle / "gates.json").read_text("utf-8")) if gate["gate"] == "disagreement"
+    ]
+    assert (seen["cause"], seen["limit"], seen["left_out"]) == ("plan", 0.03, 0)
+    assert (seen["audits"], seen["observed"]) == (judged["numbers"]["audits"], judged["numbers"]["disagreements"])
+    assert seen["expected"] > seen["limit"] * seen["audits"]
+    assert seen["p"] >= 0.01
+    assert run(["triage", "explain", str(bundle)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("Cause: plan. The plan disagrees as often as it says it does")
+    assert " ".join((bundle / "TRIAGE.md").read_text("utf-8").split()).count(out) == 1
+
+
+def test_an_earlier_bundle_is_unknown(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("plan.json", "config.json", "ledger.jsonl")
+    older = freeze(tmp_path / "older", {name: (bundle / name).read_text("utf-8") for name in names})
+    assert run(["triage", "explain", str(older), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["cause"] == "unknown"
+    assert run(["triage", "explain", str(older)]) == 3
+    assert "The bundle has no audits.jsonl: an earlier version froze it." in " ".join(capsys.readouterr().out.split())
 
 
 def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +67,7 @@ def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "fixed sees" in out
 
 
-@pytest.mark.parametrize("command", ["check", "reproduce"])
+@pytest.mark.parametrize("command", ["check", "explain", "reproduce"])
 def test_bad_input_ends_with_one_line(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -68,6 +68,7 @@ from suffice.store.words import Word, write_word
 from suffice.telemetry.counters import Counter, Counts
 from suffice.telemetry.metrics_file import read as read_metrics
 from suffice.telemetry.metrics_file import to_text as metrics_text
+from suffice.triage.frozen import explained
 from suffice.triage.manifest import MANIFEST, check, freeze
 from suffice.triage.reproduce import reproduce
 from suffice.verifier.arm import Arm
@@ -252,9 +253,17 @@ def bundle(folder: Path) -> None:
         "plan_id": plan().id,
         "fault": None,
     }
-    freeze(
-        folder / "bundle", {"plan.json": json.dumps(plan().to_dict()), "disagreements.jsonl": json.dumps(asked) + "\n"}
-    )
+    audit = DecisionRow(
+        "c", "t", Arm.FIXED, Decision.ACCEPTED, 20, 20, 0.5, Reason.REACHED_N, 3, plan().id, 5.0, audited=True,
+        shadow=True, baseline_decision=Decision.ACCEPTED, baseline_n=20, adaptive_decision=Decision.REJECTED,
+        adaptive_n=8, agrees=False, features='{"heat":71.5,"model":"b"}', baseline_statistic=10.0, halves=0.5,
+    )  # fmt: skip
+    files = {
+        "audits.jsonl": json.dumps(plain_row(audit)) + "\n",
+        "plan.json": json.dumps(plan().to_dict()),
+        "disagreements.jsonl": json.dumps(asked) + "\n",
+    }
+    freeze(folder / "bundle", files)
 
 
 def vouched_for(path: Path) -> None:
@@ -458,6 +467,7 @@ READERS = [
     Reader("sweep: report", REPORT, "json", sweep_folder, checked_sweep),
     Reader("manifest", "bundle/MANIFEST", "bytes", bundle, folder_of(check)),
     Reader("bundle: decisions", "bundle/disagreements.jsonl", "jsonl", bundle, folder_of(reproduce), vouched_for),
+    Reader("bundle: audits", "bundle/audits.jsonl", "jsonl", bundle, folder_of(explained), vouched_for),
     Reader("bundle: plan", "bundle/plan.json", "json", bundle, folder_of(reproduce), vouched_for),
     Reader("flag", "flag.json", "json", content("flag.json", to_text(EXPOSURE, 7)), published),
     Reader(

@@ -27,6 +27,7 @@ BIN = Path(sys.executable).parent
 FILES = {
     "MANIFEST",
     "TRIAGE.md",
+    "audits.jsonl",
     "config.json",
     "disagreements.jsonl",
     "environment.json",

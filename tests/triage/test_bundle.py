@@ -38,8 +38,8 @@ HASTY = suffice.plan(suffice.Proportion(0.8), 64, 0.2, look_every=8)
 FAILED = GateResult("disagreement", Outcome.FAILED, "2 of 5 differ, 40 % (limit 1 %)", 0.4, 0.01)
 
 ALWAYS = {
-    "TRIAGE.md", "disagreements.jsonl", "environment.json", "events.jsonl", "evidence.json", "flag.json", "gates.json",
-    "ledger.jsonl", "metrics.json", "receipt.json",
+    "TRIAGE.md", "audits.jsonl", "disagreements.jsonl", "environment.json", "events.jsonl", "evidence.json",
+    "flag.json", "gates.json", "ledger.jsonl", "metrics.json", "receipt.json",
 }  # fmt: skip
 
 

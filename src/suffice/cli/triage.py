@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from suffice.store.triage import TriageItem
 
 app = typer.Typer(
-    help="What was rolled back: the items, their frozen evidence, and a difference that happens again.",
+    help="What was rolled back: the items, their frozen evidence, the cause, and a difference that happens again.",
     cls=Grouped,
     no_args_is_help=True,
 )
@@ -138,6 +138,36 @@ def check(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
     )
 
 
+def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
+    """Why a rollout failed: the plan disagrees as it says, or the draws are to blame, or nobody can tell.
+
+    It compares the disagreements of the stage's audits with those that the plan itself says, given what each audit saw.
+    Exits 3 where it cannot tell.
+
+    Example: suffice triage explain verifier-000001
+    """
+    from suffice.triage.cause import Cause
+    from suffice.triage.frozen import explained
+
+    seen = explained(_bundle(item, where))
+    plain = {
+        "cause": seen.cause.word,
+        "audits": seen.audits,
+        "expected": seen.expected,
+        "observed": seen.observed,
+        "p": seen.p,
+        "evidence": seen.evidence,
+        "limit": seen.limit,
+        "left_out": seen.left_out,
+        "sentence": seen.sentence,
+    }
+    return Answer(
+        plain,
+        lambda: print_lines(seen.text),
+        ExitCode.CANNOT_TELL if seen.cause is Cause.UNKNOWN else ExitCode.HOLDS,
+    )
+
+
 def reproduce(
     item: ItemOrBundle,
     *,
@@ -188,6 +218,7 @@ for _name, _command in (
     ("show", show),
     ("close", close),
     ("check", check),
+    ("explain", explain),
     ("reproduce", reproduce),
 ):
     add(app, "Commands", _name, _command)

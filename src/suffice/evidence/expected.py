@@ -4,12 +4,15 @@ An audit sees all N draws. Given how many of them succeeded, the plan says exact
 than the baseline; that holds for whatever truth, as long as the draws come in exchangeable order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import log, log1p
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
+from suffice.decision.rule import Decision
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow
 
@@ -51,12 +54,14 @@ def chance_of(plan_of: Callable[[str], Plan], plan_id: str) -> ChanceOf:
     """What the plan of a row's stage says of an audit, in a rollout of the plan with this id.
 
     It can tell for count rules, of an audit by that plan whose total is known. A decision that fell back was not the
-    plan's.
+    plan's, and one that was INVALID saw other draws than numbers.
     """
 
     def chance(row: DecisionRow) -> float | None:
         total, plan = row.baseline_statistic, plan_of(row.stage)
         if total is None or row.fell_back or row.plan_id != plan_id or not plan.rule.counts:
+            return None
+        if row.adaptive_decision is Decision.INVALID:
             return None
         return disagreement_given(plan, int(total)) if total == int(total) and 0 <= total <= plan.n else None
 
@@ -69,6 +74,24 @@ def disagreement_given(plan: Plan, total: int) -> float:
     if TYPE_CHECKING:
         assert isinstance(operating, CountOperating)
     return _given(operating, total)
+
+
+def tail(chances: Iterable[float], count: int) -> float:
+    """P(so many of independent events or more), each with its own chance: the Poisson binomial law, by convolution.
+
+    Sums of positive terms only, so that a small probability is as exact as a large one.
+    """
+    if count <= 0:
+        return 1.0
+    # The last place is "so many or more", which nothing leaves.
+    law = np.zeros(count + 1)
+    law[0] = 1.0
+    for chance in chances:
+        if chance > 0:
+            moved = chance * law[:-1]
+            law[:-1] -= moved
+            law[1:] += moved
+    return float(min(law[-1], 1.0))
 
 
 @lru_cache(maxsize=1 << 16)

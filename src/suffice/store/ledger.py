@@ -173,6 +173,12 @@ class Ledger:
         """The audited decisions that the baseline would have made otherwise, in ledger order."""
         return self._select(_within(rollout, stage) & DISAGREEING)
 
+    def audits(self, rollout: str, stage: str, count: int) -> list[DecisionRow]:
+        """The newest audits of a stage, in ledger order."""
+        query = select(*_COLUMNS).where(_within(rollout, stage) & AUDITS).order_by(decisions.c.id.desc()).limit(count)
+        with self.store.read() as connection:
+            return [row_of_values(values) for values in connection.execute(query)][::-1]
+
     def latest(self, rollout: str, stage: str, count: int, *, adaptive_path: bool = False) -> list[DecisionRow]:
         """The newest decisions of a stage, newest first; only those that the adaptive path took part in, if asked."""
         within = _within(rollout, stage)

@@ -8,12 +8,13 @@ import json
 import platform
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
 
+from suffice.config import parse
 from suffice.errors import OutputError
 from suffice.evidence.failures import failures_of, listed
 from suffice.files import read_whole, write_atomically
@@ -27,9 +28,14 @@ from suffice.store.journal import journal_head, journal_of
 from suffice.store.ledger import Ledger
 from suffice.store.triage import receipt_of
 from suffice.telemetry.metrics_file import to_text
+from suffice.triage.cause import Cause, Explanation, explain
 from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
+
+AUDITS_FILE = "audits.jsonl"
+AUDITS = 50_000
+"""Audits of the failing stage that a bundle holds, the newest."""
 
 ROWS = 10_000
 """Ledger rows of the failing stage that a bundle holds, the newest; disagreements are all in it."""
@@ -111,6 +117,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
     view, ledger, rollout, stage = rollback.view(), Ledger(store), rollback.rollout, rollback.stage
     differing = ledger.disagreements(rollout, stage)
     cases = [_plain_case(row, recipe, view.faulty) for row, recipe in rollback.cases(differing)]
+    audits = [_by_plan_that_ran(row, view.faulty) for row in ledger.audits(rollout, stage, AUDITS)]
     rows = [*differing, *(row for row in ledger.latest(rollout, stage, ROWS) if row.agrees is not False)]
     with store.read() as connection:
         receipt, events = receipt_of(connection, rollout), journal_of(connection, rollout)
@@ -125,11 +132,18 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "flag.json": _text_of(flag),
         "environment.json": _json(_environment()),
         "ledger.jsonl": _lines(map(plain_row, rows)),
+        AUDITS_FILE: _lines(map(plain_row, audits)),
         "disagreements.jsonl": _lines(cases),
         "events.jsonl": _lines(map(asdict, events)),
         "metrics.json": to_text(counters_of(ledger.each_row(rollout)).snapshot()),
         "TRIAGE.md": _triage_text(
-            bundle, rollback, list(view.outputs), failures, len(differing), cases[0]["key"] if cases else None
+            bundle,
+            rollback,
+            list(view.outputs),
+            failures,
+            _explained(view, audits),
+            len(differing),
+            cases[0]["key"] if cases else None,
         ),
     }
 
@@ -143,6 +157,19 @@ def _fault_plan(view: LastView) -> dict[str, str]:
     if faulty is None or (view.plan is not None and faulty.plan.id == view.plan["id"]):
         return {}
     return {plan_file(faulty.plan.id): _json(faulty.plan.to_dict())}
+
+
+def _by_plan_that_ran(row: DecisionRow, faulty: Faulty | None) -> DecisionRow:
+    """Under a fault, rows claim the plan of the rollout."""
+    return replace(row, plan_id=faulty.plan.id) if faulty else row
+
+
+def _explained(view: LastView, audits: Sequence[DecisionRow]) -> Explanation:
+    plans = [*([Plan.from_dict(view.plan)] if view.plan else []), *([view.faulty.plan] if view.faulty else [])]
+    if view.config is None:
+        return explain(audits, plans, None)
+    config = parse(json.dumps(view.config), "what the rollout was started with")
+    return explain(audits, plans, config.rollout.acceptance.max_disagreement_rate)
 
 
 def _environment() -> dict[str, str]:
@@ -172,11 +199,12 @@ def _triage_text(
     rollback: Rollback,
     outputs: Sequence[str],
     failures: Mapping[str, int],
+    explanation: Explanation,
     differing: int,
     first: str | None,
 ) -> str:
-    """The triage item, in Markdown: why, which gates, why the adaptive path failed, what the checks printed, and the
-    commands to begin with."""
+    """The triage item, in Markdown: why, which gates, the cause, why the adaptive path failed, what the checks printed,
+    and the commands to begin with."""
     command, quoted, folder = rollback.command, shlex.quote(rollback.rollout), shlex.quote(str(bundle))
     again = command(f"triage reproduce {quoted} --key {shlex.quote(first)}") if first else ""
     messages = "".join(f"- {line}\n" for line in listed(failures))
@@ -187,6 +215,9 @@ def _triage_text(
         reason=rollback.reason,
         gates="\n".join(failed or ["- none: a person asked for it"]),
         differing=differing,
+        cause=explanation.text,
+        # It exits 3 where nobody can tell, and would end a shell that was told to.
+        explained="" if explanation.cause is Cause.UNKNOWN else command(f"triage explain {quoted}") + "\n",
         failures=f"The adaptive path failed with, most often first:\n{messages}\n" if messages else "",
         checked=command(f"triage check {folder}"),
         begin=again or ("# no disagreeing decision can be rebuilt" if differing else "# no audited decision differs"),

@@ -18,7 +18,7 @@ from suffice.sources.recipe import Recipe, case_of, of_recorded, recipe_in, with
 from suffice.sources.recorded import Unusable
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
-from suffice.triage.bundle import plan_file
+from suffice.triage.frozen import plan_in
 from suffice.triage.manifest import check
 from suffice.verifier.case import Case
 from suffice.verifier.loop import observations
@@ -45,7 +45,7 @@ def reproduce(
     """
     check(bundle)
     asked = _asked(bundle, key) if recorded is None else _recorded(bundle, key, recorded)
-    plan = _plan(bundle, asked.plan_id)
+    plan = plan_in(bundle, asked.plan_id)
     feed = feed_of(asked.fault) if asked.fault else None
     case = case_of(asked.recipe, asked.key, asked.target, builder() if "given" in asked.recipe else None)
     observed = observations(case, plan.rule, plan.n, asked.seed)
@@ -166,14 +166,3 @@ def _read(plain: Mapping[str, Any]) -> _Asked:
     if not _ID.fullmatch(plain["plan_id"]):
         raise ValueError(f"plan_id is {shown(plain['plan_id'])}")
     return _Asked(**{name: plain[name] for name in kinds}, recipe=recipe_in(plain))
-
-
-def _plan(bundle: Path, plan_id: str) -> Plan:
-    """The plan that made a decision: the rollout's own, or another one that the bundle has."""
-    own = Plan.load(bundle / "plan.json")
-    if own.id == plan_id:
-        return own
-    other = bundle / plan_file(plan_id)
-    if not other.is_file():
-        raise DataError(f"{bundle}: the decision was made with plan {plan_id[:12]}, which the bundle does not have")
-    return Plan.load(other)

@@ -1,0 +1,124 @@
+"""Why a gate failed: the plan, the draws, or nobody can tell."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from math import exp, inf
+
+from suffice.evidence.expected import Expected, chance_of, tail
+from suffice.gates.consistency import log_e_more
+from suffice.gates.e_process import ALARM, reached
+from suffice.stopping.plan import Plan
+from suffice.store.decision_row import DecisionRow
+
+LIKELY = 0.01
+"""A plan is to blame only where at least so many of its stages would show as many disagreements."""
+
+_SHOWS = round(1 / (1 - ALARM))
+_MOST = 700.0
+
+
+class Cause(Enum):
+    """What is to blame; the value says what follows."""
+
+    PLAN = "The plan disagrees as often as it says it does, and that is more than the limit: another plan is needed."
+    DRAWS = (
+        "Far more audits disagree than the plan can explain: the draws do not come in exchangeable order, or the two "
+        "arms do not see the same ones."
+    )
+    UNKNOWN = "It may be the plan, the draws or neither: these audits do not show which."
+
+    @property
+    def word(self) -> str:
+        """As programs read it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The cause, with what it was judged by.
+
+    Of `audits` whose chance to disagree their plan says, `observed` disagree where `expected` should; so many or more
+    have the probability `p` (None without audits). `evidence` is the highest that the e-process of the gate consistency
+    reached, and `limit` the rate that the rollout allows, None where that is not known. Of `left_out` audits no plan
+    says anything, and `why` says why not.
+    """
+
+    cause: Cause
+    audits: int
+    expected: float
+    observed: int
+    p: float | None
+    evidence: float
+    limit: float | None
+    left_out: int
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """The cause and what shows it, in a few sentences."""
+        return f"Cause: {self.cause.word}. {self.cause.value} {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """The numbers, as a person reads them."""
+        if self.p is None:
+            return f"{self.why[:1].upper()}{self.why[1:]}."
+        allows = "" if self.limit is None else f", and the limit allows {self.limit * self.audits:.4g}"
+        disagree = "audit disagrees" if self.observed == 1 else "audits disagree"
+        note = f" {self.why}." if self.why else ""
+        return (
+            f"{self.observed:,} of {self.audits:,} {disagree}, where the plan expects {self.expected:.3g}{allows}; the "
+            f"probability of so many or more is {self.p:.2g}. Evidence that the draws are to blame reached "
+            f"{self.evidence:.3g}, {_SHOWS} shows it.{note}"
+        )
+
+
+def explain(audits: Sequence[DecisionRow], plans: Iterable[Plan], limit: float | None) -> Explanation:
+    """The cause of what audits of a stage show, which are in ledger order; `plans` are those that really ran.
+
+    *draws* where the evidence of the gate consistency ever reached 100, wrong in at most 1 % of stages whose draws are
+    sound; *plan* where it did not, p is at least 0.01, and the plan expects more than the limit; else *unknown*.
+    Assumes nothing of the draws' distribution. Under a rule that compares means no plan says how likely it is to
+    disagree: that is *unknown*.
+    """
+    known = {plan.id: chance_of(lambda _, plan=plan: plan, plan.id) for plan in plans}  # type: ignore[misc]
+    counted, chances, peak = Expected(), list[float](), -inf
+    for row in audits:
+        chance = known[row.plan_id](row) if row.plan_id in known else None
+        if chance is None:
+            continue
+        chances.append(chance)
+        counted.add(chance, disagrees=row.agrees is False)
+        # It falls with an audit that agrees.
+        if row.agrees is False or len(chances) == 1:
+            peak = max(peak, log_e_more(counted.logs))
+    left_out = len(audits) - len(chances)
+    if not chances:
+        return untold(_why_none(audits), limit, left_out)
+    p = tail(chances, counted.disagreements)
+    if reached(peak, ALARM):
+        cause = Cause.DRAWS
+    elif limit is not None and p >= LIKELY and counted.expected > limit * counted.audits:
+        cause = Cause.PLAN
+    else:
+        cause = Cause.UNKNOWN
+    why = f"{left_out:,} more audits are left out, of which no plan of the bundle says anything" if left_out else ""
+    evidence = exp(min(max(peak, 0.0), _MOST))
+    return Explanation(
+        cause, counted.audits, counted.expected, counted.disagreements, p, evidence, limit, left_out, why
+    )
+
+
+def untold(why: str, limit: float | None = None, left_out: int = 0) -> Explanation:
+    """That nothing is known, and why."""
+    return Explanation(Cause.UNKNOWN, 0, 0.0, 0, None, 1.0, limit, left_out, why)
+
+
+def _why_none(audits: Sequence[DecisionRow]) -> str:
+    if not audits:
+        return "the stage has no audit"
+    return (
+        f"of none of {len(audits):,} audits a plan of the bundle says how likely it was to disagree; that needs a rule "
+        "of counts, and the total that the audit saw"
+    )
