@@ -22,10 +22,15 @@ from suffice.store.ledger import Ledger
 
 N = 32
 
+PRINTED = "a service prints what it likes"
+
 LOCKS = """
 from suffice import Case
 
+print("{PRINTED}")
+
 def build(*, key, target, region, features):
+    print("built")
     return Case(key, target, lambda rng, n: rng.random(n) < features["tight"], region, features=features)
 """
 
@@ -41,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "locks", raising=False)
-    (tmp_path / "locks.py").write_text(LOCKS, encoding="utf-8")
+    (tmp_path / "locks.py").write_text(LOCKS.replace("{PRINTED}", PRINTED), encoding="utf-8")
     configure()
     return tmp_path
 
@@ -66,6 +71,7 @@ def of_locks(count: int) -> list[Case]:
 
 
 def answer(line: str, capsys: pytest.CaptureFixture[str], code: int = ExitCode.HOLDS) -> Any:
+    capsys.readouterr()
     assert run([*shlex.split(line), "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
@@ -73,8 +79,9 @@ def answer(line: str, capsys: pytest.CaptureFixture[str], code: int = ExitCode.H
 def refused(line: str, capsys: pytest.CaptureFixture[str], code: int = ExitCode.FAILS) -> str:
     assert run(line.split()) == code
     out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    return err
+    (problem,) = [line for line in err.splitlines() if line != PRINTED]
+    assert out == ""
+    return problem
 
 
 @pytest.mark.usefixtures("folder")

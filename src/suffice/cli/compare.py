@@ -59,6 +59,7 @@ class Outputs:
                 check_writable(path)
 
 
+@sources.service_code()
 def compare(
     cases: Cases,
     choice: options.RuleOptions,

@@ -11,7 +11,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.rollout_options import AcceptOptions
-from suffice.cli.sources import CORRECTIONS, CaseOptions
+from suffice.cli.sources import CORRECTIONS, CaseOptions, service_code
 from suffice.errors import RolloutError
 from suffice.terminal import percent, print_lines, print_table
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from suffice.rollout.promotion import Promotion, SourceSummary
 
 
+@service_code()
 def promote(
     *,
     source: CaseOptions,

@@ -1,5 +1,6 @@
 """`suffice rehearse`: the rollout from staging to everywhere on recorded corrections, with a fault on demand."""
 
+from contextlib import nullcontext
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ import typer
 
 from suffice.answer import Answer
 from suffice.cli import options
-from suffice.cli.sources import CaseOptions
+from suffice.cli.sources import CaseOptions, service_code
 from suffice.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ def rehearse(
     chosen_fault = fault_of(fault, tuple(stage.name for stage in chosen.rollout.stages)) if fault else None
     plan = configured_plan(chosen.verifier, default_cache(), (config or options.CONFIG).parent)
     path = config or options.CONFIG
-    name, arrivals = source.arrivals(Subject(chosen, plan), path, where)
+    with service_code():
+        name, arrivals = source.arrivals(Subject(chosen, plan), path, where)
     folder, waived = directory or out_dir, tuple(waive or ())
     builder = Builder.of(chosen.verifier.cases, path) if name == "ledger" else None
     setup = Setup(chosen, plan, arrivals, name, folder, chosen_fault, checks=checks, waived=waived, builder=builder)
-    with watching(setup, quiet=json) as seen:
+    with service_code() if json else nullcontext(), watching(setup, quiet=json) as seen:
         ending = run(setup, go_on=go_on, seen=seen)
     summary = summary_of(setup, ending)
     write_atomically(setup.file("summary.json"), dumps(summary, indent=2) + "\n")

@@ -14,7 +14,7 @@ from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles, rollout_word
 from suffice.cli.command import Grouped, add, print_answer
 from suffice.cli.rollout_options import AcceptOptions, ActOptions, NoWait, RunnerOptions, ServiceOptions
-from suffice.cli.sources import RebuildOptions
+from suffice.cli.sources import RebuildOptions, service_code
 from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error, redraw
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 
+@service_code()
 def start(
     *,
     source: RebuildOptions,

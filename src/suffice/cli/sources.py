@@ -1,6 +1,8 @@
 """Sources by name, and the options that name them."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -150,6 +152,13 @@ def recorded(path: Path, column: Sequence[str], plan: "Plan") -> "tuple[str, Seq
     if not known:
         raise MissingDataError(f"{samples.name}: no case has the {plan.n} draws that a fixed decision takes")
     return samples.name, known
+
+
+@contextmanager
+def service_code() -> Iterator[None]:
+    """Where code of a service may run: what it prints goes to stderr, and a command prints its answer alone."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def samples_of(path: Path, column: Sequence[str], rule: "Rule", *, given_order: bool = False) -> "Samples":

@@ -10,7 +10,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
-from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of
+from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of, service_code
 from suffice.errors import ExitCode
 from suffice.files import read_whole
 from suffice.terminal import print_lines, print_table
@@ -168,6 +168,7 @@ def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
     )
 
 
+@service_code()
 def reproduce(
     item: ItemOrBundle,
     *,
