@@ -126,8 +126,8 @@ def test_bad_lines_are_put_beside_the_file_with_their_numbers_and_counted_once(
     assert (taken(production, mended).new, beside.exists()) == (1, False)
 
 
-def test_what_comes_by_standard_input_is_put_aside_with_the_spools(
-    production: Production, monkeypatch: pytest.MonkeyPatch
+def test_what_comes_by_standard_input_is_put_aside_with_the_spools_and_told_by_the_command_alone(
+    production: Production, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = json.dumps(row(production, "good")) + "\n" + json.dumps(row(production, "bad", n=3)) + "\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
@@ -136,6 +136,7 @@ def test_what_comes_by_standard_input_is_put_aside_with_the_spools(
     (line,) = (production.place.queue / "spool" / "refused" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["why"].startswith("line 2: n is 3; by the plan it is 32")
     assert json.loads(line)["row"]["key"] == "bad"
+    assert caplog.messages == []
 
 
 def test_more_than_a_portion_is_written_in_portions(

@@ -71,7 +71,7 @@ def ingest(store: Store, service: str, queue: Path, path: Path, clock: Callable[
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if path == STDIN:
-        put_aside(Ledger(store), queue / FOLDER, list(map(_refused, done.refused)))
+        put_aside(Ledger(store), queue / FOLDER, list(map(_refused, done.refused)), tell=False)
     else:
         _put_beside(store, path, done.refused)
     return done

@@ -63,8 +63,8 @@ def deliver(ledger: Ledger, rows: Sequence[DecisionRow], refused: list[Refused])
     return deliver(ledger, rows[:middle], refused) + deliver(ledger, rows[middle:], refused)
 
 
-def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
-    """Put what is refused aside in `spools`, count it, and tell it. Raises OutputError, StoreError.
+def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused], *, tell: bool = True) -> None:
+    """Put what is refused aside in `spools`, count it, and `tell` the log. Raises OutputError, StoreError.
 
     It is in the file before its count is committed: a kill in between leaves it there twice, never nowhere.
     """
@@ -84,7 +84,7 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused]) -> None:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"{folder}: a refused row cannot be put aside: {error.strerror or error}") from error
-    for one in refused:
+    for one in refused if tell else ():
         _log.warning("%s: a row was put aside: %s", folder / FILE, one.why)
 
 
