@@ -93,7 +93,9 @@ WELL = Evidence(
 )
 BY_NAME = {"plans": PLAN, "reductions": "8000"}
 """Counts of one name each, where the other ones are a number."""
-COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, "saving", "disagreed_at", "slices")]
+OTHERWISE = ("saving", "disagreed_at", "slices", "failures")
+"""Of another kind: no gate's answer hangs on them as a count."""
+COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, *OTHERWISE)]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={}, reductions={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 

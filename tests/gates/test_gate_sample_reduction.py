@@ -1,6 +1,6 @@
 """The sample-reduction gate, its interval, and what audits leave of the benefit."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from math import nextafter, sqrt
 from typing import Any
@@ -100,7 +100,8 @@ def test_what_was_saved_stands_beside_it_where_it_is_known(saving: Saving, adapt
     evidence = replace(alike(500, 20, 100), adaptive=adaptive, saving=saving)
     result = judge(evidence, 0.30, 0.95, "USD")
     assert result.sentence.endswith(words)
-    assert ("cost_saved" in result.numbers) == ("save" in words)
+    told = asdict(saving) if "save" in words else {}
+    assert result.numbers == {**judge(replace(evidence, saving=Saving()), 0.30, 0.95).numbers, **told}
 
 
 def test_no_decision_has_no_reduction() -> None:
@@ -151,6 +152,12 @@ def test_decisions_of_a_version_that_kept_no_shares_are_observed_and_prove_nothi
     assert "proven ≥ 0 % by the last 0 (limit 30 %)" in result.sentence
     after = replace(before, reductions={"6000": 100})
     assert judge(after, 0.30, 0.95).numbers["lower"] == judge(alike(100, 40, 100), 0.30, 0.95).numbers["lower"]
+
+
+def test_a_share_counts_as_its_step_for_the_lower_bound_and_as_the_next_for_the_upper() -> None:
+    bounds = judged(500, 20).numbers
+    assert bounds["lower"] == lower([0.8], [500], 0.95)
+    assert bounds["upper"] == pytest.approx(1 - lower([0.1999], [500], 0.99), abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=6))

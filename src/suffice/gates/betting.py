@@ -12,9 +12,10 @@ random variables by betting (Journal of the Royal Statistical Society B 86).
 """
 
 from collections.abc import Sequence
-from math import log1p
 
 import numpy as np
+
+from suffice.gates.e_process import boundary, reached
 
 _EXPONENTS = np.arange(-7.0, 4.5, 0.5)
 STAKES = 2.0**_EXPONENTS
@@ -29,12 +30,9 @@ def lower(numbers: Sequence[float], times: Sequence[int], confidence: float) -> 
     Time-uniform and one-sided: wrong at any time ever with a probability of at most 1 − confidence. The evidence falls
     as the mean in question rises, so that every smaller one is proven to be exceeded too.
     """
-    won = LOG_WEIGHTS + np.log1p(np.outer(STAKES, numbers)) @ np.array(times, float)
-    total, needed = sum(times), -log1p(-confidence)
-    proven, open_ = 0.0, 1.0
-    while (middle := (proven + open_) / 2) not in (proven, open_):
-        if np.logaddexp.reduce(won - total * np.log1p(STAKES * middle)) >= needed:
-            proven = middle
-        else:
-            open_ = middle
-    return proven
+    total, won = sum(times), LOG_WEIGHTS + np.log1p(np.outer(STAKES, numbers)).dot(np.array(times, float))
+
+    def is_proven(mean: float) -> bool:
+        return reached(float(np.logaddexp.reduce(won - total * np.log1p(STAKES * mean))), confidence)
+
+    return boundary(is_proven, proven=0.0, open_=1.0)

@@ -75,7 +75,7 @@ def upper(k: int, n: int, confidence: float) -> float:
     """
     if k == n:
         return 1.0
-    return _boundary(lambda p0: reached(log_e_below(k, n, p0), confidence), proven=1.0, open_=k / n)
+    return boundary(lambda p0: reached(log_e_below(k, n, p0), confidence), proven=1.0, open_=k / n)
 
 
 def lower(k: int, n: int, confidence: float) -> float:
@@ -85,10 +85,10 @@ def lower(k: int, n: int, confidence: float) -> float:
     """
     if k == 0:
         return 0.0
-    return _boundary(lambda p0: reached(log_e_above(k, n, p0), confidence), proven=0.0, open_=k / n)
+    return boundary(lambda p0: reached(log_e_above(k, n, p0), confidence), proven=0.0, open_=k / n)
 
 
-def _boundary(is_proven: Callable[[float], bool], *, proven: float, open_: float) -> float:
+def boundary(is_proven: Callable[[float], bool], *, proven: float, open_: float) -> float:
     """The last float on the proven side, by bisection down to neighbouring floats."""
     while (middle := (proven + open_) / 2) not in (proven, open_):
         if is_proven(middle):
