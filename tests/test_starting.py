@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from time import time
 
 import pytest
 
+from permitted import OF_VERIFIER, written_at
 from suffice.telemetry.counters import Counters
 from suffice.telemetry.metrics_file import flush
 
@@ -51,6 +53,13 @@ def test_reading_the_counters_takes_no_numbers_library(tmp_path: Path, command: 
     counters.decided(3)
     flush(counters, tmp_path / "metrics.json")
     assert not loaded(COMMAND.format(words=words), tmp_path) & {"numpy", "scipy", "sqlalchemy"}
+
+
+def test_a_service_that_asks_for_the_word_waits_for_no_gate(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    written_at(tmp_path / "TemporaryQueue" / "store.db", OF_VERIFIER, time())
+    words = ["rollout", "word"]
+    assert not loaded(COMMAND.format(words=words), tmp_path) & {"scipy"}
 
 
 @pytest.mark.parametrize("module", ["suffice.runbook.sweep", "suffice.rehearsal.rehearse", "suffice.serving.verifier"])

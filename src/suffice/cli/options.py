@@ -123,12 +123,14 @@ class StoreOptions:
     def existing(self, *, upgrade: bool = True) -> "Store":
         """The store that is there. Raises MissingDataError, which says what to do next, when there is none; StoreError
         for an older one that it may not `upgrade`."""
-        from suffice.rollout.world import Place
         from suffice.store.database import open_store
 
         try:
             return open_store(self.address, create=False, upgrade=upgrade)
         except MissingDataError as error:
+            # Not before: it loads all that a rollout needs.
+            from suffice.rollout.world import Place
+
             raise no_store(error, Place(queue=self.queue, url=self.store)) from error
 
 

@@ -37,13 +37,14 @@ def word(
     from suffice.cli.signals import told_to_end
     from suffice.config import load
     from suffice.serving.lent_word import Lender
+    from suffice.serving.situation import check_service
 
-    place = where.place
-    enabled = load(place.config).verifier.adaptive_sampling.enabled
+    check_service(where.service)
+    enabled = load(where.config or options.CONFIG).verifier.adaptive_sampling.enabled
     # One that does not answer is an answer of its own; a store that is not there is a mistake in an option.
     with suppress(StoreError):
         where.existing().close()
-    with closing(Lender(place.store, place.service, place.queue, enabled=enabled)) as lender:
+    with closing(Lender(where.address, where.service, where.queue, enabled=enabled)) as lender:
         if not follow:
             lent = lender.ask()
             code = ExitCode.HOLDS if lent.is_known else ExitCode.CANNOT_TELL
