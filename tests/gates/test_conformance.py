@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from math import inf, nan
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
+from suffice.evidence.measurements import NOTHING_MEASURED, Evidence, Measured
 from suffice.gates import determinism, disagreement, escalation, health, plan, sample_reduction, targets
 from suffice.gates.outcome import GateResult, Outcome
 
@@ -93,9 +94,7 @@ WELL = Evidence(
 )
 BY_NAME = {"plans": PLAN, "reductions": "8000"}
 """Counts of one name each, where the other ones are a number."""
-OTHERWISE = ("saving", "disagreed_at", "slices", "failures")
-"""Of another kind: no gate's answer hangs on them as a count."""
-COUNTS = [field.name for field in fields(Evidence) if field.name not in (*BY_NAME, *OTHERWISE)]
+COUNTS = [name for name, kind in get_type_hints(Evidence).items() if kind == Measured]
 ZERO = Evidence(**dict.fromkeys(COUNTS, 0), plans={}, reductions={})
 NEEDS = [(name, field) for name, (_, needed, _, _) in GATES.items() for field in needed]
 
