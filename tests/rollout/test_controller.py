@@ -97,6 +97,8 @@ def test_a_shadow_stage_and_one_of_weight_0_are_the_baseline(changes: dict[str, 
 def test_a_start_a_pause_and_a_resume_are_written_and_publish_what_is_in_force() -> None:
     state, commands = advance(State(SECTION), Started(), 0.0)
     assert commands == (Write(Action.START, "stage staging began"), PublishStage(STAGES[0]))
+    told = advance(State(SECTION), Started("accepted: it is slow"), 0.0)[1][0]
+    assert told == Write(Action.START, "stage staging began; accepted: it is slow")
     state, commands = advance(replace(state, errors=3), Paused("lunch"), 10.0)
     assert commands == (Write(Action.PAUSE, "lunch"),)
     assert after(state, (good(), 20.0)).why == "lunch", "a cycle of a paused rollout changes nothing that people read"
@@ -210,6 +212,7 @@ def test_a_word_that_stands_for_ever_waits_for_a_person(before: dict[str, object
     assert gone == replace(state, old_primary=False, old_words_until=505.5)
     assert advance(state, OldPrimaryGone(25.5), 20.0)[0].old_words_until == 500.0
     assert commands == (Write(Action.OLD_PRIMARY_GONE, "a person said so"),)
+    assert advance(replace(state, old_words_until=None), OldPrimaryGone(25.5), 20.0)[0].old_words_until == 25.5
 
 
 def test_a_completed_rollout_is_released_by_a_person() -> None:
@@ -419,11 +422,34 @@ def test_an_extension_is_not_late_while_audits_grow() -> None:
 
 
 def test_what_ends_a_stage_in_time_pauses_nothing_and_the_next_one_begins_anew() -> None:
-    state = after(hurried(), (good(3), 50.0), (good(3), 100.0), (good(3), 199.0), (good(10), 249.0))
+    state = after(hurried(resumed_at=9.0), (good(3), 50.0), (good(3), 100.0), (good(3), 199.0), (good(10), 249.0))
     assert (state.stage, state.phase) == (1, Phase.PROGRESSING)
     assert (state.held, state.audits, state.grown_at, state.resumed_at) == (0, 0, 0, 0)
     at_the_last_moment = after(hurried(audits=10), (good(), 50.0), (good(), 100.0))
     assert at_the_last_moment.stage == 1
+
+
+def test_a_stage_that_has_counted_nothing_begins_at_zero() -> None:
+    state = State(SECTION)
+    assert (state.audits, state.grown_at, state.resumed_at, state.slow) == (0, 0.0, 0.0, False)
+    assert after(started(), (good(1), 50.0)).grown_at == 50
+
+
+def test_what_ends_or_pauses_a_stage_that_is_late_is_told_and_not_that_it_is_late() -> None:
+    late = {"held": 300.0, "audits": 10, "last_cycle": 0.0}
+    approved = HURRIED.model_copy(update={"stages": (STAGES[0].model_copy(update={"approval": True}), *STAGES[1:])})
+    waits = after(replace(hurried(**late), rollout=approved), (good(), 10.0))
+    assert (waits.phase, waits.why) == (Phase.AWAITING_APPROVAL, "stage staging has passed and waits for approval")
+    unproven = after(hurried(**late, extended_to=200.0, inconclusive=4), (Cycle((UNDECIDED,), 10), 10.0))
+    assert (unproven.phase, unproven.why.partition(":")[0]) == (Phase.PAUSED, "not proven by the end of the extension")
+
+
+def test_the_deadline_of_a_stage_without_a_hold_begins_with_it() -> None:
+    stage = Stage(name="full", weight=100, min_audits=10)
+    state = replace(hurried(), rollout=HURRIED.model_copy(update={"stages": (stage,)}))
+    state = after(state, (good(1), 50.0), (good(2), 100.0))
+    assert after(state, (good(3), 149.5)).phase is Phase.PROGRESSING
+    assert after(state, (good(3), 150.0)).phase is Phase.PAUSED
 
 
 def test_who_resumes_starts_the_deadline_anew() -> None:
