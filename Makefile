@@ -15,7 +15,7 @@ WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # Processes that tests start would compile the package anew, each of them, where an image forbids to keep it compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-pythons check bench bench-scale campaign mutation lock clean
+.PHONY: run test test-pythons check types types-of-windows bench bench-scale campaign mutation lock clean
 
 run: $(READY)
 	$(BIN)/suffice compare --source pdg --method optimal,curtailed-exact,margin --report TemporaryQueue/compare/report.html
@@ -31,9 +31,15 @@ test-pythons:
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/mypy --platform win32
+	$(MAKE) --jobs=2 --output-sync types types-of-windows
 	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+
+# In a cache of its own, or each would throw away what the other has typed.
+types-of-windows: $(READY)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 bench: $(READY) $(VENV)/.bench-ready
 	$(BIN)/python -m benchmarks.run
