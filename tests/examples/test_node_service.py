@@ -86,6 +86,7 @@ def test_a_service_in_node_takes_part_in_a_rollout(folder: Path, capsys: pytest.
 
     suffice("plan", "--use-config", "--save", "plan.json")
     assert suffice("rollout", "start", "--waive", "determinism")[0] == 0
+    assert suffice("rollout", "cycle")[1]["stage"] == "staging"
     stage = "staging"
     while stage == "staging":
         done, _ = serve(60)

@@ -18,7 +18,7 @@ from store_places import Place
 from suffice.cli.main import run
 from suffice.flag.file import publish
 from suffice.flag.lowering import FORCE_FIXED
-from suffice.serving.fence import LEASE_SECONDS
+from suffice.serving.fence import LEASE_SECONDS, BootClock
 from suffice.serving.lent_word import Lender, LentWord
 from suffice.store.database import Store, open_store
 from suffice.store.processes import fleet
@@ -68,6 +68,17 @@ def test_a_word_that_ends_sooner_than_a_lease_is_lent_for_no_longer(tmp_path: Pa
     assert lent(place, tmp_path, now=NOW + 118.0).remaining_s == 2.0
     over = lent(place, tmp_path, now=NOW + 120.0)
     assert (over.adaptive, over.why_fixed, over.exposure, over.remaining_s) == (False, "LAPSED", None, 0.0)
+
+
+def test_without_a_clock_that_both_can_read_no_moment_on_it_is_told(tmp_path: Path) -> None:
+    """Then a word is good for who asks for it, and counts from before; it cannot be followed."""
+    permitted.written_at(tmp_path / "store.db", WORD, NOW)
+    own = BootClock(monotonic=lambda: 50.0, wall=lambda: 50.0)
+    lends = Lender(tmp_path / "store.db", "pump", tmp_path, enabled=True, now=lambda: NOW, boot=own)
+    word = lends.ask()
+    lends.close()
+    assert (lends.is_shared, word.asked_boot_s) == (False, None)
+    assert (word.adaptive, word.remaining_s) == (True, LEASE_SECONDS)
 
 
 @pytest.mark.parametrize(
