@@ -489,6 +489,23 @@ def test_a_completed_rollout_can_be_released_and_stands_without_a_runner(tmp_pat
             production.operator.tell("release", "ann", "again")
 
 
+def test_one_process_that_cannot_be_adaptive_holds_the_stage_with_its_number(fleet: Fleet) -> None:
+    production = fleet.production
+    with production.store.touch() as connection:
+        one, other = registered(connection, SERVICE)
+        seen_at = production.clock() + 10
+        write_process(connection, replace(one, enabled=False, rows_waiting=7, seen_at=seen_at))
+        write_process(connection, replace(other, rows_waiting=5, seen_at=seen_at))
+    assert production.cycle(10).phase is Phase.PROGRESSING
+    health = {part["gate"]: part for part in production.judged("health")["parts"]}
+    assert (health["processes"]["outcome"], health["processes"]["sentence"]) == (
+        "Inconclusive",
+        "1 of 2 processes cannot be adaptive (limit 0): 1 has adaptive sampling disabled, or the baseline forced; "
+        "restart them with the rollout's configuration",
+    )
+    assert health["spools"]["numbers"] == {"waiting": 12, "decisions": 0}
+
+
 @pytest.mark.parametrize("change", [{"enabled": False}, {"plan_id": "another"}])
 def test_a_stage_in_which_no_process_can_be_adaptive_says_so_in_the_first_cycle_and_pauses(
     fleet: Fleet, change: dict[str, Any]
