@@ -22,7 +22,7 @@ from suffice.extras import EXTRA_OF
 
 MEGABYTES = 400
 
-HOLDS, FAILS = 0, 2
+HOLDS, FAILS, CANNOT_TELL = 0, 2, 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ COMMANDS = (
     Asked("triage list", HOLDS, "verifier-000001"),
     Asked("triage show verifier-000001", HOLDS),
     Asked("triage check verifier-000001", HOLDS),
+    Asked("triage explain verifier-000001", CANNOT_TELL),
     Asked("triage reproduce verifier-000001", FAILS),
     Asked("triage close verifier-000001 --note why", HOLDS),
     Asked("ingest rows.csv", FAILS, "0 new, 0 known already"),
