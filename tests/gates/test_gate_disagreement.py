@@ -76,7 +76,9 @@ def test_a_limit_of_zero_is_never_proven_and_one_disagreement_breaks_it() -> Non
     assert disagreement.judge(one, 0.0, 0.95).outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize(("n", "at"), [(0, ()), (367, ()), (2_000, (5, 1_990)), (50, (1, 2))])
+@pytest.mark.parametrize(
+    ("n", "at"), [(0, ()), (367, ()), (2_000, (5, 1_990)), (50, (1, 2)), (10**5, ()), (10**5, (99_998, 99_999, 10**5))]
+)
 def test_so_many_more_disagreements_and_no_fewer_fail_it(n: int, at: tuple[int, ...]) -> None:
     """Seen: status counted to the pooled alarm alone, and a rate that rises is noticed sooner."""
 
@@ -88,8 +90,17 @@ def test_so_many_more_disagreements_and_no_fewer_fail_it(n: int, at: tuple[int, 
     assert more is not None
     outcomes = [disagreement.judge(after(count), 0.01, 0.95).outcome for count in (more - 1, more)]
     assert (outcomes[0] is Outcome.FAILED, outcomes[1] is Outcome.FAILED) == (False, True)
+    assert disagreement.until_failed(after(0), 0.01, most=more) == more
     assert disagreement.until_failed(after(0), 0.01, most=more - 1) is None
     assert disagreement.until_failed(Evidence(audits=None), 0.01) is None
+
+
+def test_what_two_hundred_more_would_not_do_is_not_told() -> None:
+    nothing, limit = Evidence(audits=0, disagreements=0), 0.748437
+    assert (disagreement.until_failed(nothing, limit, most=201), disagreement.until_failed(nothing, limit)) == (
+        201,
+        None,
+    )
 
 
 def sliced(*slices: Slice, clean: int = 0) -> Evidence:
@@ -125,6 +136,7 @@ def test_regions_in_which_audits_disagree_are_parts_of_the_answer() -> None:
 
 
 def test_the_only_region_of_a_stage_is_no_part() -> None:
+    assert len(disagreement.judge(sliced(part(1, 1, 500), part(2, 1, 500)), 0.01, 0.95).parts) == 2
     assert disagreement.judge(sliced(part(1, 1, 500)), 0.01, 0.95).parts == ()
 
 

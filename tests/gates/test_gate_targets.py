@@ -70,6 +70,10 @@ def test_first_audits_are_judged_as_audits_are(a: int, b: int) -> None:
     assert judged(k, n, n).outcome is as_audits.outcome
 
 
+def test_two_targets_are_targets() -> None:
+    assert judged(0, 2, 9).sentence.startswith("0 of 2 targets disagree in their first audit (of 9 audits)")
+
+
 def test_a_limit_of_nothing_is_never_proven() -> None:
     assert judged(0, 90_000, 90_000, limit=0.0).outcome is Outcome.INCONCLUSIVE
     assert "without a disagreement" not in judged(0, 90, 90, limit=0.0).sentence
