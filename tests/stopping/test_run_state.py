@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import suffice
+from lazily import Lazily
 from suffice.decision.binary_mean import BinaryMean
 from suffice.decision.mean import Mean
 from suffice.decision.monte_carlo_p import MonteCarloP
@@ -17,17 +18,21 @@ from suffice.errors import RunError
 from suffice.stopping.run import Run
 
 N = 48
-COUNT_PLANS = {
-    "proportion": suffice.plan(suffice.Proportion(0.8), N, 0.05),
-    "monte carlo p": suffice.plan(MonteCarloP(0.1), N, 0.05),
-    "binary mean": suffice.plan(BinaryMean(at_most=0.3), N, 0.05, method="curtailed"),
-}
-MEAN_PLANS = {
-    "paired mean": suffice.plan(suffice.PairedMean(), N, 0.05, look_every=4),
-    "guarded": suffice.plan(suffice.PairedMean(), N, 0.1, look_every=4, guarded=True),
-    "mean": suffice.plan(Mean(at_least=0.5), N, 0.05, look_every=4),
-    "fixed": suffice.plan(Mean(at_most=0.5), N, method="fixed"),
-}
+COUNT_PLANS = Lazily(
+    {
+        "proportion": lambda: suffice.plan(suffice.Proportion(0.8), N, 0.05),
+        "monte carlo p": lambda: suffice.plan(MonteCarloP(0.1), N, 0.05),
+        "binary mean": lambda: suffice.plan(BinaryMean(at_most=0.3), N, 0.05, method="curtailed"),
+    }
+)
+MEAN_PLANS = Lazily(
+    {
+        "paired mean": lambda: suffice.plan(suffice.PairedMean(), N, 0.05, look_every=4),
+        "guarded": lambda: suffice.plan(suffice.PairedMean(), N, 0.1, look_every=4, guarded=True),
+        "mean": lambda: suffice.plan(Mean(at_least=0.5), N, 0.05, look_every=4),
+        "fixed": lambda: suffice.plan(Mean(at_most=0.5), N, method="fixed"),
+    }
+)
 BIT = st.sampled_from([0, 1])
 VALUE = st.floats(-1e6, 1e6) | st.sampled_from([0.0, nan, inf])
 CUTS = st.lists(st.integers(1, N), max_size=4)
