@@ -16,6 +16,7 @@ from suffice.store.decision_row import DecisionRow
 from suffice.verifier.case import Case, Features
 
 RULE, N = suffice.Proportion(at_least=0.8), 64
+LARGE = suffice.plan(RULE, 256, 0.01, look_every=8)
 OPTIMAL = suffice.plan(RULE, N, 0.01, look_every=8)
 MARGIN = suffice.plan(RULE, N, 0.01, method="margin", margin=Margin(8, 2, 0.01))
 

@@ -26,8 +26,11 @@ def planted(rng: Generator, volume: float, relevant: int) -> Box:
     return Box(low, high, NO_TEXTS)
 
 
-def differs(box: Box, inside: float, outside: float, rng: Generator) -> Callable[[Floats], Labels]:
-    return lambda points: (rng.random(len(points)) < np.where(box.contains(points), inside, outside)).astype(np.int64)
+def differs(box: Box, inside: float, outside: float, rng: Generator) -> Callable[[Floats], tuple[Floats, Labels]]:
+    def decided(points: Floats) -> tuple[Floats, Labels]:
+        return points, (rng.random(len(points)) < np.where(box.contains(points), inside, outside)).astype(np.int64)
+
+    return decided
 
 
 def searched(seed: int, inside: float, relevant: int = 4) -> tuple[Box, Found]:
@@ -72,9 +75,9 @@ def test_where_there_is_no_region_none_is_told(seeds: range, allowed_misses: int
 def test_no_more_is_decided_than_the_budget() -> None:
     asked = []
 
-    def count(points: Floats) -> Labels:
+    def count(points: Floats) -> tuple[Floats, Labels]:
         asked.append(len(points))
-        return (points[:, 0] > 0.9).astype(np.int64)
+        return points, (points[:, 0] > 0.9).astype(np.int64)
 
     search(count, NUMBERS, 200, np.random.default_rng(1), *NOTHING)
     assert sum(asked) == 200

@@ -11,9 +11,9 @@ from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
 from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of, service_code
-from suffice.errors import ExitCode
+from suffice.errors import DataError, ExitCode
 from suffice.files import read_whole
-from suffice.terminal import print_lines, print_table
+from suffice.terminal import print_lines, print_table, progress
 
 if TYPE_CHECKING:
     from suffice.decision.rule import Rule
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from suffice.store.triage import TriageItem
 
 app = typer.Typer(
-    help="What was rolled back: the items, their frozen evidence, the cause, and a difference that happens again.",
+    help="What was rolled back: the items, their frozen evidence, the cause, the region, and a difference that happens again.",
     cls=Grouped,
     no_args_is_help=True,
 )
@@ -169,6 +169,64 @@ def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
 
 
 @service_code()
+def map_(
+    item: ItemOrBundle,
+    *,
+    cases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="What builds cases from features [default: verifier.cases of the configuration].",
+        ),
+    ] = None,
+    budget: Annotated[int, typer.Option(min=0, help="Directed decisions beside the audits, at most.")] = 300,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the search and its draws [default: that of the audits].")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the region to this .svg or .png file.")] = None,
+    config: options.ConfigFile = None,
+    where: options.StoreOptions,
+) -> Answer:
+    """Where decisions differ: a region, as rules over the features of the cases.
+
+    It starts from the stage's audits. Directed decisions then look where the edges may be; --budget 0 makes none. A
+    case is marked when its two decisions differ, or its early and late draws do by more than 3.5 standard errors.
+    Exits 3 where no region can be told.
+
+    Example: suffice triage map verifier-000001 --budget 300 --plot region.svg
+    """
+    from suffice.rehearsal.faults import feed_of
+    from suffice.sources.built import Builder
+    from suffice.triage.frozen import frozen_stage
+    from suffice.triage.map import by_builder, map_region
+    from suffice.triage.region_view import lines_of, plain_map
+
+    stage = frozen_stage(_bundle(item, where))
+    named = cases or options.read_config(config, required=config is not None).verifier.cases
+    builder = Builder.of(named, config or options.CONFIG)
+    if budget and builder is None:
+        raise DataError(
+            "directed decisions need a function that builds cases: --cases, or verifier.cases, which is null; "
+            "--budget 0 uses the audits alone"
+        )
+    used = stage.seed if seed is None else seed
+    feed = feed_of(stage.fault) if stage.fault else None
+    with progress("deciding") as told:
+        decide = by_builder(builder, stage.plan, used, stage.region, feed) if builder else None
+        mapped = map_region(stage.audits, decide, budget, used, lambda made: told(made, made / budget))
+    if plot is not None:
+        from suffice.reports.plots import save_figure
+        from suffice.reports.region_plot import region_figure
+
+        save_figure(region_figure(mapped), plot)
+    return Answer(
+        plain_map(mapped, used),
+        lambda: print_lines(*lines_of(mapped)),
+        ExitCode.HOLDS if mapped.resolved else ExitCode.CANNOT_TELL,
+    )
+
+
+@service_code()
 def reproduce(
     item: ItemOrBundle,
     *,
@@ -220,6 +278,7 @@ for _name, _command in (
     ("close", close),
     ("check", check),
     ("explain", explain),
+    ("map", map_),
     ("reproduce", reproduce),
 ):
     add(app, "Commands", _name, _command)

@@ -33,7 +33,7 @@ from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
 
-AUDITS_FILE = "audits.jsonl"
+AUDITS_FILE, DISAGREEMENTS = "audits.jsonl", "disagreements.jsonl"
 AUDITS = 50_000
 """Audits of the failing stage that a bundle holds, the newest."""
 
@@ -133,7 +133,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
         "environment.json": _json(_environment()),
         "ledger.jsonl": _lines(map(plain_row, rows)),
         AUDITS_FILE: _lines(map(plain_row, audits)),
-        "disagreements.jsonl": _lines(cases),
+        DISAGREEMENTS: _lines(cases),
         "events.jsonl": _lines(map(asdict, events)),
         "metrics.json": to_text(counters_of(ledger.each_row(rollout)).snapshot()),
         "TRIAGE.md": _triage_text(

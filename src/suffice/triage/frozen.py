@@ -1,16 +1,23 @@
 """What a bundle holds, read again. All that it says is checked: a bundle may come from anybody."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 
 from suffice import strict_json
 from suffice.config import load
-from suffice.errors import DataError, StoreError
+from suffice.errors import DataError, MissingDataError, StoreError, shown
+from suffice.evidence.rebuild import features_of
 from suffice.files import read_whole
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow, row_of_plain
-from suffice.triage.bundle import AUDITS_FILE, plan_file
+from suffice.triage.bundle import AUDITS_FILE, DISAGREEMENTS, plan_file
 from suffice.triage.cause import Explanation, explain, untold
 from suffice.triage.manifest import check
+from suffice.verifier.case import Case, features_text
+
+_ID = re.compile("[0-9a-f]{64}")
 
 
 def explained(bundle: Path) -> Explanation:
@@ -25,6 +32,47 @@ def explained(bundle: Path) -> Explanation:
     return explain(audits_in(bundle), _plans_in(bundle), limit_in(bundle))
 
 
+@dataclass(frozen=True, slots=True)
+class FrozenStage:
+    """The audits of a bundle's stage, with what decides such cases again.
+
+    `plan` and `seed` are those of the newest audit, `fault` what a rehearsal did to its draws, and `region` the one of
+    all audits, None where there are several.
+    """
+
+    audits: list[DecisionRow]
+    plan: Plan
+    seed: int
+    fault: str | None
+    region: str | None
+
+
+def frozen_stage(bundle: Path) -> FrozenStage:
+    """The stage of a bundle. Raises DataError, PlanError for what is changed, missing or garbled; MissingDataError when
+    it has no audit."""
+    check(bundle)
+    audits = audits_in(bundle) if (bundle / AUDITS_FILE).exists() else []
+    if not audits:
+        raise MissingDataError(f"{bundle}: has no audits of the stage; bundles of earlier versions have none")
+    regions = {row.region for row in audits}
+    newest = audits[-1]
+    region = newest.region if len(regions) == 1 else None
+    return FrozenStage(audits, plan_in(bundle, newest.plan_id), newest.seed, _fault_in(bundle), region)
+
+
+def _fault_in(bundle: Path) -> str | None:
+    """What a rehearsal did to the draws; every differing decision of its bundle says so."""
+    path = bundle / DISAGREEMENTS
+    try:
+        lines = read_whole(path).splitlines()
+        fault = strict_json.loads(lines[0])["fault"] if lines else None
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise DataError(f"{path}, line 1: lacks or garbles {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(fault, str | NoneType):
+        raise DataError(f"{path}, line 1: fault is {shown(fault)}; allowed: text or null")
+    return fault
+
+
 def audits_in(bundle: Path) -> list[DecisionRow]:
     """The stage's audits, in ledger order, each with the plan that really ran. Raises DataError, naming the line."""
     path, rows = bundle / AUDITS_FILE, list[DecisionRow]()
@@ -34,8 +82,10 @@ def audits_in(bundle: Path) -> list[DecisionRow]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     for line, text in enumerate(lines, start=1):
         try:
-            rows.append(row_of_plain(strict_json.loads(text)))
-        except (OverflowError, StoreError, TypeError, ValueError) as error:
+            row = row_of_plain(strict_json.loads(text))
+            features_text(Case(row.key, row.target, features=features_of(row)))
+            rows.append(row)
+        except (DataError, OverflowError, StoreError, TypeError, ValueError) as error:
             raise DataError(f"{path}, line {line}: lacks or garbles {' '.join(str(error).split())[:200]}") from error
     return rows
 
@@ -43,6 +93,9 @@ def audits_in(bundle: Path) -> list[DecisionRow]:
 def plan_in(bundle: Path, plan_id: str) -> Plan:
     """The plan that made a decision: the rollout's own, or another one that the bundle has. Raises DataError,
     PlanError."""
+    if not _ID.fullmatch(plan_id):
+        # It names a file.
+        raise DataError(f"{bundle}: plan_id is {shown(plan_id)}; allowed: the hash of a plan")
     own = Plan.load(bundle / "plan.json")
     if own.id == plan_id:
         return own

@@ -1,6 +1,5 @@
 """A disagreeing decision of a triage bundle, decided again."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -18,14 +17,13 @@ from suffice.sources.recipe import Recipe, case_of, of_recorded, recipe_in, with
 from suffice.sources.recorded import Unusable
 from suffice.stopping.plan import Plan
 from suffice.stopping.run import Run
+from suffice.triage.bundle import DISAGREEMENTS
 from suffice.triage.frozen import plan_in
 from suffice.triage.manifest import check
 from suffice.verifier.case import Case
 from suffice.verifier.loop import observations
 
 LEDGER = "ledger.jsonl"
-
-_ID = re.compile("[0-9a-f]{64}")
 
 
 def reproduce(
@@ -97,7 +95,7 @@ class _Asked:
 
 
 def _asked(bundle: Path, key: str | None) -> _Asked:
-    path = bundle / "disagreements.jsonl"
+    path = bundle / DISAGREEMENTS
     try:
         lines = read_whole(path).splitlines()
     except OSError as error:
@@ -163,6 +161,4 @@ def _read(plain: Mapping[str, Any]) -> _Asked:
     for name, allowed in kinds.items():
         if type(plain[name]) not in allowed:
             raise TypeError(f"{name} is {shown(plain[name])}")
-    if not _ID.fullmatch(plain["plan_id"]):
-        raise ValueError(f"plan_id is {shown(plain['plan_id'])}")
     return _Asked(**{name: plain[name] for name in kinds}, recipe=recipe_in(plain))

@@ -31,23 +31,30 @@ class Found:
 
 
 def search(
-    differs: Callable[[Floats], Labels], space: Space, budget: int, rng: Generator, points: Floats, labels: Labels
+    differs: Callable[[Floats], tuple[Floats, Labels]],
+    space: Space,
+    budget: int,
+    rng: Generator,
+    points: Floats,
+    labels: Labels,
 ) -> Found:
     """Look for the region with at most `budget` calls for a point, beside the points that are known.
 
-    `differs` gets points, a row each, and says of each whether decisions differ there. A third of the budget is spread
+    `differs` gets points, a row each, and says for each which point was decided about instead (the same, or the nearest
+    one that there is), and whether decisions differ there. A third of the budget is spread
     evenly over what was seen of each feature; then half of each round goes around the box that is likeliest so far, and
     half to its faces, where a decision tells most about an edge.
     """
     spread = int(budget * _FIRST)
     per_round = (budget - spread) // _ROUNDS
     plan = [spread, *[per_round] * (_ROUNDS - 1), budget - spread - (_ROUNDS - 1) * per_round]
-    for number, count in enumerate(plan if space.axes else ()):
+    for number, count in enumerate(plan if space.axes and budget else ()):
         box = fit(points, labels, space, rng) if number else None
         asked = (
             _even(space, count, rng) if box is None else _around(space, box, count, rng, _WIDE if number < 3 else _NEAR)
         )
-        points, labels = np.vstack([points, asked]), np.r_[labels, differs(asked)]
+        decided, differing = differs(asked)
+        points, labels = np.vstack([points, decided]), np.r_[labels, differing]
     box = fit(points, labels, space, rng, starts=12)
     return Found(points, labels, box, box is not None and resolved(points, labels, space, box, rng))
 
