@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from suffice.store.triage import TriageItem
 
 app = typer.Typer(
-    help="What was rolled back: the items, their frozen evidence, the cause, the region, and a difference that happens again.",
+    help="What was rolled back: items, their frozen evidence, the cause, the region, and a difference seen again.",
     cls=Grouped,
     no_args_is_help=True,
 )
