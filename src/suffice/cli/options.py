@@ -103,6 +103,7 @@ Waive = Annotated[
         "of them. May stand several times.",
     ),
 ]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Draw it to this .svg or .png file.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all streams.")]
 
 

@@ -19,7 +19,7 @@ def plan(
     looks: Annotated[str | None, typer.Option(metavar="N,N,N", help="The looks themselves, like 16,32,64.")] = None,
     guarded: Annotated[bool, typer.Option("--guarded", help="t rules: for draws of unknown shape.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Every method at the same bound, side by side.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw the plan to this .svg or .png file.")] = None,
+    plot: options.Plot = None,
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
     use_config: options.UseConfig = False,
     config: options.ConfigFile = None,

@@ -180,10 +180,8 @@ def map_(
         ),
     ] = None,
     budget: Annotated[int, typer.Option(min=0, help="Directed decisions beside the audits, at most.")] = 300,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the search and its draws [default: that of the audits].")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the region to this .svg or .png file.")] = None,
+    seed: options.Seed = None,
+    plot: options.Plot = None,
     config: options.ConfigFile = None,
     where: options.StoreOptions,
 ) -> Answer:
@@ -191,6 +189,7 @@ def map_(
 
     It starts from the stage's audits. Directed decisions then look where the edges may be; --budget 0 makes none. A
     case is marked when its two decisions differ, or its early and late draws do by more than 3.5 standard errors.
+    Without --seed, search and draws have that of the audits.
     Exits 3 where no region can be told.
 
     Example: suffice triage map verifier-000001 --budget 300 --plot region.svg
