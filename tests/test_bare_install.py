@@ -78,6 +78,8 @@ COMMANDS = (
     Asked("triage show verifier-000001", HOLDS),
     Asked("triage check verifier-000001", HOLDS),
     Asked("triage explain verifier-000001", CANNOT_TELL),
+    Asked("triage map verifier-000001 --budget 0", CANNOT_TELL, "has no audits of the stage"),
+    Asked("triage map verifier-000001 --plot map.svg", FAILS, "suffice[report]"),
     Asked("triage reproduce verifier-000001", FAILS),
     Asked("triage close verifier-000001 --note why", HOLDS),
     Asked("ingest rows.csv", FAILS, "0 new, 0 known already"),

@@ -12,6 +12,7 @@ from suffice.cli import options
 from suffice.cli.command import Grouped, add
 from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of, service_code
 from suffice.errors import DataError, ExitCode
+from suffice.extras import require
 from suffice.files import read_whole
 from suffice.terminal import print_lines, print_table, progress
 
@@ -200,6 +201,8 @@ def map_(
     from suffice.triage.map import by_builder, map_region
     from suffice.triage.region_view import lines_of, plain_map
 
+    if plot is not None:
+        require("--plot", "matplotlib")
     stage = frozen_stage(_bundle(item, where))
     named = cases or options.read_config(config, required=config is not None).verifier.cases
     builder = Builder.of(named, config or options.CONFIG)
