@@ -54,6 +54,21 @@ def test_an_earlier_bundle_is_unknown(bundle: Path, tmp_path: Path, capsys: pyte
     assert "The bundle has no audits.jsonl: an earlier version froze it." in " ".join(capsys.readouterr().out.split())
 
 
+def test_map(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The old heuristic goes wrong where the change is about as large as its uncertainty, whatever the uncertainties.
+
+    Directed decisions are of the source's own corrections, each at most once.
+    """
+    own = [str(bundle.parents[2] / name) if name.endswith(".csv") else name for name in OWN]
+    code = run(["triage", "map", str(bundle), *own, "--budget", "100", "--json"])
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["decisions"], seen["features"]) == (100, ["effect"])
+    assert code == (0 if seen["resolved"] else 3)
+    assert [rule["feature"] for rule in seen["region"]] == ["effect"] * seen["resolved"]
+    assert run(["triage", "map", str(bundle), *own, "--cases", "a:b"]) == 2
+    assert "--cases and a source of corrections are both given" in capsys.readouterr().err
+
+
 def test_reproduce(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = [json.loads(line)["key"] for line in (bundle / "disagreements.jsonl").read_text("utf-8").splitlines()]
     for key in keys:

@@ -13,6 +13,7 @@ from suffice.evidence.expected import SHARES, Expected, disagreement_given
 from suffice.evidence.measurements import Evidence
 from suffice.gates.consistency import judge, log_e_more
 from suffice.gates.outcome import Outcome
+from suffice.stopping.make import METHODS
 
 N = 100
 PLAN = suffice.plan(suffice.Proportion(at_least=0.8), n=N, max_disagreement=0.01)
@@ -75,15 +76,23 @@ def test_nothing_is_proven_of_no_audit() -> None:
     assert judge(Evidence()).outcome is Outcome.ERROR
 
 
-def simulated(runs: int, audits: int, seed: int, truth: NDArray[np.float64], wrong: float = 0.0, lie: float = 1.0):  # type: ignore[no-untyped-def]
+def simulated(  # type: ignore[no-untyped-def]
+    runs: int,
+    audits: int,
+    seed: int,
+    truth: NDArray[np.float64],
+    wrong: float = 0.0,
+    lie: float = 1.0,
+    plan: suffice.Plan = PLAN,
+):
     """The highest log evidence of each run and the audit at which it first alarms: totals drawn at random truths,
     disagreements as the plan says times `lie`, and a share `wrong` of the audits that disagree whatever it says."""
     rng = np.random.default_rng(seed)
-    table = np.array([disagreement_given(PLAN, total) for total in range(N + 1)])
+    table = np.array([disagreement_given(plan, total) for total in range(plan.n + 1)])
     shares = np.array(SHARES)
     peaks, alarms = [], []
     for _ in range(runs):
-        p = table[rng.binomial(N, rng.choice(truth, audits))]
+        p = table[rng.binomial(plan.n, rng.choice(truth, audits))]
         disagrees = (rng.random(audits) < lie * p) | (rng.random(audits) < wrong)
         with np.errstate(divide="ignore"):
             ratio = np.log((p[:, None] + shares * (1 - p[:, None])) / p[:, None])
@@ -100,12 +109,24 @@ NEAR, SPREAD = np.array([0.79, 0.795, 0.8]), np.linspace(0, 1, 201)
 
 @pytest.mark.parametrize("truth", [NEAR, SPREAD], ids=["near", "spread"])
 @pytest.mark.parametrize(
-    ("runs", "audits"), [pytest.param(300, 2_000, id="short"), pytest.param(2_000, 14_400, marks=pytest.mark.campaign)]
+    ("method", "n", "runs", "audits"),
+    [
+        pytest.param("optimal", 100, 300, 2_000, id="short"),
+        *(
+            pytest.param(method, n, 2_000, 14_400, id=f"{method}-{n}", marks=pytest.mark.campaign)
+            for method in METHODS
+            if method != "fixed"
+            for n in (100, 256)
+        ),
+    ],
 )
-def test_a_plan_that_does_as_it_says_is_hardly_ever_accused(runs: int, audits: int, truth: NDArray[np.float64]) -> None:
-    _, alarms = simulated(runs, audits, 11, truth)
+def test_a_plan_that_does_as_it_says_is_hardly_ever_accused(
+    method: str, n: int, runs: int, audits: int, truth: NDArray[np.float64]
+) -> None:
+    plan = suffice.plan(suffice.Proportion(at_least=0.8), n=n, max_disagreement=0.01, method=method)
+    _, alarms = simulated(runs, audits, 11, truth, plan=plan)
     rate = np.isfinite(alarms).mean()
-    sys.stdout.write(f"false alarms within {audits:,} audits: {rate:.2%} of {runs:,} runs\n")
+    sys.stdout.write(f"{method}, N = {n}: false alarms within {audits:,} audits in {rate:.2%} of {runs:,} runs\n")
     assert rate <= 0.01 + 3 * sqrt(0.01 * 0.99 / runs)
 
 

@@ -17,7 +17,7 @@ from suffice.sampling.distributions import Floats
 from suffice.serving.served import halves
 from suffice.sources.built import Builder
 from suffice.store.decision_row import DecisionRow
-from suffice.triage.map import CUT, Mapped, by_builder, is_marked, map_region
+from suffice.triage.map import CUT, Mapped, by_builder, by_pool, is_marked, map_region
 
 SERVICE = Builder("warm_service:build", Path(__file__).parent)
 
@@ -103,3 +103,21 @@ def test_equal_seeds_give_the_same_map() -> None:
 def points_of(mapped: Mapped) -> str:
     points: Floats = mapped.found.points
     return json.dumps([points.tolist(), mapped.found.labels.tolist()])
+
+
+def test_of_cases_that_there_are_the_most_alike_is_decided_once() -> None:
+    pool = [built(str(heat), {"heat": float(heat), "load": 0.9, "model": "a"}) for heat in (20, 50, 90)]
+    decide = by_pool(pool, LARGE, 1)
+    asked = [decide({"heat": heat, "load": 0.9, "model": "a"})[0]["heat"] for heat in (60.0, 56.0, 50.0)]
+    assert asked == [50.0, 90.0, 20.0]
+    with pytest.raises(MissingDataError, match=r"no more than 3 cases; allowed: a smaller --budget"):
+        decide({"heat": 60.0})
+
+
+def test_another_text_is_as_far_as_the_whole_range() -> None:
+    pool = [
+        built(model, {"heat": heat, "load": 0.9, "model": model})
+        for heat, model in ((20.0, "a"), (80.0, "b"), (90.0, "c"))
+    ]
+    assert by_pool(pool, LARGE, 1)({"heat": 85.0, "load": 0.9, "model": "a"})[0]["model"] == "b"
+    assert by_pool(pool, LARGE, 1)({"heat": 30.0, "load": 0.9, "model": "c"})[0]["model"] == "a"

@@ -10,7 +10,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
-from suffice.cli.sources import Column, SamplesFile, check_samples_alone, samples_of, service_code
+from suffice.cli.sources import Column, SamplesFile, SourceOptions, check_samples_alone, samples_of, service_code
 from suffice.errors import DataError, ExitCode
 from suffice.extras import require
 from suffice.files import read_whole
@@ -180,6 +180,7 @@ def map_(
             help="What builds cases from features [default: verifier.cases of the configuration].",
         ),
     ] = None,
+    source: SourceOptions,
     budget: Annotated[int, typer.Option(min=0, help="Directed decisions beside the audits, at most.")] = 300,
     seed: options.Seed = None,
     plot: options.Plot = None,
@@ -188,8 +189,9 @@ def map_(
 ) -> Answer:
     """Where decisions differ: a region, as rules over the features of the cases.
 
-    It starts from the stage's audits. Directed decisions then look where the edges may be; --budget 0 makes none. A
-    case is marked when its two decisions differ, or its early and late draws do by more than 3.5 standard errors.
+    It starts from the stage's audits. Directed decisions then look where the edges may be: of cases that the service
+    builds, or of the corrections of a source that are most like them; --budget 0 makes none.
+    A case is marked when its two decisions differ, or its early and late draws do by more than 3.5 standard errors.
     Without --seed, search and draws have that of the audits.
     Exits 3 where no region can be told.
 
@@ -198,23 +200,30 @@ def map_(
     from suffice.rehearsal.faults import feed_of
     from suffice.sources.built import Builder
     from suffice.triage.frozen import frozen_stage
-    from suffice.triage.map import by_builder, map_region
+    from suffice.triage.map import Decide, by_builder, by_pool, map_region
     from suffice.triage.region_view import lines_of, plain_map
 
     if plot is not None:
         require("--plot", "matplotlib")
+    if cases and source.named:
+        raise DataError("--cases and a source of corrections are both given; allowed: one of them")
     stage = frozen_stage(_bundle(item, where))
-    named = cases or options.read_config(config, required=config is not None).verifier.cases
-    builder = Builder.of(named, config or options.CONFIG)
-    if budget and builder is None:
-        raise DataError(
-            "directed decisions need a function that builds cases: --cases, or verifier.cases, which is null; "
-            "--budget 0 uses the audits alone"
-        )
     used = stage.seed if seed is None else seed
     feed = feed_of(stage.fault) if stage.fault else None
+    decide: Decide | None = None
+    if source.named:
+        pool = [correction.case() for correction in source.corrections()[1]]
+        decide, budget = by_pool(pool, stage.plan, used, feed), min(budget, len(pool))
+    elif budget:
+        named = cases or options.read_config(config, required=config is not None).verifier.cases
+        builder = Builder.of(named, config or options.CONFIG)
+        if builder is None:
+            raise DataError(
+                "directed decisions need cases: --source, --cases, or verifier.cases, which is null; --budget 0 uses "
+                "the audits alone"
+            )
+        decide = by_builder(builder, stage.plan, used, stage.region, feed)
     with progress("deciding") as told:
-        decide = by_builder(builder, stage.plan, used, stage.region, feed) if builder else None
         mapped = map_region(stage.audits, decide, budget, used, lambda made: told(made, made / budget))
     if plot is not None:
         from suffice.reports.plots import save_figure

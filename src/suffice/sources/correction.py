@@ -1,12 +1,12 @@
 """A correction: a record, and the measurement that disagrees with it."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import hypot, inf, isfinite
 
 from suffice.errors import DataError
 from suffice.sampling.distributions import Distribution, Normal, SplitNormal
 from suffice.sampling.sampler import Pair
-from suffice.verifier.case import Case
+from suffice.verifier.case import Case, Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,11 @@ class Correction:
     record_time: str = ""
 
     def case(self) -> Case:
-        """The case that asks whether a drawn pair moves in the claimed direction, the sign of measurement − record."""
+        """The case that asks whether a drawn pair moves in the claimed direction, the sign of measurement − record.
+
+        Its features are how large the change is (`effect`, in standard uncertainties of the difference) and how the
+        measurement's uncertainty compares with the record's (`uncertainty_ratio`), where they are finite numbers.
+        """
         change = self.measurement.value - self.record.value
         return Case(
             key=self.key,
@@ -58,4 +62,19 @@ class Correction:
             sampler=Pair(self.record.distribution(), self.measurement.distribution()),
             region=self.region,
             direction=(change > 0) - (change < 0),
+            features=self._features(),
         )
+
+    def _features(self) -> Features:
+        record, measurement = _uncertainty(self.record), _uncertainty(self.measurement)
+        change, spread = abs(self.measurement.value - self.record.value), hypot(record, measurement)
+        known = {
+            "effect": change / spread if spread > 0 else inf,
+            "uncertainty_ratio": measurement / record if record > 0 else inf,
+        }
+        return {name: value for name, value in known.items() if isfinite(value)}
+
+
+def _uncertainty(estimate: Estimate) -> float:
+    """The mean of both sides."""
+    return estimate.u_plus / 2 + estimate.u_minus / 2

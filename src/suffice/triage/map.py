@@ -130,6 +130,30 @@ def by_builder(builder: Builder, plan: Plan, seed: int, region: str | None, feed
     return decide
 
 
+def by_pool(cases: Sequence[Case], plan: Plan, seed: int, feed: Feed | None = None) -> Decide:
+    """Decides, of cases that there are, the one that is most like what is asked for, each once at most.
+
+    Likeness is the distance over the features, each scaled to the range that the cases have; another text, or none,
+    counts as the whole range. Raises MissingDataError when all were decided, DataError when one cannot be drawn.
+    """
+    space = Space.of([case.features for case in cases])
+    points = space.points([case.features for case in cases])
+    texts = np.array([axis.is_text for axis in space.axes])
+    left = np.ones(len(cases), dtype=np.bool_)
+
+    def decide(features: Features) -> tuple[Features, bool]:
+        if not left.any():
+            raise MissingDataError(f"the source has no more than {len(cases):,} cases; allowed: a smaller --budget")
+        apart = np.abs(points - space.points([features]))
+        apart = np.where(np.isnan(apart) | (texts & (apart > 0)), 1.0, apart)
+        place = int(np.where(left, (apart**2).sum(axis=1), np.inf).argmin())
+        left[place] = False
+        served = _decided(cases[place], plan, seed, feed)
+        return cases[place].features, is_marked(agrees=served.agrees, halves=served.halves)
+
+    return decide
+
+
 def is_marked(*, agrees: bool | None, halves: float | None) -> bool:
     """Whether both decisions differ, or early and late draws do."""
     return agrees is False or (halves is not None and abs(halves) > CUT)
