@@ -119,5 +119,5 @@ def test_another_text_is_as_far_as_the_whole_range() -> None:
         built(model, {"heat": heat, "load": 0.9, "model": model})
         for heat, model in ((20.0, "a"), (80.0, "b"), (90.0, "c"))
     ]
-    assert by_pool(pool, LARGE, 1)({"heat": 85.0, "load": 0.9, "model": "a"})[0]["model"] == "b"
-    assert by_pool(pool, LARGE, 1)({"heat": 30.0, "load": 0.9, "model": "c"})[0]["model"] == "a"
+    assert by_pool(pool, LARGE, 1)({"heat": 85.0, "load": 0.9, "model": "a"})[0]["model"] == "a"
+    assert by_pool(pool, LARGE, 1)({"heat": 81.0, "load": 0.9, "model": "z"})[0]["model"] == "b"
