@@ -37,7 +37,7 @@ def thaw(tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(database, "CONNECT_SECONDS", 2)
     monkeypatch.setattr(database, "SILENT_SECONDS", 1.0)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    assert run(["rollout", "start"]) == 0
+    assert run(["rollout", "start", "--waive", "determinism"]) == 0
     assert published(QUEUE / "flag.json") is not None
     with ExitStack() as stack:
         yield stack

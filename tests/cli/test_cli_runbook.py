@@ -183,7 +183,7 @@ def test_cases_can_be_listed(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         (("eval", "--config", "nowhere.json"), "nowhere.json", 2),
         (("eval", "--only", "config_round_trip", "--summary", "."), "it is a folder", 2),
         (("metrics",), "there is no metrics file", 3),
-        (("metrics", "--config", "nowhere.json"), "no", 3),
+        (("metrics", "--config", "nowhere.json"), "nowhere.json: there is no such file", 2),
         (("gate", "--use-config"), "there is no metrics file", 3),
         (("gate", "--use-config", "--config", "nowhere.json"), "nowhere.json", 2),
         (("gate", "--max-escalations", "-1"), "--max-escalations is -1", 2),

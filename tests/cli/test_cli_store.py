@@ -96,7 +96,7 @@ def test_the_variable_names_it_too_and_the_option_comes_first(
     here: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(STORE_URL, postgres.place())
-    assert asked(capsys, "rollout", "start")[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism")[0] == 0
     assert asked(capsys, "rollout", "status")[1]["phase"] == "Progressing"
     assert asked(capsys, "rollout", "status", "--store", f"sqlite:///{here / 'other.db'}")[0] == 3
 
@@ -107,7 +107,7 @@ def test_a_process_that_lacks_it_is_refused_and_takes_nothing_back(
     """A runner that finds no rollout takes the flag to the baseline, and sets `enabled` to false. Only a rollback that
     somebody asks for is not refused: the flag goes back at once, and the rest waits for the store."""
     place = postgres.place()
-    assert asked(capsys, "rollout", "start", "--store", place)[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism", "--store", place)[0] == 0
     flag, config = here / "TemporaryQueue" / "flag.json", (here / "config.json").read_bytes()
     publish(flag, Exposure(100, "verifier-000001"))
     monkeypatch.setenv(STORE_URL, "")
@@ -160,7 +160,7 @@ def test_two_runners_of_one_lease_and_the_first_is_killed(
     config = json.loads((here / "config.json").read_text(encoding="utf-8"))
     config["rollout"] = {"cycle": "1s", "checks": {"run": []}}
     (here / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert asked(capsys, "rollout", "start")[0] == 0
+    assert asked(capsys, "rollout", "start", "--waive", "determinism")[0] == 0
     command = [sys.executable, "-m", "suffice.cli.main", "rollout", "run", "--json", "--lease", "1"]
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": os.environ}
     first = subprocess.Popen(command, **streams)

@@ -147,7 +147,7 @@ def test_a_rollback_is_settled_once(rolled_back: Done) -> None:
     actions = [event.action.value for event in rolled_back.events if event.action is not Action.JUDGE]
     assert actions == ["start", "advance", "roll back", "observed", "receipt", "triage", "settle"]
     assert rolled_back.summary["bundle"] == str(rolled_back.setup.bundles[0])
-    assert check(rolled_back.setup.bundles[0]) == 14
+    assert check(rolled_back.setup.bundles[0]) == 15
     name = rolled_back.setup.bundles[0].name
     kept = sorted(path.name for path in (rolled_back.setup.directory / "triage").iterdir())
     assert kept == [name, f"{name}.journal-head"]

@@ -273,7 +273,7 @@ def test_a_failed_gate_rolls_back_with_a_receipt_and_everything_that_follows(tmp
         assert receipt is not None
         assert receipt.asked == receipt.fixed > 0
         bundle = Path(item.bundle)
-        assert check(bundle) == 13
+        assert check(bundle) == 14
         assert "not ours" not in "".join(path.read_text(encoding="utf-8") for path in bundle.iterdir())
         rows = [json.loads(line) for line in (bundle / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
         assert sum(row["agrees"] is False for row in rows) == 60
@@ -699,7 +699,7 @@ def test_a_deleted_rollout_is_a_rollback(tmp_path: Path) -> None:
         # Of 20 targets in no region and in the one that the stages name.
         assert receipt is not None and receipt.asked == receipt.fixed == 40
         assert (item.stage, item.reason) == ("canary", "the rollout was deleted from the store")
-        assert check(Path(item.bundle)) == 10
+        assert check(Path(item.bundle)) == 11
         rows = (Path(item.bundle) / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
         assert len(rows) == len(Ledger(production.store).rows("verifier-000001", "canary")) > 0
 
@@ -970,9 +970,10 @@ def test_a_genuine_disagreement_of_the_bundle_happens_again(tmp_path: Path, caps
         ]
         assert [words[:2] for words in pasted] == [
             ["triage", "check"],
+            ["triage", "explain"],
             ["triage", "reproduce"],
             ["rollout", "history"],
             ["triage", "close"],
         ]
-        assert [run(words) for words in pasted] == [0, 0, 0, 0]
+        assert [run(words) for words in pasted] == [0, 0, 0, 0, 0]
         assert f"{differing[0].key}: fixed " in capsys.readouterr().out
