@@ -11,7 +11,17 @@ from scipy.special import logsumexp
 from scipy.stats import beta, betabinom, binom
 
 from property_examples import examples
-from suffice.gates.e_process import ALARM, audits_to_prove, log_e_above, log_e_below, log_e_other, lower, reached, upper
+from suffice.gates.e_process import (
+    ALARM,
+    audits_to_prove,
+    log_e_above,
+    log_e_below,
+    log_e_other,
+    log_e_risen,
+    lower,
+    reached,
+    upper,
+)
 
 rates = st.floats(0.001, 0.999)
 
@@ -147,3 +157,22 @@ def test_the_far_tail_is_right_where_it_has_a_closed_form(p0: float) -> None:
     k, n = 5, 40
     mixed, _ = quad(lambda w: ((1 - (1 - p0) * w) / p0) ** k * w ** (n - k) * 50 * w**49, 0, 1)
     assert log_e_above(k, n, p0) == pytest.approx(log(mixed), abs=1e-5)
+
+
+def test_the_evidence_of_a_rise_loses_on_average_wherever_the_rate_is_no_higher() -> None:
+    """The mean of E over all outcomes of two samples is at most 1 under each pair of rates that has not risen."""
+    n_before, n = 40, 30
+    evidence = np.array(
+        [[exp(log_e_risen(k, n, before, n_before)) for k in range(n + 1)] for before in range(n_before + 1)]
+    )
+    for rate_before in (0.0, 0.01, 0.1, 0.5, 0.9):
+        for rate in (0.0, 0.01, 0.1, 0.5, 0.9):
+            mean = binom.pmf(range(n_before + 1), n_before, rate_before) @ evidence @ binom.pmf(range(n + 1), n, rate)
+            if rate <= rate_before:
+                assert mean <= 1 + 1e-9
+    risen = binom.pmf(range(n_before + 1), n_before, 0.01) @ evidence @ binom.pmf(range(n + 1), n, 0.5)
+    assert risen > 100, "the negative control"
+
+
+def test_without_other_events_nothing_has_risen() -> None:
+    assert log_e_risen(30, 30, 0, 0) <= 0

@@ -73,7 +73,8 @@ def test_the_sentence_names_the_most_frequent_message_of_fallbacks() -> None:
         (
             {"invalid": 400, "shadow_decisions": 1_000, "shadow_invalid": 1},
             Outcome.ERROR,
-            "400 of 10,000 decisions are INVALID, 4 %; proven ≥ 3.3 % (in the shadow ≤ 0.937 %)",
+            "400 of 10,000 decisions are INVALID, 4 %; in the shadow 1 of 1,000; evidence of a rise 3.9e+12, "
+            "100 is an Error",
         ),
         (
             {"decisions": 11, "adaptive": 11, "stopped": 11, "reused": 2_051},
@@ -356,6 +357,12 @@ def test_a_rate_of_invalid_decisions_that_is_the_shadows_alarms_hardly_ever_and_
     assert control > runs / 4, "rates compared as they are would alarm often"
     assert alarms(0.10, 0.02)[0] == runs
     assert judged(decisions=6_000, invalid=600).outcome is Outcome.SUCCESSFUL, "without a shadow nothing is above it"
+
+
+def test_fifteen_invalid_decisions_in_a_thousand_are_a_rise_from_none() -> None:
+    before = {"shadow_decisions": 1_000, "shadow_invalid": 0, "decisions": 1_000}
+    first = next(k for k in range(1_000) if judged(**before, invalid=k).outcome is Outcome.ERROR)
+    assert first == 13
 
 
 def test_more_invalid_decisions_than_decisions_are_impossible() -> None:

@@ -51,6 +51,19 @@ def log_e_other(k: int, n: int, p0: float, *, weight: float = 100.0) -> float:
     return _log_ratio(k, n, p0, weight * p0, weight * (1 - p0))
 
 
+def log_e_risen(k: int, n: int, before: int, n_before: int, *, a: float = 0.5, b: float = 20.0) -> float:
+    """Log evidence against "the rate of these n events is no higher than that of n_before other ones".
+
+    Both likelihoods mixed over a beta prior of each rate, against the greatest likelihood of any two rates of which the
+    first is no higher (universal inference: Wasserman, Ramdas & Balakrishnan 2020, PNAS 117). Without other events it
+    says nothing.
+    """
+    mixed = betaln(a + k, b + n - k) + betaln(a + before, b + n_before - before) - 2 * betaln(a, b)
+    if k * n_before <= before * n:
+        return float(mixed) - _log_likelihood(k, n) - _log_likelihood(before, n_before)
+    return float(mixed) - _log_likelihood(k + before, n + n_before)
+
+
 def reached(log_e: float, confidence: float) -> bool:
     """Whether the evidence is 1 / (1 − confidence) or more: wrong at any time ever with at most that probability."""
     return log_e >= -log1p(-confidence)
@@ -102,6 +115,12 @@ def _log_ratio(k: int, n: int, p0: float, a: float, b: float) -> float:
     """Log of the likelihood mixed over the whole prior, against the likelihood at p0."""
     mixed = betaln(a + k, b + n - k) - betaln(a, b)
     return float(mixed - xlogy(k, p0) - xlog1py(n - k, -p0))
+
+
+def _log_likelihood(k: int, n: int) -> float:
+    """The greatest log likelihood of k events in n."""
+    rate = k / n if n else 0.0
+    return float(xlogy(k, rate) + xlog1py(n - k, -rate))
 
 
 def _log_below(a: float, b: float, x: float) -> float:

@@ -3,16 +3,20 @@ shares, the adaptive path answers, each decision has its row, and draws are the 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp
 
 from suffice.config import HealthLimits, Reaction
 from suffice.errors import MissingDataError
 from suffice.evidence.failures import listed, most_frequent_first
 from suffice.evidence.measurements import Evidence, demand
-from suffice.gates.e_process import ALARM, log_e_above, log_e_other, lower, reached, upper
+from suffice.gates.e_process import ALARM, log_e_above, log_e_other, log_e_risen, reached
 from suffice.gates.outcome import GateResult, Outcome, unknown, worst
-from suffice.gates.wording import at_least, at_most, limit, percent
+from suffice.gates.wording import limit, percent
 
 GATE = "health"
+
+_PAUSES = round(1 / (1 - ALARM))
+_MOST = 700.0
 
 MISMATCH = 0.999
 """How sure a mismatch of the arms must be. Broken plumbing shows at once and grossly; good plumbing is judged in every
@@ -185,21 +189,17 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
 
 
 def _invalid(evidence: Evidence) -> GateResult:
-    """An Error when the rate of INVALID decisions is proven above that of the shadow stage.
-
-    Each bound is wrong in at most half of an alarm's chance, so both together in at most an alarm's: were the rate no
-    higher, one of them would have to be wrong. Without a shadow its bound is 1, and nothing is above it.
-    """
+    """An Error when the rate of INVALID decisions is proven above that of the shadow stage; without one, nothing is."""
     names = ("decisions", "invalid", "shadow_decisions", "shadow_invalid")
     decisions, invalid, before, invalid_before = evidence.counts(*names)
     demand(invalid_before <= before, f"{invalid_before:,} INVALID of {before:,} decisions in the shadow")
-    sure = 1 - (1 - ALARM) / 2
-    least, allowed = lower(invalid, decisions, sure), upper(invalid_before, before, sure)
-    outcome = Outcome.ERROR if least > allowed else Outcome.SUCCESSFUL
+    log_e = log_e_risen(invalid, decisions, invalid_before, before)
+    outcome = Outcome.ERROR if reached(log_e, ALARM) else Outcome.SUCCESSFUL
     rate = invalid / decisions if decisions else 0.0
-    observed = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}; proven ≥ {at_least(least)}"
-    sentence = f"{observed} (in the shadow ≤ {at_most(allowed)})"
-    return GateResult("INVALID", outcome, sentence, rate, allowed, {"decisions": decisions, "invalid": invalid})
+    compared = f"in the shadow {invalid_before:,} of {before:,}" if before else "no shadow to compare with"
+    risen = f"evidence of a rise {exp(min(log_e, _MOST)):.3g}, {_PAUSES} is an Error"
+    sentence = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}; {compared}; {risen}"
+    return GateResult("INVALID", outcome, sentence, rate, None, {"decisions": decisions, "invalid": invalid})
 
 
 def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:
