@@ -91,3 +91,17 @@ def test_why_the_adaptive_path_failed_is_told_most_often_first(
             answer = json.loads(capsys.readouterr().out)
             (item,) = answer if isinstance(answer, list) else [answer]
             assert list(item["failures"].items()) == list(told.items())
+
+
+def test_one_fallback_in_the_shadow_is_a_fallback_and_no_adaptive_target(tmp_path: Path) -> None:
+    with producing(tmp_path) as production:
+        production.cycle()
+        production.traffic(300)
+        with production.process(replace(situation_in(production.store), feed=Breaks())) as process:
+            assert process.verify(corrections(300, 1)[0].case()).fallback
+        production.sent = 301
+        assert production.cycle().phase is Phase.PROGRESSING
+        health = production.judged("health")
+        (arms,) = (part for part in health["parts"] if part["gate"] == "arms")
+        assert arms["sentence"] == "0 of 301 targets are adaptive, 0 % (weight 0 %)"
+        assert health["sentence"].startswith("1 of 300 adaptive decisions fell back")

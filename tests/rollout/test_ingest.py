@@ -14,6 +14,7 @@ from production import Production, producing
 from suffice.cli.main import run
 from suffice.errors import DataError
 from suffice.rollout.ingest import STDIN, Ingested, ingest
+from suffice.rollout.phases import Phase
 from suffice.serving.situation import SERVICE
 from suffice.store.irregular import Irregular, irregular_of
 from suffice.store.ledger import Ledger
@@ -178,3 +179,11 @@ def test_the_command_says_what_became_of_the_lines(
 def test_a_file_that_cannot_be_read_is_bad_input(production: Production, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none.jsonl: cannot be read: No such file"):
         taken(production, tmp_path / "none.jsonl")
+
+
+def test_one_fallback_in_the_shadow_rolls_nothing_back(production: Production, tmp_path: Path) -> None:
+    lines = [row(production, "fell back", why_fixed="FALLBACK"), *(row(production, f"clear {i}") for i in range(300))]
+    assert taken(production, write(tmp_path / "rows.jsonl", *lines)).new == 301
+    assert production.cycle().phase is Phase.PROGRESSING
+    (arms,) = (part for part in production.judged("health")["parts"] if part["gate"] == "arms")
+    assert arms["sentence"] == "0 of 301 targets are adaptive, 0 % (weight 0 %)"

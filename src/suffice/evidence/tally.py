@@ -76,8 +76,14 @@ class Counted:
     first_disagreements: int = 0
 
     def targets_within(self, stage: Stage) -> tuple[int, int]:
-        """How many targets of the stage's regions were adaptive at least once, and how many never."""
-        return _within(stage, self.adaptive_targets), _within(stage, self.fixed_targets)
+        """How many targets of the stage's regions were adaptive at least once, and how many never.
+
+        In a shadow nobody chose the adaptive arm for a target that fell back: it was fixed all along.
+        """
+        adaptive, fixed = _within(stage, self.adaptive_targets), _within(stage, self.fixed_targets)
+        if (stage.shadow or stage.weight == 0) and not self.adaptive:
+            return 0, adaptive + fixed
+        return adaptive, fixed
 
     def slice_name(self, name: str) -> str:
         """The slice that is counted for one of this name."""
