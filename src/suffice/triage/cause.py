@@ -16,6 +16,7 @@ LIKELY = 0.01
 
 _SHOWS = round(1 / (1 - ALARM))
 _MOST = 700.0
+_PLENTY = 1e6
 
 
 class Cause(Enum):
@@ -70,7 +71,7 @@ class Explanation:
         return (
             f"{self.observed:,} of {self.audits:,} {disagree}, where the plan expects {self.expected:.3g}{allows}; the "
             f"probability of so many or more is {self.p:.2g}. Evidence that the draws are to blame reached "
-            f"{self.evidence:.3g}, {_SHOWS} shows it.{note}"
+            f"{min(self.evidence, _PLENTY):.3g}{' and more' * (self.evidence > _PLENTY)}, {_SHOWS} shows it.{note}"
         )
 
 
