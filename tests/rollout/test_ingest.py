@@ -150,6 +150,19 @@ def test_more_than_a_portion_is_written_in_portions(
     assert (done.lines, done.new, [bad.number for bad in done.refused]) == (10, 9, [6])
 
 
+def test_a_number_beyond_all_bounds_stops_only_its_own_line(production: Production, tmp_path: Path) -> None:
+    huge = 10**400
+    fields = ("at", "cost", "draw_seconds", "epoch", "fixed_n", "drawn", "n")
+    bad = [row(production, name, **{name: huge}) for name in fields]
+    bad.append(row(production, "features", features={"heat": huge}))
+    drawn = row(production, "draws", draws=[1] * 31 + [huge])
+    del drawn["counts"]
+    done = taken(production, write(tmp_path / "rows.jsonl", *bad, drawn, row(production, "good")))
+    assert (done.lines, done.new, [each.number for each in done.refused]) == (10, 2, [*range(1, 9)])
+    assert all(len(each.why) < 200 and "\n" not in each.why for each in done.refused)
+    assert [each.decision.value for each in Ledger(production.store).rows(ID)] == ["invalid", "accepted"]
+
+
 def test_adaptive_rows_after_the_receipt_reopen_the_rollback(production: Production, tmp_path: Path) -> None:
     """A service that does not ask for the word any more, or not in time, is noticed by what it says of itself."""
     early = row(production, "early", arm="adaptive", target="t", counts=[[n, n] for n in range(8, 33, 8)])

@@ -502,6 +502,9 @@ def test_what_draws_cost_is_told_in_any_portions_and_noted_for_one(store: Store)
     assert [row.draw_seconds is None for row in rows] == [False, True, True]
     with process.begin(TOLD) as run, pytest.raises(DataError, match="a draw costs -1; allowed"):
         run.spend(-1)
+    with process.begin(TOLD) as run, pytest.raises(DataError, match="a draw costs 12000000"):
+        run.spend(6e14)
+        run.spend(6e14)
 
 
 def test_draws_under_way_at_the_stop_have_taken_their_seconds_too() -> None:

@@ -1,5 +1,7 @@
 """What a case brings beside its draws: kept with its decision, or refused before the first draw."""
 
+from decimal import Decimal
+from fractions import Fraction
 from math import inf, nan
 from typing import Any
 
@@ -21,6 +23,8 @@ def test_features_are_sorted_json() -> None:
         '{"heat":0.5,"model":"b","\\u00b5":2}'
     )
     assert features_text(case_with()) is None
+    numbers = {"a": np.float64(0.25), "b": Decimal("0.5"), "c": Fraction(3, 4), "d": 2**60}
+    assert features_text(case_with(features=numbers)) == '{"a":0.25,"b":0.5,"c":0.75,"d":1152921504606846976}'
 
 
 @pytest.mark.parametrize(
@@ -39,8 +43,15 @@ def test_features_are_sorted_json() -> None:
         ({"features": {3: 1, "a": 2}}, "3 names a feature"),
         ({"features": {str(n): n for n in range(21)}}, "has 21 features; allowed: at most 20"),
         ({"features": [1]}, "allowed: names to"),
-        ({"cost": -1.0}, "a draw costs -1.0; allowed: a finite number, at least 0"),
+        ({"cost": -1.0}, "a draw costs -1.0; allowed: a number from 0 to 1e+15"),
         ({"cost": nan}, "a draw costs nan"),
+        ({"cost": 10**400}, "a draw costs a whole number beyond all bounds"),
+        ({"cost": Fraction(10**400, 3)}, "a draw costs Fraction("),
+        ({"cost": Decimal("1e400")}, "a draw costs Decimal('1E+400')"),
+        ({"cost": Decimal("sNaN")}, "a draw costs Decimal('sNaN')"),
+        ({"cost": 1e16}, "a draw costs 1e+16; allowed: a number from 0 to 1e+15"),
+        ({"features": {"heat": 10**400}}, "feature heat is a whole number beyond all bounds; allowed: a finite number"),
+        ({"features": {"heat": Decimal("-1e400")}}, "feature heat is Decimal('-1E+400')"),
         ({"cost": "1"}, "a draw costs '1'"),
         ({"retries": -1}, "retries are -1; allowed: a whole number, at least 0"),
         ({"retries": 1.5}, "retries are 1.5"),

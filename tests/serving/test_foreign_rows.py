@@ -114,6 +114,19 @@ def test_counts_at_each_look_say_as_much_as_draws_but_for_their_order() -> None:
     assert by_counts == replace(by_draws, halves=None) and by_draws.agrees
 
 
+@pytest.mark.parametrize("draw", [10**400, -(10**400)])
+def test_a_draw_beyond_all_doubles_is_infinite(draw: int) -> None:
+    row = made(draws=[1, 1, draw])
+    assert (row.decision, row.n) == (Decision.INVALID, 3)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, -(10**400), 10**400, 1e16])
+@pytest.mark.parametrize("name", ["cost", "draw_seconds"])
+def test_what_cannot_be_added_up_is_refused(name: str, wrong: float) -> None:
+    with pytest.raises(DataError, match=r"; allowed: a number from 0 to 1e\+15"):
+        made(**{name: wrong})
+
+
 def test_null_is_a_draw_that_is_none() -> None:
     row = made(draws=[1, 1, None])
     assert (row.decision, row.n, row.invalid, row.baseline_decision) == (Decision.INVALID, 3, True, Decision.INVALID)
@@ -186,7 +199,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "counts that go back": ({"draws": ..., "counts": [[8, 8], [16, 7]]}, "counts go from [8, 8] to [16, 7]"),
     "counts that are none": ({"draws": ..., "counts": [[8, 9]]}, "counts hold [8, 9]; allowed: [n, ones]"),
     "a feature that is none": ({"features": {"size": None}}, "feature size is None; allowed: a finite number"),
-    "a cost that is none": ({"cost": -1}, "a draw costs -1; allowed: a finite number, at least 0"),
+    "a cost that is none": ({"cost": -1}, "a draw costs -1; allowed: a number from 0 to 1e+15"),
 }
 
 

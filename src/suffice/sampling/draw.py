@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal, InvalidOperation
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 _DIGITS = 17
@@ -25,6 +25,12 @@ def as_number(draw: Any) -> float | None:
         return inf if draw > 0 else -inf
     except (TypeError, ValueError):
         return None
+
+
+def as_finite(value: Any) -> float | None:
+    """The value as a finite double; None for what is no number, or none that a double holds."""
+    number = as_number(value)
+    return number if number is not None and isfinite(number) else None
 
 
 def as_written(text: str) -> float | Decimal:

@@ -108,11 +108,13 @@ class ServedRun:
         """Note what draws have cost, in your own unit: in whatever portions, before the draw that closes the run.
 
         The ledger's cost of one draw is the mean over all draws that ended; without it, that of the case. Raises
-        DataError for a cost that is none, RunError when the run is closed.
+        DataError for a cost that is none, alone or with those before, RunError when the run is closed.
         """
         self._check_open()
         check_cost(self._case.key, cost)
-        self._spent.cost = float(cost) + (self._spent.cost or 0.0)
+        total = float(cost) + (self._spent.cost or 0.0)
+        check_cost(self._case.key, total)
+        self._spent.cost = total
 
     def observe(self, draws: Iterable[Draw]) -> int:
         """Take draws in order until the run closes or there are no more; returns how many were taken.

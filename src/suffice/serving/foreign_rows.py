@@ -7,7 +7,7 @@ follows from the word; a claim that says otherwise is refused. So a mistake in i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import isfinite, nan
+from math import nan
 from types import NoneType
 from typing import Any
 
@@ -15,12 +15,13 @@ from suffice import strict_json
 from suffice.config import Stage
 from suffice.errors import DataError, shown
 from suffice.flag.bucketing import audited
+from suffice.sampling.draw import as_finite, as_number
 from suffice.serving.fence import LEASE_SECONDS
-from suffice.serving.ledger_rows import check_storable, row_of
+from suffice.serving.ledger_rows import check_storable, is_amount, row_of
 from suffice.serving.served import Observed, Served, adaptive_steps, fixed_steps, shadow_steps, taken
 from suffice.serving.situation import Salts, Situation
 from suffice.stopping.plan import Plan
-from suffice.store.decision_row import DecisionRow, WhyFixed, too_long
+from suffice.store.decision_row import LARGEST, DecisionRow, WhyFixed, too_long
 from suffice.store.processes import LENT
 from suffice.store.words import Word
 from suffice.verifier.arm import Arm
@@ -87,14 +88,14 @@ class ForeignRows:
         if values["plan_id"] != plan.id:
             raise DataError(f"plan_id is {shown(values['plan_id'])}; allowed: {plan.id}, the plan of the rollout")
         if values["fixed_n"] != plan.n:
-            raise DataError(f"fixed_n is {values['fixed_n']}; allowed: {plan.n}, the N of the plan")
+            raise DataError(f"fixed_n is {shown(values['fixed_n'])}; allowed: {plan.n}, the N of the plan")
         if values["stage"] not in stages:
             raise DataError(f"stage is {shown(values['stage'])}; allowed: {', '.join(map(repr, stages))}")
         if not values["process"].startswith(LENT):
             raise DataError(f"process is {shown(values['process'])}; allowed: the one that the word was lent to")
         newest = self._word.epoch if self._word else 0
         if not 1 <= values["epoch"] <= newest:
-            raise DataError(f"epoch is {values['epoch']}; allowed: 1 to {newest}, that of the word in the store")
+            raise DataError(f"epoch is {shown(values['epoch'])}; allowed: 1 to {newest}, that of the word in the store")
         if self._word and values["epoch"] == newest:
             for name in ("rollout", "stage"):
                 told = getattr(self._word, name)
@@ -102,8 +103,9 @@ class ForeignRows:
                     raise DataError(
                         f"{name} is {shown(values[name])}; allowed: {told!r}, as the word of this epoch says"
                     )
-        if not (isfinite(values["at"]) and 0 <= values["at"] <= self._now + LEASE_SECONDS):
-            raise DataError(f"at is {values['at']!r}; allowed: seconds since the epoch, not later than now")
+        at = as_finite(values["at"])
+        if at is None or not 0 <= at <= self._now + LEASE_SECONDS:
+            raise DataError(f"at is {shown(values['at'])}; allowed: seconds since the epoch, not later than now")
 
 
 def _checked(plain: Any) -> dict[str, Any]:
@@ -138,6 +140,9 @@ def _case(values: Mapping[str, Any]) -> Case:
         cost=values.get("cost"),
     )
     check_storable(case)
+    seconds = values.get("draw_seconds")
+    if seconds is not None and not is_amount(seconds):
+        raise DataError(f"draw_seconds are {shown(seconds)}; allowed: a number from 0 to {LARGEST:g}, or null")
     return case
 
 
@@ -170,7 +175,7 @@ def _served(values: Mapping[str, Any], plan: Plan, *, audits: bool, shadow: bool
 def _drawn(values: Mapping[str, Any], served: Served, given: int | None) -> int | None:
     drawn, stopped = values.get("drawn"), (served.adaptive or served.verdict).n
     if drawn is not None and not stopped <= drawn <= MOST_DRAWN:
-        raise DataError(f"drawn is {drawn}; allowed: at least {stopped}, where the plan stopped")
+        raise DataError(f"drawn is {shown(drawn)}; allowed: at least {stopped}, where the plan stopped")
     return given if drawn is None else int(drawn)
 
 
@@ -220,7 +225,9 @@ def _draw(number: int, value: Any) -> float:
         return nan
     if type(value) not in (int, float, bool):
         raise DataError(f"draw {number} is {shown(value)}; allowed: a number, or null for one that is none")
-    return float(value)
+    # A truth value is no number to `as_number`.
+    double = as_number(value)
+    return float(value) if double is None else double
 
 
 def _of_counts(counts: list[Any], plan: Plan) -> list[list[float]]:

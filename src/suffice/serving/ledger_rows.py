@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from math import isfinite, nan
-from numbers import Real
 from threading import Lock
 
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, shown
+from suffice.sampling.draw import as_finite
 from suffice.serving.served import Served
 from suffice.serving.situation import Situation
 from suffice.serving.spool import Spool
-from suffice.store.decision_row import DecisionRow, Reason
+from suffice.store.decision_row import LARGEST, DecisionRow, Reason
 from suffice.store.ledger import Ledger
 from suffice.verifier.arm import Arm
 from suffice.verifier.case import Case, features_text
@@ -131,8 +131,8 @@ def check_storable(case: Case) -> None:
 
 def check_cost(key: str, cost: float) -> None:
     """Raises DataError, naming the case, for what no draw can cost."""
-    if not (_is_number(cost) and cost >= 0):
-        raise DataError(f"case {key!r}: a draw costs {shown(cost)}; allowed: a finite number, at least 0")
+    if not is_amount(cost):
+        raise DataError(f"case {key!r}: a draw costs {shown(cost)}; allowed: a number from 0 to {LARGEST:g}")
 
 
 def _check_costs(case: Case) -> None:
@@ -144,8 +144,10 @@ def _check_costs(case: Case) -> None:
         raise DataError(f"case {case.key!r}: retries are {shown(case.retries)}; allowed: a whole number, at least 0")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+def is_amount(value: object) -> bool:
+    """Whether it is a cost, or seconds, that the ledger adds up."""
+    number = as_finite(value)
+    return number is not None and 0 <= number <= LARGEST
 
 
 def _is_unicode(text: str) -> bool:

@@ -15,6 +15,10 @@ LONGEST = 1024
 """Bytes that a key, target or region may have in the ledger: an index of PostgreSQL takes no more than 2,704 in all."""
 
 
+LARGEST = 1e15
+"""The largest cost of a draw, and the most seconds for draws, that are added up: a sum must not overflow."""
+
+
 class Reason(StrEnum):
     """Why a decision came when it did: how its run closed (the names of `StopReason`), or that the fixed arm took over
     from an adaptive path that failed."""

@@ -9,7 +9,16 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 
 from suffice.errors import StoreRefusal
 from suffice.store.database import Store, insert_new
-from suffice.store.decision_row import NAMES, DecisionRow, WhyFixed, plain_row, row_of_plain, row_of_values, too_long
+from suffice.store.decision_row import (
+    LARGEST,
+    NAMES,
+    DecisionRow,
+    WhyFixed,
+    plain_row,
+    row_of_plain,
+    row_of_values,
+    too_long,
+)
 from suffice.store.irregular import Irregular, note_irregular
 from suffice.store.schema import ADAPTIVE_PATH, ASKED_WORD, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
@@ -71,9 +80,6 @@ _COUNTED = (
 
 _SUMMED = ("cost", "draw_seconds")
 """What is added up where it is known: of decisions that are alike in all that is counted, it is their mean."""
-
-_LARGEST = 1e15
-"""Beyond it, what was written down is nothing that can be added up: a sum must not overflow."""
 
 
 class Ledger:
@@ -274,9 +280,9 @@ def _grouped() -> Select[Any]:
     """Decisions that are alike, and how many."""
     c = decisions.c
     summed = [c[name] for name in _SUMMED]
-    usable = [case((column.between(0, _LARGEST), column)).label(column.name) for column in summed]
+    usable = [case((column.between(0, LARGEST), column)).label(column.name) for column in summed]
     # Where it is not known stays apart, or the mean would be of others than are counted.
-    known = [case((column.between(0, _LARGEST), 1), else_=0) for column in summed]
+    known = [case((column.between(0, LARGEST), 1), else_=0) for column in summed]
     counted = [c[name] for name in _COUNTED]
     means = [func.avg(column).label(column.name) for column in usable]
     columns = (func.min(c.key).label("key"), func.max(c.at).label("at"), func.count().label("times"))

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
-from numbers import Real
 from typing import TypeAlias
 
 from suffice.errors import DataError, shown
+from suffice.sampling.draw import as_finite
 from suffice.sampling.sampler import Sampler
 
 Features: TypeAlias = Mapping[str, float | str]
@@ -26,10 +25,9 @@ class Case:
     `direction` is the sign of the claimed change (+1, −1, or 0 for none) and matters only for pairs. `effect` is the
     truth, in standard errors from the rule's decision boundary, where a generated case knows it.
 
-    In production, `features` are kept with the decision (see `features_text`), and `cost` is that of one draw, in
-    whatever unit its owner counts in. A case that is not `eligible` is never adaptive nor audited, and leaves the share
-    of the arms. A call of the sampler that
-    raised is made again `retries` times.
+    In production, `features` are kept with the decision (see `features_text`), and `cost` is that of one draw, from 0
+    to 1e15 in whatever unit its owner counts in. A case that is not `eligible` is never adaptive nor audited, and
+    leaves the share of the arms. A call of the sampler that raised is made again `retries` times.
     """
 
     key: str
@@ -72,8 +70,9 @@ def _name(case: Case, name: object) -> str:
 def _value(case: Case, name: str, value: object) -> float | str:
     if isinstance(value, str) and len(value) <= LONGEST_TEXT and _is_storable(value):
         return value
-    if isinstance(value, Real) and not isinstance(value, bool) and isfinite(value):
-        return int(value) if isinstance(value, int) else float(value)
+    number = as_finite(value)
+    if number is not None:
+        return int(value) if isinstance(value, int) else number
     allowed = f"a finite number, or a text of at most {LONGEST_TEXT} characters"
     raise DataError(f"case {case.key!r}: feature {name} is {shown(value)}; allowed: {allowed}")
 
