@@ -42,7 +42,7 @@ class Cases:
 class Outputs:
     """The options that name files to write."""
 
-    csv: Annotated[Path | None, typer.Option(help="Write a row for each case and method.")] = None
+    csv: options.Csv = None
     csv_raw: Annotated[
         bool,
         typer.Option("--csv-raw", help="Leave texts that look like formulas as they are in the CSV."),
@@ -80,6 +80,7 @@ def compare(
 ) -> Answer:
     """Decide every case by the fixed rule and adaptively on the same draws; show what was saved and what differs.
 
+    --csv has a row for each case and method.
     Exits 2 when the first method disagrees in a larger share than regression_gate.max_disagreement_rate, 3 when there
     is no case to judge (with --use-config: fewer than regression_gate.min_cases). With regression_gate.enabled false
     nothing is judged.

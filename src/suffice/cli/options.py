@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONFIG = Path("config.json")
 QUEUE = Path("TemporaryQueue")
 
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write the rows behind the numbers, as CSV.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file [default: ./config.json].")]
 UseConfig = Annotated[
     bool, typer.Option("--use-config", help="Require a configuration file; it sets what no other option sets.")

@@ -13,7 +13,7 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options, rollout_prune, rollout_roles, rollout_word
 from suffice.cli.command import Grouped, add, print_answer
-from suffice.cli.rollout_options import AcceptOptions, ActOptions, NoWait, RunnerOptions, ServiceOptions
+from suffice.cli.rollout_options import AcceptOptions, ActOptions, NoWait, RunnerOptions, ServiceOptions, stored_source
 from suffice.cli.sources import RebuildOptions, service_code
 from suffice.errors import ExitCode, MissingDataError, RolloutError
 from suffice.terminal import print_error, redraw
@@ -355,13 +355,8 @@ def _stored_source(source: RebuildOptions, config: Path) -> tuple[dict[str, Any]
 
         samples_of(source.samples, source.column or (), configured_rule(load(config).verifier))
         check_there(source.samples)
-        return {"samples": str(source.samples.resolve()), "column": list(source.column or ())}, None
-    if not source.named:
-        return None, None
-    targets = len({correction.target for correction in source.corrections()[1]})
-    paths = {"records": source.records, "measurements": source.measurements}
-    files = {name: str(path.resolve()) if path else None for name, path in paths.items()}
-    return {"source": source.source, **files}, targets
+    targets = len({correction.target for correction in source.corrections()[1]}) if source.named else None
+    return stored_source(source), targets
 
 
 def _tell_operator(sentence: str) -> None:

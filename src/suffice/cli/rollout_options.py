@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from suffice.cli import options
-from suffice.cli.sources import corrections_of, samples_of
+from suffice.cli.sources import RebuildOptions, corrections_of, samples_of
 from suffice.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from suffice.rollout.notify import Sink
     from suffice.rollout.operator import Operator
     from suffice.rollout.world import Place
+    from suffice.sources.correction import Correction
     from suffice.stopping.plan import Plan
 
 
@@ -54,7 +55,7 @@ class ServiceOptions(options.StoreOptions):
 
         return Operator(
             self.place,
-            sources=_rebuild,
+            sources=rebuild_of,
             create=create and not dry_run,
             upgrade=not dry_run,
             patience=patience,
@@ -140,10 +141,26 @@ class RunnerOptions:
         return [*webhook, *([TriageCommand.of(self.triage_command)] if self.triage_command else [])]
 
 
-def _rebuild(stored: "Mapping[str, Any]", plan: "Plan") -> "Rebuild":
+def rebuild_of(stored: "Mapping[str, Any]", plan: "Plan") -> "Rebuild":
+    """How decisions are rebuilt from a source, as a rollout has it stored."""
     from suffice.evidence.rebuild import from_samples, from_source
 
     if "samples" in stored:
         return from_samples(samples_of(Path(stored["samples"]), stored["column"], plan.rule, given_order=True), plan.n)
+    return from_source(stored_corrections(stored))
+
+
+def stored_corrections(stored: "Mapping[str, Any]") -> "Sequence[Correction]":
+    """The corrections of a source, as a rollout has it stored."""
     records, measurements = (Path(stored[name]) if stored[name] else None for name in ("records", "measurements"))
-    return from_source(corrections_of(stored["source"], records, measurements)[1])
+    return corrections_of(stored["source"], records, measurements)[1]
+
+
+def stored_source(source: RebuildOptions) -> dict[str, Any] | None:
+    """A source as a rollout stores it, None where none is named."""
+    if source.samples is not None:
+        return {"samples": str(source.samples.resolve()), "column": list(source.column or ())}
+    if not source.named:
+        return None
+    paths = {"records": source.records, "measurements": source.measurements}
+    return {"source": source.source, **{name: str(path.resolve()) if path else None for name, path in paths.items()}}

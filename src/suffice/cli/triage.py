@@ -10,15 +10,30 @@ import typer
 from suffice.answer import Answer
 from suffice.cli import options
 from suffice.cli.command import Grouped, add
-from suffice.cli.sources import Column, SamplesFile, SourceOptions, check_samples_alone, samples_of, service_code
+from suffice.cli.sources import (
+    Column,
+    RebuildOptions,
+    SamplesFile,
+    SourceOptions,
+    check_samples_alone,
+    samples_of,
+    service_code,
+)
 from suffice.errors import DataError, ExitCode
 from suffice.extras import require
 from suffice.files import read_whole
 from suffice.terminal import print_lines, print_table, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from suffice.decision.rule import Rule
+    from suffice.evidence.rebuild import Pair, Rebuild
+    from suffice.sources.built import Builder
+    from suffice.sources.correction import Correction
     from suffice.sources.recorded import Samples
+    from suffice.store.database import Store
+    from suffice.store.decision_row import DecisionRow
     from suffice.store.rollouts import StoredRollout
     from suffice.store.triage import TriageItem
 
@@ -238,6 +253,113 @@ def map_(
 
 
 @service_code()
+def affected(
+    item: ItemOrBundle,
+    *,
+    csv: options.Csv = None,
+    source: RebuildOptions,
+    config: options.ConfigFile = None,
+    where: options.StoreOptions,
+) -> Answer:
+    """Decide each adaptive decision of the failed stage again by the baseline; list what went out wrong.
+
+    Nothing is written to the store. Cases are built again from provenance, from the source that is named here or was at
+    the rollout's start, or by verifier.cases. The history of each affected record is resolved again as the baseline
+    decides, and compared with what the store holds. --csv has a row for each wrong decision.
+    Exits 2 when something is wrong, 3 when nothing is but some cannot be decided again, 0 when all are right.
+
+    Example: suffice triage affected verifier-000001 --csv wrong.csv
+    """
+    from contextlib import ExitStack
+
+    from suffice.comparison.rows import csv_lines
+    from suffice.config import load
+    from suffice.files import check_writable
+    from suffice.resolution.storm import StormPolicy
+    from suffice.sources.built import Builder
+    from suffice.triage.affected import FailedStage, WrongDecision, find_affected
+    from suffice.triage.affected_view import COLUMNS, plain_affected, row_of, rows_shown
+
+    source.check()
+    if csv is not None:
+        check_writable(csv)
+    ours = options.read_config(config, required=config is not None)
+    builder = Builder.of(ours.verifier.cases, config or options.CONFIG)
+    with where.existing() as store, ExitStack() as files:
+        chosen = _item_of(store, item)
+        bundle = item if item.is_dir() else Path(chosen.bundle)
+        rebuild, corrections = _ways(store, chosen.id, bundle, source, builder)
+        stored = bundle / "config.json"
+        failed = FailedStage(store, chosen.id, chosen.stage, bundle, rebuild, builder)
+        policy = StormPolicy.of(load(stored) if stored.is_file() else ours)
+        write = files.enter_context(csv_lines(csv, COLUMNS)) if csv is not None else None
+
+        def each(wrong: WrongDecision) -> None:
+            if write is not None:
+                line = row_of(wrong)
+                write([line], careful=any("\r" in str(cell) for cell in line))
+
+        with progress("deciding again") as told:
+            seen = find_affected(store, failed, policy, corrections, each, told)
+    unknown = ExitCode.HOLDS if seen.all_known else ExitCode.CANNOT_TELL
+    return Answer(
+        {"item": chosen.id, "stage": chosen.stage, **plain_affected(seen)},
+        lambda: print_table(f"{chosen.id}, stage {chosen.stage}", ("what", "count"), rows_shown(seen)),
+        ExitCode.FAILS if seen.any_wrong else unknown,
+    )
+
+
+def _item_of(store: "Store", given: Path) -> "TriageItem":
+    """The item of an id, or of a bundle's folder, in the store that made it."""
+    from suffice.store.triage import items
+    from suffice.triage.items import read_item
+
+    if not given.is_dir() and len(given.parts) == 1:
+        return read_item(store, str(given))
+    with store.read() as connection:
+        known = items(connection, closed=True)
+    same = next((item for item in known if Path(item.bundle).resolve() == given.resolve()), None)
+    if same is None:
+        raise DataError(f"{given}: is the bundle of no item of {store.name}; name its store by --queue or --store")
+    return same
+
+
+def _ways(
+    store: "Store", rollout: str, bundle: Path, named: RebuildOptions, builder: "Builder | None"
+) -> "tuple[Rebuild, Callable[[], Mapping[str, Correction]]]":
+    """How decisions of a rollout are rebuilt, and the corrections of its source by their keys.
+
+    A source is read only where something is left that needs it.
+    """
+    from functools import cache
+
+    from suffice.cli.rollout_options import rebuild_of, stored_corrections, stored_source
+    from suffice.evidence.rebuild import from_builder, from_provenance, in_turn
+    from suffice.stopping.plan import Plan
+    from suffice.store.rollouts import load_rollout
+
+    with store.read() as connection:
+        about = load_rollout(connection, rollout)
+    given = stored_source(named) or (about.config.get("source") if about else None)
+
+    @cache
+    def from_given() -> "Rebuild":
+        return rebuild_of(given or {}, Plan.load(bundle / "plan.json"))
+
+    def by_source(rows: "Sequence[DecisionRow]") -> "list[Pair]":
+        return from_given()(rows) if rows else []
+
+    @cache
+    def corrections() -> "Mapping[str, Correction]":
+        if given is None or "samples" in given:
+            return {}
+        return {correction.key: correction for correction in stored_corrections(given)}
+
+    ways = [from_provenance(store), *([by_source] if given else []), *([from_builder] if builder else [])]
+    return in_turn(ways), corrections
+
+
+@service_code()
 def reproduce(
     item: ItemOrBundle,
     *,
@@ -290,6 +412,7 @@ for _name, _command in (
     ("check", check),
     ("explain", explain),
     ("map", map_),
+    ("affected", affected),
     ("reproduce", reproduce),
 ):
     add(app, "Commands", _name, _command)

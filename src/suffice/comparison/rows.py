@@ -1,12 +1,12 @@
 """A row for each case of a comparison, written as it goes on: CSV or Parquet, in constant memory."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from suffice.extras import imported_for
 from suffice.files import replacing
@@ -51,17 +51,34 @@ def rows_to(
 @contextmanager
 def _csv_rows(path: Path, methods: Sequence[str], *, raw: bool) -> Iterator[Write]:
     """A line for each case and method."""
+    with csv_lines(path, CSV_COLUMNS, raw=raw) as write_lines:
+
+        def write(results: list[CaseResult]) -> None:
+            for result in results:
+                case = result.case
+                write_lines(_lines(result, methods), careful="\r" in f"{case.key}{case.target}{case.region}")
+
+        yield write
+
+
+class WriteLines(Protocol):
+    """Writes lines of CSV; those that hold a carriage return are to be written with care."""
+
+    def __call__(self, lines: Iterable[Iterable[Any]], *, careful: bool) -> None: ...
+
+
+@contextmanager
+def csv_lines(path: Path, columns: Sequence[str], *, raw: bool = False) -> Iterator[WriteLines]:
+    """Takes the lines of a CSV file that replaces `path` when the block ends well. Texts that a spreadsheet would take
+    for a formula get a leading apostrophe, unless it is to be `raw`. Raises OutputError."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         # By itself Python's writer quotes no carriage return, which ends a row for many readers.
         quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        writer.writerow(CSV_COLUMNS)
+        writer.writerow(columns)
 
-        def write(results: list[CaseResult]) -> None:
-            for result in results:
-                case, lines = result.case, _lines(result, methods)
-                careful = "\r" in f"{case.key}{case.target}{case.region}"
-                (quoting if careful else writer).writerows(lines if raw else (map(_as_text, line) for line in lines))
+        def write(lines: Iterable[Iterable[Any]], *, careful: bool) -> None:
+            (quoting if careful else writer).writerows(lines if raw else (map(_as_text, line) for line in lines))
 
         yield write
 

@@ -14,12 +14,29 @@ from suffice.store.chain import understood
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
 from suffice.store.ledger import Ledger
+from suffice.store.processes import LENT
 from suffice.store.schema import provenance
 from suffice.verifier.case import Case
 
 Pair: TypeAlias = tuple[DecisionRow, Recipe]
 Rebuild: TypeAlias = Callable[[Sequence[DecisionRow]], list[Pair]]
 """The decisions that can be rebuilt, each with what its case can be made of again."""
+
+
+def in_turn(ways: Sequence[Rebuild]) -> Rebuild:
+    """Rebuild each decision by the first of the ways that can. What was drawn in another language has another stream,
+    and is left out."""
+
+    def rebuild(rows: Sequence[DecisionRow]) -> list[Pair]:
+        left = [row for row in rows if not (row.process or "").startswith(LENT)]
+        pairs: list[Pair] = []
+        for way in ways:
+            pairs += way(left)
+            known = {row.key for row, _ in pairs}
+            left = [row for row in left if row.key not in known]
+        return pairs
+
+    return rebuild
 
 
 def from_source(corrections: Iterable[Correction]) -> Rebuild:

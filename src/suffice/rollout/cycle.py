@@ -11,7 +11,7 @@ from suffice.errors import MissingDataError, RolloutError, StoreError, SufficeEr
 from suffice.evidence.expected import chance_of
 from suffice.evidence.measurements import NOTHING_MEASURED, Evidence
 from suffice.evidence.production import Measured, Measurement
-from suffice.evidence.rebuild import Pair, from_builder, from_provenance
+from suffice.evidence.rebuild import Pair, from_builder, from_provenance, in_turn
 from suffice.evidence.recompute import recompute
 from suffice.flag.file import wrong_with_file
 from suffice.gates import buckets, clocks
@@ -38,7 +38,6 @@ from suffice.store.decision_row import DecisionRow
 from suffice.store.incarnation import standing
 from suffice.store.journal import JournalEvent
 from suffice.store.ledger import Ledger
-from suffice.store.processes import LENT
 from suffice.store.words import read_word
 from suffice.triage.bundle import LastView, Rollback
 
@@ -314,23 +313,14 @@ class Monitor:
         settle(self.world, rollback)
 
     def _rebuild(self, rows: Sequence[DecisionRow]) -> list[Pair]:
-        """From what was written about a decision, else from the rollout's source, else by the service's builder.
-
-        What was drawn in another language has another stream.
-        """
+        """From what was written about a decision, else from the rollout's source, else by the service's builder."""
         source = self.about["source"]
-        left: Sequence[DecisionRow] = [row for row in rows if not (row.process or "").startswith(LENT)]
-        pairs: list[Pair] = []
         ways = [
             from_provenance(self.world.store),
             *([self.world.sources(source, self._plan)] if source is not None and self.world.sources else []),
             *([from_builder] if self._builder else []),
         ]
-        for way in ways:
-            pairs += way(left)
-            known = {row.key for row, _ in pairs}
-            left = [row for row in left if row.key not in known]
-        return pairs
+        return in_turn(ways)(rows)
 
 
 def _numbers(state: State, after: State, judged: Judged, notes: Sequence[str]) -> dict[str, Any]:

@@ -120,6 +120,25 @@ class Ledger:
             yield from rows
             more = len(rows) == portion
 
+    def adaptive(self, rollout: str, stage: str, portion: int) -> Iterator[list[DecisionRow]]:
+        """The decisions of a stage that are in force by the adaptive path, in ledger order, a portion at a time."""
+        c, last, more = decisions.c, 0, True
+        # Not the bare column: see `rows_after`.
+        within = (c.rollout.concat("") == rollout) & (c.stage == stage) & (c.arm == Arm.ADAPTIVE.value)
+        while more:
+            query = select(c.id, *_COLUMNS).where((c.id > last) & within).order_by(c.id).limit(portion)
+            with self.store.read() as connection:
+                rows = connection.execute(query).all()
+            yield [row_of_values(values[1:]) for values in rows]
+            more, last = len(rows) == portion, rows[-1].id if rows else last
+
+    def decided(self, rollout: str, stage: str) -> tuple[int, int]:
+        """How many decisions of a stage there are, and how many of them are in force by the adaptive path."""
+        adaptive = func.count(case((decisions.c.arm == Arm.ADAPTIVE.value, 1)))
+        with self.store.read() as connection:
+            every, some = connection.execute(select(func.count(), adaptive).where(_within(rollout, stage))).one()
+        return int(every), int(some)
+
     def rows_after(
         self, rollout: str, last: int, limit: int, connection: Connection | None = None
     ) -> tuple[list[DecisionRow], int]:

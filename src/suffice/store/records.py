@@ -67,6 +67,16 @@ def load_inputs(connection: Connection, derived: Iterable[Record]) -> dict[str, 
     return load_records(connection, (target for record in derived for target, _ in record.derived_from))
 
 
+def derived_records(connection: Connection) -> dict[str, set[str]]:
+    """All records that are computed from others, each with the targets of those."""
+    c = records.c
+    query = select(c.target, c.derived_from).where(c.derived_from.is_not(None))
+    return {
+        target: {str(name) for name, _ in understood(inputs, f"the record {target}", list)}
+        for target, inputs in connection.execute(query)
+    }
+
+
 def save_changes(connection: Connection, changes: Sequence[Change]) -> None:
     """Write changes in the caller's write transaction: for each target at most one `before`, as it was loaded.
 

@@ -57,10 +57,10 @@ def frozen_stage(bundle: Path) -> FrozenStage:
     regions = {row.region for row in audits}
     newest = audits[-1]
     region = newest.region if len(regions) == 1 else None
-    return FrozenStage(audits, plan_in(bundle, newest.plan_id), newest.seed, _fault_in(bundle), region)
+    return FrozenStage(audits, plan_in(bundle, newest.plan_id), newest.seed, fault_in(bundle), region)
 
 
-def _fault_in(bundle: Path) -> str | None:
+def fault_in(bundle: Path) -> str | None:
     """What a rehearsal did to the draws; every differing decision of its bundle says so."""
     path = bundle / DISAGREEMENTS
     try:
