@@ -18,7 +18,7 @@ from suffice.rollout.phases import Phase
 from suffice.rollout.report import NO_PROOF
 from suffice.rollout.status import advances_when, changed_since, plain_status, rolls_back_when, status_of
 from suffice.rollout.wish import leave_wish
-from suffice.store.irregular import Irregular, note_irregular
+from suffice.store.irregular import Irregular, Irregularities, note_irregular
 from suffice.terminal import duration
 
 
@@ -197,7 +197,7 @@ def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path, capsys: p
         assert plain_status(status_of(production.operator))["notes"] == []
         with production.store.write() as connection:
             for kind, count in ((Irregular.REUSED, 1270), (Irregular.REFUSED, 1)):
-                note_irregular(connection, kind, "verifier-000001", "staging", count, 1.0)
+                note_irregular(connection, kind, {("verifier-000001", "staging"): Irregularities(count, 1.0)})
         assert plain_status(status_of(production.operator))["notes"] == [
             "decisions that had keys of earlier ones: 1,270",
             "decisions that have a row that was refused, and put aside in spool/refused: 1",

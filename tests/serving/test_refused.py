@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from store_places import ROW, Place
 from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.serving import refused as refused_rows
-from suffice.serving.refused import FILE, FOLDER, Refused, deliver, put_aside
+from suffice.serving.refused import FILE, FOLDER, Refused, count_refused, deliver, put_aside
 from suffice.store.database import Store, agents_store, open_store
 from suffice.store.decision_row import LONGEST, DecisionRow
 from suffice.store.irregular import Irregular, Irregularities, irregular_of
@@ -39,6 +39,24 @@ def test_refused_rows_are_put_aside_counted_and_those_around_them_delivered(plac
     assert [one["row"]["at"] for one in aside] == [3.0, 4.0, 19.0]
     assert "its key is longer than 1,024 bytes" in aside[0]["why"]
     assert aside[0]["row"]["key"] == rows[3].key
+
+
+def test_however_many_are_refused_they_are_counted_by_one_statement(place: Place) -> None:
+    """Seen: a statement for each of 100,000 bad lines kept the store from everybody for a minute."""
+    what = [[], *({"rollout": "r", "stage": f"s{number % 3}"} for number in range(2_999))]
+    refused = [Refused(one, "why", float(number)) for number, one in enumerate(what)]
+    executed = list[str]()
+    with open_store(place) as store:
+        with store.write() as connection:
+            event.listen(connection, "before_cursor_execute", lambda *about: executed.append(about[2]))
+            count_refused(connection, refused)
+            assert len(executed) == 1
+        with store.read() as connection:
+            assert [irregular_of(connection, "r", f"s{each}")[Irregular.REFUSED] for each in range(3)] == [
+                Irregularities(1001, 2998.0),
+                Irregularities(1001, 2999.0),
+                Irregularities(1000, 2997.0),
+            ]
 
 
 def test_a_store_that_is_out_of_reach_refuses_nothing(tmp_path: Path) -> None:

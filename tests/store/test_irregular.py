@@ -66,7 +66,7 @@ def test_counts_add_up_and_those_of_nobody_knows_which_count_for_everybody(store
             ("", "", 1, 11.0),
             ("q", "s", 7, 5.0),
         ):
-            note_irregular(connection, Irregular.REFUSED, rollout, stage, count, at)
+            note_irregular(connection, Irregular.REFUSED, {(rollout, stage): Irregularities(count, at)})
     with store.read() as connection:
         assert irregular_of(connection, "r", "s") == {
             Irregular.REUSED: NONE,

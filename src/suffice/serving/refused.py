@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.files import private_opener
 from suffice.store.decision_row import LONGEST, DecisionRow, plain_row
-from suffice.store.irregular import Irregular, note_irregular
+from suffice.store.irregular import Irregular, by_place, note_irregular
 from suffice.store.ledger import Ledger
 
 FOLDER = "refused"
@@ -90,8 +90,8 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused], *, tell:
 
 def count_refused(connection: Connection, refused: Sequence[Refused]) -> None:
     """Count them, in the caller's write transaction."""
-    for one in refused:
-        note_irregular(connection, Irregular.REFUSED, *_place(one.what), 1, _seconds(one.at))
+    counted = by_place((_place(one.what), _seconds(one.at)) for one in refused)
+    note_irregular(connection, Irregular.REFUSED, counted)
 
 
 def _is_torn(file: FileIO) -> bool:

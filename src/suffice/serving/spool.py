@@ -50,7 +50,7 @@ from suffice.files import private_opener
 from suffice.locks import process_lock
 from suffice.serving.refused import Refused, deliver, put_aside
 from suffice.store.decision_row import DecisionRow, plain_row, row_of_plain
-from suffice.store.irregular import Irregular, note_irregular
+from suffice.store.irregular import Irregular, Irregularities, note_irregular
 from suffice.store.ledger import Ledger
 
 FOLDER = "spool"
@@ -189,7 +189,7 @@ class Spool:
     def _tell_dropped(self, ledger: Ledger) -> None:
         dropped, at = self._dropped, self._dropped_at
         with ledger.store.write() as connection:
-            note_irregular(connection, Irregular.DROPPED, "", "", dropped, at)
+            note_irregular(connection, Irregular.DROPPED, {("", ""): Irregularities(dropped, at)})
         with self._lock:
             self._dropped -= dropped
 

@@ -232,13 +232,18 @@ def insert_or_update(connection: Connection, table: Table, rows: list[dict[str, 
         connection.execute(_insert_or_update(connection.dialect.name, table, tuple(rows[0])), _values(connection, rows))
 
 
-def add_to(connection: Connection, table: Table, row: dict[str, Any], *, counts: str, latest: str) -> None:
-    """Insert a row, or add its `counts` to the one with its primary key, whose `latest` becomes the later one."""
-    statement = _insert(connection.dialect.name, table, tuple(row))
+def add_to(connection: Connection, table: Table, rows: list[dict[str, Any]], *, counts: str, latest: str) -> None:
+    """Insert each row, or add its `counts` to the one with its primary key, whose `latest` becomes the later one.
+
+    All rows have the same columns, and no key comes twice.
+    """
+    if not rows:
+        return
+    statement = _insert(connection.dialect.name, table, tuple(rows[0]))
     old, new = table.c[latest], statement.excluded[latest]
     changed = {counts: table.c[counts] + statement.excluded[counts], latest: case((old > new, old), else_=new)}
     updating = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
-    connection.execute(updating, _values(connection, [row]))
+    connection.execute(updating, _values(connection, rows))
 
 
 # Made once for each table: making one takes longer than executing it.

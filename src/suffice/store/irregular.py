@@ -5,9 +5,10 @@ Counts are at least what happened once: a process that is killed between the led
 counts a reused key once more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from sqlalchemy import Connection, func, select
 
@@ -35,11 +36,31 @@ class Irregularities:
     newest: float | None = None
 
 
-def note_irregular(connection: Connection, kind: Irregular, rollout: str, stage: str, count: int, at: float) -> None:
-    """Count so many more, the newest of this moment, in the caller's write transaction. Rollout and stage are "" where
-    nobody can say which it was."""
-    row = {"rollout": rollout, "stage": stage, "kind": kind.name, "count": count, "newest": at}
-    add_to(connection, irregularities, row, counts="count", latest="newest")
+Place: TypeAlias = tuple[str, str]
+"""A rollout and its stage, both "" where nobody can say which it was."""
+
+
+def by_place(moments: Iterable[tuple[Place, float]]) -> dict[Place, Irregularities]:
+    """How many there are at each place, from where and when each was decided."""
+    of = dict[Place, Irregularities]()
+    for place, at in moments:
+        before = of.get(place, Irregularities())
+        of[place] = Irregularities(before.count + 1, at if before.newest is None else max(before.newest, at))
+    return of
+
+
+def note_irregular(connection: Connection, kind: Irregular, of: Mapping[Place, Irregularities]) -> None:
+    """Count so many more at each place, in the caller's write transaction. However many places there are, it is one
+    statement: nobody else writes meanwhile."""
+    _note(connection, {(*place, kind.name): counted for place, counted in of.items()})
+
+
+def _note(connection: Connection, of: Mapping[tuple[str, str, str], Irregularities]) -> None:
+    rows = [
+        {"rollout": rollout, "stage": stage, "kind": kind, "count": counted.count, "newest": counted.newest}
+        for (rollout, stage, kind), counted in of.items()
+    ]
+    add_to(connection, irregularities, rows, counts="count", latest="newest")
 
 
 def irregular_of(connection: Connection, rollout: str, stage: str) -> Mapping[Irregular, Irregularities]:
@@ -56,10 +77,11 @@ def note_undecided(connection: Connection, rollout: str, stage: str, by_type: Ma
     of this moment."""
     known = undecided_of(connection, rollout, stage)
     total = added_by_type(known, by_type)
-    for name, count in total.items():
-        if added := count - known.get(name, 0):
-            row = {"rollout": rollout, "stage": stage, "kind": f"{_UNDECIDED}{name}", "count": added, "newest": at}
-            add_to(connection, irregularities, row, counts="count", latest="newest")
+    added = {name: count - known.get(name, 0) for name, count in total.items()}
+    _note(
+        connection,
+        {(rollout, stage, f"{_UNDECIDED}{name}"): Irregularities(count, at) for name, count in added.items() if count},
+    )
 
 
 def undecided_of(connection: Connection, rollout: str, stage: str) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """The decision ledger: one row a decision, written once."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from suffice.store.decision_row import (
     row_of_values,
     too_long,
 )
-from suffice.store.irregular import Irregular, note_irregular
+from suffice.store.irregular import Irregular, by_place, note_irregular
 from suffice.store.schema import ADAPTIVE_PATH, ASKED_WORD, AUDITS, CHOSE_ADAPTIVE, DISAGREEING, decisions
 from suffice.verifier.arm import Arm
 
@@ -285,14 +284,12 @@ def _note_reused(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
             some = (c.rollout == rollout) & c.key.in_(keys[start : start + _AT_ONCE])
             for key, *own in connection.execute(select(c.key, c.at, c.process, c.target).where(some)):
                 stored[rollout, key] = tuple(own)
-    counts, newest = Counter[tuple[str, str]](), dict[tuple[str, str], float]()
-    for row in rows:
-        if stored[row["rollout"], row["key"]] != (row["at"], row["process"], row["target"]):
-            place = row["rollout"], row["stage"]
-            counts[place] += 1
-            newest[place] = max(row["at"], newest.get(place, row["at"]))
-    for (rollout, stage), count in counts.items():
-        note_irregular(connection, Irregular.REUSED, rollout, stage, count, newest[rollout, stage])
+    reused = (
+        ((row["rollout"], row["stage"]), row["at"])
+        for row in rows
+        if stored[row["rollout"], row["key"]] != (row["at"], row["process"], row["target"])
+    )
+    note_irregular(connection, Irregular.REUSED, by_place(reused))
 
 
 def _grouped() -> Select[Any]:
