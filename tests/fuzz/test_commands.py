@@ -60,6 +60,7 @@ def test_a_command_refuses_a_key_that_stands_twice(
     [
         ("sweep: report", ("verify-sweep", "--sweep-dir", ".")),
         ("bundle: decisions", ("triage", "reproduce", "bundle")),
+        ("bundle: audits", ("triage", "explain", "bundle")),
         ("bundle: plan", ("triage", "reproduce", "bundle")),
         ("manifest", ("triage", "check", "bundle")),
     ],

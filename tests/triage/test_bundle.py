@@ -137,6 +137,21 @@ def test_the_window_begins_with_what_differs_and_holds_each_decision_once(
     assert [row["key"] for row in lines(frozen(store, tmp_path, view()), "ledger.jsonl")] == kept
 
 
+@pytest.mark.parametrize(("most", "kept"), [(10_000, ["k0", "k1", "k2", "k3", "k4"]), (2, ["k3", "k4"])])
+def test_the_audits_are_those_of_the_stage_in_order_the_newest_where_there_are_many(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, kept: list[str]
+) -> None:
+    monkeypatch.setattr(bundles, "AUDITS", most)
+    assert [row["key"] for row in lines(frozen(store, tmp_path, view()), "audits.jsonl")] == kept
+
+
+def test_the_item_has_the_command_that_explains_only_where_that_tells_something(store: Store, tmp_path: Path) -> None:
+    text = (frozen(store, tmp_path, view(plan=PLAN.to_dict(), config={})) / "TRIAGE.md").read_text(encoding="utf-8")
+    assert "Cause: unknown. " in text
+    assert "of none of 5 audits" in text.lower()
+    assert "triage explain" not in text
+
+
 def test_the_counters_are_those_of_the_whole_rollout(store: Store, tmp_path: Path) -> None:
     counts = read(frozen(store, tmp_path, view()) / "metrics.json").counts
     # k1 and k3 of the canary differ; the stage before counts too.
@@ -149,6 +164,7 @@ def test_a_faulty_decision_is_decided_again_by_the_plan_that_really_ran(store: S
     bundle = frozen(store, tmp_path, view(plan=PLAN.to_dict(), faulty=Faulty("hasty", HASTY)))
     assert names(bundle) == ALWAYS | {"plan.json", f"plans/{HASTY.id}.json"}
     assert {(case["fault"], case["plan_id"]) for case in lines(bundle, "disagreements.jsonl")} == {("hasty", HASTY.id)}
+    assert {row["plan_id"] for row in lines(bundle, "audits.jsonl")} == {HASTY.id}
     assert reproduce(bundle, "k1")["fault"] == "hasty"
 
 
