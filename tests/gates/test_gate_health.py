@@ -79,7 +79,7 @@ def test_the_sentence_names_the_most_frequent_message_of_fallbacks() -> None:
         (
             {"decisions": 11, "adaptive": 11, "stopped": 11, "reused": 2_051},
             Outcome.INCONCLUSIVE,
-            "2,051 of 2,062 decisions had keys of earlier ones, 99.5 % (limit 50 %): a restart with the same "
+            "2,051 of 2,062 decisions had keys of earlier ones, 99.5 % (limit 10 %): a restart with the same "
             "keys leaves the evidence at 11; give each case a key of its own",
         ),
         (
@@ -91,7 +91,7 @@ def test_the_sentence_names_the_most_frequent_message_of_fallbacks() -> None:
         (
             {"processes": 2, "rows_waiting": 1, "silence": 61.0},
             Outcome.INCONCLUSIVE,
-            "1 rows wait in the spools of 2 processes (limit 10,000, which have come); the log of the service says why "
+            "1 row waits in the spools of 2 processes (limit 1,000; 10,000 have come); the log of the service says why "
             "they are not written",
         ),
         ({"adaptive_targets": 0}, Outcome.INCONCLUSIVE, "0 of 950 targets are adaptive, 0 % (weight 5 %)"),
@@ -147,9 +147,32 @@ def test_every_check_is_a_part_and_the_gate_is_the_worst_of_them() -> None:
     assert (result.gate, result.outcome, result.sentence) == ("health", Outcome.ERROR, part("rows", result).sentence)
 
 
-@pytest.mark.parametrize("reused, outcome", [(10_000, Outcome.SUCCESSFUL), (10_001, Outcome.INCONCLUSIVE)])
-def test_keys_hold_the_stage_when_most_are_of_earlier_decisions(reused: int, outcome: Outcome) -> None:
+@pytest.mark.parametrize("reused, outcome", [(1_111, Outcome.SUCCESSFUL), (1_112, Outcome.INCONCLUSIVE)])
+def test_keys_hold_the_stage_when_one_of_ten_is_of_an_earlier_decision(reused: int, outcome: Outcome) -> None:
+    """Seen: one of two processes began its keys anew and disagreed in half of its audits; the rollout completed."""
     assert judged(reused=reused).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "decisions, reused, outcome",
+    [
+        (20, 20, Outcome.SUCCESSFUL),
+        (19, 20, Outcome.INCONCLUSIVE),
+        (0, 19, Outcome.SUCCESSFUL),
+        (0, 20, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_keys_hold_a_long_stage_when_most_of_the_latest_are_of_earlier_decisions(
+    decisions: int, reused: int, outcome: Outcome
+) -> None:
+    recent = {"decisions": decisions, "reused": reused}
+    sign = part("keys", judge(replace(WELL, reused=20, recent=recent), 5))
+    assert sign.outcome is outcome
+    assert sign.sentence.startswith(
+        "20 of 10,020 decisions had keys of earlier ones, 0.2 % (limit 10 %)"
+        if outcome is Outcome.SUCCESSFUL
+        else f"20 of {decisions + 20} recent decisions had keys of earlier ones, "
+    )
 
 
 def test_who_is_disabled_is_audited_in_the_shadow_and_who_has_another_plan_is_not() -> None:
@@ -161,17 +184,25 @@ def test_who_is_disabled_is_audited_in_the_shadow_and_who_has_another_plan_is_no
 
 
 @pytest.mark.parametrize(
-    "waiting, silence, outcome",
+    "waiting, silence, recent, decisions, outcome",
     [
-        (500, 60.0, Outcome.SUCCESSFUL),
-        (10_000, 60.0, Outcome.SUCCESSFUL),
-        (10_001, 60.0, Outcome.INCONCLUSIVE),
-        (1, 60.5, Outcome.INCONCLUSIVE),
-        (0, 60.5, Outcome.SUCCESSFUL),
+        (500, 60.0, 0, 10_000, Outcome.SUCCESSFUL),
+        (501, 60.0, 0, 500, Outcome.INCONCLUSIVE),
+        (1_000, 60.0, 1_999, 10_000, Outcome.SUCCESSFUL),
+        (1_001, 60.0, 1_999, 10_000, Outcome.INCONCLUSIVE),
+        (4_000, 60.0, 8_000, 10_000, Outcome.SUCCESSFUL),
+        (4_001, 60.0, 8_000, 10_000, Outcome.INCONCLUSIVE),
+        (1, 60.5, 8_000, 10_000, Outcome.INCONCLUSIVE),
+        (0, 60.5, 0, 10_000, Outcome.SUCCESSFUL),
     ],
 )
-def test_rows_that_wait_are_a_sign_when_none_come_or_fewer(waiting: int, silence: float, outcome: Outcome) -> None:
-    assert judged(rows_waiting=waiting, silence=silence).outcome is outcome
+def test_rows_that_wait_are_a_sign_when_none_come_or_fewer_than_wait(
+    waiting: int, silence: float, recent: int, decisions: int, outcome: Outcome
+) -> None:
+    """Seen: 99,999 rows waited behind 100,000 that another process had delivered, and all was well."""
+    counts = {"decisions": recent}
+    evidence = replace(WELL, rows_waiting=waiting, silence=silence, decisions=decisions, recent=counts)
+    assert part("spools", judge(evidence, 5)).outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -194,6 +225,53 @@ def test_no_audits_are_a_sign_where_chance_cannot_explain_it(
     assert part("audits", judge(evidence, weight, audit_fraction=fraction)).outcome is outcome
     audited = judge(replace(evidence, audits=1), weight, audit_fraction=fraction)
     assert part("audits", audited).outcome is Outcome.SUCCESSFUL
+
+
+@pytest.mark.parametrize(
+    "fraction, targets, audits, outcome",
+    [
+        (1.0, 5_000, 499, Outcome.INCONCLUSIVE),
+        (1.0, 5_000, 500, Outcome.SUCCESSFUL),
+        (0.1, 200, 1, Outcome.INCONCLUSIVE),
+        (0.1, 199, 1, Outcome.SUCCESSFUL),
+    ],
+)
+def test_far_fewer_audits_than_targets_let_expect_are_a_sign(
+    fraction: float, targets: int, audits: int, outcome: Outcome
+) -> None:
+    """Seen: 1 audit of 100,000 decisions about 5,000 targets, all of which were to be audited."""
+    evidence = replace(WELL, adaptive_targets=targets, fixed_targets=0, audits=audits)
+    sign = part("audits", judge(evidence, 100, audit_fraction=fraction))
+    assert sign.outcome is outcome
+    told = f"{audits} audits of 10,000 decisions about {targets:,} targets (audited: {100 * fraction:.0f} %)"
+    expected = f", of which about {targets * fraction:,.0f} were to be audited"
+    assert sign.sentence == told + (expected if outcome is Outcome.INCONCLUSIVE else "")
+
+
+@pytest.mark.parametrize(
+    "weight, recent, outcome",
+    [
+        (20, {"decisions": 1_000, "adaptive": 200}, Outcome.INCONCLUSIVE),
+        (20, {"decisions": 1_000, "adaptive": 199}, Outcome.SUCCESSFUL),
+        (20, {"decisions": 1_000, "adaptive": 200, "audits": 1}, Outcome.SUCCESSFUL),
+        (20, {"decisions": 1_000, "adaptive": 200, "invalid": 1}, Outcome.SUCCESSFUL),
+        (0, {"decisions": 200}, Outcome.INCONCLUSIVE),
+        (0, {"decisions": 200, "ineligible": 1}, Outcome.SUCCESSFUL),
+    ],
+)
+def test_audits_that_end_in_the_middle_of_a_stage_are_a_sign(
+    weight: int, recent: dict[str, int], outcome: Outcome
+) -> None:
+    """Seen: audits ended after 24, and for a day of traffic all was well."""
+    arms = {"adaptive_targets": 100 if weight else 0, "fixed_targets": 400}
+    evidence = replace(WELL, audits=24, recent=recent, **arms)
+    sign = part("audits", judge(evidence, weight, audit_fraction=0.1))
+    assert sign.outcome is outcome
+    if outcome is Outcome.INCONCLUSIVE:
+        assert sign.sentence == (
+            f"no new audit although {recent['decisions']:,} decisions came lately, where about 20 were to be expected; "
+            "24 before that (audited: 10 %)"
+        )
 
 
 @pytest.mark.parametrize("ineligible, outcome", [(900, Outcome.INCONCLUSIVE), (899, Outcome.SUCCESSFUL)])
@@ -363,6 +441,20 @@ def test_fifteen_invalid_decisions_in_a_thousand_are_a_rise_from_none() -> None:
     before = {"shadow_decisions": 1_000, "shadow_invalid": 0, "decisions": 1_000}
     first = next(k for k in range(1_000) if judged(**before, invalid=k).outcome is Outcome.ERROR)
     assert first == 13
+
+
+def test_without_a_shadow_it_is_told_first_that_most_decisions_are_invalid() -> None:
+    """Seen: all decisions were INVALID, and what was told is that there are 0 audits of them."""
+    none = {"audits": 0, "adaptive_targets": 100, "fixed_targets": 0}
+    everything = replace(WELL, decisions=1_000, invalid=1_000, adaptive=1_000, stopped=0, **none)
+    result = judge(everything, 100, audit_fraction=1.0)
+    assert (result.outcome, result.sentence) == (
+        Outcome.INCONCLUSIVE,
+        "1,000 of 1,000 decisions are INVALID, 100 % (limit 50 %, without a shadow to compare with)",
+    )
+    assert part("audits", result).outcome is Outcome.INCONCLUSIVE
+    half = judge(replace(everything, invalid=500, audits=500), 100, audit_fraction=1.0)
+    assert part("INVALID", half).outcome is Outcome.SUCCESSFUL
 
 
 def test_more_invalid_decisions_than_decisions_are_impossible() -> None:

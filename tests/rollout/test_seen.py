@@ -1,11 +1,13 @@
 """What was seen to go wrong in production, in its exact form, where no other test has that form."""
 
 import itertools
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from production import BEGAN, STAGES, Clock, content, corrections, edit, producing
+from production import BEGAN, STAGES, Clock, content, corrections, edit, producing, situation_in
 
 from suffice.flag.document import Exposure
 from suffice.flag.file import published
@@ -47,7 +49,7 @@ def test_a_restart_with_the_same_keys_pauses_with_its_number_and_people_are_told
         assert state.phase is Phase.PAUSED
         assert state.why == (
             "stage staging has been without a new audit for 40m (rollout.progress_deadline), with 11 of 100 audits; "
-            "health: 44 of 55 decisions had keys of earlier ones, 80 % (limit 50 %): a restart with the same keys "
+            "health: 44 of 55 decisions had keys of earlier ones, 80 % (limit 10 %): a restart with the same keys "
             "leaves the evidence at 11; give each case a key of its own; resume starts the deadline anew"
         )
         with production.store.write() as connection:
@@ -55,6 +57,64 @@ def test_a_restart_with_the_same_keys_pauses_with_its_number_and_people_are_told
             told = [message.payload["why"] for message in due(connection, production.clock(), 10.0)]
         assert told[-1] == state.why
         assert production.actions()[-1] == "pause"
+
+
+def test_one_of_two_processes_that_began_its_keys_anew_holds_the_stage(tmp_path: Path) -> None:
+    """Seen: its sampler was broken, its audits were no evidence, and the rollout completed."""
+    with producing(tmp_path) as production:
+        production.until("canary")
+        for _ in range(6):
+            production.traffic(120)
+            with production.process() as restarted:
+                for correction in corrections(0, 110):
+                    restarted.verify(correction.case())
+            state = production.cycle()
+        assert (state.phase, state.current.name) == (Phase.PROGRESSING, "canary")
+        health = production.judged("health")
+        assert health["outcome"] == "Inconclusive"
+        assert re.match(
+            r"\d+ of [\d,]+ decisions had keys of earlier ones, [\d.]+ % \(limit 10 %\): ", health["sentence"]
+        )
+
+
+def test_processes_that_leave_a_long_stage_with_keys_of_earlier_decisions_are_seen_in_the_latest_hour(
+    tmp_path: Path,
+) -> None:
+    stages = [{**STAGES[0], "hold": "2d"}, *STAGES[1:]]
+    with producing(tmp_path, content(stages=stages, health={"max_age": "2d"})) as production:
+        for _ in range(3):
+            production.traffic(200)
+            production.cycle()
+        production.cycle(3000.0)
+        production.sent = 0
+        production.traffic(30)
+        production.cycle()
+        health = production.judged("health")
+        assert health["outcome"] == "Inconclusive"
+        assert health["sentence"].startswith("30 of 30 recent decisions had keys of earlier ones, 100 % (limit 50 %): ")
+
+
+def test_audits_that_end_in_a_stage_pause_it_with_what_came_without_them(tmp_path: Path) -> None:
+    """Seen: the sentence of the pause was that 0 decisions fell back."""
+    stages = [STAGES[0], {**STAGES[1], "min_audits": 500}, STAGES[2]]
+    with producing(tmp_path, content(stages=stages, progress_deadline="2h")) as production:
+        production.until("canary")
+        production.traffic(120)
+        production.cycle()
+        audits = production.state.audits
+        for _ in range(14):
+            with production.process(replace(situation_in(production.store), audit_fraction=0.0)) as process:
+                for correction in corrections(production.sent, 60):
+                    process.verify(correction.case())
+            production.sent += 60
+            state = production.cycle()
+        assert state.phase is Phase.PAUSED
+        came = state.decisions - state.grown_with
+        assert came >= 600
+        assert state.why.startswith(
+            f"stage canary has been without a new audit for 2h (rollout.progress_deadline), although {came} decisions "
+            f"came, with {audits} of 500 audits; health: no new audit although "
+        )
 
 
 @pytest.mark.parametrize("foreign", [False, True])

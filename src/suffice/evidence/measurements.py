@@ -1,7 +1,7 @@
 """What the ledger says of one stage: its counts, each of which may be unknown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Self, TypeAlias
 
@@ -57,6 +57,8 @@ class Evidence:
     Of the `processes` at work, so many are `disabled` or have a `foreign` plan; `rows_waiting` rows are in their
     spools, on the way to the ledger. `ineligible` decisions are about cases that are never adaptive.
 
+    `recent` has the counts in `RECENT` of about the last hour: those of the whole stage hide what has just begun.
+
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
     whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none).
     """
@@ -104,6 +106,7 @@ class Evidence:
     disabled: Measured = 0
     foreign: Measured = 0
     rows_waiting: Measured = 0
+    recent: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Self:
@@ -117,6 +120,19 @@ class Evidence:
     def counts(self, *names: str) -> tuple[int, ...]:
         """These counts. Raises MissingDataError when one is missing or no count at all."""
         return tuple(_count(name, getattr(self, name)) for name in names)
+
+    def lately(self, *names: str) -> tuple[int, ...]:
+        """How many of these counts came lately, 0 where that was not measured."""
+        return tuple(_count(f"recent {name}", self.recent.get(name, 0)) for name in names)
+
+    def since(self, before: "Evidence | None") -> Self:
+        """This evidence, with what came since `before` as `recent`: all of it when there was nothing before.
+
+        What either did not measure is left out.
+        """
+        counts = {name: (getattr(self, name), getattr(before, name) if before else 0) for name in RECENT}
+        grown = {name: int(now - then) for name, (now, then) in counts.items() if now is not None and then is not None}
+        return replace(self, recent=grown)
 
     def expectation(self) -> Expected:
         """The audits whose chance to disagree the plan says. Raises MissingDataError when that was not measured."""
@@ -151,6 +167,9 @@ class Evidence:
             raise MissingDataError(_sentence("plans", None, ""))
         return {plan: _count("plans", decisions) for plan, decisions in self.plans.items()}
 
+
+RECENT = ("decisions", "adaptive", "invalid", "audits", "ineligible", "reused")
+"""The counts of which what came lately is kept apart."""
 
 REDUCTIONS = 10_000
 """Steps of the shares that decisions save: what is kept of a stage stays small, however different its decisions."""

@@ -22,8 +22,22 @@ MISMATCH = 0.999
 """How sure a mismatch of the arms must be. Broken plumbing shows at once and grossly; good plumbing is judged in every
 cycle of every stage, so the alarm may be slow, and must be rarer than that of a gate."""
 
-MOST_REUSED = 0.5
-"""When most of what production decides has keys of earlier decisions, the evidence is not about production."""
+MOST_REUSED, MOST_REUSED_LATELY = 0.1, 0.5
+"""Shares of what production decides that may have keys of earlier decisions, in the stage and lately. Beyond them the
+evidence is not about production: one of ten processes that began its keys anew may be the one that is broken."""
+
+FEW = 20
+"""Fewer than so many say nothing about what came lately, nor about audits that were to be expected."""
+
+FAR_FEWER = 0.1
+"""The share of the expected audited targets below which they are not audited as configured. Chance alone is there less
+often than once in 20 million looks."""
+
+MOST_WAITING, MOST_WAITING_LATELY = 1_000, 0.5
+"""Rows that may wait: so many, or this share of the decisions that came lately."""
+
+MOST_INVALID = 0.5
+"""Where there was no shadow, so many are nobody's intention."""
 
 DELIVERED_SECONDS = 60.0
 """Rows that wait are on their way; when for so long none came, they are held up."""
@@ -42,7 +56,8 @@ def judge(
         decisions, adaptive, invalid = evidence.counts("decisions", "adaptive", "invalid")
         demand(invalid <= decisions, f"{invalid:,} INVALID of {decisions:,} decisions")
         demand(adaptive <= decisions, f"{adaptive:,} adaptive of {decisions:,} decisions")
-        checks = (
+        no_answers = _invalid(evidence)
+        checks = [
             _fallbacks(evidence, limits),
             _age(evidence, limits),
             _keys(evidence),
@@ -52,8 +67,9 @@ def judge(
             *([_audits(evidence, weight, audit_fraction)] if audit_fraction else []),
             _arms(evidence, weight, limits),
             _refused(evidence, limits),
-            _invalid(evidence),
-        )
+        ]
+        # What holds by itself explains why nothing is audited, or adaptive; so it is told before that.
+        checks.insert(0 if no_answers.outcome is Outcome.INCONCLUSIVE else len(checks), no_answers)
     except MissingDataError as error:
         return unknown(GATE, error, limits.max_fallback_rate, limit(limits.max_fallback_rate))
     return _worst_of(checks)
@@ -93,18 +109,24 @@ def _silence(evidence: Evidence, limits: HealthLimits) -> GateResult:
 
 
 def _keys(evidence: Evidence) -> GateResult:
+    """Judged over the whole stage, and over what came lately: a restart with the same keys shows there first."""
     decisions, reused = evidence.counts("decisions", "reused")
+    stage = _reused("decisions", decisions, reused, MOST_REUSED)
+    decisions_lately, reused_lately = evidence.lately("decisions", "reused")
+    lately = _reused("recent decisions", decisions_lately, reused_lately, MOST_REUSED_LATELY)
+    telling = lately if stage.outcome is Outcome.SUCCESSFUL and reused_lately >= FEW else stage
+    if telling.outcome is Outcome.SUCCESSFUL:
+        return stage
+    advice = f": a restart with the same keys leaves the evidence at {decisions:,}; give each case a key of its own"
+    return replace(telling, sentence=telling.sentence + advice)
+
+
+def _reused(which: str, decisions: int, reused: int, most: float) -> GateResult:
     every = decisions + reused
     share = reused / every if every else 0.0
-    outcome = Outcome.INCONCLUSIVE if share > MOST_REUSED else Outcome.SUCCESSFUL
-    sentence = (
-        f"{reused:,} of {every:,} decisions had keys of earlier ones, {percent(share)} (limit {limit(MOST_REUSED)})"
-    )
-    if outcome is Outcome.INCONCLUSIVE:
-        sentence += (
-            f": a restart with the same keys leaves the evidence at {decisions:,}; give each case a key of its own"
-        )
-    return GateResult("keys", outcome, sentence, share, MOST_REUSED, {"reused": reused, "decisions": decisions})
+    outcome = Outcome.INCONCLUSIVE if share > most else Outcome.SUCCESSFUL
+    sentence = f"{reused:,} of {every:,} {which} had keys of earlier ones, {percent(share)} (limit {limit(most)})"
+    return GateResult("keys", outcome, sentence, share, most, {"reused": reused, "decisions": decisions})
 
 
 def _processes(evidence: Evidence, weight: int) -> GateResult:
@@ -124,32 +146,52 @@ def _processes(evidence: Evidence, weight: int) -> GateResult:
 
 
 def _spools(evidence: Evidence) -> GateResult:
-    """Rows that wait are no sign while rows come: those of the last second always wait."""
+    """Rows that wait are no sign while rows come: those of the last second always wait.
+
+    The rows of one process may wait while others deliver theirs, so the limit is of what came lately.
+    """
     waiting, decisions, processes = evidence.counts("rows_waiting", "decisions", "processes")
-    held_up = waiting > decisions or (waiting and evidence.seconds("silence") > DELIVERED_SECONDS)
+    (recent,) = evidence.lately("decisions")
+    most = min(decisions, max(MOST_WAITING, int(MOST_WAITING_LATELY * recent)))
+    held_up = waiting > most or (waiting and evidence.seconds("silence") > DELIVERED_SECONDS)
     outcome = Outcome.INCONCLUSIVE if held_up else Outcome.SUCCESSFUL
-    sentence = f"{waiting:,} rows wait in the spools of {processes:,} processes (limit {decisions:,}, which have come)"
+    rows = "row waits" if waiting == 1 else "rows wait"
+    sentence = f"{waiting:,} {rows} in the spools of {processes:,} processes (limit {most:,}; {decisions:,} have come)"
     if held_up:
         sentence += "; the log of the service says why they are not written"
-    return GateResult("spools", outcome, sentence, waiting, decisions, {"waiting": waiting, "decisions": decisions})
+    return GateResult("spools", outcome, sentence, waiting, most, {"waiting": waiting, "decisions": decisions})
 
 
 def _audits(evidence: Evidence, weight: int, audit_fraction: float) -> GateResult:
-    """A sign when so many targets without an audit are no accident: each is audited with the chance `audit_fraction`.
+    """A sign when audits are so few that it is no accident: each target is audited with the chance `audit_fraction`.
 
-    In the shadow all targets may be audited, in force those on the adaptive arm.
+    In the shadow all targets may be audited, in force those on the adaptive arm. Audits may end in the middle of a
+    stage; so what came lately is judged too.
     """
     names = ("audits", "decisions", "ineligible", "adaptive_targets", "fixed_targets")
     audits, decisions, ineligible, adaptive, fixed = evidence.counts(*names)
     targets = adaptive if weight else adaptive + fixed
-    by_chance = (1 - audit_fraction) ** targets
-    missing = not audits and (by_chance < 1 - MISMATCH or 0 < decisions == ineligible)
-    outcome = Outcome.INCONCLUSIVE if missing else Outcome.SUCCESSFUL
+    expected = targets * audit_fraction
+    no_accident = (1 - audit_fraction) ** targets < 1 - MISMATCH
+    none = not audits and (no_accident or 0 < decisions == ineligible)
+    few = expected >= FEW and audits < FAR_FEWER * expected
     sentence = (
         f"{audits:,} audits of {decisions:,} decisions about {targets:,} targets (audited: {limit(audit_fraction)})"
     )
+    if few:
+        sentence += f", of which about {expected:,.0f} were to be audited"
+    came, chosen, invalid, never, new = evidence.lately("decisions", "adaptive", "invalid", "ineligible", "audits")
+    # Audits in which both paths are INVALID are not among those counted.
+    expected_lately = max((chosen if weight else came - never) - invalid, 0) * audit_fraction
+    ended = bool(audits) and not new and no_accident and expected_lately >= FEW
+    if ended:
+        sentence = (
+            f"no new audit although {came:,} decisions came lately, where about {expected_lately:,.0f} were to be "
+            f"expected; {audits:,} before that (audited: {limit(audit_fraction)})"
+        )
     if ineligible:
         sentence += f"; {ineligible:,} decisions are never to be adaptive: Case(eligible=False)"
+    outcome = Outcome.INCONCLUSIVE if none or few or ended else Outcome.SUCCESSFUL
     return GateResult("audits", outcome, sentence, audits, audit_fraction, {"audits": audits, "targets": targets})
 
 
@@ -189,17 +231,22 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
 
 
 def _invalid(evidence: Evidence) -> GateResult:
-    """An Error when the rate of INVALID decisions is proven above that of the shadow stage; without one, nothing is."""
+    """An Error when the rate of INVALID decisions is proven above that of the shadow stage; without one, the stage is
+    held when most are."""
     names = ("decisions", "invalid", "shadow_decisions", "shadow_invalid")
     decisions, invalid, before, invalid_before = evidence.counts(*names)
     demand(invalid_before <= before, f"{invalid_before:,} INVALID of {before:,} decisions in the shadow")
     log_e = log_e_risen(invalid, decisions, invalid_before, before)
     outcome = Outcome.ERROR if reached(log_e, ALARM) else Outcome.SUCCESSFUL
     rate = invalid / decisions if decisions else 0.0
+    told = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}"
+    numbers = {"decisions": decisions, "invalid": invalid}
+    if not before and reached(log_e_above(invalid, decisions, MOST_INVALID), ALARM):
+        sentence = f"{told} (limit {limit(MOST_INVALID)}, without a shadow to compare with)"
+        return GateResult("INVALID", Outcome.INCONCLUSIVE, sentence, rate, MOST_INVALID, numbers)
     compared = f"in the shadow {invalid_before:,} of {before:,}" if before else "no shadow to compare with"
     risen = f"evidence of a rise {exp(min(log_e, _MOST)):.3g}, {_PAUSES} is an Error"
-    sentence = f"{invalid:,} of {decisions:,} decisions are INVALID, {percent(rate)}; {compared}; {risen}"
-    return GateResult("INVALID", outcome, sentence, rate, None, {"decisions": decisions, "invalid": invalid})
+    return GateResult("INVALID", outcome, f"{told}; {compared}; {risen}", rate, None, numbers)
 
 
 def _arms(evidence: Evidence, weight: int, limits: HealthLimits) -> GateResult:

@@ -59,12 +59,12 @@ class State:
 
     `held` is the credited time in the stage (seconds), and `extended_to` how much of it an unproven stage waits for
     before it counts cycles as inconclusive; `why` is the sentence that explains the phase; `failed` holds the gates
-    that caused a rollback. `audits` is the most that a cycle of the stage has seen; when that grew last, and when a
-    person resumed the stage, `grown_at` and `resumed_at` say in credited time. `slow`: a person has accepted that a
-    stage takes longer than the deadline while its audits grow. `released` says that a word was ever written that stands
-    without a runner. In a new incarnation, `old_words_until` is when each word of the old one must have lapsed, by the
-    store's clock, and `old_primary` says that one of them stands for ever, until a person says that the old primary is
-    gone.
+    that caused a rollback. `audits` and `decisions` are the most that a cycle of the stage has seen. When audits grew
+    last, and when a person resumed the stage, `grown_at` and `resumed_at` say in credited time; at the later of the two
+    there were `grown_with` decisions. `slow`: a person has accepted that a stage takes longer than the deadline while
+    its audits grow. `released` says that a word was ever written that stands without a runner. In a new incarnation,
+    `old_words_until` is when each word of the old one must have lapsed, by the store's clock, and `old_primary` says
+    that one of them stands for ever, until a person says that the old primary is gone.
     """
 
     rollout: RolloutConfig
@@ -81,7 +81,9 @@ class State:
     old_words_until: float | None = None
     approved: bool = False
     audits: int = 0
+    decisions: int = 0
     grown_at: float = 0.0
+    grown_with: int = 0
     resumed_at: float = 0.0
     slow: bool = False
     why: str = "not started yet"
@@ -115,10 +117,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One monitoring pass over the current stage: every gate's result, and the audits that the stage has had."""
+    """One monitoring pass over the current stage: every gate's result, and the audits and decisions it has had."""
 
     results: tuple[GateResult, ...]
     audits: int | None
+    decisions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,7 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
             fresh = replace(
                 moved, inconclusive=0, extended_to=None, errors=0, grown_at=state.held, resumed_at=state.held
             )
+            fresh = replace(fresh, grown_with=state.decisions)
             resumed = replace(fresh, approved=state.approved or approves, last_cycle=now)
             return resumed, (
                 Write(Action.APPROVE if approves else Action.RESUME, moved.why),
@@ -305,9 +309,9 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
         sentence = broken[0].named if broken else "no gate gave an answer"
         # What could not be measured was not watched.
         return _count_error(replace(state, held=watched), sentence, cycle.results)
-    state = replace(state, errors=0)
+    state = replace(state, errors=0, decisions=max(state.decisions, cycle.decisions))
     if cycle.audits > state.audits:
-        state = replace(state, audits=cycle.audits, grown_at=state.held)
+        state = replace(state, audits=cycle.audits, grown_at=state.held, grown_with=state.decisions)
     after, commands = _judge(state, cycle)
     stall = _stall(after, cycle.results) if after.phase is Phase.PROGRESSING else None
     return (after, commands) if stall is None else _pause(after, stall, cycle.results)
@@ -368,16 +372,17 @@ def _stall(state: State, results: Sequence[GateResult]) -> str | None:
     if state.held < stage.hold_seconds:
         return None
     if state.held - state.grown_at >= deadline.total_seconds():
-        what = "without a new audit for"
+        what, came = "without a new audit for", state.decisions - state.grown_with
     elif not state.slow and state.held - past >= deadline.total_seconds():
-        what = "beyond its hold, and not over, for"
+        what, came = "beyond its hold, and not over, for", 0
     else:
         return None
     undecided = [result for result in results if result.outcome is not Outcome.SUCCESSFUL]
     sign = next((result for result in undecided if result.gate == health.GATE), next(iter(undecided), None))
     told = f"; {sign.named}" if sign else ""
     return (
-        f"stage {stage.name} has been {what} {format_duration(deadline)} (rollout.progress_deadline), with "
+        f"stage {stage.name} has been {what} {format_duration(deadline)} (rollout.progress_deadline)"
+        f"{f', although {came:,} decisions came' if came else ''}, with "
         f"{state.audits:,} of {stage.min_audits:,} audits{told}; resume starts the deadline anew"
     )
 
@@ -393,7 +398,7 @@ def _end_stage(state: State, results: tuple[GateResult, ...]) -> tuple[State, tu
     following = state.rollout.stages[state.stage + 1]
     moved = _move(state, Signal.ADVANCE, f"stage {following.name} began")
     uncounted = replace(moved, failures=0, inconclusive=0, errors=0)
-    unproven = replace(uncounted, audits=0, grown_at=0.0, resumed_at=0.0)
+    unproven = replace(uncounted, audits=0, decisions=0, grown_at=0.0, grown_with=0, resumed_at=0.0)
     fresh = replace(unproven, stage=state.stage + 1, held=0.0, extended_to=None, approved=False)
     return fresh, (Write(Action.ADVANCE, f"stage {state.current.name} has passed", results), PublishStage(following))
 

@@ -47,6 +47,9 @@ _LOOKED_AT = 200
 _PATIENCE = 60.0
 """Seconds that recomputing may take where cycles are shorter: a service's own code may take long to load."""
 
+_RECENT_SECONDS = 3600.0
+"""What came after the last cycle that is at least so long ago is recent."""
+
 _BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 
@@ -195,7 +198,8 @@ class Monitor:
             self.handle(Paused(nobody), RUNNER)
             state = self.driver.state
         measured = self._measure(state, dry_run=dry_run)
-        measured = replace(measured, evidence=replace(measured.evidence, **able(listed, self.about["plan"])))
+        evidence = self._with_recent(state, measured.evidence)
+        measured = replace(measured, evidence=replace(evidence, **able(listed, self.about["plan"])))
         repair = None if dry_run else self.driver.reconcile
         # Before the gates are asked: what this cycle starts is not skipped.
         notes += () if dry_run else self._checks.skipped()
@@ -206,7 +210,12 @@ class Monitor:
         def note(after: State) -> JournalEvent:
             return self._journal.event(Action.JUDGE, after.why, _numbers(state, after, judged, notes))
 
-        done = self.handle(Cycle(results, _audits(measured)), who, dry_run=dry_run, note=note)
+        done = self.handle(
+            Cycle(results, _counted(measured, "audits"), _counted(measured, "decisions") or 0),
+            who,
+            dry_run=dry_run,
+            note=note,
+        )
         return replace(done, results=results, notes=tuple(notes))
 
     def _members(self) -> list[Member]:
@@ -252,6 +261,15 @@ class Monitor:
                 return Measured(NOTHING_MEASURED, (f"what killed verifiers left is not in the ledger: {error}",))
         earlier = (stage.name for stage in state.rollout.stages if stage.shadow and stage != state.current)
         return self.measurement.measure(state.current, self._stage_began(), now, next(earlier, None), keep=not dry_run)
+
+    def _with_recent(self, state: State, evidence: Evidence) -> Evidence:
+        """The evidence, beside it what came since a cycle of an hour ago; in a younger stage that is all of it."""
+        try:
+            before = self._journal.last_until(Action.JUDGE, self.world.clock() - _RECENT_SECONDS)
+        except StoreError:
+            return evidence
+        known = before is not None and before.numbers["stage"] == state.current.name
+        return evidence.since(Evidence.of_plain(before.numbers["evidence"]) if before and known else None)
 
     def _stage_began(self) -> float:
         """When the stage began, on the clock of then; what was credited since may be less."""
@@ -334,9 +352,9 @@ def _numbers(state: State, after: State, judged: Judged, notes: Sequence[str]) -
     }
 
 
-def _audits(measured: Measured) -> int | None:
+def _counted(measured: Measured, name: str) -> int | None:
     try:
-        return measured.evidence.counts("audits")[0]
+        return measured.evidence.counts(name)[0]
     except MissingDataError:
         return None
 

@@ -121,6 +121,11 @@ class Journal:
         newest, before, *_ = *events, None, None
         return newest, before
 
+    def last_until(self, action: Action, moment: float) -> JournalEvent | None:
+        """The newest event of this action that is not later than a moment, None where there is none."""
+        with self.store.read() as connection:
+            return next(iter(last_events(connection, self.rollout, action, 1, moment)), None)
+
     def write(self, action: Action, why: str) -> None:
         """Append an event."""
         with self.store.write() as connection:

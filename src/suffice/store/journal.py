@@ -78,10 +78,14 @@ def last_event(connection: Connection, rollout: str, action: Action) -> JournalE
     return next(iter(last_events(connection, rollout, action, 1)), None)
 
 
-def last_events(connection: Connection, rollout: str, action: Action, count: int) -> list[JournalEvent]:
-    """The newest events of an action, at most so many, the newest first."""
+def last_events(
+    connection: Connection, rollout: str, action: Action, count: int, until: float | None = None
+) -> list[JournalEvent]:
+    """The newest events of an action, at most so many, the newest first; none that are later than `until`."""
     c = journal.c
     query = select(*_COLUMNS).where((c.rollout == rollout) & (c.action == action.value))
+    if until is not None:
+        query = query.where(c.at <= until)
     return [_event(row) for row in connection.execute(query.order_by(c.seq.desc()).limit(count)).all()]
 
 
