@@ -103,9 +103,13 @@ def chance(row: DecisionRow) -> float | None:
     return None if row.baseline_statistic is None else row.baseline_statistic / 128
 
 
+def first_of_targets(audits: list[DecisionRow]) -> list[DecisionRow]:
+    return [row for i, row in enumerate(audits) if row.target not in {one.target for one in audits[:i]}]
+
+
 def expected(audits: list[DecisionRow]) -> Expected:
-    """Of the audits whose total is known: how many there are and disagree, and should."""
-    known = [row for row in audits if row.baseline_statistic is not None]
+    """Of the first audits of targets, where the total is known: how many there are and disagree, and should."""
+    known = [row for row in first_of_targets(audits) if row.baseline_statistic is not None]
     logs = [0.0] * len(SHARES)
     for row in known:
         p = chance(row) or 0.0
@@ -159,7 +163,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         and {row.baseline_decision, row.adaptive_decision} != {invalid}
     ]
     audits = [row for row in all_audits if row.stage == stage.name]
-    firsts = [row for i, row in enumerate(all_audits) if row.target not in {one.target for one in all_audits[:i]}]
+    firsts = first_of_targets(all_audits)
     more = escalated(audits, max_rollbacks, adaptive=True)
     fewer = escalated(audits, max_rollbacks, adaptive=False)
     worded = [row for row in mine if row.why_fixed is not WhyFixed.NO_WORD]

@@ -1,6 +1,7 @@
 """The gate that compares disagreements with what the plan itself says of them."""
 
 import sys
+from dataclasses import replace
 from math import inf, log, sqrt
 
 import numpy as np
@@ -9,15 +10,22 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 import suffice
-from suffice.evidence.expected import SHARES, Expected, disagreement_given
+from suffice.evidence.expected import SHARES, Expected, chance_of, disagreement_given
 from suffice.evidence.measurements import Evidence
+from suffice.evidence.tally import Tally
 from suffice.gates.consistency import judge, log_e_more
 from suffice.gates.outcome import Outcome
+from suffice.resolution.storm import StormPolicy
 from suffice.stopping.make import METHODS
+from suffice.store.decision_row import DecisionRow, Reason
+from suffice.verifier.arm import Arm
 
 N = 100
 PLAN = suffice.plan(suffice.Proportion(at_least=0.8), n=N, max_disagreement=0.01)
 ALARM = log(100)
+AUDIT = DecisionRow(
+    "k", "t", Arm.ADAPTIVE, suffice.Decision.ACCEPTED, 8, N, 0.9, Reason.ACCEPT_BOUNDARY, 1, PLAN.id, 0.0, audited=True
+)
 
 
 def evidence_of(pairs: list[tuple[int, bool]]) -> Evidence:
@@ -67,7 +75,9 @@ def test_what_the_plan_says_is_impossible_is_proof() -> None:
     assert disagreement_given(PLAN, 0) == 0
     failed = judge(evidence_of([(0, True)]))
     assert failed.outcome is Outcome.FAILED
-    assert failed.sentence.startswith("1 of 1 audits disagrees, where the plan expects 0; evidence that the draws")
+    assert failed.sentence.startswith(
+        "1 of 1 first audits disagrees, where the plan expects 0; evidence that the draws"
+    )
     assert judge(evidence_of([(0, False)] * 1_000)).outcome is Outcome.SUCCESSFUL
 
 
@@ -143,6 +153,50 @@ def test_a_plan_that_says_half_of_what_it_does_is_accused() -> None:
     """The negative control: twice as many disagreements as the gate is told to expect."""
     _, alarms = simulated(100, 14_400, 13, NEAR, lie=2.0)
     assert np.isfinite(alarms).mean() > 0.9
+
+
+TARGETS, AUDITS_OF_EACH = 1_000, 20
+
+
+def accused(rng: np.random.Generator, *, once: bool) -> bool:
+    """Whether a rollout is ever accused whose draws belong to the target: each of its audits repeats the first one.
+
+    Counted as the ledger is, or, unless each target counts `once`, audit by audit.
+    """
+    totals = rng.binomial(N, rng.choice(NEAR, TARGETS))
+    chances = np.array([disagreement_given(PLAN, total) for total in totals])
+    disagrees = rng.random(TARGETS) < chances
+    rows = [
+        replace(AUDIT, target=f"t{i}", baseline_statistic=float(totals[i]), agrees=not disagrees[i])
+        for i in range(TARGETS)
+    ]
+    tally = Tally(StormPolicy(3), {}, {}, {}, set(), chance_of(lambda _: PLAN, PLAN.id))
+    every = Expected()
+    for _ in range(AUDITS_OF_EACH):
+        for row, chance in zip(rows, chances, strict=True):
+            tally.meet(row)
+            every.add(chance, disagrees=not row.agrees)
+        if judge(Evidence(expected=tally.stages[""].expected if once else every)).outcome is Outcome.FAILED:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("runs", [pytest.param(40, id="short"), pytest.param(300, marks=pytest.mark.campaign)])
+def test_targets_whose_draws_repeat_are_hardly_ever_accused(runs: int) -> None:
+    rng = np.random.default_rng(14)
+    rate = np.mean([accused(rng, once=True) for _ in range(runs)])
+    sys.stdout.write(
+        f"{TARGETS:,} targets x {AUDITS_OF_EACH} repeated audits: accused in {rate:.2%} of {runs} rollouts\n"
+    )
+    assert rate <= 0.01 + 3 * sqrt(0.01 * 0.99 / runs)
+
+
+def test_counted_audit_by_audit_they_would_be_accused() -> None:
+    """The negative control: more often than the bound of the test above allows."""
+    rng, runs = np.random.default_rng(14), 20
+    rate = np.mean([accused(rng, once=False) for _ in range(runs)])
+    sys.stdout.write(f"counted audit by audit: {rate:.0%} of {runs} rollouts\n")
+    assert rate > 0.01 + 3 * sqrt(0.01 * 0.99 / runs)
 
 
 def test_the_law_is_that_of_hypergeometric_stops() -> None:

@@ -72,7 +72,12 @@ def test_the_words_follow_the_cut_offs(audited: int, differ: int) -> None:
 
 def at_total(total: int, count: int, *, agrees: bool) -> list[DecisionRow]:
     [row] = audits(traffic(1, 1, spread), OPTIMAL, 1)
-    return [replace(row, baseline_statistic=float(total), agrees=agrees)] * count
+    return [replace(row, target=f"{agrees} {i}", baseline_statistic=float(total), agrees=agrees) for i in range(count)]
+
+
+def test_further_audits_of_a_target_show_no_cause() -> None:
+    [repeated] = at_total(52, 1, agrees=False)
+    assert explained([repeated] * 40) == explained([repeated])
 
 
 def test_evidence_that_was_reached_counts_though_later_audits_agree() -> None:

@@ -49,7 +49,7 @@ class Evidence:
 
     Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
     `slices` are these audits by what their cases have in common ("region eu"), and they are of so many `targets`;
-    `expected` has those of which the plan says how likely they were to disagree.
+    `expected` has the first of each target, where the plan says how likely it was to disagree.
     All stages of the rollout up to now have `rollout_audits`; of those that are the `first_audits` of their targets
     `first_disagreements` disagree.
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.

@@ -40,8 +40,8 @@ class Counted:
     that came to.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
-    many disagree: `first_disagreements`. `expected` has the audits whose chance to disagree the plan says. `failures`
-    counts the messages of fallbacks.
+    many disagree: `first_disagreements`. `expected` has the first audit of each target in the stage, where the plan says
+    its chance to disagree. `failures` counts the messages of fallbacks.
     """
 
     decisions: int = 0
@@ -156,9 +156,6 @@ class Tally:
         counted.watched += 1
         if not row.agrees:
             counted.disagreed_at = [*counted.disagreed_at, counted.watched][-LATEST:]
-        chance = self.chance(row)
-        if chance is not None:
-            counted.expected.add(chance, disagrees=not row.agrees)
         for name in dict.fromkeys(map(counted.slice_name, slices_of(row))):
             # Numbers are in the order of first audits.
             part = counted.slices.setdefault(name, Slice(len(counted.slices) + 1))
@@ -168,13 +165,20 @@ class Tally:
                 part.disagreed_at = [*part.disagreed_at, part.audits][-LATEST_IN_SLICE:]
 
     def meet(self, row: DecisionRow) -> None:
-        """Count the target of an audit, once in its stage, and its first audit in the rollout, in ledger order."""
+        """Count the target of an audit, once in its stage, and its first audit in the rollout, in ledger order.
+
+        Whether the plan explains what is seen is asked of a target's first audit in its stage: the draws of one target
+        may repeat.
+        """
         pair = row.target, row.stage
         if pair in self.known_audited or pair in self.audited:
             return
         self.audited.add(pair)
         counted = self.stages.setdefault(row.stage, Counted())
         counted.targets += 1
+        chance = self.chance(row)
+        if chance is not None:
+            counted.expected.add(chance, disagrees=not row.agrees)
         if row.target not in self._met:
             self._met.add(row.target)
             counted.first_audits += 1

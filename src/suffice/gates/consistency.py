@@ -24,9 +24,11 @@ def judge(evidence: Evidence) -> GateResult:
     """Failed when it is proven, with 99 %, that audits disagree more often than the plan says; else Successful, and
     Inconclusive before the first audit whose total is known.
 
-    The evidence is a mixture of likelihood ratios over the share of audits that disagree for another reason (see
-    `evidence.expected`): a non-negative supermartingale as long as each audit disagrees as the plan says, whatever the
-    totals depend on. Time-uniform (Ville 1939).
+    Only the first audit of each target in the stage counts: the draws of a target may repeat, and its further audits
+    then show one observation again. The evidence is a mixture of likelihood ratios over the share of audits that
+    disagree for another reason (see `evidence.expected`): a non-negative supermartingale as long as each first audit
+    disagrees as the plan says, given the targets before it, whatever the totals and the further audits depend on.
+    Time-uniform (Ville 1939).
     """
     try:
         part = evidence.expectation()
@@ -41,7 +43,7 @@ def judge(evidence: Evidence) -> GateResult:
     found = exp(min(log_e, _MOST))
     disagree = "audits disagrees" if part.disagreements == 1 else "audits disagree"
     sentence = (
-        f"{part.disagreements:,} of {part.audits:,} {disagree}, where the plan expects {part.expected:.3g}; evidence "
+        f"{part.disagreements:,} of {part.audits:,} first {disagree}, where the plan expects {part.expected:.3g}; evidence "
         f"that the draws are to blame {found:.3g}, {_FAILS} fails"
     )
     numbers = {"audits": part.audits, "disagreements": part.disagreements, "expected": part.expected, "evidence": found}
