@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.expected import SHARES, Expected
-from suffice.evidence.measurements import Evidence, Slice
+from suffice.evidence.measurements import EarlierStage, Evidence, Slice
 from suffice.evidence.saving import Saving
 from suffice.store.decision_row import DecisionRow, Reason, WhyFixed
 from suffice.verifier.arm import Arm
@@ -131,6 +131,15 @@ def slices(audits: list[DecisionRow]) -> dict[str, Slice]:
     return counted
 
 
+def earlier(audits: list[DecisionRow]) -> dict[str, EarlierStage]:
+    stages = {}
+    for name in {row.stage for row in audits}:
+        places = disagreed_at([row for row in audits if row.stage == name])
+        count = sum(row.stage == name for row in audits)
+        stages[name] = EarlierStage(count, len(places), count, tuple(places))
+    return stages
+
+
 def failures(rows: list[DecisionRow]) -> dict[str, int]:
     """Messages of fallbacks, by their first letters; the example is the first of the alphabet."""
     messages = sorted(row.failure for row in rows if row.failure)
@@ -192,6 +201,7 @@ def by_hand(rows: list[DecisionRow], stage: Stage, began: float, now: float, max
         disagreed_at=tuple(disagreed_at(audits)),
         slices=slices(audits),
         expected=expected(audits),
+        earlier=earlier([row for row in all_audits if row.stage != stage.name]),
         failures=failures(mine),
         targets=len({row.target for row in audits}),
         rollout_audits=len(all_audits),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suffice.evidence.measurements import Evidence, Slice
+from suffice.evidence.measurements import EarlierStage, Evidence, Slice
 from suffice.gates import disagreement
 from suffice.gates.e_detector import Drift
 from suffice.gates.e_process import log_e_above
@@ -183,3 +183,39 @@ def test_the_only_region_of_a_stage_says_no_more_than_the_stage(k: int, n: int) 
 def test_the_sentence_names_the_targets_where_they_were_counted(targets: int, named: str) -> None:
     result = disagreement.judge(Evidence(audits=504, disagreements=0, targets=targets), 0.01, 0.95)
     assert result.sentence == f"0 of 504 audits{named} disagree, 0 %; proven ≤ 0.733 % (limit 1 %)"
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "at", "shown"),
+    [
+        (80, 160, range(81, 161), "80 of 160 audits disagree, 50 %; proven ≥ 30.5 % (limit 1 %)"),
+        (
+            12,
+            10_040,
+            range(10_029, 10_041),
+            "12 of 10,040 audits disagree, 0.12 %; the latest prove that the rate has risen (limit 1 %)",
+        ),
+    ],
+)
+def test_an_earlier_stage_goes_on_with_the_audits_that_reach_the_ledger_late(
+    k: int, n: int, at: range, shown: str
+) -> None:
+    late = Evidence(audits=400, disagreements=0, earlier={"canary": EarlierStage(n, k, n, list(at))})
+    result = disagreement.judge(late, 0.01, 0.95)
+    assert result.outcome is Outcome.FAILED
+    own = judged(0, 400)
+    assert result.sentence == f"canary, passed: {shown}; of this stage: {own.sentence}"
+    assert [(part.gate, part.outcome) for part in result.parts] == [("canary, passed", Outcome.FAILED)]
+
+
+def test_an_earlier_stage_that_does_not_fail_changes_nothing() -> None:
+    """It proves nothing about this one, and keeps none."""
+    good = Evidence(audits=400, disagreements=0, earlier={"canary": EarlierStage(400, 4, 400, [7, 90, 200, 390])})
+    assert disagreement.judge(good, 0.01, 0.95) == judged(0, 400)
+    none = Evidence(audits=3, disagreements=0, earlier={"canary": EarlierStage(10**4, 0, 10**4)})
+    assert disagreement.judge(none, 0.01, 0.95) == judged(0, 3)
+
+
+def test_an_earlier_stage_with_impossible_counts_is_an_error() -> None:
+    impossible = Evidence(audits=400, disagreements=0, earlier={"canary": EarlierStage(4, 5, 4)})
+    assert disagreement.judge(impossible, 0.01, 0.95).outcome is Outcome.ERROR

@@ -194,6 +194,14 @@ def test_a_file_that_cannot_be_read_is_bad_input(production: Production, tmp_pat
         taken(production, tmp_path / "none.jsonl")
 
 
+def test_audits_that_reach_the_ledger_after_their_stage_has_passed_roll_back(production: Production) -> None:
+    production.until("full")
+    production.disagreements(80, "canary")
+    production.traffic()
+    assert production.cycle().phase is Phase.ROLLED_BACK
+    assert production.judged("disagreement")["sentence"].startswith("canary, passed: 80 of ")
+
+
 def test_one_fallback_in_the_shadow_rolls_nothing_back(production: Production, tmp_path: Path) -> None:
     lines = [row(production, "fell back", why_fixed="FALLBACK"), *(row(production, f"clear {i}") for i in range(300))]
     assert taken(production, write(tmp_path / "rows.jsonl", *lines)).new == 301

@@ -27,6 +27,19 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierStage:
+    """The audits of another stage of the rollout, those that reached the ledger after it had passed among them.
+
+    Of the `watched` ones, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
+    """
+
+    audits: Measured = None
+    disagreements: Measured = None
+    watched: Measured = None
+    disagreed_at: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One stage as it was measured, up to now; None is "not measured", which no gate takes for zero.
 
@@ -50,6 +63,7 @@ class Evidence:
     Of the `watched` audits, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
     `slices` are these audits by what their cases have in common ("region eu"), and they are of so many `targets`;
     `expected` has the first of each target, where the plan says how likely it was to disagree.
+    `earlier` has the audits of the stages before this one, by their names.
     All stages of the rollout up to now have `rollout_audits`; of those that are the `first_audits` of their targets
     `first_disagreements` disagree.
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
@@ -91,6 +105,7 @@ class Evidence:
     disagreed_at: Sequence[int] = ()
     slices: Mapping[str, Slice] = field(default_factory=dict)
     expected: Expected | None = None
+    earlier: Mapping[str, EarlierStage] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     targets: Measured = 0
     rollout_audits: Measured = None
@@ -114,6 +129,7 @@ class Evidence:
         known = {one.name: plain[one.name] for one in fields(cls) if one.name in plain}
         slices = {name: Slice(**part) for name, part in plain.get("slices", {}).items()}
         saving, expected = Saving(**plain.get("saving", {})), plain.get("expected", {})
+        known["earlier"] = {name: EarlierStage(**stage) for name, stage in plain.get("earlier", {}).items()}
         known |= {"slices": slices, "saving": saving, "expected": None if expected is None else Expected(**expected)}
         return cls(**known)
 

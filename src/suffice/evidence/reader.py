@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from suffice.config import Stage
 from suffice.errors import StoreConflict, StoreError
 from suffice.evidence.expected import ChanceOf, Expected
-from suffice.evidence.measurements import Evidence, Slice
+from suffice.evidence.measurements import EarlierStage, Evidence, Slice
 from suffice.evidence.saving import Saving
 from suffice.evidence.tally import Counted, ScopeOf, Tally
 from suffice.resolution.storm import StormPolicy
@@ -113,6 +113,11 @@ class EvidenceReader:
             disagreed_at=tuple(counted.disagreed_at),
             slices=dict(sorted(counted.slices.items(), key=lambda item: item[1].number)),
             expected=counted.expected,
+            earlier={
+                name: EarlierStage(other.audits, other.disagreements, other.watched, tuple(other.disagreed_at))
+                for name, other in self.stages.items()
+                if name != stage.name and other.audits
+            },
             failures=counted.failures,
             targets=counted.targets,
             rollout_audits=sum(stage.audits for stage in self.stages.values()),

@@ -40,8 +40,8 @@ class Counted:
     that came to.
     Of the `watched` audits, in order, the latest `LATEST` that disagree are at `disagreed_at`; `slices` has them apart.
     They are of so many `targets`; of the audits that are the `first_audits` of their targets in the whole rollout, so
-    many disagree: `first_disagreements`. `expected` has the first audit of each target in the stage, where the plan says
-    its chance to disagree. `failures` counts the messages of fallbacks.
+    many disagree: `first_disagreements`. `expected` has the first audit of each target in the stage, where the plan
+    says its chance to disagree. `failures` counts the messages of fallbacks.
     """
 
     decisions: int = 0

@@ -43,8 +43,8 @@ def judge(evidence: Evidence) -> GateResult:
     found = exp(min(log_e, _MOST))
     disagree = "audits disagrees" if part.disagreements == 1 else "audits disagree"
     sentence = (
-        f"{part.disagreements:,} of {part.audits:,} first {disagree}, where the plan expects {part.expected:.3g}; evidence "
-        f"that the draws are to blame {found:.3g}, {_FAILS} fails"
+        f"{part.disagreements:,} of {part.audits:,} first {disagree}, where the plan expects {part.expected:.3g}; "
+        f"evidence that the draws are to blame {found:.3g}, {_FAILS} fails"
     )
     numbers = {"audits": part.audits, "disagreements": part.disagreements, "expected": part.expected, "evidence": found}
     outcome = Outcome.FAILED if reached(log_e, ALARM) else Outcome.SUCCESSFUL

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from suffice.errors import MissingDataError
-from suffice.evidence.measurements import Evidence, Slice, demand
+from suffice.evidence.measurements import EarlierStage, Evidence, Slice, demand
 from suffice.gates import e_process
 from suffice.gates.e_detector import FAILS, HOLDS, Drift, scaled
 from suffice.gates.e_process import ALARM, log_e_above, log_e_below, reached
@@ -17,8 +17,9 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     """Successful when a rate of at most `max_rate` is proven with `confidence`; Failed when more is, with 99 %.
 
     Failed too when the latest audits prove that the rate has risen above it, however good the past; and not Successful
-    while they speak against it (`e_detector`). Failed, lastly, when one slice of the audits shows either; all slices
-    together err as often as one such alarm (docs/gates.md).
+    while they speak against it (`e_detector`). Failed when one slice of the audits shows either; all slices together
+    err as often as one such alarm (docs/gates.md). Failed, lastly, when the audits of an earlier stage show either:
+    some reach the ledger when their stage has passed, and its alarms are time-uniform.
 
     The first two are time-uniform: however often it is judged, the chance of ever proving what is false is at most
     1 − confidence, or 1 %. The alarm of a rise has a mean time until it is false instead, since it never ends. Assumes
@@ -38,7 +39,18 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         more = f"; slices that fail: {len(broken)}" if len(broken) > 1 else ""
         sentence = f"{broken[0].named}{more}; of all: {result.sentence}"
         result = replace(result, outcome=Outcome.FAILED, sentence=sentence)
-    return replace(result, parts=slices if len(evidence.slices) > 1 else ())
+    parts = slices if len(evidence.slices) > 1 else ()
+    try:
+        earlier = [_judge_earlier(name, stage, max_rate, confidence) for name, stage in evidence.earlier.items()]
+    except MissingDataError as error:
+        return unknown(GATE, error, max_rate, limit(max_rate))
+    failed = [stage for stage in earlier if stage.outcome is Outcome.FAILED]
+    if failed:
+        parts = (*parts, *failed)
+        if result.outcome is not Outcome.FAILED:
+            sentence = f"{failed[0].named}; of this stage: {result.sentence}"
+            result = replace(result, outcome=Outcome.FAILED, sentence=sentence)
+    return replace(result, parts=parts)
 
 
 def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | None:
@@ -73,6 +85,14 @@ def _judge(k: int, n: int, targets: int, drift: Drift, max_rate: float, confiden
         sentence = f"{_observed(k, n, targets)}; {bound} (limit {limit(max_rate)})"
     numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
+
+
+def _judge_earlier(name: str, stage: EarlierStage, max_rate: float, confidence: float) -> GateResult:
+    counts = Evidence(audits=stage.audits, disagreements=stage.disagreements, watched=stage.watched)
+    n, k, watched = counts.counts("audits", "disagreements", "watched")
+    demand(k <= n, f"{k:,} disagreements in {n:,} audits of stage {name}")
+    drift = Drift.of(watched, stage.disagreed_at, max_rate)
+    return replace(_judge(k, n, 0, drift, max_rate, confidence), gate=f"{name}, passed")
 
 
 def _judge_slice(name: str, part: Slice, max_rate: float) -> GateResult:

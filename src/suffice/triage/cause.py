@@ -39,10 +39,10 @@ class Cause(Enum):
 class Explanation:
     """The cause, with what it was judged by.
 
-    Of the first `audits` of targets whose chance to disagree their plan says, `observed` disagree where `expected` should; so many or more
-    have the probability `p` (None without audits). `evidence` is the highest that the e-process of the gate consistency
-    reached, and `limit` the rate that the rollout allows, None where that is not known. Of `left_out` audits no plan
-    says anything, and `why` says why not.
+    Of the first `audits` of targets whose chance to disagree their plan says, `observed` disagree where `expected`
+    should; so many or more have the probability `p` (None without audits). `evidence` is the highest that the e-process
+    of the gate consistency reached, and `limit` the rate that the rollout allows, None where that is not known. Of
+    `left_out` audits no plan says anything, and `why` says why not.
     """
 
     cause: Cause
@@ -78,10 +78,10 @@ class Explanation:
 def explain(audits: Sequence[DecisionRow], plans: Iterable[Plan], limit: float | None) -> Explanation:
     """The cause of what audits of a stage show, which are in ledger order; `plans` are those that really ran.
 
-    Each target counts once, by its first audit, as for that gate. *draws* where the evidence of the gate consistency ever reached 100, wrong in at most 1 % of stages whose draws are
-    sound; *plan* where it did not, p is at least 0.01, and the plan expects more than the limit; else *unknown*.
-    Assumes nothing of the draws' distribution. Under a rule that compares means no plan says how likely it is to
-    disagree: that is *unknown*.
+    Each target counts once, by its first audit, as for that gate. *draws* where the evidence of the gate consistency
+    ever reached 100, wrong in at most 1 % of stages whose draws are sound; *plan* where it did not, p is at least 0.01,
+    and the plan expects more than the limit; else *unknown*. Assumes nothing of the draws' distribution. Under a rule
+    that compares means no plan says how likely it is to disagree: that is *unknown*.
     """
     known = {plan.id: chance_of(lambda _, plan=plan: plan, plan.id) for plan in plans}  # type: ignore[misc]
     counted, chances, peak = Expected(), list[float](), -inf
