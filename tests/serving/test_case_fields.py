@@ -3,14 +3,16 @@
 from decimal import Decimal
 from fractions import Fraction
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from suffice import Case, DataError
+from suffice import Case, DataError, Verifier
 from suffice.sampling.distributions import Normal
 from suffice.serving.ledger_rows import check_storable
+from suffice.telemetry.counters import Counter
 from suffice.verifier.case import features_text
 
 
@@ -55,6 +57,7 @@ def test_features_are_sorted_json() -> None:
         ({"cost": "1"}, "a draw costs '1'"),
         ({"retries": -1}, "retries are -1; allowed: a whole number, at least 0"),
         ({"retries": 1.5}, "retries are 1.5"),
+        ({"direction": 3}, "direction is 3; allowed: 1, −1, or 0 for none"),
         ({"eligible": 1}, "eligible is 1; allowed: true or false"),
     ],
 )
@@ -63,3 +66,12 @@ def test_what_cannot_be_kept_is_refused(fields: dict[str, Any], named: str) -> N
         check_storable(case_with(**fields))
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_value_that_no_arm_can_decide_on_names_its_case_and_is_counted_as_the_samplers(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"verifier": {"rule": "proportion", "n_samples": 32}}', encoding="utf-8")
+    with Verifier.from_config(tmp_path / "config.json", queue=tmp_path / "queue") as verifier:
+        with pytest.raises(DataError, match=r"^case 'half': draw 1 is 0.5; a success is 1"):
+            verifier.verify(Case("half", "t", lambda _, n: [0.5] * n))
+        assert verifier.counters.snapshot().counters[Counter.SAMPLER_ERRORS] == 1
+        assert verifier.counters.snapshot().counters[Counter.FALLBACKS] == 0

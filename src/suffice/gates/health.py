@@ -94,7 +94,10 @@ def _has_data(check: GateResult) -> bool:
 def _age(evidence: Evidence, limits: HealthLimits) -> GateResult:
     age, allowed = evidence.seconds("age"), limits.max_age.total_seconds()
     outcome = Outcome.ERROR if age > allowed else Outcome.SUCCESSFUL
-    sentence = f"no sign of life of production for {age:,.0f} s (limit {allowed:,.0f} s)"
+    limited = f"(limit {allowed:,.0f} s)"
+    sentence = f"no sign of life of production for {age:,.0f} s {limited}"
+    if outcome is Outcome.SUCCESSFUL:
+        sentence = f"the last sign of life of production came {age:,.0f} s ago {limited}"
     return GateResult("signs of life", outcome, sentence, age, allowed)
 
 
@@ -226,7 +229,8 @@ def _refused(evidence: Evidence, limits: HealthLimits) -> GateResult:
     age = evidence.seconds("refused_age") if refused else float("inf")
     outcome = Outcome.ERROR if age <= allowed else Outcome.SUCCESSFUL
     rows = "ledger row was" if refused == 1 else "ledger rows were"
-    sentence = f"{refused:,} {rows} refused or lost, the newest {age:,.0f} s ago (an Error for {allowed:,.0f} s)"
+    newest = f", the newest {age:,.0f} s ago" if refused else ""
+    sentence = f"{refused:,} {rows} refused or lost{newest} (an Error for {allowed:,.0f} s)"
     return GateResult("rows", outcome, sentence, refused, allowed, {"refused": refused})
 
 

@@ -138,6 +138,8 @@ def check_cost(key: str, cost: float) -> None:
 def _check_costs(case: Case) -> None:
     if case.cost is not None:
         check_cost(case.key, case.cost)
+    if case.direction not in (-1, 0, 1):
+        raise DataError(f"case {case.key!r}: direction is {shown(case.direction)}; allowed: 1, −1, or 0 for none")
     if type(case.eligible) is not bool:
         raise DataError(f"case {case.key!r}: eligible is {shown(case.eligible)}; allowed: true or false")
     if type(case.retries) is not int or case.retries < 0:

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from suffice.decision.rule import Decision, Rule
+from suffice.errors import DataError
 from suffice.sampling.sampler import Draws, of_known_shape
 from suffice.sampling.streams import Stream
 from suffice.stopping.plan import Plan
@@ -250,12 +251,24 @@ def sampled(
         nonlocal seconds
         before = stopwatch()
         try:
-            return rule.observations(draws.take(need), case.direction)
+            observed = rule.observations(draws.take(need), case.direction)
+            _check_values(case, rule, observed)
+            return observed
         finally:
             seconds += stopwatch() - before
             spent.drawn, spent.seconds = draws.made, seconds
 
     return take
+
+
+def _check_values(case: Case, rule: Rule, observed: list[float]) -> None:
+    """Raises DataError, naming the case, for values that no arm can decide on: the adaptive path has not failed."""
+    if not rule.counts:
+        return
+    try:
+        rule.tally().add(observed)
+    except DataError as error:
+        raise DataError(f"case {case.key!r}: {error}") from error
 
 
 def serve_fixed(case: Case, plan: Plan, seed: int) -> Served:
