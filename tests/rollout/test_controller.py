@@ -221,6 +221,38 @@ def test_a_completed_rollout_is_released_by_a_person() -> None:
     assert commands == (Write(Action.RELEASE, "it is good"), PublishStage(STAGES[3]))
 
 
+def test_a_completed_rollout_that_is_not_well_for_the_deadline_tells_it_once_and_again_after_it_was_well() -> None:
+    """Seen: ten days without a decision that was evidence, and nobody was told."""
+    section = SECTION.model_copy(update={"progress_deadline": timedelta(seconds=100)})
+    state = in_phase(Phase.COMPLETED, stage=3, rollout=section)
+    held = Cycle((GOOD, GateResult("health", Outcome.INCONCLUSIVE, "nothing comes", 0.0, 1.0)), 10)
+    alarm = "completed, and not well for more than 100s (rollout.progress_deadline); health: nothing comes"
+    told, now = [], 0.0
+    for cycle, times in ((held, 4), (good(), 1), (held, 3)):
+        for _ in range(times):
+            now += 50.0
+            state, commands = advance(state, cycle, now)
+            told += [(now, command) for command in commands]
+            assert (state.phase, state.why) == (Phase.COMPLETED, "as before")
+            assert state.alarm == (alarm if 150.0 <= now <= 200.0 or now == 400.0 else "")
+    assert told == [(at, Write(Action.UNWELL, alarm, held.results)) for at in (150.0, 400.0)]
+    # A clock that jumps brings it nearer by two cycles at most.
+    assert not advance(in_phase(Phase.COMPLETED, stage=3, rollout=section), held, 100_000.0)[0].alarm
+
+
+def test_a_completed_rollout_that_cannot_be_measured_tells_it_beyond_the_limit_of_errors() -> None:
+    state = in_phase(Phase.COMPLETED, stage=3)
+    written: list[Command] = []
+    for number in range(1, 2 * SECTION.consecutive_error_limit + 2):
+        state, commands = advance(state, Cycle((BROKEN,), None), 50.0 * number)
+        written += commands
+        assert bool(state.alarm) is (number > SECTION.consecutive_error_limit)
+    most = SECTION.consecutive_error_limit
+    alarm = f"{most + 1} errors in a row, allowed {most}: {BROKEN.named}"
+    assert (state.phase, written) == (Phase.COMPLETED, [Write(Action.UNWELL, alarm, (BROKEN,))])
+    assert after(state, (good(), 10_000.0)).alarm == ""
+
+
 def test_an_adaptive_decision_after_the_receipt_reopens_the_rollback() -> None:
     state, commands = advance(in_phase(Phase.ROLLED_BACK), Reopened("2 decisions were adaptive"), 10.0)
     assert (state.phase, state.why) == (Phase.ROLLING_BACK, "as before")

@@ -14,6 +14,7 @@ from suffice.flag.file import published
 from suffice.rollout.notify import TELLING
 from suffice.rollout.operator import Operator
 from suffice.rollout.phases import Phase
+from suffice.rollout.status import status_of
 from suffice.serving.verifier import Verifier
 from suffice.store.outbox import due, enqueue_events
 
@@ -115,6 +116,30 @@ def test_audits_that_end_in_a_stage_pause_it_with_what_came_without_them(tmp_pat
             f"stage canary has been without a new audit for 2h (rollout.progress_deadline), although {came} decisions "
             f"came, with {audits} of 500 audits; health: no new audit although "
         )
+
+
+def test_people_are_told_once_that_a_completed_rollout_is_not_well_and_status_says_so(tmp_path: Path) -> None:
+    """Seen: ten days without a decision, and no word of it but in the journal of the cycles."""
+    health = {"max_age": "30d", "max_silence": "1h"}
+    with producing(tmp_path, content(progress_deadline="2h", health=health)) as production:
+        production.until("full")
+        for _ in range(6):
+            production.traffic()
+            production.cycle()
+        assert production.state.phase is Phase.COMPLETED
+        for _ in range(30):
+            production.cycle()
+        assert production.state.phase is Phase.COMPLETED
+        assert production.actions()[-2:] == ["complete", "unwell"]
+        alarm = production.state.alarm
+        assert alarm.startswith(
+            "completed, and not well for more than 2h (rollout.progress_deadline); health: no decision for "
+        )
+        assert alarm in status_of(production.operator).notes
+        with production.store.write() as connection:
+            enqueue_events(connection, TELLING, production.clock())
+            told = [message.payload["why"] for message in due(connection, production.clock(), 10.0)]
+        assert told[-1] == alarm
 
 
 @pytest.mark.parametrize("foreign", [False, True])

@@ -11,6 +11,7 @@ from suffice.store.journal import JournalEvent, append_journal, journal_of, last
 TEXTS = [
     *("start", "judge", "advance", "pause", "await approval", "approve", "resume", "complete"),
     *(
+        "unwell",
         "roll back",
         "not observed",
         "observed",

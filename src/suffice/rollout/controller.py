@@ -16,7 +16,8 @@ What always holds:
 4. A stage that is past its hold never waits in silence: without a new audit, or not over, for `progress_deadline` of
    watched time, it pauses with the sentence of what stalls it. A clock that jumps brings that no nearer than a hold's
    end. (The model is Kubernetes' `progressDeadlineSeconds`.)
-5. A failed gate or a person's word leads to RollingBack from every phase in force. The only way on from there leads to
+5. A completed rollout that is not well tells it once, by the same limits; it has no stage left to hold.
+6. A failed gate or a person's word leads to RollingBack from every phase in force. The only way on from there leads to
    RolledBack, and only after every probe answered fixed.
 
 What can happen between any two lines of the driver, which decides (a), stores state and journal in one transaction (b),
@@ -62,9 +63,11 @@ class State:
     that caused a rollback. `audits` and `decisions` are the most that a cycle of the stage has seen. When audits grew
     last, and when a person resumed the stage, `grown_at` and `resumed_at` say in credited time; at the later of the two
     there were `grown_with` decisions. `slow`: a person has accepted that a stage takes longer than the deadline while
-    its audits grow. `released` says that a word was ever written that stands without a runner. In a new incarnation,
-    `old_words_until` is when each word of the old one must have lapsed, by the store's clock, and `old_primary` says
-    that one of them stands for ever, until a person says that the old primary is gone.
+    its audits grow. Of a completed rollout, `unwell` is how long (credited seconds) health was not Successful, and
+    `alarm` the sentence that people were told about it, "" while it is well. `released` says that a word was ever
+    written that stands without a runner. In a new incarnation, `old_words_until` is when each word of the old one must
+    have lapsed, by the store's clock, and `old_primary` says that one of them stands for ever, until a person says that
+    the old primary is gone.
     """
 
     rollout: RolloutConfig
@@ -86,6 +89,8 @@ class State:
     grown_with: int = 0
     resumed_at: float = 0.0
     slow: bool = False
+    unwell: float = 0.0
+    alarm: str = ""
     why: str = "not started yet"
     failed: tuple[GateResult, ...] = ()
 
@@ -269,7 +274,7 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
             fresh = replace(
                 moved, inconclusive=0, extended_to=None, errors=0, grown_at=state.held, resumed_at=state.held
             )
-            fresh = replace(fresh, grown_with=state.decisions)
+            fresh = replace(fresh, grown_with=state.decisions, unwell=0.0, alarm="")
             resumed = replace(fresh, approved=state.approved or approves, last_cycle=now)
             return resumed, (
                 Write(Action.APPROVE if approves else Action.RESUME, moved.why),
@@ -296,12 +301,14 @@ def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Comman
 def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command, ...]]:
     if not state.in_force:
         raise RolloutError(f"a cycle has nothing to judge while {state.phase.value}")
-    watched, state = state.held, _credit(state, now)
+    watched, passed, state = state.held, _passed(state, now), _credit(state, now)
     failed = tuple(r for r in cycle.results if r.outcome is Outcome.FAILED)
     if failed:
         state = replace(state, failures=state.failures + 1)
         if state.failures > state.rollout.failure_limit:
             return _roll_back(state, failed[0].named, failed)
+    if state.phase is Phase.COMPLETED:
+        return _watch(state, cycle, passed)
     if state.phase is not Phase.PROGRESSING:
         return _move(state, Signal.HOLD, state.why), ()
     broken = [r for r in cycle.results if r.outcome is Outcome.ERROR]
@@ -317,12 +324,37 @@ def _cycle(state: State, cycle: Cycle, now: float) -> tuple[State, tuple[Command
     return (after, commands) if stall is None else _pause(after, stall, cycle.results)
 
 
-def _credit(state: State, now: float) -> State:
+def _watch(state: State, cycle: Cycle, passed: float) -> tuple[State, tuple[Command, ...]]:
+    """Of a completed rollout: tell people once that it is not well, and again only after it was well."""
+    broken = [result for result in cycle.results if result.outcome is Outcome.ERROR]
+    signs = [r for r in cycle.results if r.gate == health.GATE and r.outcome is not Outcome.SUCCESSFUL]
+    errors = state.errors + 1 if broken else 0
+    state = replace(state, errors=errors, unwell=state.unwell + passed if signs else 0.0)
+    deadline, most = state.rollout.progress_deadline, state.rollout.consecutive_error_limit
+    if not broken and not signs:
+        return _move(replace(state, alarm=""), Signal.HOLD, state.why), ()
+    alarm = ""
+    if errors > most:
+        alarm = f"{errors} errors in a row, allowed {most}: {broken[0].named}"
+    elif state.unwell > deadline.total_seconds():
+        for_long = f"not well for more than {format_duration(deadline)} (rollout.progress_deadline)"
+        alarm = f"completed, and {for_long}; {signs[0].named}"
+    if state.alarm or not alarm:
+        return _move(state, Signal.HOLD, state.why), ()
+    return _move(replace(state, alarm=alarm), Signal.HOLD, state.why), (Write(Action.UNWELL, alarm, cycle.results),)
+
+
+def _passed(state: State, now: float) -> float:
+    """Seconds since the last cycle, as far as a cycle credits them."""
     passed = 0.0 if state.last_cycle is None else now - state.last_cycle
-    most = CREDIT_CYCLES * state.rollout.cycle_seconds if state.phase is Phase.PROGRESSING else 0.0
+    return min(max(passed, 0.0), CREDIT_CYCLES * state.rollout.cycle_seconds)
+
+
+def _credit(state: State, now: float) -> State:
+    credited = _passed(state, now) if state.phase is Phase.PROGRESSING else 0.0
     # It never goes back: of two runners whose clocks differ, the one behind would let the other credit it all again.
     last = now if state.last_cycle is None else max(now, state.last_cycle)
-    return replace(state, held=state.held + min(max(passed, 0.0), most), last_cycle=last)
+    return replace(state, held=state.held + credited, last_cycle=last)
 
 
 def _count_error(state: State, sentence: str, results: Sequence[GateResult]) -> tuple[State, tuple[Command, ...]]:

@@ -54,6 +54,7 @@ TELLING: Mapping[Action, tuple[Severity, str, str]] = {
     Action.APPROVE: (Severity.INFO, "{rollout} is approved{stage}", STATUS),
     Action.RESUME: (Severity.INFO, "{rollout} was resumed{stage}", STATUS),
     Action.COMPLETE: (Severity.INFO, "{rollout} is completed{why}", STATUS),
+    Action.UNWELL: (Severity.WARNING, "{rollout} is completed, and not well{why}", EXPLAIN),
     Action.ROLL_BACK: (Severity.CRITICAL, "{rollout} is being rolled back{stage}{why}", STATUS),
     Action.NOT_OBSERVED: (Severity.CRITICAL, "{rollout} is not seen at the baseline by all{why}", FLEET),
     Action.RECEIPT: (Severity.INFO, "{rollout} is rolled back{why}", SHOW),

@@ -114,6 +114,7 @@ def status_of(operator: Operator) -> Status:
         Evidence.of_plain(numbers["evidence"]) if numbers else NOTHING_MEASURED,
         (
             *numbers.get("notes", ()),
+            *([state.alarm] if state.alarm else []),
             *accepted_in_words(stored.config.get("accepted", {})),
             *sentences(irregular, undecided),
             *_waits_for(operator, state),

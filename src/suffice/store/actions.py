@@ -19,6 +19,8 @@ class Action(StrEnum):
     """A person lets a stage end that has passed and needs approval."""
     RESUME = "resume"
     COMPLETE = "complete"
+    UNWELL = "unwell"
+    """A completed rollout has not been well for longer than a stage may stand still."""
     ROLL_BACK = "roll back"
     NOT_OBSERVED = "not observed"
     """The baseline was not seen, or could not even be published."""
