@@ -120,11 +120,41 @@ def test_bad_lines_are_put_beside_the_file_with_their_numbers_and_counted_once(
             (4, "not JSON: Unterminated string starting at: line 1 column 9 (char 8)"),
         ]
         assert beside.read_bytes() == json.dumps(bad).encode() + b"\n" + torn + b"\n"
-        assert refused(production) == 2
+        assert refused(production) == 1, "nobody knows whose row the torn line was to be"
     production.cycle()
     assert production.judged("health")["outcome"] == "Error"
     mended = write(path, row(production, "bad", decision="accepted"))
     assert (taken(production, mended).new, beside.exists()) == (1, False)
+    assert refused(production) == 0
+    production.cycle(60)
+    assert production.judged("health")["outcome"] != "Error"
+
+
+def test_lines_that_name_no_stage_are_told_to_who_gave_them_and_stop_no_rollout(
+    production: Production, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: three such lines were an Error of every rollout for an hour, also of the next one."""
+    nameless = [b"{", b"[1]", b'{"rollout": "", "stage": "", "colour": 1}']
+    assert len(taken(production, write(tmp_path / "rows.jsonl", *nameless)).refused) == 3
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(nameless))))
+    assert len(taken(production, STDIN).refused) == 3
+    assert refused(production) == 0
+    production.cycle()
+    assert production.judged("health")["outcome"] != "Error"
+
+
+def test_a_refusal_is_over_when_the_mended_file_of_refused_lines_is_given(
+    production: Production, tmp_path: Path
+) -> None:
+    bad = [row(production, name, colour=1) for name in ("first", "second")]
+    taken(production, write(tmp_path / "rows.jsonl", *bad))
+    assert refused(production) == 2
+    beside = tmp_path / "rows.jsonl.refused"
+    for name, left in (("first", 1), ("second", 0)):
+        assert taken(production, write(beside, row(production, name))).new == 1
+        assert refused(production) == left
+    taken(production, write(tmp_path / "later.jsonl", bad[0]))
+    assert refused(production) == 1, "refused anew"
 
 
 def test_what_comes_by_standard_input_is_put_aside_with_the_spools_and_told_by_the_command_alone(

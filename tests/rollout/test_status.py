@@ -200,7 +200,7 @@ def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path, capsys: p
                 note_irregular(connection, kind, {("verifier-000001", "staging"): Irregularities(count, 1.0)})
         assert plain_status(status_of(production.operator))["notes"] == [
             "decisions that had keys of earlier ones: 1,270",
-            "decisions that have a row that was refused, and put aside in spool/refused: 1",
+            "decisions that have a row that was refused, and put aside in spool/refused (ingest: FILE.refused): 1",
         ]
         for show in (print_status, print_explanation):
             show(status_of(production.operator), production.clock())

@@ -24,6 +24,7 @@ from suffice.serving.spool import FOLDER
 from suffice.stopping.plan import Plan
 from suffice.store.database import Store
 from suffice.store.decision_row import DecisionRow
+from suffice.store.irregular import note_mended
 from suffice.store.ledger import Ledger
 from suffice.store.rollouts import load_rollout
 from suffice.store.signs import note_sign
@@ -57,8 +58,9 @@ class Ingested:
 def ingest(store: Store, service: str, queue: Path, path: Path, clock: Callable[[], float] = time.time) -> Ingested:
     """Write the rows of a file (`-`: of standard input) to the ledger and count them in the folder `queue`.
 
-    Refused lines go to FILE.refused, which is made anew; those of standard input are put aside with the spools. They
-    are counted as refused rows of their stage, once for as long as they are in that file. Raises DataError for a file
+    Refused lines go to FILE.refused, which is made anew; those of standard input are put aside with the spools. Those
+    that name rollout and stage are refused rows of these, once for as long as they are in that file and until a row of
+    their key is taken; others are told to the caller alone. Raises DataError for a file
     that cannot be read, StoreError, OutputError; the same call then goes on.
     """
     rows, done = _rows_of(store, service, clock), Ingested()
@@ -128,6 +130,7 @@ def _write(store: Store, service: str, queue: Path, rows: list[DecisionRow], now
         for rollout, by_key in by_rollout.items():
             known = ledger.known(rollout, by_key, connection)
             new += [row for key, row in by_key.items() if key not in known]
+            note_mended(connection, rollout, by_key)
         ledger.append(rows, connection)
         note_sign(connection, service, now)
     if new:
@@ -156,7 +159,7 @@ def _put_beside(store: Store, path: Path, refused: list[BadLine]) -> None:
     if fresh:
         # First: a kill before the file is there counts them once more, and loses none.
         with store.write() as connection:
-            count_refused(connection, fresh)
+            count_refused(connection, fresh, nameless=False)
     if refused:
         write_atomically(beside, b"".join(bad.line + b"\n" for bad in refused))
     elif before:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from suffice.errors import OutputError, StoreError, StoreRefusal
 from suffice.files import private_opener
 from suffice.store.decision_row import LONGEST, DecisionRow, plain_row
-from suffice.store.irregular import Irregular, by_place, note_irregular
+from suffice.store.irregular import by_place, note_refused
 from suffice.store.ledger import Ledger
 
 FOLDER = "refused"
@@ -66,13 +66,15 @@ def deliver(ledger: Ledger, rows: Sequence[DecisionRow], refused: list[Refused])
 def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused], *, tell: bool = True) -> None:
     """Put what is refused aside in `spools`, count it, and `tell` the log. Raises OutputError, StoreError.
 
+    Without `tell` whoever gave it is told: what names no stage is not counted then.
+
     It is in the file before its count is committed: a kill in between leaves it there twice, never nowhere.
     """
     if not refused:
         return
     folder, lines = spools / FOLDER, "".join(map(_line, refused)).encode("ascii")
     with ledger.store.write() as connection:
-        count_refused(connection, refused)
+        count_refused(connection, refused, nameless=tell)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # One write at the end of the file: several processes put aside here.
@@ -88,10 +90,13 @@ def put_aside(ledger: Ledger, spools: Path, refused: Sequence[Refused], *, tell:
         _log.warning("%s: a row was put aside: %s", folder / FILE, one.why)
 
 
-def count_refused(connection: Connection, refused: Sequence[Refused]) -> None:
-    """Count them, in the caller's write transaction."""
-    counted = by_place((_place(one.what), _seconds(one.at)) for one in refused)
-    note_irregular(connection, Irregular.REFUSED, counted)
+def count_refused(connection: Connection, refused: Sequence[Refused], *, nameless: bool = True) -> None:
+    """Count them, in the caller's write transaction; what names no stage counts for every one, or not at all."""
+    placed = [(_place(one.what), one) for one in refused]
+    counted = by_place(
+        ((place, _key(one.what)), _seconds(one.at)) for place, one in placed if nameless or place != _NOWHERE
+    )
+    note_refused(connection, counted)
 
 
 def _is_torn(file: FileIO) -> bool:
@@ -120,15 +125,23 @@ def _line(one: Refused) -> str:
         return json.dumps({**known, "row": reprlib.repr(one.what)}) + "\n"
 
 
+def _key(what: Any) -> str | None:
+    key = what.get("key") if isinstance(what, dict) else None
+    return key if isinstance(key, str) else None
+
+
+_NOWHERE = ("", "")
+
+
 def _place(what: Any) -> tuple[str, str]:
     """Its rollout and stage; "" for both where it does not name them by texts that can be stored."""
     if not isinstance(what, dict):
-        return "", ""
+        return _NOWHERE
     rollout, stage = what.get("rollout"), what.get("stage")
     if not (isinstance(rollout, str) and isinstance(stage, str)):
-        return "", ""
+        return _NOWHERE
     storable = (rollout + stage).isprintable() and 4 * max(len(rollout), len(stage)) <= LONGEST
-    return (rollout, stage) if storable else ("", "")
+    return (rollout, stage) if storable and rollout else _NOWHERE
 
 
 def _seconds(at: Any) -> float:

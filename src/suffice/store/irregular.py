@@ -5,12 +5,13 @@ Counts are at least what happened once: a process that is killed between the led
 counts a reused key once more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from hashlib import sha256
+from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select, update
 
 from suffice.store.database import add_to
 from suffice.store.schema import irregularities
@@ -18,6 +19,9 @@ from suffice.telemetry.counters import added_by_type, by_frequency
 
 _UNDECIDED = "UNDECIDED:"
 """How the kind of a case without a decision begins; the error's type follows."""
+
+_REFUSED = "REFUSED:"
+"""How the kind of a refused row with a key begins; a digest of the key follows, for an index takes no long texts."""
 
 
 class Irregular(Enum):
@@ -40,9 +44,12 @@ Place: TypeAlias = tuple[str, str]
 """A rollout and its stage, both "" where nobody can say which it was."""
 
 
-def by_place(moments: Iterable[tuple[Place, float]]) -> dict[Place, Irregularities]:
+T = TypeVar("T", bound=Hashable)
+
+
+def by_place(moments: Iterable[tuple[T, float]]) -> dict[T, Irregularities]:
     """How many there are at each place, from where and when each was decided."""
-    of = dict[Place, Irregularities]()
+    of = dict[T, Irregularities]()
     for place, at in moments:
         before = of.get(place, Irregularities())
         of[place] = Irregularities(before.count + 1, at if before.newest is None else max(before.newest, at))
@@ -53,6 +60,23 @@ def note_irregular(connection: Connection, kind: Irregular, of: Mapping[Place, I
     """Count so many more at each place, in the caller's write transaction. However many places there are, it is one
     statement: nobody else writes meanwhile."""
     _note(connection, {(*place, kind.name): counted for place, counted in of.items()})
+
+
+def note_refused(connection: Connection, of: Mapping[tuple[Place, str | None], Irregularities]) -> None:
+    """The same of rows that were refused, by their keys (None: it has none), for `note_mended`."""
+    _note(connection, {(*place, _refused(key)): counted for (place, key), counted in of.items()})
+
+
+def note_mended(connection: Connection, rollout: str, keys: Iterable[str]) -> None:
+    """Count no more what was refused under these keys: their rows were taken. In the caller's write transaction."""
+    c = irregularities.c
+    mended = (c.rollout == rollout) & c.kind.in_([_refused(key) for key in keys])
+    # Who takes rows may not delete here.
+    connection.execute(update(irregularities).where(mended).values(count=0))
+
+
+def _refused(key: str | None) -> str:
+    return Irregular.REFUSED.name if key is None else _REFUSED + sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def _note(connection: Connection, of: Mapping[tuple[str, str, str], Irregularities]) -> None:
@@ -67,7 +91,9 @@ def irregular_of(connection: Connection, rollout: str, stage: str) -> Mapping[Ir
     """What was counted of a stage of a rollout, with what belongs to nobody knows which."""
     c = irregularities.c
     ours = ((c.rollout == rollout) & (c.stage == stage)) | (c.rollout == "")
-    query = select(c.kind, func.sum(c["count"]), func.max(c.newest)).where(ours).group_by(c.kind)
+    kind_of = case((c.kind.startswith(_REFUSED), Irregular.REFUSED.name), else_=c.kind).label("kind")
+    counts = select(kind_of, c["count"], c.newest).where(ours & (c["count"] > 0)).subquery().c
+    query = select(counts.kind, func.sum(counts["count"]), func.max(counts.newest)).group_by(counts.kind)
     counted = {kind: Irregularities(int(count), newest) for kind, count, newest in connection.execute(query)}
     return {kind: counted.get(kind.name, Irregularities()) for kind in Irregular}
 
@@ -96,7 +122,7 @@ def sentences(irregular: Mapping[Irregular, Irregularities], undecided: Mapping[
     """One for each kind that there is."""
     ends = {
         Irregular.REUSED: "had keys of earlier ones",
-        Irregular.REFUSED: "have a row that was refused, and put aside in spool/refused",
+        Irregular.REFUSED: "have a row that was refused, and put aside in spool/refused (ingest: FILE.refused)",
         Irregular.DROPPED: "were returned, but their rows could not be kept",
     }
     without_row = tuple(f"decisions that {ends[kind]}: {of.count:,}" for kind, of in irregular.items() if of.count)
