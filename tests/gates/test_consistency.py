@@ -13,7 +13,7 @@ import suffice
 from suffice.evidence.expected import SHARES, Expected, chance_of, disagreement_given
 from suffice.evidence.measurements import Evidence
 from suffice.evidence.tally import Tally
-from suffice.gates.consistency import judge, log_e_more
+from suffice.gates.consistency import in_words, judge, log_e_more
 from suffice.gates.outcome import Outcome
 from suffice.resolution.storm import StormPolicy
 from suffice.stopping.make import METHODS
@@ -76,13 +76,17 @@ def test_what_the_plan_says_is_impossible_is_proof() -> None:
     failed = judge(evidence_of([(0, True)]))
     assert failed.outcome is Outcome.FAILED
     assert failed.sentence.startswith(
-        "1 of 1 first audits disagrees, where the plan expects 0; evidence that the draws"
+        "1 of 1 first audits disagrees, where the plan expects 0; evidence that this is more than the plan says"
     )
+    assert failed.sentence.endswith(" says 1,000,000 and more now (fails at 100)")
+    assert [in_words(evidence) for evidence in (0.1234, 1.0, 6384.0, 1e6)] == ["0.123", "1", "6,380", "1,000,000"]
     assert judge(evidence_of([(0, False)] * 1_000)).outcome is Outcome.SUCCESSFUL
 
 
 def test_nothing_is_proven_of_no_audit() -> None:
-    assert judge(evidence_of([])).outcome is Outcome.INCONCLUSIVE
+    unproven = judge(evidence_of([]))
+    assert unproven.outcome is Outcome.INCONCLUSIVE
+    assert unproven.sentence.startswith("no audit yet that can be compared with the plan: it takes all draws")
     assert judge(Evidence()).outcome is Outcome.ERROR
 
 

@@ -262,6 +262,16 @@ def test_who_signed_off_is_gone_and_not_waited_for(fleet: Fleet) -> None:
     assert receipt(fleet) == (2, 0, 0, 2, 0)
 
 
+def test_who_is_gone_is_listed_last(fleet: Fleet) -> None:
+    first = fleet.production.operator.fleet()[0].id
+    leaving = next(agent for agent in fleet.agents if agent.nonce == first)
+    leaving.close()
+    fleet.agents.remove(leaving)
+    listed = fleet.production.operator.fleet()
+    assert [member.state for member in listed] == [Seen.ACKNOWLEDGED, Seen.GONE]
+    assert listed[-1].id == first
+
+
 def test_without_patience_it_lowers_at_once_and_the_next_cycle_finishes(fleet: Fleet) -> None:
     production = fleet.production
     hasty = Operator(production.place, clock=production.clock, patience=lambda: False)

@@ -153,6 +153,9 @@ def test_a_completed_rollout_says_why_a_gate_that_proved_nothing_held_nothing_up
         assert "Inconclusive" in {gate["outcome"] for gate in status.gates}
         print_status(status, production.clock())
         assert f"\n{NO_PROOF}\n" in capsys.readouterr().out
+        production.operator.tell("rollback", "ann", "enough")
+        print_status(status_of(production.operator), production.clock())
+        assert NO_PROOF not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])

@@ -59,7 +59,8 @@ def print_status(status: Status, now: float) -> None:
     _print_list("it is rolled back when:", rolls_back_when(status))
     _print_list("it pauses for a person when:", pauses_when(status))
     outcomes = [gate["outcome"] for gate in status.gates]
-    print_lines(*filter(None, [watched_only(status.state.current, outcomes)]))
+    if status.state.in_force:
+        print_lines(*filter(None, [watched_only(status.state.current, outcomes)]))
     print_lines(*(f"note: {note}" for note in status.notes))
     print_lines(
         f"{_ago(plain['judged_at'], now)}{_due(status.next_cycle_at, now)}; runner: {plain['runner'] or 'none at work'}"

@@ -173,6 +173,7 @@ def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
         "observed": seen.observed,
         "p": seen.p,
         "evidence": seen.evidence,
+        "evidence_now": seen.now,
         "limit": seen.limit,
         "left_out": seen.left_out,
         "sentence": seen.sentence,

@@ -17,7 +17,7 @@ from suffice.gates.outcome import GateResult, Outcome, unknown
 GATE = "consistency"
 
 _FAILS = round(1 / (1 - ALARM))
-_MOST = 700.0
+_MOST, _PLENTY = 700.0, 1e6
 
 
 def judge(evidence: Evidence) -> GateResult:
@@ -36,7 +36,10 @@ def judge(evidence: Evidence) -> GateResult:
     except MissingDataError as error:
         return unknown(GATE, error, _FAILS, f"evidence of {_FAILS}")
     if not part.audits:
-        sentence = f"no audit yet whose total is known, so no evidence against the draws ({_FAILS} fails)"
+        sentence = (
+            "no audit yet that can be compared with the plan: it takes all draws of a target, counted by the baseline; "
+            f"evidence that the draws disagree more than the plan says (fails at {_FAILS}) begins with the first"
+        )
         return GateResult(GATE, Outcome.INCONCLUSIVE, sentence, None, _FAILS, {"audits": 0})
     log_e = log_e_more(part.logs)
     # An infinite number is no JSON.
@@ -44,11 +47,16 @@ def judge(evidence: Evidence) -> GateResult:
     disagree = "audits disagrees" if part.disagreements == 1 else "audits disagree"
     sentence = (
         f"{part.disagreements:,} of {part.audits:,} first {disagree}, where the plan expects {part.expected:.3g}; "
-        f"evidence that the draws are to blame {found:.3g}, {_FAILS} fails"
+        f"evidence that this is more than the plan says {in_words(found)} now (fails at {_FAILS})"
     )
     numbers = {"audits": part.audits, "disagreements": part.disagreements, "expected": part.expected, "evidence": found}
     outcome = Outcome.FAILED if reached(log_e, ALARM) else Outcome.SUCCESSFUL
     return GateResult(GATE, outcome, sentence, found, _FAILS, numbers)
+
+
+def in_words(evidence: float) -> str:
+    """Evidence as a person reads it: three digits, and no more than a million."""
+    return f"{float(f'{min(evidence, _PLENTY):.3g}'):,.7g}{' and more' * (evidence > _PLENTY)}"
 
 
 def log_e_more(logs: list[float]) -> float:

@@ -36,6 +36,7 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
         outcome = Outcome.SUCCESSFUL
     elif (fewest := audits_to_prove(0, max_rate, confidence)) and n < fewest:
         bound += f"; {fewest:,} targets without a disagreement prove {limit(max_rate)}"
+        bound += ", a service that has fewer starts with --waive targets"
     disagree = "disagrees in its" if 1 in (k, n) else "disagree in their"
     observed = f"{k:,} of {n:,} target{'s' * (n > 1)} {disagree} first audit (of {audits:,} audits), {percent(k / n)}"
     sentence = f"{observed}; {bound} (limit {limit(max_rate)})"

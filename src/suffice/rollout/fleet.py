@@ -183,9 +183,9 @@ def obstacle_of(read: WordRead, lowered: Lowered, state: State | None) -> str:
 
 
 def members(connection: Connection, service: str, rollout: str, epoch: int, now: float) -> list[Member]:
-    """The processes of a service as they stand to this epoch, at `now` by the store's clock."""
+    """The processes of a service as they stand to this epoch, at `now` by the store's clock; who is gone comes last."""
     registered = [_member(row, epoch, now) for row in fleet(connection, service)]
-    return [*registered, *_unregistered(connection, rollout, now)]
+    return sorted([*registered, *_unregistered(connection, rollout, now)], key=lambda member: member.state is Seen.GONE)
 
 
 def count(members: list[Member], *, fenced_at: float | None = None) -> FleetCount:

@@ -6,7 +6,7 @@ from enum import Enum
 from math import exp, inf
 
 from suffice.evidence.expected import Expected, chance_of, tail
-from suffice.gates.consistency import log_e_more
+from suffice.gates.consistency import in_words, log_e_more
 from suffice.gates.e_process import ALARM, reached
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow
@@ -16,7 +16,6 @@ LIKELY = 0.01
 
 _SHOWS = round(1 / (1 - ALARM))
 _MOST = 700.0
-_PLENTY = 1e6
 
 
 class Cause(Enum):
@@ -41,8 +40,9 @@ class Explanation:
 
     Of the first `audits` of targets whose chance to disagree their plan says, `observed` disagree where `expected`
     should; so many or more have the probability `p` (None without audits). `evidence` is the highest that the e-process
-    of the gate consistency reached, and `limit` the rate that the rollout allows, None where that is not known. Of
-    `left_out` audits no plan says anything, and `why` says why not.
+    of the gate consistency reached, `now` what it was after the last audit, as the gate has it, and `limit` the rate
+    that the rollout allows, None where that is not known. Of `left_out` audits no plan says anything, and `why` says
+    why not.
     """
 
     cause: Cause
@@ -51,6 +51,7 @@ class Explanation:
     observed: int
     p: float | None
     evidence: float
+    now: float
     limit: float | None
     left_out: int
     why: str = ""
@@ -70,8 +71,9 @@ class Explanation:
         note = f" {self.why}." if self.why else ""
         return (
             f"{self.observed:,} of {self.audits:,} {disagree}, where the plan expects {self.expected:.3g}{allows}; the "
-            f"probability of so many or more is {self.p:.2g}. Evidence that the draws are to blame reached "
-            f"{min(self.evidence, _PLENTY):.3g}{' and more' * (self.evidence > _PLENTY)}, {_SHOWS} shows it.{note}"
+            f"probability of so many or more is {self.p:.2g}. Evidence that this is more than the plan says: "
+            f"{in_words(self.evidence)} at its highest, {in_words(self.now)} after the last audit "
+            f"({_SHOWS} shows it).{note}"
         )
 
 
@@ -108,15 +110,15 @@ def explain(audits: Sequence[DecisionRow], plans: Iterable[Plan], limit: float |
     else:
         cause = Cause.UNKNOWN
     why = f"{left_out:,} more audits are left out, of which no plan of the bundle says anything" if left_out else ""
-    evidence = exp(min(max(peak, 0.0), _MOST))
+    evidence, now = (exp(min(log_e, _MOST)) for log_e in (max(peak, 0.0), log_e_more(counted.logs)))
     return Explanation(
-        cause, counted.audits, counted.expected, counted.disagreements, p, evidence, limit, left_out, why
+        cause, counted.audits, counted.expected, counted.disagreements, p, evidence, now, limit, left_out, why
     )
 
 
 def untold(why: str, limit: float | None = None, left_out: int = 0) -> Explanation:
     """That nothing is known, and why."""
-    return Explanation(Cause.UNKNOWN, 0, 0.0, 0, None, 1.0, limit, left_out, why)
+    return Explanation(Cause.UNKNOWN, 0, 0.0, 0, None, 1.0, 1.0, limit, left_out, why)
 
 
 def _why_none(audits: Sequence[DecisionRow]) -> str:
