@@ -259,7 +259,14 @@ def test_it_tells_those_who_review_what_the_start_would_be_refused_for(
     words = ["promote", "--source", "codata", "--body", "../body.md", "--accept-slow", "nobody is in a hurry", "--json"]
     assert run(words) == 0
     few = "the source has 353 targets, and the gate targets needs 367 that agree for a proof of 1 % (--waive targets)"
-    assert json.loads(capsys.readouterr().out)["start_refused_for"] == [few]
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["start_refused_for"] == [few]
+    # What start tells of traffic, and what it would be refused for without the source.
+    assert [note.partition(":")[0] for note in plain["notes"]] == [
+        "how long the stages take is not known",
+        "a rollout start that names no source would be refused",
+    ]
+    assert plain["notes"][1].endswith("(--waive determinism)")
     body = (tree.parent / "body.md").read_text("utf-8")
     assert "- accepted at the start: slow, for nobody is in a hurry\n\nThe first command would be refused" in body
     assert f"- {few}\n" in body

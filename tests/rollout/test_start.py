@@ -12,7 +12,7 @@ from store_places import ROW, Place
 from suffice.cli.main import run
 from suffice.errors import RolloutError
 from suffice.rollout.operator import Operator, Start
-from suffice.rollout.start import foresee
+from suffice.rollout.start import foresee, waived_of
 from suffice.rollout.status import status_of
 from suffice.rollout.subject import Subject
 from suffice.store.actions import Action
@@ -67,10 +67,28 @@ def test_what_is_accepted_is_kept_with_its_reason_and_shown(tmp_path: Path) -> N
         decisions(operator.store, 30)
         operator.start("ann", replace(WAIVED, accepted=accepted))
         (event,) = [event for event in operator.history() if event.action is Action.START]
-        said = [f"accepted at the start: {kind}, for {reason}" for kind, reason in accepted.items()]
+        said = ["waived at the start: determinism"]
+        said += [f"accepted at the start: {kind}, for {reason}" for kind, reason in accepted.items()]
         assert event.why == f"stage staging began; {'; '.join(said)}"
         assert list(status_of(operator).notes) == said
         assert operator.state.slow
+
+
+def test_a_waived_gate_is_told_by_journal_and_status_with_the_reason_that_was_given(tmp_path: Path) -> None:
+    """Seen: the guides ask for a reason, no option took one, and nothing told that the gate is missing."""
+    waived, reasons = waived_of(["targets", "determinism=nobody has the seeds = none"])
+    assert (waived, reasons) == (("targets", "determinism"), {"determinism": "nobody has the seeds = none"})
+    with Operator(place_in(tmp_path), clock=Clock()) as operator:
+        operator.start("ann", Start(waived, accepted=reasons))
+        (event,) = [event for event in operator.history() if event.action is Action.START]
+        said = ["waived at the start: targets", "waived at the start: determinism, for nobody has the seeds = none"]
+        assert event.why == f"stage staging began; {'; '.join(said)}"
+        assert list(status_of(operator).notes) == said
+    with (
+        Operator(place_in(tmp_path), clock=Clock()) as operator,
+        pytest.raises(RolloutError, match="--waive determinism= has no reason; allowed: a text that says why"),
+    ):
+        operator.start("ann", Start(("determinism",), accepted={"determinism": " "}))
 
 
 def test_a_reason_is_a_text(tmp_path: Path) -> None:

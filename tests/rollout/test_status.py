@@ -197,11 +197,12 @@ def test_a_duration_is_told_by_its_two_largest_units(seconds: float, words: str)
 
 def test_decisions_without_a_row_of_their_own_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with producing(tmp_path) as production:
-        assert plain_status(status_of(production.operator))["notes"] == []
+        assert plain_status(status_of(production.operator))["notes"] == ["waived at the start: determinism"]
         with production.store.write() as connection:
             for kind, count in ((Irregular.REUSED, 1270), (Irregular.REFUSED, 1)):
                 note_irregular(connection, kind, {("verifier-000001", "staging"): Irregularities(count, 1.0)})
         assert plain_status(status_of(production.operator))["notes"] == [
+            "waived at the start: determinism",
             "decisions that had keys of earlier ones: 1,270",
             "decisions that have a row that was refused, and put aside in spool/refused (ingest: FILE.refused): 1",
         ]

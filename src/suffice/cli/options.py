@@ -101,7 +101,7 @@ Waive = Annotated[
     typer.Option(
         metavar="GATE",
         help="Go without this gate: determinism, where nobody can build a case again; targets, where there are few "
-        "of them. May stand several times.",
+        "of them. GATE=REASON keeps a reason in the journal. May stand several times.",
     ),
 ]
 Plot = Annotated[Path | None, typer.Option("--plot", help="Draw it to this .svg or .png file.")]

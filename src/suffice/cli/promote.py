@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +47,7 @@ def promote(
     """
     from suffice.rollout.promotion import Wanted, measure
     from suffice.rollout.promotion import promote as make_promotion
-    from suffice.rollout.start import Start, accepted_in_words, foresee_here
+    from suffice.rollout.start import Start, accepted_in_words, foresee_here, waived_of
     from suffice.rollout.subject import Subject
     from suffice.rollout.world import Place
 
@@ -58,28 +58,37 @@ def promote(
     name, arrivals = source.arrivals(subject, path, where)
     cases = [arrival.case() for arrival in arrivals]
     corrections = source.source in CORRECTIONS or source.records is not None
+    waived, reasons = waived_of(waive or ())
     begin = Start(
-        tuple(waive or ()),
+        waived,
         {"source": name} if corrections or source.samples else None,
         enable=True,
-        accepted=accept.reasons,
+        accepted={**accept.reasons, **reasons},
         targets=len({case.target for case in cases}) if corrections else None,
     )
-    seen = foresee_here(Place(path, where.queue, url=where.store), subject, begin, time.time())
+    place = Place(path, where.queue, url=where.store)
+    seen = foresee_here(place, subject, begin, time.time())
+    unnamed = foresee_here(place, subject, replace(begin, source=None), time.time())
+    only_unnamed = [one for one in unnamed.objections if one not in seen.objections]
+    notes = [
+        *seen.notes,
+        *(f"a rollout start that names no source would be refused: {one.told}" for one in only_unnamed),
+    ]
     seen.of_the_plan().refuse("promote")
     told = [objection.told for objection in seen.objections]
     if dry_run:
         evidence = measure(subject, name, cases)
         plain = {"dry_run": True, "evidence": [asdict(measured) for measured in evidence], "start_refused_for": told}
-        return Answer(plain, lambda: _print_measured(evidence, told))
-    wanted = Wanted(path, body, branch, push, pr, accepted_in_words(begin.accepted), told)
+        plain["notes"] = notes
+        return Answer(plain, lambda: _print_measured(evidence, told, notes))
+    wanted = Wanted(path, body, branch, push, pr, accepted_in_words(begin.accepted, begin.waived), told)
     promotion = make_promotion(wanted, name, cases)
-    plain = {**asdict(promotion), "body": str(promotion.body), "start_refused_for": told}
-    return Answer(plain, lambda: _print(promotion, told))
+    plain = {**asdict(promotion), "body": str(promotion.body), "start_refused_for": told, "notes": notes}
+    return Answer(plain, lambda: _print(promotion, told, notes))
 
 
-def _print(promotion: "Promotion", told: "Sequence[str]") -> None:
-    _print_measured(promotion.evidence, told)
+def _print(promotion: "Promotion", told: "Sequence[str]", notes: "Sequence[str]") -> None:
+    _print_measured(promotion.evidence, told, notes)
     print_lines(
         f"{promotion.branch} at {promotion.commit[:12]}: {', '.join(promotion.changed)}",
         f"text of the pull request: {promotion.body}",
@@ -90,10 +99,10 @@ def _print(promotion: "Promotion", told: "Sequence[str]") -> None:
         print_lines("not pushed; git push shows it to others")
 
 
-def _print_measured(evidence: "Sequence[SourceSummary]", told: "Sequence[str]") -> None:
+def _print_measured(evidence: "Sequence[SourceSummary]", told: "Sequence[str]", notes: "Sequence[str]") -> None:
     columns = ("source", "cases", "draws saved", "decisions that differ")
     print_table("Evidence, measured now", columns, map(_row, evidence))
-    print_lines(*(f"rollout start would be refused here: {sentence}" for sentence in told))
+    print_lines(*(f"rollout start would be refused here: {sentence}" for sentence in told), *notes)
 
 
 def _row(measured: "SourceSummary") -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def rehearse(
     from suffice.rehearsal.report import write_report
     from suffice.rehearsal.setup import Setup
     from suffice.rehearsal.summary import summary_of
+    from suffice.rollout.start import waived_of
     from suffice.rollout.subject import Subject
     from suffice.sources.built import Builder
     from suffice.stopping.cache import default_cache
@@ -71,7 +72,7 @@ def rehearse(
     path = config or options.CONFIG
     with service_code():
         name, arrivals = source.arrivals(Subject(chosen, plan), path, where)
-    folder, waived = directory or out_dir, tuple(waive or ())
+    folder, waived = directory or out_dir, waived_of(waive or ())[0]
     builder = Builder.of(chosen.verifier.cases, path) if name == "ledger" else None
     setup = Setup(chosen, plan, arrivals, name, folder, chosen_fault, checks=checks, waived=waived, builder=builder)
     with service_code() if json else nullcontext(), watching(setup, quiet=json) as seen:

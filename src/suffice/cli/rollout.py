@@ -64,11 +64,13 @@ def start(
     from suffice.rollout.command_checks import check_of
     from suffice.rollout.operator import Start
     from suffice.rollout.operator import start as start_rollout
+    from suffice.rollout.start import waived_of
 
     every = options.seconds("--check-every", check_every)
     checks = tuple(check_of(text, every) for text in check or ())
     stored, targets = _stored_source(source, where.place.config)
-    begin = Start(tuple(waive or ()), stored, checks, enable, accept.reasons, targets)
+    waived, reasons = waived_of(waive or ())
+    begin = Start(waived, stored, checks, enable, {**accept.reasons, **reasons}, targets)
     opened = partial(where.open, create=True, dry_run=act.dry_run)
     report = start_rollout(where.place, opened, act.by, begin, dry_run=act.dry_run)
     for sentence in load(where.place.config).rollout.unnoticed:

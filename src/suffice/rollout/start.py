@@ -3,7 +3,7 @@
 Some of it nobody can lift. The rest are objections: a person may accept each, with a reason that the journal keeps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +46,8 @@ class Start:
     """What a rollout is started with beside configuration and plan: gates that it goes without, the source that its
     cases can be rebuilt from, commands that are gates too, and whether to set `enabled` first.
 
-    `accepted` has the reason for each objection that a person has accepted; `targets` is how many the source has, None
+    `accepted` has the reason for each objection that a person has accepted, and for each waived gate that she gave one
+    for; `targets` is how many the source has, None
     where that is not known.
     """
 
@@ -108,7 +109,8 @@ def check_start(place: Place, begin: Start) -> Subject:
         raise RolloutError(f"gate {unknown[0]} cannot be waived; allowed: {', '.join(WAIVABLE)}")
     empty = [kind for kind, reason in begin.accepted.items() if not reason.strip()]
     if empty:
-        raise RolloutError(f"--accept-{empty[0]} has no reason; allowed: a text that says why")
+        option = f"--waive {empty[0]}=" if empty[0] in WAIVABLE else f"--accept-{empty[0]}"
+        raise RolloutError(f"{option} has no reason; allowed: a text that says why")
     expected = 1 - subject.plan.uniform_asn / subject.plan.n
     check_net(last.audit_fraction, expected, config.rollout.acceptance.min_sample_reduction)
     if not (config.verifier.adaptive_sampling.enabled or begin.enable):
@@ -145,14 +147,21 @@ def foresee_here(place: Place, subject: Subject, begin: Start, now: float) -> Fo
 def first_state(subject: Subject, begin: Start) -> tuple[State, Started]:
     """The state that a rollout is stored in first, and the event that starts it."""
     state = State(subject.config.rollout, slow=SLOW in begin.accepted)
-    return state, Started("; ".join(accepted_in_words(begin.accepted)))
+    return state, Started("; ".join(accepted_in_words(begin.accepted, begin.waived)))
 
 
-def accepted_in_words(accepted: Mapping[str, str]) -> list[str]:
-    """A sentence for each thing that a person has accepted."""
-    return [
-        f"accepted at the start: {kind}, for {' '.join(reason.split())}" for kind, reason in sorted(accepted.items())
-    ]
+def waived_of(texts: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The gates that texts like "determinism" and "determinism=nobody has the seeds" name, and the reasons given."""
+    named = [text.partition("=") for text in texts]
+    return tuple(name for name, _, _ in named), {name: reason for name, given, reason in named if given}
+
+
+def accepted_in_words(accepted: Mapping[str, str], waived: Sequence[str] = ()) -> list[str]:
+    """A sentence for each gate that a person has waived, and each thing that she has accepted."""
+    told = {gate: f"waived at the start: {gate}" for gate in waived}
+    told |= {kind: f"accepted at the start: {kind}" for kind in sorted(accepted) if kind not in told}
+    reasons = {kind: f", for {' '.join(reason.split())}" for kind, reason in accepted.items()}
+    return [f"{sentence}{reasons.get(kind, '')}" for kind, sentence in told.items()]
 
 
 def _foreseen(

@@ -115,7 +115,7 @@ def status_of(operator: Operator) -> Status:
         (
             *numbers.get("notes", ()),
             *([state.alarm] if state.alarm else []),
-            *accepted_in_words(stored.config.get("accepted", {})),
+            *accepted_in_words(stored.config.get("accepted", {}), stored.config.get("waived", ())),
             *sentences(irregular, undecided),
             *_waits_for(operator, state),
         ),
