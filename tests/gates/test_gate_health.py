@@ -282,7 +282,7 @@ def test_cases_that_are_all_ineligible_leave_no_audits(ineligible: int, outcome:
     assert (sign.outcome, sign.sentence) == (
         outcome,
         "0 audits of 900 decisions about 0 targets (audited: 100 %); "
-        f"{ineligible} decisions are never to be adaptive: Case(eligible=False)",
+        f"{ineligible} decisions are never to be adaptive: Case(eligible=False), or draws unfit for the plan",
     )
 
 

@@ -186,6 +186,24 @@ def test_a_source_with_too_few_targets_cannot_prove_the_gate_targets(
     assert objections(tmp_path, None, waived) == []
 
 
+def test_a_plan_that_does_not_hold_for_the_draws_seen_is_refused_and_nobody_can_accept_it(
+    tmp_path: Path, place: Place
+) -> None:
+    """Seen: such a rollout started silently, and could never audit anything."""
+    plan_id = Subject.read(place_in(tmp_path, SLOWLY).config).plan.id
+    with open_store(place) as store:
+        decisions(store, 1, "another plan", why_fixed=WhyFixed.UNFIT)
+        decisions(store, 1_000, plan_id=plan_id, why_fixed=WhyFixed.NO_WORD)
+        assert objections(tmp_path, store) == []
+        decisions(store, 60, "callable", plan_id=plan_id, why_fixed=WhyFixed.UNFIT)
+        (told,) = objections(tmp_path, store, replace(WAIVED, accepted={"slow": "no hurry", "worst-case": "seen"}))
+        assert told == (
+            "the plan holds for normal draws; those of 60 of the newest 100 decisions may be any, and take the fixed "
+            "arm; allowed: verifier.adaptive_sampling.plan_file with a plan of `suffice plan --use-config --guarded "
+            "--save FILE`, or Case(eligible=False)"
+        )
+
+
 def test_traffic_is_that_of_the_service_in_the_last_week_that_can_become_adaptive(place: Place) -> None:
     with open_store(place) as store:
         decisions(store, 3, "eu", BEGAN - DAY)

@@ -11,6 +11,7 @@ from suffice.sampling.distributions import Normal
 from suffice.sampling.sampler import Pair
 from suffice.serving.verifier import Verifier
 from suffice.store.database import open_store
+from suffice.store.decision_row import WhyFixed
 from suffice.store.ledger import Ledger
 from suffice.telemetry.counters import Counters
 from suffice.verifier.arm import Arm
@@ -51,3 +52,22 @@ def test_the_arm_and_what_the_ledger_says_of_the_guard(
         assert served.arm is arm
         assert (served.n < N) is (arm is Arm.ADAPTIVE)
         assert [row.guarded for row in ledger.rows("")] == [guarded]
+        assert [row.why_fixed for row in ledger.rows("")] == [None if arm is Arm.ADAPTIVE else WhyFixed.UNFIT]
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_what_can_never_be_adaptive_says_so_whatever_the_word_and_before_any_rollout(
+    tmp_path: Path, enabled: bool
+) -> None:
+    with open_store(tmp_path / "store.db") as store:
+        ledger, flag = Ledger(store), Flags(lambda _: False)
+        with Verifier(
+            PLAIN, 1, flag, enabled=enabled, counters=Counters(), clock=lambda: 0.0, ledger=ledger
+        ) as process:
+            for case in (UNKNOWN_CASE, NORMAL_CASE):
+                process.verify(case)
+            assert process.arm(UNKNOWN_CASE) is Arm.FIXED
+        assert {row.key: row.why_fixed for row in ledger.rows("")} == {
+            "unknown": WhyFixed.UNFIT,
+            "normal": WhyFixed.EXPOSURE if enabled else WhyFixed.DISABLED,
+        }

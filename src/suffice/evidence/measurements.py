@@ -69,7 +69,7 @@ class Evidence:
     `shadow_decisions`, of which `shadow_invalid` were INVALID, are those of the rollout's shadow stage, if it had one.
 
     Of the `processes` at work, so many are `disabled` or have a `foreign` plan; `rows_waiting` rows are in their
-    spools, on the way to the ledger. `ineligible` decisions are about cases that are never adaptive.
+    spools, on the way to the ledger. `ineligible` decisions are about cases that are never adaptive, or unfit.
 
     `recent` has the counts in `RECENT` of about the last hour: those of the whole stage hide what has just begun.
 

@@ -15,7 +15,7 @@ from suffice.store.decision_row import DecisionRow, WhyFixed
 from suffice.store.rollups import Audited, Place, Scope, StoredStorm
 
 # To look a member up in its class takes longer than to count a row.
-_ACCEPTED, _INVALID, _INELIGIBLE = Decision.ACCEPTED, Decision.INVALID, WhyFixed.INELIGIBLE
+_ACCEPTED, _INVALID, _NEVER = Decision.ACCEPTED, Decision.INVALID, (WhyFixed.INELIGIBLE, WhyFixed.UNFIT)
 
 LATEST = 1_000
 """Disagreeing audits whose places are kept: what forgets the older ones has the less evidence, never more."""
@@ -128,7 +128,7 @@ class Tally:
         counted.fallbacks += times * row.fell_back
         count_failure(counted.failures, row.failure, times)
         counted.invalid += times * row.invalid
-        counted.ineligible += times * (row.why_fixed is _INELIGIBLE)
+        counted.ineligible += times * (row.why_fixed in _NEVER)
         counted.adaptive += times * row.is_adaptive
         counted.plans[row.plan_id] = counted.plans.get(row.plan_id, 0) + times
         _count_draws(counted, row, times)

@@ -193,7 +193,9 @@ def _audits(evidence: Evidence, weight: int, audit_fraction: float) -> GateResul
             f"expected; {audits:,} before that (audited: {limit(audit_fraction)})"
         )
     if ineligible:
-        sentence += f"; {ineligible:,} decisions are never to be adaptive: Case(eligible=False)"
+        sentence += (
+            f"; {ineligible:,} decisions are never to be adaptive: Case(eligible=False), or draws unfit for the plan"
+        )
     outcome = Outcome.INCONCLUSIVE if none or few or ended else Outcome.SUCCESSFUL
     return GateResult("audits", outcome, sentence, audits, audit_fraction, {"audits": audits, "targets": targets})
 

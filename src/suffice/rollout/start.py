@@ -23,7 +23,7 @@ from suffice.rollout.wish import wish
 from suffice.rollout.world import Place
 from suffice.sources.built import Builder
 from suffice.store.database import Store, open_store
-from suffice.store.ledger import Traffic, traffic_of
+from suffice.store.ledger import Traffic, traffic_of, unfit_lately
 from suffice.store.rollouts import rollouts_of
 from suffice.store.schema import provenance
 from suffice.store.triage import items
@@ -58,21 +58,24 @@ class Start:
     accepted: Mapping[str, str] = field(default_factory=dict)
     targets: int | None = None
 
-    def has(self, kind: str) -> bool:
+    def has(self, kind: str | None) -> bool:
         """Whether a person has accepted this, or waived the gate of this name."""
         return kind in self.accepted or kind in self.waived
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What speaks against a start; `kind` is what a person accepts, or the gate that she waives."""
+    """What speaks against a start; `kind` is what a person accepts, or the gate that she waives;
+    None: nobody can accept it."""
 
-    kind: str
+    kind: str | None
     sentence: str
 
     @property
     def told(self) -> str:
-        """The sentence, and the option that lets the rollout start all the same."""
+        """The sentence, and the option that lets the rollout start all the same, if one does."""
+        if self.kind is None:
+            return self.sentence
         option = f"--waive {self.kind}" if self.kind in WAIVABLE else f"--accept-{self.kind} REASON"
         return f"{self.sentence} ({option})"
 
@@ -181,6 +184,14 @@ def _objections(
             WORST_CASE,
             f"the plan's own worst case is a disagreement of {at_most(plan.worst_disagreement)}, and the stages allow "
             f"{limit(allowed)}",
+        )
+    unfit, lately = unfit_lately(connection, place.service, plan.id) if connection else (0, 0)
+    if unfit:
+        yield Objection(
+            None,
+            f"the plan holds for normal draws; those of {unfit:,} of the newest {lately:,} decisions may be any, and "
+            "take the fixed arm; allowed: verifier.adaptive_sampling.plan_file with a plan of `suffice plan "
+            "--use-config --guarded --save FILE`, or Case(eligible=False)",
         )
     if begin.source is None and not config.verifier.cases and not _has_provenance(connection):
         yield Objection(

@@ -60,6 +60,9 @@ _TELL_SECONDS = 60.0
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_NOBODY_ASKED = (None, WhyFixed.EXPOSURE, WhyFixed.NO_WORD, WhyFixed.DISABLED)
+"""Answers that say nothing of a case whose draws the plan does not hold for: it would be fixed under any word."""
+
 
 class Verifier:
     """Decides cases in production: by the arm that the rollout's word permits, with audits, a ledger and counters.
@@ -319,6 +322,8 @@ class Verifier:
         if not case.eligible:
             # Nothing of the adaptive path is asked of it, so that nothing of it can have failed.
             asked = replace(asked, why_fixed=WhyFixed.INELIGIBLE, failure=None)
+        elif asked.why_fixed in _NOBODY_ASKED and not fits(asked.situation.plan or self.plan, case):
+            asked = replace(asked, why_fixed=WhyFixed.UNFIT)
         return replace(asked, situation=self._fault(asked.situation))
 
     def _decide(self, case: Case, asked: Asked, observed: Observed, *, patient: bool) -> Steps[tuple[Served, Asked]]:

@@ -42,6 +42,7 @@ class WhyFixed(Enum):
     FORCED = "the baseline is forced: by SUFFICE_FORCE_FIXED, by the flag file or by a provider of the host"
     FALLBACK = "the adaptive path failed"
     INELIGIBLE = "the case says that it is never to be adaptive"
+    UNFIT = "the plan does not hold for draws of this shape"
 
 
 @dataclass(frozen=True, slots=True)

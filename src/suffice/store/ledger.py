@@ -236,15 +236,30 @@ def traffic_of(connection: Connection, service: str, now: float) -> Traffic | No
     `now` is in seconds since the epoch. Decisions outside any rollout count too: they name no service.
     """
     c = decisions.c
-    newest = select(func.coalesce(func.max(c.id), 0)).scalar_subquery()
     eligible = c.why_fixed.is_(None) | (c.why_fixed != WhyFixed.INELIGIBLE.name)
-    # Not LIKE, to which a service's "_" is any letter.
-    ours = (c.rollout == "") | (func.substr(c.rollout, 1, len(service) + 1) == f"{service}-")
-    recent = (c.id > newest - _RECENT_ROWS) & (c.at > now - _RECENT_SECONDS) & eligible & ours
+    recent = (c.at > now - _RECENT_SECONDS) & eligible & _recent(service)
     counted = connection.execute(select(c.region, func.count(), func.min(c.at)).where(recent).group_by(c.region)).all()
     if not counted:
         return None
     return Traffic({region: count for region, count, _ in counted}, max(now - min(at for *_, at in counted), 0.0))
+
+
+def unfit_lately(connection: Connection, service: str, plan_id: str) -> tuple[int, int]:
+    """Of the newest 100 decisions of the service with this plan: how many have draws that it does not hold for, and
+    how many decisions these are."""
+    c = decisions.c
+    lately = _recent(service) & (c.plan_id == plan_id)
+    whys = connection.scalars(select(c.why_fixed).where(lately).order_by(c.id.desc()).limit(100)).all()
+    return whys.count(WhyFixed.UNFIT.name), len(whys)
+
+
+def _recent(service: str) -> ColumnElement[bool]:
+    """Decisions of a service, and those outside any rollout, of the newest in the store."""
+    c = decisions.c
+    newest = select(func.coalesce(func.max(c.id), 0)).scalar_subquery()
+    # Not LIKE, to which a service's "_" is any letter.
+    ours = (c.rollout == "") | (func.substr(c.rollout, 1, len(service) + 1) == f"{service}-")
+    return (c.id > newest - _RECENT_ROWS) & ours
 
 
 def replace_decision(connection: Connection, row: DecisionRow) -> None:
