@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 from small_rehearsal import OWN, write
+from sqlalchemy import select
 
 from suffice.cli.main import run
+from suffice.store.database import open_store
+from suffice.store.ledger import Ledger
+from suffice.store.schema import resolutions
 from suffice.triage.manifest import freeze
 
 
@@ -101,3 +105,27 @@ def test_bad_input_ends_with_one_line(
         changed.write_bytes(before)
     assert run(["triage", "reproduce", str(bundle), "--key", "nobody"]) == 2
     assert "has no disagreeing decision nobody" in capsys.readouterr().err
+
+
+def test_what_a_rehearsal_left_wrong_has_a_record_for_each_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seen: records of a rehearsal, which rejected all that it saw, were said to be as the baseline leaves them."""
+    write(tmp_path)
+    own = [str(tmp_path / name) if name.endswith(".csv") else name for name in OWN]
+    where = ["--config", str(tmp_path / "config.json"), "--dir", str(tmp_path / "rehearsal"), "--no-checks"]
+    assert run(["rehearse", *own, *where, "--fault", "full:storm"]) == 2
+    capsys.readouterr()
+    assert run(["triage", "affected", "rehearsal-000001", "--queue", str(tmp_path / "rehearsal"), "--json"]) == 2
+    seen = json.loads(capsys.readouterr().out)
+    assert seen["decided_again"] + seen["audited"] == seen["exposed"] > 0
+    assert seen["wrong"] == seen["kinds"]["rejected"] > 0
+    told = {record["target"] for record in seen["records"]} | seen["unreplayable"].keys()
+    assert told
+    assert all("#pass-" in target for target in told)
+    with open_store(tmp_path / "rehearsal" / "store.db") as store:
+        rows = [row for row in Ledger(store).disagreements("rehearsal-000001", "full") if row.is_adaptive]
+        with store.read() as connection:
+            query = select(resolutions.c.target).where(resolutions.c.correction_key.in_([row.key for row in rows]))
+            assert 0 < len(rows) <= seen["wrong"]
+            assert set(connection.execute(query).scalars()) <= told

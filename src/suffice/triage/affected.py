@@ -222,12 +222,13 @@ def find_affected(
 
     `each` is given every wrong decision as it comes. The rest is as for `FailedStage.decide_again` and `replay`.
     """
-    counts, wrong = Counts(), dict[str, tuple[str, Decision]]()
+    counts, wrong, targets = Counts(), dict[str, Decision](), set[str]()
     made_by: tuple[Plan, int] | None = None
     for decision in failed.decide_again(counts, told):
         each(decision)
         row = decision.row
-        wrong[row.key] = row.target, decision.baseline
+        wrong[row.key] = decision.baseline
+        targets.add(row.target)
         plan = failed.plan(row.plan_id)
         made_by = made_by if plan is None else (plan, row.seed)
 
@@ -238,4 +239,4 @@ def find_affected(
 
     # Without a plan nothing can be decided that was not.
     replayed = replay(store, wrong, policy, corrections if made_by else dict, decide)
-    return Affected(counts, len({target for target, _ in wrong.values()}), replayed)
+    return Affected(counts, len(targets), replayed)

@@ -7,6 +7,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from sqlalchemy import Connection, select
+
 from suffice.decision.rule import Decision
 from suffice.errors import DataError, StoreError
 from suffice.resolution.judge import Outcome, Resolution, judge
@@ -16,6 +18,7 @@ from suffice.sources.correction import Correction, Estimate
 from suffice.store.database import Store
 from suffice.store.events import ProvenanceEvent, provenance_of
 from suffice.store.records import Record, Status, derived_records, load_records
+from suffice.store.schema import resolutions
 from suffice.verifier.case import Case
 
 _AT_ONCE = 500
@@ -83,34 +86,43 @@ class _Known:
 
 def replay(
     store: Store,
-    wrong: Mapping[str, tuple[str, Decision]],
+    wrong: Mapping[str, Decision],
     policy: StormPolicy,
     corrections: Callable[[], Mapping[str, Correction]],
     decide: Callable[[Case], Decision],
 ) -> Replayed:
     """Resolve the histories of affected targets again, by resolution's own rules.
 
-    `wrong` has the target of each wrong decision and what the baseline decides; `policy` is that of the rollout. A
+    `wrong` has, by its key, what the baseline decides instead of each wrong decision, and `policy` is the rollout's. A
     correction that was skipped or stale, and is not any more, is taken from `corrections`, by its key, and decided by
-    the baseline, `decide`. Targets that have no record are left out. Raises StoreError.
+    the baseline, `decide`. Decisions that no correction was resolved by are left out. Raises StoreError.
     """
     replayed = Replayed()
-    targets = sorted({target for target, _ in wrong.values()})
     with store.read() as connection:
+        # Not the ledger's targets: a rehearsal has a record for each pass of one.
+        targets = sorted(_resolved(connection, list(wrong)))
         derived = derived_records(connection)
     reached = set(targets)
     while more := {target for target, inputs in derived.items() if target not in reached and inputs & reached}:
         reached |= more
     replayed.unreplayable |= dict.fromkeys(sorted(reached.intersection(derived)), Unreplayable.DERIVED)
-    baseline = {key: decision for key, (_, decision) in wrong.items()}
     for start in range(0, len(targets), _AT_ONCE):
         some = targets[start : start + _AT_ONCE]
         with store.read() as connection:
             held, events = load_records(connection, some), provenance_of(connection, *some)
         for target, history in groupby(sorted(events, key=attrgetter("target")), attrgetter("target")):
             if target in held and target not in derived:
-                _replay_one(replayed, held[target], list(history), _World(policy, baseline, corrections, decide))
+                _replay_one(replayed, held[target], list(history), _World(policy, wrong, corrections, decide))
     return replayed
+
+
+def _resolved(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """The targets of the records that these corrections were about."""
+    c, targets = resolutions.c, set[str]()
+    for start in range(0, len(keys), _AT_ONCE):
+        query = select(c.target).where(c.correction_key.in_(keys[start : start + _AT_ONCE]))
+        targets.update(connection.execute(query).scalars())
+    return targets
 
 
 def _replay_one(replayed: Replayed, held: Record, history: Sequence[ProvenanceEvent], world: "_World") -> None:
