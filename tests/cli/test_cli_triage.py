@@ -37,7 +37,7 @@ def test_explain(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["triage", "explain", str(bundle), "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
     [judged] = [
-        gate for gate in json.loads((bundle / "gates.json").read_text("utf-8")) if gate["gate"] == "disagreement"
+        gate for gate in json.loads((bundle / "gates.json").read_text("utf-8")) if gate["gate"] == "consistency"
     ]
     assert (seen["cause"], seen["limit"], seen["left_out"]) == ("plan", 0.03, 0)
     assert (seen["audits"], seen["observed"]) == (judged["numbers"]["audits"], judged["numbers"]["disagreements"])
