@@ -1,9 +1,9 @@
 """Counting ledger rows: what one decision adds to its stage, and to what is known of its target."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
+from suffice import strict_json
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.expected import ChanceOf, Expected
@@ -211,7 +211,9 @@ def slices_of(row: DecisionRow) -> Iterator[str]:
     if row.region is not None:
         yield f"region {row.region}"
     if row.features is not None:
-        yield from (f"{name} {value}" for name, value in json.loads(row.features).items() if isinstance(value, str))
+        yield from (
+            f"{name} {value}" for name, value in strict_json.loads(row.features).items() if isinstance(value, str)
+        )
 
 
 def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:
