@@ -16,7 +16,7 @@ from suffice.rollout.command_checks import check_of
 from suffice.rollout.operator import Start
 from suffice.rollout.phases import Phase
 from suffice.rollout.report import NO_PROOF
-from suffice.rollout.status import advances_when, changed_since, plain_status, rolls_back_when, status_of
+from suffice.rollout.status import advances_when, changed_since, meanwhile, plain_status, rolls_back_when, status_of
 from suffice.rollout.wish import leave_wish
 from suffice.store.irregular import Irregular, Irregularities, note_irregular
 from suffice.terminal import duration
@@ -90,6 +90,12 @@ def test_the_answer_says_what_would_pause_and_how_often_it_was_seen(
         status = status_of(production.operator)
         assert status.state.phase is Phase.PAUSED
         assert "eval: has not answered yet" in status.state.why
+        told = str(meanwhile(status))
+        assert told.startswith("eval is Inconclusive: ") or "; eval is Inconclusive: " in told
+        print_status(status, production.clock())
+        assert f"\nmeanwhile: {told}\n" in capsys.readouterr().out
+        well = replace(status, gates=[{**gate, "outcome": "Successful"} for gate in status.gates])
+        assert str(meanwhile(well)).startswith("every gate is Successful: `suffice rollout resume")
         assert plain_status(status)["pauses_when"] == []
     (worker,) = workers(tmp_path)
     os.kill(worker, signal.SIGKILL)

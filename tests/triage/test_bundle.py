@@ -28,6 +28,7 @@ from suffice.telemetry.counters import Counter
 from suffice.telemetry.metrics_file import read
 from suffice.triage import bundle as bundles
 from suffice.triage.bundle import Cases, Faulty, LastView, Rollback, freeze_rollback
+from suffice.triage.frozen import explained
 from suffice.triage.manifest import check
 from suffice.triage.reproduce import reproduce
 from suffice.verifier.arm import Arm
@@ -150,6 +151,17 @@ def test_the_item_has_the_command_that_explains_only_where_that_tells_something(
     assert "Cause: unknown. " in text
     assert "of none of 5 audits" in text.lower()
     assert "triage explain" not in text
+
+
+def test_item_and_explain_name_the_gate_that_rolled_back_where_it_judges_no_differences(
+    store: Store, tmp_path: Path
+) -> None:
+    failed = GateResult("determinism", Outcome.FAILED, "1 of 9 decisions differ (limit 0), the first of key 'k2'", 1, 0)
+    state = {"failed": [{"gate": failed.gate, "sentence": failed.sentence}]}
+    bundle = frozen(store, tmp_path, view(plan=PLAN.to_dict(), state=state), failed=(failed,))
+    told = f"Cause: other. Not how often audits disagree rolled it back. The gate determinism: {failed.sentence}. "
+    assert told in (bundle / "TRIAGE.md").read_text(encoding="utf-8")
+    assert explained(bundle).text.startswith(told)
 
 
 def test_the_counters_are_those_of_the_whole_rollout(store: Store, tmp_path: Path) -> None:

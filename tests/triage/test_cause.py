@@ -13,9 +13,10 @@ from suffice.decision.rule import Decision
 from suffice.evidence.expected import Expected, chance_of, disagreement_given, tail
 from suffice.evidence.measurements import Evidence
 from suffice.gates import consistency
+from suffice.gates.outcome import GateResult, Outcome
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow
-from suffice.triage.cause import Cause, Explanation, explain
+from suffice.triage.cause import Cause, Explanation, explain, rolled_back_by
 
 LIMIT = 0.01
 
@@ -115,6 +116,29 @@ def test_what_nobody_can_tell_is_unknown_with_the_reason() -> None:
     assert (explained(older).audits, explained(older).left_out) == (3, 2)
     assert "2 more audits are left out" in explained(older).sentence
     assert explain(rows, [OPTIMAL], None).cause is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("failed", "cause", "told"),
+    [
+        (["determinism"], Cause.OTHER, "The gate determinism: 1 of 9. Look at what changed since: a dependency"),
+        (["health"], Cause.OTHER, "The gate health: 1 of 9. Look at what the adaptive path failed with"),
+        (["flag"], Cause.OTHER, "The gate flag: 1 of 9. Look at what it saw"),
+        ([], Cause.OTHER, "No gate did: a person asked for it"),
+        (["determinism", "disagreement"], Cause.UNKNOWN, "It may be the plan, the draws or neither"),
+    ],
+)
+def test_what_another_gate_or_a_person_rolled_back_is_not_unknown(failed: list[str], cause: Cause, told: str) -> None:
+    gates = [GateResult(name, Outcome.FAILED, "1 of 9", 1.0, 0.0) for name in failed]
+    seen = rolled_back_by(explained(audits(traffic(5, 2, spread), OPTIMAL, 2)), gates)
+    assert seen.cause is cause
+    assert told in seen.text
+    assert "of 5 audits" in seen.text
+
+
+def test_draws_that_show_themselves_are_the_cause_whoever_rolled_back() -> None:
+    seen = explained(at_total(10, 1, agrees=False))
+    assert (seen.cause, rolled_back_by(seen, [])) == (Cause.DRAWS, seen)
 
 
 def test_no_plan_says_how_often_means_disagree() -> None:

@@ -54,6 +54,7 @@ def print_status(status: Status, now: float) -> None:
         f"published: {exposed}; flag: {plain['flag']}",
         f"now: {plain['permitted']}{_until(plain['permitted_until'], now)}",
         f"why: {plain['why']}",
+        *([f"meanwhile: {plain['meanwhile']}"] if plain["meanwhile"] else []),
     )
     _print_list("this stage ends when all of this has come:", advances_when(status))
     _print_list("it is rolled back when:", rolls_back_when(status))

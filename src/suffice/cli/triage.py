@@ -158,6 +158,7 @@ def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
     """Why a rollout failed: the plan disagrees as it says, or the draws are to blame, or nobody can tell.
 
     It compares the disagreements of the stage's audits with those that the plan itself says, given what each audit saw.
+    Where a gate that judges no differences rolled back, or a person, it says so, and where to look.
     Exits 3 where it cannot tell.
 
     Example: suffice triage explain verifier-000001
@@ -176,7 +177,7 @@ def explain(item: ItemOrBundle, *, where: options.StoreOptions) -> Answer:
         "evidence_now": seen.now,
         "limit": seen.limit,
         "left_out": seen.left_out,
-        "sentence": seen.sentence,
+        "sentence": f"{seen.instead}{seen.sentence}",
     }
     return Answer(
         plain,

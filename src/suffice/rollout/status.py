@@ -147,6 +147,18 @@ def _told_how(operator: Operator, state: State) -> str:
     return f" (`{command}`)" if state.old_primary else ""
 
 
+def meanwhile(status: Status) -> str | None:
+    """What the gates say now of a stage that is paused, whose `why` is of the moment of its pause; None elsewhere."""
+    if status.state.phase is not Phase.PAUSED or not status.gates:
+        return None
+    others = [
+        f"{gate['gate']} is {gate['outcome']}: {gate['sentence']}"
+        for gate in status.gates
+        if gate["outcome"] != Outcome.SUCCESSFUL.value
+    ]
+    return "; ".join(others) if others else f"every gate is Successful: {status.says('resume')} goes on"
+
+
 def plain_status(status: Status) -> dict[str, Any]:
     """A status as plain JSON values."""
     state, stage = status.state, status.state.current
@@ -160,6 +172,7 @@ def plain_status(status: Status) -> dict[str, Any]:
         "regions": list(stage.regions),
         "shadow": stage.shadow,
         "why": state.why,
+        "meanwhile": meanwhile(status),
         "held_seconds": state.held,
         "hold_seconds": stage.hold_seconds,
         "audits": _audits(status),

@@ -28,7 +28,7 @@ from suffice.store.journal import journal_head, journal_of
 from suffice.store.ledger import Ledger
 from suffice.store.triage import receipt_of
 from suffice.telemetry.metrics_file import to_text
-from suffice.triage.cause import Cause, Explanation, explain
+from suffice.triage.cause import Cause, Explanation, explain, rolled_back_by
 from suffice.triage.manifest import freeze
 
 PACKAGES = ("numpy", "scipy", "openfeature-sdk", "openfeature-provider-flagd", "sqlalchemy", "suffice")
@@ -141,7 +141,7 @@ def _files(bundle: Path, rollback: Rollback, store: Store, flag: Path) -> dict[s
             rollback,
             list(view.outputs),
             failures,
-            _explained(view, audits),
+            rolled_back_by(_explained(view, audits), rollback.failed),
             len(differing),
             cases[0]["key"] if cases else None,
         ),

@@ -1,13 +1,15 @@
 """Why a gate failed: the plan, the draws, or nobody can tell."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import exp, inf
 
 from suffice.evidence.expected import Expected, chance_of, tail
+from suffice.gates import consistency, determinism, disagreement, escalation, health, targets
 from suffice.gates.consistency import in_words, log_e_more
 from suffice.gates.e_process import ALARM, reached
+from suffice.gates.outcome import GateResult
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow
 
@@ -16,6 +18,18 @@ LIKELY = 0.01
 
 _SHOWS = round(1 / (1 - ALARM))
 _MOST = 700.0
+
+_OF_DIFFERENCES = {consistency.GATE, disagreement.GATE, escalation.GATE, targets.GATE}
+
+_LOOK_AT = {
+    determinism.GATE: (
+        "Look at what changed since: a dependency, the sampler, the seed (environment.json has the versions). "
+        "ledger.jsonl has, by its key, what was recorded; `suffice triage reproduce` shows only what disagreed."
+    ),
+    health.GATE: "Look at what the adaptive path failed with (`suffice triage show`), and at who else writes the flag.",
+}
+_LOOK_AT_ANY = "Look at what it saw, in gates.json and events.jsonl of the bundle."
+_NO_GATE = "No gate did: a person asked for it, or the rollout was deleted; `suffice triage show` has the reason. "
 
 
 class Cause(Enum):
@@ -26,6 +40,7 @@ class Cause(Enum):
         "Far more audits disagree than the plan can explain: the draws do not come in exchangeable order, or the two "
         "arms do not see the same ones."
     )
+    OTHER = "Not how often audits disagree rolled it back."
     UNKNOWN = "It may be the plan, the draws or neither: these audits do not show which."
 
     @property
@@ -41,8 +56,8 @@ class Explanation:
     Of the first `audits` of targets whose chance to disagree their plan says, `observed` disagree where `expected`
     should; so many or more have the probability `p` (None without audits). `evidence` is the highest that the e-process
     of the gate consistency reached, `now` what it was after the last audit, as the gate has it, and `limit` the rate
-    that the rollout allows, None where that is not known. Of `left_out` audits no plan says anything, and `why` says
-    why not.
+    that the rollout allows, None where that is not known. Of `left_out` audits no plan says anything, `why` says
+    why not, and `instead` what rolled it back where that was something else.
     """
 
     cause: Cause
@@ -55,11 +70,12 @@ class Explanation:
     limit: float | None
     left_out: int
     why: str = ""
+    instead: str = ""
 
     @property
     def text(self) -> str:
         """The cause and what shows it, in a few sentences."""
-        return f"Cause: {self.cause.word}. {self.cause.value} {self.sentence}"
+        return f"Cause: {self.cause.word}. {self.cause.value} {self.instead}{self.sentence}"
 
     @property
     def sentence(self) -> str:
@@ -114,6 +130,14 @@ def explain(audits: Sequence[DecisionRow], plans: Iterable[Plan], limit: float |
     return Explanation(
         cause, counted.audits, counted.expected, counted.disagreements, p, evidence, now, limit, left_out, why
     )
+
+
+def rolled_back_by(seen: Explanation, failed: Sequence[GateResult]) -> Explanation:
+    """The same, as *other* where the audits show no cause and none of the gates that `failed` judges differences."""
+    if seen.cause is not Cause.UNKNOWN or any(result.gate in _OF_DIFFERENCES for result in failed):
+        return seen
+    told = [f"The gate {result.named}. {_LOOK_AT.get(result.gate, _LOOK_AT_ANY)} " for result in failed]
+    return replace(seen, cause=Cause.OTHER, instead="".join(told) or _NO_GATE)
 
 
 def untold(why: str, limit: float | None = None, left_out: int = 0) -> Explanation:

@@ -10,10 +10,11 @@ from suffice.config import load
 from suffice.errors import DataError, MissingDataError, StoreError, shown
 from suffice.evidence.rebuild import features_of
 from suffice.files import read_whole
+from suffice.gates.outcome import GateResult, Outcome
 from suffice.stopping.plan import Plan
 from suffice.store.decision_row import DecisionRow, row_of_plain
 from suffice.triage.bundle import AUDITS_FILE, DISAGREEMENTS, plan_file
-from suffice.triage.cause import Explanation, explain, untold
+from suffice.triage.cause import Explanation, explain, rolled_back_by, untold
 from suffice.triage.manifest import check
 from suffice.verifier.case import Case, features_text
 
@@ -29,7 +30,7 @@ def explained(bundle: Path) -> Explanation:
     check(bundle)
     if not (bundle / AUDITS_FILE).exists():
         return untold(f"the bundle has no {AUDITS_FILE}: an earlier version froze it")
-    return explain(audits_in(bundle), _plans_in(bundle), limit_in(bundle))
+    return rolled_back_by(explain(audits_in(bundle), _plans_in(bundle), limit_in(bundle)), _failed_in(bundle))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,18 @@ def plan_in(bundle: Path, plan_id: str) -> Plan:
     if not other.is_file():
         raise DataError(f"{bundle}: the decision was made with plan {plan_id[:12]}, which the bundle does not have")
     return Plan.load(other)
+
+
+def _failed_in(bundle: Path) -> list[GateResult]:
+    """The gates that rolled back; none where a person did, or of a rollout that was deleted."""
+    path = bundle / "state.json"
+    if not path.is_file():
+        return []
+    try:
+        failed = strict_json.loads(read_whole(path)).get("failed", [])
+        return [GateResult(one["gate"], Outcome.FAILED, one["sentence"], None, None) for one in failed]
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: lacks or garbles {' '.join(str(error).split())[:200]}") from error
 
 
 def _plans_in(bundle: Path) -> list[Plan]:
