@@ -219,3 +219,17 @@ def test_an_earlier_stage_that_does_not_fail_changes_nothing() -> None:
 def test_an_earlier_stage_with_impossible_counts_is_an_error() -> None:
     impossible = Evidence(audits=400, disagreements=0, earlier={"canary": EarlierStage(4, 5, 4)})
     assert disagreement.judge(impossible, 0.01, 0.95).outcome is Outcome.ERROR
+
+
+def test_unfinished_audits_count_as_disagreements_for_the_proof_and_not_for_the_alarm() -> None:
+    result = disagreement.judge(Evidence(audits=2_000, disagreements=0, unfinished=192), 0.01, 0.95)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    told = "; 192 audits were not finished, since their sampler raised (set Case(retries=…))"
+    assert result.sentence.startswith("0 of 2,000 audits disagree, 0 %; proven ≤ ") and result.sentence.endswith(told)
+    assert result.numbers["upper"] == judged(192, 2_192).numbers["upper"]
+    one_of_them = disagreement.judge(Evidence(audits=656, disagreements=0, unfinished=1), 0.01, 0.95)
+    assert one_of_them.outcome is judged(1, 657).outcome is Outcome.SUCCESSFUL
+    assert disagreement.judge(Evidence(audits=655, disagreements=0, unfinished=1), 0.01, 0.95).value == 0
+    assert disagreement.judge(Evidence(audits=655, disagreements=0, unfinished=1), 0.01, 0.95).outcome is (
+        Outcome.INCONCLUSIVE
+    )

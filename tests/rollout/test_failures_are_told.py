@@ -14,6 +14,7 @@ from suffice.cli.main import run
 from suffice.cli.rollout_view import print_explanation
 from suffice.rollout.phases import Phase
 from suffice.rollout.status import plain_status, status_of
+from suffice.serving.verifier import Verifier
 from suffice.verifier.case import Case
 
 
@@ -105,3 +106,59 @@ def test_one_fallback_in_the_shadow_is_a_fallback_and_no_adaptive_target(tmp_pat
         (arms,) = (part for part in health["parts"] if part["gate"] == "arms")
         assert arms["sentence"] == "0 of 301 targets are adaptive, 0 % (weight 0 %)"
         assert health["sentence"].startswith("1 of 300 adaptive decisions fell back")
+
+
+class RaisesLate:
+    """Its first draws all hold; the simulation of what comes then does not end in time."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, rng: Generator, n: int) -> NDArray[np.float64]:
+        self.calls += 1
+        if self.calls > 2:
+            raise TimeoutError("no answer within 30 s")
+        return np.ones(n)
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["verify", "begin"])
+def test_audits_that_never_end_hold_the_stage_and_roll_nothing_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, told: bool
+) -> None:
+    with producing(tmp_path) as production:
+        production.cycle()
+        for _ in range(3):
+            production.traffic(200)
+            with production.process() as process:
+                for i in range(production.sent, production.sent + 50):
+                    case = Case(f"hard{i}", f"t{i}", RaisesLate(), "eu")
+                    with pytest.raises(TimeoutError):
+                        decide(process, case) if told else process.verify(case)
+            production.cycle()
+        assert (production.state.phase, production.state.current.name) == (Phase.PROGRESSING, "staging")
+        gate = production.judged("disagreement")
+        sentence = "150 audits were not finished, since their sampler raised (set Case(retries=…))"
+        assert gate["outcome"] == "Inconclusive" and gate["sentence"].endswith(sentence)
+        print_explanation(status_of(production.operator), production.clock())
+        assert sentence in capsys.readouterr().out
+
+
+def decide(process: Verifier, case: Case) -> None:
+    """Tell the draws of the case's sampler."""
+    simulate, rng = case.sampler, np.random.default_rng(1)
+    assert callable(simulate)
+    with process.begin(case) as run:
+        while run.open:
+            run.observe(simulate(rng, 8).tolist())
+
+
+def test_a_sampler_that_raises_before_any_decision_leaves_no_unfinished_audit(tmp_path: Path) -> None:
+    late = RaisesLate()
+    late.calls = 2
+    with producing(tmp_path) as production:
+        production.cycle()
+        production.traffic(200)
+        with production.process() as process, pytest.raises(TimeoutError):
+            process.verify(Case("hard", "t", late, "eu"))
+        production.cycle()
+        assert "not finished" not in production.judged("disagreement")["sentence"]

@@ -74,7 +74,8 @@ class Evidence:
     `recent` has the counts in `RECENT` of about the last hour: those of the whole stage hide what has just begun.
 
     Beside the rows there are decisions without one: `reused` had the keys of earlier decisions, `refused` are those
-    whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none).
+    whose rows were refused or lost, the newest `refused_age` seconds ago (None: there is none). `unfinished` audits had
+    their adaptive decision when their sampler raised: what the baseline decides nobody knows.
     """
 
     decisions: Measured = None
@@ -117,6 +118,7 @@ class Evidence:
     refused: Measured = 0
     refused_age: Measured = None
     ineligible: Measured = 0
+    unfinished: Measured = 0
     processes: Measured = 0
     disabled: Measured = 0
     foreign: Measured = 0

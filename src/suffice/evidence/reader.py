@@ -129,6 +129,7 @@ class EvidenceReader:
             refused=sum(one.count for one in lost),
             refused_age=None if newest is None else abs(now - newest),
             ineligible=counted.ineligible,
+            unfinished=irregular[Irregular.UNFINISHED].count,
         )
 
     def catch_up(self, *, keep: bool = True) -> None:

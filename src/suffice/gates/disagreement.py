@@ -21,18 +21,22 @@ def judge(evidence: Evidence, max_rate: float, confidence: float) -> GateResult:
     err as often as one such alarm (docs/gates.md). Failed, lastly, when the audits of an earlier stage show either:
     some reach the ledger when their stage has passed, and its alarms are time-uniform.
 
+    An audit that was not finished, because its sampler raised after the adaptive decision, counts for the proof as one
+    that disagrees, and not for the alarms: unknown is no success, and no failure.
+
     The first two are time-uniform: however often it is judged, the chance of ever proving what is false is at most
     1 − confidence, or 1 %. The alarm of a rise has a mean time until it is false instead, since it never ends. Assumes
     that each audit disagrees with a probability on one side of the limit, given those before. `value` is the observed
     rate; the bounds are in `numbers`.
     """
     try:
-        n, k, watched, targets = evidence.counts("audits", "disagreements", "watched", "targets")
+        names = ("audits", "disagreements", "watched", "targets", "unfinished")
+        n, k, watched, targets, unfinished = evidence.counts(*names)
         demand(k <= n, f"{k:,} disagreements in {n:,} audits")
     except MissingDataError as error:
         return unknown(GATE, error, max_rate, limit(max_rate))
     drift = Drift.of(watched, evidence.disagreed_at, max_rate)
-    result = _judge(k, n, targets, drift, max_rate, confidence)
+    result = _judge(k, n, targets, unfinished, drift, max_rate, confidence)
     slices = tuple(_judge_slice(name, part, max_rate) for name, part in evidence.slices.items() if part.disagreements)
     broken = [part for part in slices if part.outcome is Outcome.FAILED]
     if broken and result.outcome is not Outcome.FAILED:
@@ -68,8 +72,11 @@ def until_failed(evidence: Evidence, max_rate: float, most: int = 200) -> int | 
     return None
 
 
-def _judge(k: int, n: int, targets: int, drift: Drift, max_rate: float, confidence: float) -> GateResult:
-    lower, upper = e_process.lower(k, n, ALARM), e_process.upper(k, n, confidence)
+def _judge(
+    k: int, n: int, targets: int, unfinished: int, drift: Drift, max_rate: float, confidence: float
+) -> GateResult:
+    worst_k, worst_n = k + unfinished, n + unfinished
+    lower, upper = e_process.lower(k, n, ALARM), e_process.upper(worst_k, worst_n, confidence)
     outcome, bound = Outcome.INCONCLUSIVE, f"proven ≤ {at_most(upper)}"
     if reached(log_e_above(k, n, max_rate), ALARM):
         outcome, bound = Outcome.FAILED, f"proven ≥ {at_least(lower)}"
@@ -77,13 +84,17 @@ def _judge(k: int, n: int, targets: int, drift: Drift, max_rate: float, confiden
         outcome, bound = Outcome.FAILED, "the latest prove that the rate has risen"
     elif drift.now >= scaled(HOLDS, max_rate):
         bound = "the latest speak for a rate that has risen"
-    elif reached(log_e_below(k, n, max_rate), confidence):
+    elif reached(log_e_below(worst_k, worst_n, max_rate), confidence):
         outcome = Outcome.SUCCESSFUL
     rate = k / n if n else None
     sentence = f"no audit yet, 0 disagree (limit {limit(max_rate)})"
     if rate is not None:
         sentence = f"{_observed(k, n, targets)}; {bound} (limit {limit(max_rate)})"
+    if unfinished:
+        were = "audit was" if unfinished == 1 else "audits were"
+        sentence += f"; {unfinished:,} {were} not finished, since their sampler raised (set Case(retries=…))"
     numbers = {"audits": n, "disagreements": k, "lower": lower, "upper": upper, "drift": drift.now}
+    numbers |= {"unfinished": unfinished} if unfinished else {}
     return GateResult(GATE, outcome, sentence, rate, max_rate, numbers)
 
 
@@ -92,7 +103,7 @@ def _judge_earlier(name: str, stage: EarlierStage, max_rate: float, confidence: 
     n, k, watched = counts.counts("audits", "disagreements", "watched")
     demand(k <= n, f"{k:,} disagreements in {n:,} audits of stage {name}")
     drift = Drift.of(watched, stage.disagreed_at, max_rate)
-    return replace(_judge(k, n, 0, drift, max_rate, confidence), gate=f"{name}, passed")
+    return replace(_judge(k, n, 0, 0, drift, max_rate, confidence), gate=f"{name}, passed")
 
 
 def _judge_slice(name: str, part: Slice, max_rate: float) -> GateResult:

@@ -303,7 +303,8 @@ def _distance(gate: Mapping[str, Any], confidence: float) -> str:
     numbers, what = gate["numbers"], _PROVEN_BY.get(gate["gate"])
     if what is None or what not in numbers or gate["outcome"] != Outcome.INCONCLUSIVE.value:
         return ""
-    n, k, limit = int(numbers[what]), int(numbers["disagreements"]), gate["limit"]
+    unfinished, limit = int(numbers.get("unfinished", 0)), gate["limit"]
+    n, k = int(numbers[what]) + unfinished, int(numbers["disagreements"]) + unfinished
     needed = audits_to_prove(k, limit, confidence)
     if needed is None or needed <= n:
         return ""

@@ -105,10 +105,14 @@ class Audit:
 
 
 class Observed:
-    """The observations of a case in order, kept so that a second run can be fed the same ones, and what they took."""
+    """The observations of a case in order, kept so that a second run can be fed the same ones, and what they took.
+
+    `audit_begun`: an adaptive decision that is to be audited has been made.
+    """
 
     def __init__(self) -> None:
         self.spent = Spent()
+        self.audit_begun = False
         self._seen: list[float] = []
 
     def feed(self, run: Run, feed: Feed | None = None) -> Steps[Verdict]:
@@ -156,6 +160,7 @@ def shadow_steps(plan: Plan, observed: Observed, feed: Feed | None = None) -> St
     # First the plan, on whose way nothing more is drawn than it needs: so it is known what it would have cost.
     adaptive = yield from observed.feed(plan.start(), feed)
     drawn, seconds = observed.spent.drawn, observed.spent.seconds
+    observed.audit_begun = True
     audit = yield from observed.audit(plan)
     return Served(
         audit.verdict,
@@ -187,6 +192,7 @@ def adaptive_steps(
     """
     adaptive = yield from observed.feed(plan.start(), feed)
     drawn, seconds = observed.spent.drawn, observed.spent.seconds
+    observed.audit_begun = audited
     checked = audited or adaptive.decision is Decision.INVALID
     audit = (yield from observed.audit(plan)) if checked else None
     if not permitted():

@@ -26,7 +26,6 @@ from suffice.serving.permission import Asked, Permission, Told
 from suffice.serving.served import (
     Observed,
     Served,
-    Spent,
     Steps,
     adaptive_steps,
     fits,
@@ -207,7 +206,7 @@ class Verifier:
         self._notice_fork()
         observed, asked = Observed(), self._ask(case)
         steps = self._steps(case, asked, observed, patient=True)
-        return self._sampled(case, steps, observed.spent, asked.situation)
+        return self._sampled(case, steps, observed, asked.situation)
 
     def begin(self, case: Case) -> ServedRun:
         """Decide one case on draws that you make yourself: calls of a model, jobs on a cluster.
@@ -222,7 +221,7 @@ class Verifier:
         def enter(*, patient: bool) -> Entered:
             asked = self._ask(case)
             steps = self._steps(case, asked, observed, patient=patient)
-            return Entered(steps, partial(self._sampler_failed, asked.situation))
+            return Entered(steps, partial(self._sampler_failed, asked.situation, observed))
 
         return ServedRun(case, self.plan.rule, self.plan.n, enter, observed.spent, self.counters)
 
@@ -252,7 +251,7 @@ class Verifier:
     def decide_anew(self, case: Case, served: Served) -> Served:
         """The baseline's decision about a case whose adaptive one may not be acted on."""
         observed = Observed()
-        fixed = self._sampled(case, fixed_steps(self.plan, observed), observed.spent, Situation())
+        fixed = self._sampled(case, fixed_steps(self.plan, observed), observed, Situation())
         return replace(fixed, why_fixed=WhyFixed.FENCED, epoch=served.epoch, rollout=served.rollout)
 
     def replace_row(self, connection: Connection, case: Case, served: Served) -> None:
@@ -363,23 +362,24 @@ class Verifier:
             served = replace(served, why_fixed=last.why_fixed or WhyFixed.EXPOSURE)
         return replace(served, epoch=last.epoch, rollout=last.situation.rollout), last
 
-    def _sampled(self, case: Case, steps: Steps[T], spent: Spent, situation: Situation) -> T:
+    def _sampled(self, case: Case, steps: Steps[T], observed: Observed, situation: Situation) -> T:
         """What the steps return on the case's stream. What its sampler raises passes through, and is counted."""
         retried = partial(self.counters.sampler_raised, retried=True)
-        take = sampled(case, self.plan.rule, self.seed, spent, retried, self._stopwatch)
+        take = sampled(case, self.plan.rule, self.seed, observed.spent, retried, self._stopwatch)
 
         def counted(need: int) -> list[float]:
             try:
                 return take(need)
             except Exception as error:
-                self._sampler_failed(situation, error)
+                self._sampler_failed(situation, observed, error)
                 raise
 
         return taken(steps, counted)
 
-    def _sampler_failed(self, situation: Situation, error: Exception) -> None:
+    def _sampler_failed(self, situation: Situation, observed: Observed, error: Exception) -> None:
         self.counters.sampler_raised(error)
-        self._undecided.add(situation.rollout, situation.stage, error, self.clock())
+        unfinished = observed.audit_begun
+        self._undecided.add(situation.rollout, situation.stage, error, self.clock(), unfinished=unfinished)
 
     def _fallen_back(self, case: Case, failure: str, asked: Asked, observed: Observed) -> Steps[Served]:
         now = time.monotonic()

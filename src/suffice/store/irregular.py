@@ -25,11 +25,12 @@ _REFUSED = "REFUSED:"
 
 
 class Irregular(Enum):
-    """Why a decision has no row of its own."""
+    """Why a decision has no row of its own, or an audit no end."""
 
     REUSED = "its key was that of an earlier decision of the rollout"
     REFUSED = "the store does not take its row, which was put aside"
     DROPPED = "it could not be kept until the ledger was in reach"
+    UNFINISHED = "it was to be audited, and its sampler raised between the adaptive decision and the baseline's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ def sentences(irregular: Mapping[Irregular, Irregularities], undecided: Mapping[
         Irregular.REUSED: "had keys of earlier ones",
         Irregular.REFUSED: "have a row that was refused, and put aside in spool/refused (ingest: FILE.refused)",
         Irregular.DROPPED: "were returned, but their rows could not be kept",
+        Irregular.UNFINISHED: "were never returned, because their sampler raised while they were audited",
     }
     without_row = tuple(f"decisions that {ends[kind]}: {of.count:,}" for kind, of in irregular.items() if of.count)
     if not undecided:
