@@ -24,7 +24,7 @@ from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.errors import StoreError
 from suffice.evidence.reader import EvidenceReader
-from suffice.evidence.tally import MOST_SLICES, OTHERS, Counted
+from suffice.evidence.tally import MOST_FEATURES, MOST_REGIONS, MOST_VALUES, OTHERS, Counted
 from suffice.resolution.storm import StormPolicy
 from suffice.store.database import Store, open_store
 from suffice.store.decision_row import DecisionRow, Reason
@@ -329,16 +329,34 @@ def test_what_was_counted_stays_when_the_rows_are_gone(place: Place) -> None:
 
 
 def test_slices_that_appear_late_are_one(place: Place) -> None:
-    regions = [*range(MOST_SLICES), 7, *range(MOST_SLICES, MOST_SLICES + 3)]
+    regions = [*range(MOST_REGIONS), 7, *range(MOST_REGIONS, MOST_REGIONS + 3)]
     rows = [replace(made(Random(1), f"k{i}"), region=f"{region}") for i, region in enumerate(regions)]
     with open_store(place, durable=False) as store:
         Ledger(store).append(rows)
         slices = reader_of(store, portion=50).read(STAGES[0], 7.0, 90.0).slices
     assert {name: part.number for name, part in slices.items()} == {
-        **{f"region {region}": region + 1 for region in range(MOST_SLICES)},
-        OTHERS: MOST_SLICES + 1,
+        **{f"region {region}": region + 1 for region in range(MOST_REGIONS)},
+        f"region: {OTHERS}": MOST_REGIONS + 1,
     }
-    assert (slices["region 7"].audits, slices[OTHERS].audits) == (2, 3)
+    assert (slices["region 7"].audits, slices[f"region: {OTHERS}"].audits) == (2, 3)
+
+
+def test_a_feature_of_many_values_takes_no_slice_from_a_region_that_appears_late(place: Place) -> None:
+    """Seen: a customer's name as a feature, and the watch over regions was blind."""
+
+    def of(number: int, region: str) -> DecisionRow:
+        features = {f"feature {one}": f"{number}" for one in range(12)} | {"heat": number, "model": "a"}
+        return replace(made(Random(1), f"k{number}"), region=region, features=json.dumps(features))
+
+    rows = [*(of(number, "north") for number in range(150)), *(of(number, "south") for number in range(150, 160))]
+    with open_store(place, durable=False) as store:
+        Ledger(store).append(rows)
+        slices = reader_of(store, portion=50).read(STAGES[0], 7.0, 90.0).slices
+    south = slices["region south"]
+    assert (south.number, south.family, south.audits, south.rarer) == (2, 0, 10, 6)
+    assert len(slices) == 2 + MOST_FEATURES * (MOST_VALUES + 1), "no slice of a number, nor of an eleventh feature"
+    others = slices[f"feature 1: {OTHERS}"]
+    assert (others.number, others.family, others.audits, others.rarer) == (21, 2, 140, 21 * 22 * 6)
 
 
 def test_targets_are_kept_once_however_often_they_are_decided(place: Place) -> None:

@@ -15,7 +15,8 @@ Measured: TypeAlias = float | None
 
 @dataclass(slots=True)
 class Slice:
-    """The audits of a stage whose cases have something in common, the `number`-th such slice to appear there (from 1).
+    """The audits of a stage whose cases have something in common: the `number`-th value to appear there (from 1) of the
+    region, or of the `family`-th text feature (from 1; 0 is the region).
 
     Of its `audits`, in the order of the ledger, those at `disagreed_at` (from 1, the latest ones) disagree.
     """
@@ -24,6 +25,13 @@ class Slice:
     audits: int = 0
     disagreements: int = 0
     disagreed_at: list[int] = field(default_factory=list)
+    family: int = 0
+
+    @property
+    def rarer(self) -> int:
+        """How much rarer its alarms must be than one alone, so that those of all regions come as rarely as one, and
+        those of all features, too: the shares 1 / j(j + 1) sum to 1."""
+        return self.number * (self.number + 1) * (self.family * (self.family + 1) if self.family else 1)
 
 
 @dataclass(frozen=True, slots=True)

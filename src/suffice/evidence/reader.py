@@ -111,7 +111,7 @@ class EvidenceReader:
             plans=dict(counted.plans),
             watched=counted.watched,
             disagreed_at=tuple(counted.disagreed_at),
-            slices=dict(sorted(counted.slices.items(), key=lambda item: item[1].number)),
+            slices=dict(sorted(counted.slices.items(), key=lambda item: (item[1].family, item[1].number))),
             expected=counted.expected,
             earlier={
                 name: EarlierStage(other.audits, other.disagreements, other.watched, tuple(other.disagreed_at))

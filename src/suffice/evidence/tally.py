@@ -23,10 +23,13 @@ LATEST = 1_000
 LATEST_IN_SLICE = 100
 """The same for each slice, of which there are many."""
 
-MOST_SLICES = 100
-"""Slices of a stage that are counted apart; those that appear later are one, `OTHERS`."""
+MOST_REGIONS, MOST_FEATURES, MOST_VALUES = 100, 10, 20
+"""Regions, text features and values of a feature that are counted apart in a stage; those that appear later are one."""
 
-OTHERS = "all other slices"
+OTHERS = "all others"
+
+REGION = ""
+"""What the region is called among features: none of them has this name."""
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class Counted:
     watched: int = 0
     disagreed_at: list[int] = field(default_factory=list)
     slices: dict[str, Slice] = field(default_factory=dict)
+    families: dict[str, int] = field(default_factory=dict)
     expected: Expected = field(default_factory=Expected)
     failures: dict[str, int] = field(default_factory=dict)
     targets: int = 0
@@ -85,9 +89,23 @@ class Counted:
             return 0, adaptive + fixed
         return adaptive, fixed
 
-    def slice_name(self, name: str) -> str:
-        """The slice that is counted for one of this name."""
-        return name if name in self.slices or len(self.slices) < MOST_SLICES else OTHERS
+    def slice_of(self, name: str, value: str) -> Slice | None:
+        """The slice of a region's or a feature's value, new or known; None for one feature too many.
+
+        Numbers are in the order of first audits, regions apart from features, and each feature apart from others: one
+        with many values must not hide a region.
+        """
+        region = name == REGION
+        named = f"region {value}" if region else f"{name} = {value}"
+        if named in self.slices:
+            return self.slices[named]
+        if not region and name not in self.families and len(self.families) == MOST_FEATURES:
+            return None
+        family = 0 if region else self.families.setdefault(name, len(self.families) + 1)
+        before = sum(part.family == family for part in self.slices.values())
+        if before >= (MOST_REGIONS if region else MOST_VALUES):
+            named = f"{name or 'region'}: {OTHERS}"
+        return self.slices.setdefault(named, Slice(before + 1, family=family))
 
     def escalations_change(self, storm: StoredStorm, by: int) -> None:
         """Count, or with -1 count no more, what became of one audited target."""
@@ -156,9 +174,10 @@ class Tally:
         counted.watched += 1
         if not row.agrees:
             counted.disagreed_at = [*counted.disagreed_at, counted.watched][-LATEST:]
-        for name in dict.fromkeys(map(counted.slice_name, slices_of(row))):
-            # Numbers are in the order of first audits.
-            part = counted.slices.setdefault(name, Slice(len(counted.slices) + 1))
+        for name, value in slices_of(row):
+            part = counted.slice_of(name, value)
+            if part is None:
+                continue
             part.audits += 1
             if not row.agrees:
                 part.disagreements += 1
@@ -206,14 +225,13 @@ ScopeOf = Callable[[DecisionRow], str]
 """What the storm policy counts for: a row's target, or the pass of one."""
 
 
-def slices_of(row: DecisionRow) -> Iterator[str]:
-    """What a decision has in common with others: the slices of its stage that it belongs to."""
+def slices_of(row: DecisionRow) -> Iterator[tuple[str, str]]:
+    """What a decision has in common with others: its region, and its features that are texts."""
     if row.region is not None:
-        yield f"region {row.region}"
+        yield REGION, row.region
     if row.features is not None:
-        yield from (
-            f"{name} {value}" for name, value in strict_json.loads(row.features).items() if isinstance(value, str)
-        )
+        features = strict_json.loads(row.features)
+        yield from ((name, value) for name, value in features.items() if isinstance(value, str))
 
 
 def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:

@@ -111,7 +111,7 @@ def _judge_slice(name: str, part: Slice, max_rate: float) -> GateResult:
 
     The j-th to appear may be wrong with the share 1 / j(j + 1) of the error of one alarm; all shares sum to 1.
     """
-    k, n, rarer = part.disagreements, part.audits, part.number * (part.number + 1)
+    k, n, rarer = part.disagreements, part.audits, part.rarer
     sure = 1 - (1 - ALARM) / rarer
     outcome, shown = Outcome.SUCCESSFUL, ""
     if reached(log_e_above(k, n, max_rate), sure):
