@@ -150,3 +150,17 @@ def test_what_was_stopped_or_cancelled_is_not_tried_again(kind: type[BaseExcepti
     with pytest.raises(kind):
         Draws(sampler, Stream(42, "stopped"), 5).take(8)
     assert sampler.calls == 1
+
+
+def test_an_error_that_takes_no_note_keeps_its_type() -> None:
+    class Closed(Exception):
+        __slots__ = ()
+
+        def add_note(self, note: str) -> None:
+            raise AttributeError(note)
+
+    def broken(rng: Generator, n: int) -> np.ndarray:
+        raise Closed("no answer")
+
+    with pytest.raises(Closed, match="no answer"):
+        Draws(broken, Stream(1, "broken")).take(8)

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from suffice.errors import DataError, RunError
 from suffice.sampling.distributions import Empirical, Normal
 from suffice.sampling.sampler import Draws, Pair
 from suffice.sampling.streams import Stream
-from suffice.serving.begin import Draw, ServedRun
+from suffice.serving.begin import Draw, ServedRun, TrialCancelled
 from suffice.serving.counted import counters_of
 from suffice.serving.permission import Asked, Told
 from suffice.serving.served import Served
@@ -279,9 +280,40 @@ def test_never_more_than_a_window_is_under_way(window: int) -> None:
     assert most == window
 
 
-def test_a_window_of_nothing_is_refused() -> None:
-    with pytest.raises(RunError, match="window is 0; allowed: at least 1"):
-        asyncio.run(drawn_at_once(verifier(), TOLD, trials([1] * N), 0))
+@pytest.mark.parametrize("wrong", [0, -1, 8.0, None, "8", True, nan])
+def test_a_window_of_nothing_is_refused(wrong: Any) -> None:
+    with pytest.raises(RunError, match=rf"window is {wrong!r}; allowed: at least 1"):
+        asyncio.run(drawn_at_once(verifier(), TOLD, trials([1] * N), wrong))
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, "1", True, nan])
+def test_a_timeout_of_no_time_is_refused(wrong: Any) -> None:
+    async def decided() -> None:
+        async with verifier().begin(TOLD) as run:
+            await run.draw(trials([1] * N), timeout=wrong)
+
+    with pytest.raises(RunError, match=rf"timeout is {wrong!r}; allowed: seconds above 0, or None"):
+        asyncio.run(decided())
+
+
+def test_a_run_takes_draws_from_one_place_at_a_time() -> None:
+    """Seen: two `draw`s at once ended in a bare KeyError, and `observe` between them changed the order."""
+
+    async def at_once() -> None:
+        async with verifier().begin(TOLD) as run:
+            deciding = asyncio.create_task(run.draw(trials([1] * N, lambda _: 3)))
+            await asyncio.sleep(0)
+            for other in (run.draw(trials([1] * N)), asyncio.to_thread(run.observe, [1])):
+                with pytest.raises(RunError, match="the run of case 'k1' takes draws already; allowed: one source"):
+                    await other
+            assert (await deciding).decision is Decision.ACCEPTED
+
+    asyncio.run(at_once())
+    with verifier().begin(TOLD) as run:
+        with pytest.raises(RunError, match="takes draws already"):
+            run.observe(run.observe([0]) for _ in range(N))
+        run.observe([1] * N)
+    assert run.served.decision is Decision.ACCEPTED
 
 
 def test_a_cancelled_decision_leaves_nothing_under_way_and_nothing_in_the_ledger(store: Store) -> None:
@@ -315,6 +347,69 @@ def test_a_cancelled_decision_leaves_nothing_under_way_and_nothing_in_the_ledger
     assert told(process, TOLD, [1] * N).decision is Decision.ACCEPTED
     process.flush()
     assert len(Ledger(store).rows("r")) == 1
+
+
+@pytest.mark.parametrize("as_error", [False, True], ids=["passed on", "turned into an error"])
+def test_who_cancels_again_waits_too_and_nothing_is_left_under_way(as_error: bool) -> None:
+    """Seen: a second cancellation, while trials closed their connections, left them running."""
+    began, closing, ended = list[int](), list[int](), list[int]()
+    may_close = asyncio.Event()
+
+    async def trial(number: int) -> int:
+        began.append(number)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            closing.append(number)
+            await may_close.wait()
+            ended.append(number)
+            if as_error:
+                raise ConnectionError("closed") from None
+            raise
+        return 1
+
+    async def cancelled() -> None:
+        deciding = asyncio.create_task(drawn_at_once(verifier(), replace(TOLD, retries=3), trial, 5))
+        for reached in (began, closing):
+            while len(reached) < 5:
+                await asyncio.sleep(0)
+            deciding.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not deciding.done()
+        may_close.set()
+        with pytest.raises(asyncio.CancelledError):
+            await deciding
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(cancelled())
+    assert sorted(ended) == began == list(range(5))
+
+
+def test_a_trial_whose_own_request_was_cancelled_has_raised_and_cancels_nobody() -> None:
+    """Seen: the caller's task ended as cancelled, which a task group takes for success."""
+    calls = list[int]()
+
+    async def trial(number: int) -> int:
+        calls.append(number)
+        if number == 3 and calls.count(3) <= 2:
+            request = asyncio.create_task(asyncio.Event().wait())
+            await asyncio.sleep(0)
+            request.cancel()
+            await request
+        return 1
+
+    async def decided(retries: int) -> Verifier:
+        process = verifier(situation=lambda: QUIET)
+        async with process.begin(replace(TOLD, retries=retries)) as run:
+            await run.draw(trial)
+        return process
+
+    assert asyncio.run(decided(2)).counters.snapshot().sampler_errors == {"TrialCancelled": 2}
+    calls.clear()
+    with pytest.raises(TrialCancelled, match="what the trial waited for was cancelled") as caught:
+        asyncio.run(decided(1))
+    assert caught.value.__notes__ == ["raised by the trial of case 'k1' at draw 4, after 1 retry"]
 
 
 def test_a_trial_that_takes_too_long_is_made_again_as_often_as_the_case_says() -> None:
@@ -533,6 +628,17 @@ def test_numbers_of_every_kind_are_told() -> None:
     expected = told(verifier(situation=lambda: AUDIT_ALL), TOLD, [1.0] * N)
     assert told(verifier(situation=lambda: AUDIT_ALL), TOLD, (kinds * N)[:N]) == expected
     assert expected.fallback is None
+
+
+@pytest.mark.parametrize("wrong", ["11", b"\1\1", bytearray(2), {1.0: 2}, {1.0, 0.0}, None, 5, np.float64(1)])
+def test_what_has_no_draws_in_an_order_is_refused(wrong: Any) -> None:
+    with verifier().begin(TOLD) as run:
+        with pytest.raises(DataError, match=r"draws are .*; allowed: numbers or pairs in an order"):
+            run.observe(wrong)
+        assert run.n == 0
+        run.observe([1] * N)
+    with pytest.raises(DataError, match=r"draws are .*; allowed: numbers or pairs in an order"):
+        PLAN.start().observe(wrong)
 
 
 def test_the_seconds_of_a_generator_are_measured() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,6 +42,13 @@ def of_known_shape(sampler: Sampler | None) -> bool:
 def after_retries(retries: int) -> str:
     """How the note of an error ends that came back so many times."""
     return f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an error of somebody else's, where it takes one: it is told, noted or not."""
+    # An error that is a frozen dataclass, for one, takes none.
+    with suppress(Exception):
+        error.add_note(text)
 
 
 class Draws:
@@ -125,7 +133,7 @@ class Draws:
             except Exception as error:
                 if retries == self._retries or isinstance(error, CancelledError):
                     where = f"case {self._stream.case_key!r} at draws {first} to {first + BLOCK - 1}"
-                    error.add_note(f"raised by the sampler of {where}{after_retries(retries)}")
+                    note(error, f"raised by the sampler of {where}{after_retries(retries)}")
                     raise
                 self._retried(error)
             retries += 1

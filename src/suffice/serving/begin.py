@@ -11,8 +11,10 @@ to its look alone: whatever was under way at that moment has been paid for, and 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
@@ -21,8 +23,8 @@ import numpy as np
 
 from suffice.decision.rule import Rule
 from suffice.errors import DataError, RunError, shown
-from suffice.sampling.draw import as_number
-from suffice.sampling.sampler import after_retries
+from suffice.sampling.draw import as_number, in_order
+from suffice.sampling.sampler import after_retries, note
 from suffice.serving.ledger_rows import check_cost
 from suffice.serving.served import Served, Spent, Steps
 from suffice.telemetry.counters import Counters
@@ -53,6 +55,10 @@ class Abandoned(Exception):
     """Somebody left a run before it had decided. It is counted by this name, and never raised."""
 
 
+class TrialCancelled(Exception):
+    """A trial ended as cancelled although nobody had cancelled it: what it waited for was, a request in a pool, say."""
+
+
 class ServedRun:
     """One production decision in progress, made by `Verifier.begin`: its caller makes the draws, and tells them.
 
@@ -79,6 +85,7 @@ class ServedRun:
         self._tasks: dict[int, asyncio.Task[Draw]] = {}
         self._under_way: dict[int, float] = {}
         self._seconds: float | None = 0.0
+        self._is_fed = False
         self.fixed_n = n
         """The draws that the baseline takes."""
 
@@ -119,20 +126,19 @@ class ServedRun:
     def observe(self, draws: Iterable[Draw]) -> int:
         """Take draws in order until the run closes or there are no more; returns how many were taken.
 
-        Draws after the closing one are not read. Raises RunError when the run is closed, DataError when a draw is
-        nothing that the rule can use. What the draws themselves raise passes through. In each case the draws before
-        that are observed, because they were paid for, and the run goes on. The seconds of an iterator are measured;
-        those of a list that was made before are not known.
+        Draws after the closing one are not read. Raises RunError when the run is closed or draws come from elsewhere
+        meanwhile, DataError when a draw is nothing that the rule can use, or draws come in no order. What the draws
+        themselves raise passes through. In each case the draws before that are observed, because they were paid for,
+        and the run goes on. The seconds of an iterator are measured; those of a list that was made before are not
+        known.
         """
-        self._check_open()
-        before = self.n
-        listed = getattr(draws, "tolist", None)
-        if not isinstance(draws, Iterator):
-            self._seconds = None
-        source = iter(listed() if listed else draws)
-        while self.open and self._take(islice(source, self.need)):
-            pass
-        return self.n - before
+        with self._fed():
+            before, source = self.n, in_order(draws)
+            if not isinstance(draws, Iterator):
+                self._seconds = None
+            while self.open and self._take(islice(source, self.need)):
+                pass
+            return self.n - before
 
     async def draw(self, trial: Trial, *, window: int = 8, timeout: float | None = None) -> Served:
         """Make draws by `trial(0)`, `trial(1)`, …, up to `window` of them at once, until the run closes.
@@ -140,21 +146,29 @@ class ServedRun:
         They are decided in this order, whenever they end. A trial that raises, or takes longer than `timeout` seconds,
         is made again as often as the case's `retries` say; then its error passes through in its turn. After that, as
         after a cancellation, no trial is under way: those that had ended are kept for the next `draw`, the others are
-        cancelled, and made again then. Raises RunError when the run is closed, DataError as `observe` does.
+        cancelled, waited for until they have ended, and made again then. A trial that ends as cancelled by itself has
+        raised TrialCancelled. Raises RunError when the run is closed, or draws come from elsewhere meanwhile, or
+        `window` or `timeout` is none; DataError as `observe` does.
         """
-        self._check_open()
-        if window < 1:
-            raise RunError(f"window is {window}; allowed: at least 1 draw at once")
-        try:
-            while self.open:
-                for number in range(self.n, min(self.n + window, self.fixed_n)):
-                    if number not in self._tasks:
-                        self._tasks[number] = asyncio.create_task(self._made(trial, number, timeout))
-                value = await self._tasks[self.n]
-                del self._tasks[self.n]
-                self._tell([self._observation(value)])
-        finally:
-            await self._let_go()
+        if isinstance(window, bool) or not isinstance(window, Integral) or window < 1:
+            raise RunError(f"window is {shown(window)}; allowed: at least 1 draw at once, a whole number")
+        seconds = as_number(timeout)
+        if timeout is not None and (seconds is None or not seconds > 0):
+            raise RunError(f"timeout is {shown(timeout)}; allowed: seconds above 0, or None for no limit")
+        with self._fed():
+            try:
+                while self.open:
+                    for number in range(self.n, min(self.n + window, self.fixed_n)):
+                        if number not in self._tasks:
+                            self._tasks[number] = asyncio.create_task(self._made(trial, number, seconds))
+                    task = self._tasks[self.n]
+                    if not task.done():
+                        # Who awaited the task itself would hand it every cancellation, also while it is closing.
+                        await asyncio.wait([task])
+                    del self._tasks[self.n]
+                    self._tell([self._observation(task.result())])
+            finally:
+                await self._let_go()
         return self.served
 
     async def _made(self, trial: Trial, number: int, timeout: float | None) -> Draw:
@@ -166,29 +180,46 @@ class ServedRun:
             while True:
                 try:
                     async with asyncio.timeout(timeout):
-                        value = await trial(number)
+                        value = await self._answer(trial, number)
                     self._spent.ended += 1
                     return value
                 except Exception as error:
-                    if retries == self._case.retries or isinstance(error, CancelledError):
+                    # A trial that makes an error of its cancellation has been let go all the same.
+                    if retries == self._case.retries or isinstance(error, CancelledError) or _is_cancelled():
                         self._spent.ended += 1
                         where = f"case {self._case.key!r} at draw {number + 1}"
-                        error.add_note(f"raised by the trial of {where}{after_retries(retries)}")
+                        note(error, f"raised by the trial of {where}{after_retries(retries)}")
                         raise
                     self._counters.sampler_raised(error, retried=True)
                 retries += 1
         finally:
             self._took(perf_counter() - self._under_way.pop(number))
 
+    async def _answer(self, trial: Trial, number: int) -> Draw:
+        try:
+            return await trial(number)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # Passed on as it is, it would end the caller's task, whom nobody has cancelled.
+            raise TrialCancelled("what the trial waited for was cancelled, the trial itself was not") from error
+
     async def _let_go(self) -> None:
         """End what is under way, and keep what has ended well."""
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks.values())
+        again: asyncio.CancelledError | None = None
+        while under_way := [task for task in tasks.values() if not task.done()]:
+            try:
+                await asyncio.wait(under_way)
+            except asyncio.CancelledError as cancelled:
+                # Whoever cancels once more waits for them too, or they would outlive their decision.
+                again = cancelled
         # To look at an exception is also to tell asyncio that somebody has.
         self._tasks = {i: task for i, task in tasks.items() if not task.cancelled() and task.exception() is None}
+        if again is not None:
+            raise again
 
     def _took(self, seconds: float) -> None:
         self._seconds = None if self._seconds is None else self._seconds + seconds
@@ -244,6 +275,18 @@ class ServedRun:
         except StopIteration as closed:
             self._served = closed.value
 
+    @contextmanager
+    def _fed(self) -> Iterator[None]:
+        """Keeps anybody else from feeding the run meanwhile: no one could say in which order those draws are."""
+        self._check_open()
+        if self._is_fed:
+            raise RunError(f"the run of case {self._case.key!r} takes draws already; allowed: one source at a time")
+        self._is_fed = True
+        try:
+            yield
+        finally:
+            self._is_fed = False
+
     def _check_open(self) -> None:
         if self._steps is None:
             where = f"closed after {self.n} draws" if self._served else "not entered, or was left"
@@ -277,3 +320,9 @@ class ServedRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leave(error)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled the task at work, or its time is up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -13,6 +13,7 @@ from typing import Any
 from suffice.decision.rule import Decision, Rule
 from suffice.decision.rules import rule_of
 from suffice.errors import PlanError, RunError, shown
+from suffice.sampling.draw import in_order
 from suffice.stopping.guard import Guard, guard_of
 
 RUN_SCHEMA = 1
@@ -141,8 +142,8 @@ class Run:
         """Take draws in order until the run closes or there are no more; returns how many were taken.
 
         Draws after the closing one are not read. Raises RunError when the run was closed before, DataError when a draw
-        has a value that the rule cannot have. What the draws themselves raise passes through. In each case the draws
-        before that are observed: they were paid for.
+        has a value that the rule cannot have, or when there are no draws in an order. What the draws themselves
+        raise passes through. In each case the draws before that are observed: they were paid for.
         """
         if self._verdict is not None:
             raise RunError(f"the run is closed after {self.n} draws; start a new one")
@@ -152,9 +153,7 @@ class Run:
         if type(draws) is list and 0 < len(draws) <= self._at[self._look] - before:
             self._take(draws)
             return tally.n - before
-        # An array's own numbers are slow to add; as floats its values are the same.
-        listed = getattr(draws, "tolist", None)
-        source = iter(listed() if listed else draws)
+        source = in_order(draws)
         while self._verdict is None and (block := self._next(source)):
             self._take(block)
         return tally.n - before
