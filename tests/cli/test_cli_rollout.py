@@ -139,10 +139,11 @@ def test_each_command_that_is_printed_can_be_pasted(capsys: pytest.CaptureFixtur
     commands = re.findall("^suffice .*", item, re.MULTILINE)
     assert [command.split()[1:3] for command in commands] == [
         ["triage", "check"],
+        ["triage", "explain"],
         ["rollout", "history"],
         ["triage", "close"],
     ]
-    assert [asked(capsys, *shlex.split(command)[1:])[0] for command in commands] == [0, 0, 0]
+    assert [asked(capsys, *shlex.split(command)[1:])[0] for command in commands] == [0, 0, 0, 0]
 
 
 def test_a_command_that_is_printed_has_no_password_and_what_the_environment_says_is_left_out(

@@ -62,6 +62,7 @@ triage check TemporaryQueue/triage/verifier-000001
 triage reproduce TemporaryQueue/triage/verifier-000001
 triage explain TemporaryQueue/triage/verifier-000001
 triage map verifier-000001
+triage affected verifier-000001
 triage close verifier-000001 --note '“≤ 1 %”'
 ingest samples.csv
 """

@@ -72,6 +72,7 @@ def test_counts_add_up_and_those_of_nobody_knows_which_count_for_everybody(store
             Irregular.REUSED: NONE,
             Irregular.REFUSED: Irregularities(6, 11.0),
             Irregular.DROPPED: NONE,
+            Irregular.UNFINISHED: NONE,
         }
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from suffice import strict_json
 from suffice.config import Stage
 from suffice.decision.rule import Decision
 from suffice.evidence.expected import ChanceOf, Expected
 from suffice.evidence.failures import count_failure
 from suffice.evidence.measurements import REDUCTIONS, Slice
+from suffice.evidence.rebuild import features_of
 from suffice.evidence.saving import Saving
 from suffice.resolution.storm import StormPolicy, StormState
 from suffice.store.decision_row import DecisionRow, WhyFixed
@@ -230,8 +230,7 @@ def slices_of(row: DecisionRow) -> Iterator[tuple[str, str]]:
     if row.region is not None:
         yield REGION, row.region
     if row.features is not None:
-        features = strict_json.loads(row.features)
-        yield from ((name, value) for name, value in features.items() if isinstance(value, str))
+        yield from ((name, value) for name, value in features_of(row).items() if isinstance(value, str))
 
 
 def _count_draws(counted: Counted, row: DecisionRow, times: int) -> None:
