@@ -143,6 +143,7 @@ def error_line(error: BaseException) -> str:
     try:
         first = str(error).strip().partition("\n")[0]
     except Exception:
+        # The message is the error's own code; its type says enough.
         first = ""
     line = f"{kind}: {first}" if first else kind
     return "".join(character if character.isprintable() else "?" for character in line[:_LONGEST_LINE])

@@ -162,18 +162,8 @@ def shadow_steps(plan: Plan, observed: Observed, feed: Feed | None = None) -> St
     drawn, seconds = observed.spent.drawn, observed.spent.seconds
     observed.audit_begun = True
     audit = yield from observed.audit(plan)
-    return Served(
-        audit.verdict,
-        Arm.FIXED,
-        audited=True,
-        shadow=True,
-        baseline=audit.verdict,
-        adaptive=adaptive,
-        drawn=drawn,
-        draw_seconds=seconds,
-        baseline_statistic=audit.statistic,
-        halves=audit.halves,
-    )
+    served = Served(audit.verdict, Arm.FIXED, audited=True, shadow=True, drawn=drawn, draw_seconds=seconds)
+    return _compared(served, adaptive, audit)
 
 
 def adaptive_steps(
@@ -198,19 +188,10 @@ def adaptive_steps(
     if not permitted():
         fixed = audit.verdict if audit else (yield from observed.feed(_baseline(plan)))
         return Served(fixed, Arm.FIXED, why_fixed=WhyFixed.FENCED)
+    served = Served(adaptive, Arm.ADAPTIVE, audited=audited, drawn=drawn, draw_seconds=seconds)
     if audit is None:
-        return Served(adaptive, Arm.ADAPTIVE, drawn=drawn, draw_seconds=seconds)
-    served = Served(
-        adaptive,
-        Arm.ADAPTIVE,
-        audited=audited,
-        baseline=audit.verdict,
-        adaptive=adaptive,
-        drawn=drawn,
-        draw_seconds=seconds,
-        baseline_statistic=audit.statistic,
-        halves=audit.halves,
-    )
+        return served
+    served = _compared(served, adaptive, audit)
     if adaptive.decision is Decision.INVALID and audit.verdict.decision is not Decision.INVALID:
         return replace(
             served,
@@ -220,6 +201,17 @@ def adaptive_steps(
             why_fixed=WhyFixed.FALLBACK,
         )
     return served
+
+
+def _compared(served: Served, adaptive: Verdict, audit: Audit) -> Served:
+    """The same, with both verdicts and what the audit saw."""
+    return replace(
+        served,
+        baseline=audit.verdict,
+        adaptive=adaptive,
+        baseline_statistic=audit.statistic,
+        halves=audit.halves,
+    )
 
 
 def taken(steps: Steps[T], take: Callable[[int], list[float]]) -> T:

@@ -189,6 +189,7 @@ def _result(case: Case, plan: Plan, seed: int, work: Work) -> CaseResult | str:
     try:
         return next(iter(results([case], plan.rule, plan.n, [plan], seed, work)))
     except Exception:
+        # Its sampler is the service's own code: this one is not decidable, and the others are.
         return case.key
 
 
